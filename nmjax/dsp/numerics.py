@@ -1,0 +1,38 @@
+"""Formulas that are written in an unusual way for their gradient's sake, and why."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def safe_sqrt(x: Float[Array, "..."], floor: float = 0.0) -> Float[Array, "..."]:
+    """√x for x above `floor`, √floor elsewhere with gradient 0 (plain √ has an infinite gradient at 0).
+
+    The inner `where` keeps the untaken branch finite: an infinite derivative times 0 is NaN.
+    """
+    above = x > floor
+    return jnp.where(above, jnp.sqrt(jnp.where(above, x, 1.0)), math.sqrt(floor))
+
+
+def safe_log(x: Float[Array, "..."], floor: float) -> Float[Array, "..."]:
+    """ln x for x above `floor` (> 0), ln floor elsewhere with gradient 0."""
+    above = x > floor
+    return jnp.where(above, jnp.log(jnp.where(above, x, 1.0)), math.log(floor))
+
+
+def smooth_abs(x: Float[Array, "..."], width: float = 0.1) -> Float[Array, "..."]:
+    """|x| rounded at 0: √(x² + width²) − width, written as x²/(√(x² + width²) + width) so that small x keeps its digits."""
+    return x * x / (jnp.sqrt(x * x + width * width) + width)
+
+
+def decibels(amplitude: Float[Array, "..."]) -> Float[Array, "..."]:
+    """20·log10 of an amplitude; 0 gives −inf."""
+    return 20.0 * jnp.log10(amplitude)
+
+
+def amplitude(gain_db: Float[Array, "..."]) -> Float[Array, "..."]:
+    """10^(gain_db/20)."""
+    return jnp.exp(gain_db * (math.log(10.0) / 20.0))

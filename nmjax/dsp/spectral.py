@@ -1,0 +1,76 @@
+"""Short-time spectra and the A curve."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from nmjax.dsp.numerics import safe_sqrt
+
+MAGNITUDE_FLOOR = 1e-4  # a full-scale sine reaches window/4; below the floor the gradient is 0
+
+
+def frame(signal: Float[Array, "*lead time"], window: int, hop: int) -> Float[Array, "*lead frames window"]:
+    """Overlapping frames, the first centred on sample 0, reflected at both ends (as torch.stft with center=True does).
+
+    By reshaping into hops and concatenating, since a gather's gradient is a scatter-add, slow on the CPU.
+
+    Args:
+        signal: any length above 0.
+        window: samples a frame, a whole multiple of `hop`.
+        hop: samples from frame to frame.
+
+    Returns:
+        1 + time // hop frames.
+    """
+    if window % hop:
+        raise ValueError(f"window ({window}) must be a whole multiple of hop ({hop})")
+    time = signal.shape[-1]
+    frames, overlap = 1 + time // hop, window // hop
+    lead = [(0, 0)] * (signal.ndim - 1)
+    padded = jnp.pad(signal, [*lead, (window // 2, window // 2)], mode="reflect")
+    length = (frames - 1) * hop + window
+    padded = jnp.pad(padded[..., :length], [*lead, (0, max(0, length - padded.shape[-1]))])
+    hops = padded.reshape(*signal.shape[:-1], frames + overlap - 1, hop)
+    return jnp.concatenate([hops[..., i : i + frames, :] for i in range(overlap)], axis=-1)
+
+
+def magnitudes(
+    audio: Float[Array, "batch time channel"], window: int, hop: int | None = None
+) -> Float[Array, "batch channel frames bins"]:
+    """|STFT| with a periodic Hann window, window//2 + 1 bins, held at `MAGNITUDE_FLOOR` with gradient 0 below it.
+
+    Args:
+        audio: any length above 0.
+        window: samples, even.
+        hop: samples; a quarter of the window if not given.
+    """
+    hop = hop or window // 4
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
+    frames = frame(jnp.moveaxis(audio, 2, 1), window, hop) * jnp.asarray(hann, audio.dtype)
+    spectrum = jnp.fft.rfft(frames)
+    return safe_sqrt(jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2, MAGNITUDE_FLOOR**2)
+
+
+def a_weighting_db(freq_hz: np.ndarray) -> np.ndarray:
+    """The A curve of IEC 61672-1 (annex E) in dB, 0 dB at 1 kHz; −inf at 0 Hz. NumPy in, NumPy out: it is a constant."""
+    f1, f2, f3, f4 = 20.598997, 107.65265, 737.86223, 12194.217
+    f = np.square(np.asarray(freq_hz, np.float64))
+    r = f4**2 * f**2 / ((f + f1**2) * np.sqrt((f + f2**2) * (f + f3**2)) * (f + f4**2))
+    with np.errstate(divide="ignore"):
+        return 20.0 * np.log10(r) + 2.00
+
+
+def a_weights(window: int, sample_rate: float) -> np.ndarray:
+    """The A curve as linear factors on the bins of a spectrum of `window` samples, `[bins]`, float32."""
+    freq_hz = np.arange(window // 2 + 1) * (sample_rate / window)
+    return (10.0 ** (a_weighting_db(freq_hz) / 20.0)).astype(np.float32)
+
+
+def mid_side(audio: Float[Array, "batch time 2"]) -> Float[Array, "batch time 2"]:
+    """Left and right → mid and side, both scaled by 1/√2: the energy stays, and applying it twice gives left and right."""
+    left, right = audio[..., 0], audio[..., 1]
+    return jnp.stack([left + right, left - right], axis=-1) * math.sqrt(0.5)

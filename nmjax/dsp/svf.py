@@ -1,0 +1,131 @@
+"""Second-order filters as trapezoidal state-variable filters (SVF), designed from physical values.
+
+With the analogue prototype's low-, band- and high-pass parts at hand, every second-order filter is a mix of the input
+and the two integrators' outputs: y = m0·x + m1·v1 + m2·v2, where g = tan(π·f/fs) sets the frequency and k the damping.
+The transfer function is exactly that of the bilinear-transformed biquad (the RBJ cookbook's), but the state stays
+well-conditioned in float32 where a direct form does not.
+
+Sources: V. Zavalishin, "The Art of VA Filter Design" (2018), ch. 3 and 4; A. Simper, "Linear Trapezoidal State Variable
+Filter" (Cytomic, 2013); R. Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter coefficients".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+TOP_FREQUENCY = 0.49  # of the sample rate: bands above it fade out, and are gone at 0.5
+_LN10_20 = math.log(10.0) / 20.0
+
+
+@typing.no_type_check
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Svf:
+    """Coefficients of filters in series, each array `[batch, bands]`; in the order in which the signal meets them."""
+
+    g: Array
+    k: Array
+    m0: Array
+    m1: Array
+    m2: Array
+
+    def astype(self, dtype) -> Svf:
+        """The same coefficients in another floating-point type."""
+        return jax.tree.map(lambda x: x.astype(dtype), self)
+
+
+def _held(freq_hz, sample_rate):
+    """Frequency as a share of the rate, held to (0, 0.49], and how much of the gain is left there (1 to 0)."""
+    share = jnp.asarray(freq_hz) / sample_rate
+    left = jnp.clip((0.5 - share) / (0.5 - TOP_FREQUENCY), 0.0, 1.0)
+    return jnp.clip(share, 1e-6, TOP_FREQUENCY), left
+
+
+def _svf(g, k, m0, m1, m2) -> Svf:
+    shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in (g, k, m0, m1, m2)))
+    return Svf(*(jnp.broadcast_to(x, shape) for x in (g, k, m0, m1, m2)))
+
+
+def peaking(
+    freq_hz: Float[Array, "batch bands"],
+    gain_db: Float[Array, "batch bands"],
+    q: Float[Array, "batch bands"],
+    sample_rate: float,
+) -> Svf:
+    """RBJ's peaking bell: with A = 10^(gain_db/40), k = 1/(q·A) and m1 = k·(A² − 1).
+
+    Args:
+        freq_hz: centre, above 0; a band above 0.49 of the rate fades out and is gone at half of it.
+        gain_db: gain at the centre; at 0 the filter is the identity to the bit.
+        q: quality factor, above 0.
+        sample_rate: Hz.
+    """
+    share, left = _held(freq_hz, sample_rate)
+    gain_db = gain_db * left
+    k = jnp.exp(-gain_db * (_LN10_20 / 2)) / q
+    return _svf(jnp.tan(jnp.pi * share), k, jnp.ones_like(k), k * jnp.expm1(gain_db * _LN10_20), jnp.zeros_like(k))
+
+
+def low_shelf(
+    freq_hz: Float[Array, "batch bands"],
+    gain_db: Float[Array, "batch bands"],
+    q: Float[Array, "batch bands"],
+    sample_rate: float,
+) -> Svf:
+    """RBJ's low shelf, `gain_db` below `freq_hz` and half of it there. Arguments as in `peaking`."""
+    share, left = _held(freq_hz, sample_rate)
+    gain_db = gain_db * left
+    a = jnp.exp(gain_db * (_LN10_20 / 2))
+    g, k = jnp.tan(jnp.pi * share) / jnp.sqrt(a), 1.0 / q
+    return _svf(g, k, jnp.ones_like(a), k * (a - 1.0), jnp.expm1(gain_db * _LN10_20))
+
+
+def high_shelf(
+    freq_hz: Float[Array, "batch bands"],
+    gain_db: Float[Array, "batch bands"],
+    q: Float[Array, "batch bands"],
+    sample_rate: float,
+) -> Svf:
+    """RBJ's high shelf, `gain_db` above `freq_hz` and half of it there. Arguments as in `peaking`."""
+    share, left = _held(freq_hz, sample_rate)
+    gain_db = gain_db * left
+    a = jnp.exp(gain_db * (_LN10_20 / 2))
+    g, k = jnp.tan(jnp.pi * share) * jnp.sqrt(a), 1.0 / q
+    return _svf(g, k, a * a, k * (1.0 - a) * a, -jnp.expm1(gain_db * _LN10_20))
+
+
+def k_weighting(sample_rate: float) -> Svf:
+    """The two filters of ITU-R BS.1770 at any rate, as `[1, 2]`: the head's shelf, then the RLB high-pass.
+
+    The standard tabulates coefficients at 48 kHz only; the analogue values behind them are those that B. De Man found
+    ("Evaluation of implementations of the EBU R128 loudness measurement", AES 145, 2018). The standard's high-pass
+    numerator is 1 − 2z⁻¹ + z⁻² without normalisation, hence the factor on its mix.
+    """
+    high, band_exponent = 10.0 ** (3.999843853973347 / 20.0), 0.4996667741545416
+    g_shelf, k_shelf = math.tan(math.pi * 1681.974450955533 / sample_rate), 1.0 / 0.7071752369554196
+    g_pass, k_pass = math.tan(math.pi * 38.13547087602444 / sample_rate), 1.0 / 0.5003270373238773
+    unnormalised = 1.0 + g_pass * (g_pass + k_pass)
+    rows = [
+        (g_shelf, g_pass),
+        (k_shelf, k_pass),
+        (high, unnormalised),
+        (k_shelf * (high**band_exponent - high), -k_pass * unnormalised),
+        (1.0 - high, -unnormalised),
+    ]
+    return Svf(*(jnp.asarray([row]) for row in rows))
+
+
+def response(svf: Svf, freq_hz: Float[Array, "points"], sample_rate: float) -> Array:
+    """Complex response of each filter, `[batch, bands, points]`, from the same coefficients that render.
+
+    With s = j·tan(π·f/fs)/g the prototype's variable, H = m0 + (m1·s + m2)/(s² + k·s + 1).
+    """
+    s = 1j * jnp.tan(jnp.pi * jnp.minimum(freq_hz / sample_rate, 0.49999)) / svf.g[..., None]
+    k, m0, m1, m2 = (x[..., None] for x in (svf.k, svf.m0, svf.m1, svf.m2))
+    return m0 + (m1 * s + m2) / (s * s + k * s + 1.0)

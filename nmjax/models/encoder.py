@@ -1,0 +1,80 @@
+"""The encoder: a temporal convolutional network that hears 23 ms around each frame, and their mean over the track."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, Int
+
+from nmjax.models.layers import ConvNorm, scaled, silenced, within
+
+STRIDE = 16  # samples a frame; pieces for streaming start at multiples of it
+MARGIN = 528  # samples on each side that a frame can hear (515), rounded up to whole frames
+LATENT = 512  # size of z at every width: the interface between encoder, decoders and residual
+_STEM = (64, 128)
+_BLOCKS = ((128, 1), (256, 2), (256, 4), (512, 8))  # channels, dilation
+
+
+def frames_of(samples):
+    """Frames for a number of samples (int or array): each of the stem's two layers keeps one in four, rounded up."""
+    return -(-samples // STRIDE)
+
+
+class TcnBlock(nn.Module):
+    """Conv · BN · ReLU · Conv · BN, plus the input (through a 1×1 convolution where the channels change), ReLU."""
+
+    features: int
+    dilation: int
+    momentum: float
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch frames channel"], mask: Bool[Array, "batch frames 1"] | None, train: bool
+    ) -> Float[Array, "batch frames features"]:
+        conv = {"kernel": 3, "dilation": self.dilation, "momentum": self.momentum}
+        y = silenced(nn.relu(ConvNorm(self.features, **conv, name="first")(x, mask, train)), mask)
+        y = ConvNorm(self.features, **conv, name="second")(y, mask, train)
+        if x.shape[-1] != self.features:
+            x = nn.Conv(self.features, (1,), name="match")(x)
+        return silenced(nn.relu(x + y), mask)
+
+
+class Encoder(nn.Module):
+    """Audio `[batch, time, 1]` → z `[batch, 512]`, for any time from one sample.
+
+    width: scales every channel count but z's. momentum: of the running statistics.
+    """
+
+    width: float = 1.0
+    momentum: float = 0.99
+
+    def setup(self):
+        conv = {"kernel": 15, "stride": 4, "momentum": self.momentum}
+        self.stem = [ConvNorm(scaled(c, self.width), **conv) for c in _STEM]
+        self.blocks = [TcnBlock(scaled(c, self.width), d, self.momentum) for c, d in _BLOCKS]
+        self.out = nn.Dense(LATENT)
+
+    def frames(
+        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
+    ) -> Float[Array, "batch frames features"]:
+        """Features of each 16 samples; 0 beyond a signal's length."""
+        x = silenced(audio, within(lengths, audio.shape[1]))
+        for conv in self.stem:
+            lengths = None if lengths is None else -(-lengths // 4)
+            mask = within(lengths, -(-x.shape[1] // 4))
+            x = silenced(nn.relu(conv(x, mask, train)), mask)
+        mask = within(lengths, x.shape[1])
+        for block in self.blocks:
+            x = block(x, mask, train)
+        return x
+
+    def latent(self, mean: Float[Array, "batch features"]) -> Float[Array, "batch 512"]:
+        """z from the mean of the frames, however that was summed up."""
+        return self.out(mean)
+
+    def __call__(
+        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
+    ) -> Float[Array, "batch 512"]:
+        x = self.frames(audio, lengths, train)
+        count = x.shape[1] if lengths is None else frames_of(lengths)[:, None]
+        return self.latent(jnp.sum(x, axis=1) / count)

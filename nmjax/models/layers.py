@@ -1,0 +1,46 @@
+"""Layers that the encoder and the residual share: masked convolutions and what lengths mean at a lower rate."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, Int
+
+
+def scaled(channels: int, width: float) -> int:
+    """A channel count times the width multiplier, at least 1."""
+    return max(1, round(channels * width))
+
+
+def within(lengths: Int[Array, "batch"] | None, size: int) -> Bool[Array, "batch size 1"] | None:
+    """True for the frames that carry signal; None (nothing to mask) where there are no lengths."""
+    if lengths is None:
+        return None
+    return jnp.arange(size)[None, :, None] < lengths[:, None, None]
+
+
+def silenced(x: Float[Array, "batch size channel"], mask: Bool[Array, "batch size 1"] | None):
+    """Zero beyond the signal's end, as a convolution's own padding would be there."""
+    return x if mask is None else jnp.where(mask, x, 0.0)
+
+
+class ConvNorm(nn.Module):
+    """Conv · BatchNorm, the statistics in float32 and over what carries signal only."""
+
+    features: int
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    momentum: float = 0.99
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch time channel"],
+        mask: Bool[Array, "batch frames 1"] | None,
+        train: bool,
+    ) -> Float[Array, "batch frames features"]:
+        pad = self.dilation * (self.kernel // 2)
+        x = nn.Conv(self.features, (self.kernel,), self.stride, [(pad, pad)], kernel_dilation=self.dilation, name="conv")(x)
+        norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, name="norm")
+        return norm(x, mask=mask if train else None)

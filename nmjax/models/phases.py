@@ -1,0 +1,85 @@
+"""The phases put together: encoder → settings → equaliser, and the residual beside it."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float, Int
+
+from nmjax.dsp import equalise
+from nmjax.models.decoder import AdaptiveDecoder, ParametricDecoder
+from nmjax.models.encoder import Encoder
+from nmjax.models.residual import Residual
+from nmjax.models.settings import EqSettings, Prediction, at_model_level
+
+SAMPLE_RATE = 44_100  # Hz, the model's rate
+MODEL_LUFS = -20.0  # every signal is brought here before the model
+PHASES = ("1a", "1b", "1c")
+
+
+class Mastering(nn.Module):
+    """One phase: 1a EQ(x); 1b EQ(x) + residual(x, z); 1c gated EQ(x) + residual(x, z).
+
+    Signals are at the model's rate and level. Untrained, every phase is the identity to the bit.
+
+    phase: one of PHASES. width: scales encoder and residual. frequency_map, dropout: see ParametricDecoder.
+    momentum: of the running BatchNorm statistics.
+    """
+
+    phase: str = "1a"
+    width: float = 1.0
+    frequency_map: str = "log"
+    dropout: float = 0.2
+    momentum: float = 0.99
+
+    def setup(self):
+        decoder = AdaptiveDecoder if self.phase == "1c" else ParametricDecoder
+        self.encoder = Encoder(self.width, self.momentum)
+        self.decoder = decoder(self.frequency_map, self.dropout)
+        if self.phase != "1a":
+            self.residual = Residual(self.width, self.momentum)
+
+    def decode(self, z: Float[Array, "batch 512"], train: bool = False) -> Prediction:
+        """Settings from z."""
+        eq, gate_logit = self.decoder(z, train)
+        return Prediction(at_model_level(eq), z, gate_logit)
+
+    def predict(
+        self, audio: Float[Array, "batch time channel"], lengths: Int[Array, "batch"] | None = None, train: bool = False
+    ) -> Prediction:
+        """Settings for a signal; the encoder listens to the mean of its channels."""
+        return self.decode(self.encoder(jnp.mean(audio, axis=2, keepdims=True), lengths, train), train)
+
+    def hear(self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"]) -> Float[Array, "batch frames size"]:
+        """The encoder's frames of a piece, for pooling over a whole track."""
+        return self.encoder.frames(audio, lengths)
+
+    def settle(self, mean: Float[Array, "batch size"]) -> Prediction:
+        """Settings from the mean of a track's frames."""
+        return self.decode(self.encoder.latent(mean))
+
+    def correct(
+        self,
+        audio: Float[Array, "batch time channel"],
+        z: Float[Array, "batch 512"],
+        lengths: Int[Array, "batch"] | None = None,
+        train: bool = False,
+    ) -> Float[Array, "batch time channel"]:
+        """The residual of a signal; zeros in phase 1a."""
+        if self.phase == "1a":
+            return jnp.zeros_like(audio)
+        return self.residual(audio, z, lengths, train)
+
+    def __call__(
+        self, audio: Float[Array, "batch time channel"], lengths: Int[Array, "batch"] | None = None, train: bool = False
+    ) -> tuple[Float[Array, "batch time channel"], Prediction]:
+        prediction = self.predict(audio, lengths, train)
+        y = render_eq(audio, prediction.settings.eq)
+        if self.phase != "1a":
+            y = y + self.correct(audio, prediction.z, lengths, train)
+        return y, prediction
+
+
+def render_eq(audio: Float[Array, "batch time channel"], eq: EqSettings) -> Float[Array, "batch time channel"]:
+    """The equaliser at the model's rate, from rest."""
+    return equalise(audio, eq.bands(), SAMPLE_RATE)[0]
