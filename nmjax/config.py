@@ -1,0 +1,184 @@
+"""Settings of a run: YAML overlays and command-line overrides become one checked, frozen object.
+
+Every value stands once, in `configs/base.yaml`, with its comment; here are the names, types and ranges.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nmjax.errors import BadInputError
+
+_HERE = Path(__file__).parent
+CONFIG_DIR = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"  # installed, or a checkout
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelConfig(_Frozen):
+    """The network. See `nmjax.models.Mastering`."""
+
+    width: Annotated[float, Field(gt=0, le=4)]
+    frequency_map: Literal["log", "linear"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+
+
+class DataConfig(_Frozen):
+    """Excerpts. See `nmjax.data`."""
+
+    excerpt_seconds: Annotated[float, Field(ge=0.05, le=600)]
+    channels: Literal[1, 2]
+    batch_size: Count
+    validation_share: Annotated[float, Field(ge=0, lt=1)]
+    validation_excerpts: Count
+    cache_dir: str | None
+    read_threads: Whole
+
+
+class DegradeConfig(_Frozen):
+    """How the unmastered side is made from mastered music. See `nmjax.training.degrade`."""
+
+    shelf_db: NotNegative
+    bell_db: NotNegative
+    bells: Count
+    style_db: NotNegative
+    dynamics: Annotated[float, Field(ge=0, lt=1)]
+    width_db: NotNegative
+    level_db: NotNegative
+
+
+class LossConfig(_Frozen):
+    """Weights of the terms, and the windows of the STFT. See `nmjax.losses`."""
+
+    mr_stft: NotNegative
+    a_weighted: NotNegative
+    lufs: NotNegative
+    gain: NotNegative
+    q: NotNegative
+    sparsity: NotNegative
+    decisiveness: NotNegative
+    sparsity_warmup: Whole
+    windows: tuple[Annotated[int, Field(ge=16, multiple_of=4)], ...]
+
+
+class TrainConfig(_Frozen):
+    """The optimiser and the rhythm of a run. See `nmjax.training`."""
+
+    steps: Count
+    learning_rate: Positive
+    warmup_steps: Whole
+    weight_decay: NotNegative
+    clip_norm: Positive
+    validate_every: Count
+    checkpoint_every: Count
+
+
+class Config(_Frozen):
+    """A whole run."""
+
+    phase: Literal["1a", "1b", "1c"]
+    seed: Whole
+    model: ModelConfig
+    data: DataConfig
+    degrade: DegradeConfig
+    loss: LossConfig
+    train: TrainConfig
+
+
+def load_config(phase: str | None = None, files: list[str] | None = None, overrides: list[str] | None = None) -> Config:
+    """base.yaml, the phase's overlay, each of `files` (a path, or the name of a shipped overlay), each `key=value`.
+
+    Raises:
+        BadInputError: an unknown key (with the nearest right one), a value of the wrong type or out of its range.
+    """
+    values = _read("base")
+    layers = [(f"phase_{phase.lower()}", None)] if phase else []
+    layers += [(name, None) for name in files or []]
+    for name, _ in layers:
+        _merge(values, _read(name), name)
+    for override in overrides or []:
+        key, sign, value = override.partition("=")
+        if not sign:
+            raise BadInputError(f"'{override}' is not of the form key=value; write for example train.steps=2000.")
+        tree: Any = yaml.safe_load(value) if value else None
+        for part in reversed(key.split(".")):
+            tree = {part: tree}
+        _merge(values, tree, override)
+    return checked(values)
+
+
+def checked(values: dict[str, Any]) -> Config:
+    """A tree of plain values as a Config; every value must be there, of its type and in its range."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        said = "unknown" if first["type"] == "extra_forbidden" else first["msg"].replace("Input", "it")
+        given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
+        raise BadInputError(f"Setting '{key}': {said[0].lower() + said[1:]}{given}.") from None
+
+
+def shipped() -> list[str]:
+    """Names of the overlays that come with the program."""
+    return sorted(p.stem for p in CONFIG_DIR.glob("*.yaml") if p.stem != "base")
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = Path(name) if name.endswith((".yaml", ".yml")) else CONFIG_DIR / f"{name}.yaml"
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError):
+        raise BadInputError(
+            f"Config file '{name}' cannot be read; give a path ending in .yaml or one of: {', '.join(shipped())}."
+        ) from None
+    except yaml.YAMLError as error:
+        raise BadInputError(f"Config file '{name}' is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(tree, dict):
+        raise BadInputError(f"Config file '{name}' must hold keys and values, as configs/base.yaml does.")
+    return tree
+
+
+def _merge(base: dict[str, Any], overlay: dict[str, Any], source: str, prefix: str = "") -> None:
+    """Lay `overlay` over `base` in place; a key that base.yaml does not have is refused."""
+    for key, value in overlay.items():
+        if key not in base:
+            raise BadInputError(f"Unknown setting '{prefix}{key}' in '{source}'{_nearest(f'{prefix}{key}', base, prefix)}.")
+        if isinstance(base[key], dict):
+            if not isinstance(value, dict):
+                raise BadInputError(f"Setting '{prefix}{key}' in '{source}' is a group; name one of: {', '.join(base[key])}.")
+            _merge(base[key], value, source, f"{prefix}{key}.")
+        elif isinstance(value, dict):
+            raise BadInputError(f"Setting '{prefix}{key}' in '{source}' is a single value and has nothing below it.")
+        else:
+            base[key] = value
+
+
+def _nearest(wrong: str, base: dict[str, Any], prefix: str) -> str:
+    """'; did you mean …?', looked for among all keys, by their full and by their last name."""
+    keys = [f"{prefix}{key}" for key in base] + [p for p in _paths(_read("base"))]
+    by_name = {key.rsplit(".", 1)[-1]: key for key in reversed(keys)}
+    near = difflib.get_close_matches(wrong, keys, 1, 0.6)
+    near = near or [by_name[n] for n in difflib.get_close_matches(wrong.rsplit(".", 1)[-1], list(by_name), 1, 0.5)]
+    return f"; did you mean '{near[0]}'?" if near else f"; the settings are: {', '.join(_paths(_read('base')))}"
+
+
+def _paths(tree: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key, value in tree.items():
+        found += _paths(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+    return found

@@ -1,0 +1,65 @@
+"""Distances between short-time spectra; each term is the mean of the single signals' results."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nmjax.dsp.numerics import safe_sqrt
+from nmjax.dsp.spectral import a_weights, magnitudes, mid_side
+
+_TINY = 1e-8
+
+
+def _pairs(audio: Array) -> Array:
+    """The signals that count: mono as it is; of stereo left, right, mid and side."""
+    return audio if audio.shape[-1] == 1 else jnp.concatenate([audio, mid_side(audio)], axis=-1)
+
+
+def _reference_energy(energy: Float[Array, "batch signal"]) -> Float[Array, "batch signal"]:
+    """What a spectral convergence is normalised by: a signal's own energy, but the side's by mid and side together,
+    so that nearly mono music does not explode it."""
+    if energy.shape[1] != 4:
+        return energy
+    return energy.at[:, 3].set(energy[:, 2] + energy[:, 3])
+
+
+def mr_stft(
+    output: Float[Array, "batch time channel"], target: Float[Array, "batch time channel"], windows: tuple[int, ...]
+) -> Float[Array, ""]:
+    """Multi-resolution STFT loss: spectral convergence plus L1 of the log magnitudes, averaged over windows and signals.
+
+    ‖|Y| − |T|‖ / ‖|T|‖ + mean |ln|Y| − ln|T||, Hann windows, hop a quarter of the window. Yamamoto, Song and Kim,
+    "Parallel WaveGAN" (2020), eq. 3 to 6. Stereo counts as left, right, mid and side.
+
+    Args:
+        output, target: the same shape, mono or stereo, any length.
+        windows: samples, each even and a multiple of 4.
+    """
+    output, target = _pairs(output), _pairs(target)
+    total = jnp.zeros((), output.dtype)
+    for window in windows:
+        y, t = magnitudes(output, window), magnitudes(target, window)
+        energy = _reference_energy(jnp.sum(t * t, axis=(2, 3)))
+        distance = safe_sqrt(jnp.sum((y - t) ** 2, axis=(2, 3)))
+        convergence = distance / jnp.sqrt(jnp.maximum(energy, _TINY))
+        total += jnp.mean(convergence) + jnp.mean(jnp.abs(jnp.log(y) - jnp.log(t)))
+    return total / len(windows)
+
+
+def a_weighted(
+    output: Float[Array, "batch time channel"],
+    target: Float[Array, "batch time channel"],
+    sample_rate: float,
+    window: int = 2048,
+) -> Float[Array, ""]:
+    """Σ A(f)·||Y| − |T|| / Σ A(f)·|T| on linear magnitudes, A the curve of IEC 61672-1; the mean over the signals.
+
+    On linear magnitudes, since a weight inside a difference of logarithms cancels. The side is normalised by mid and
+    side together.
+    """
+    weights = jnp.asarray(a_weights(window, sample_rate))[None, None, None]
+    y, t = magnitudes(_pairs(output), window), magnitudes(_pairs(target), window)
+    difference = jnp.sum(weights * jnp.abs(y - t), axis=(2, 3))
+    reference = _reference_energy(jnp.sum(weights * t, axis=(2, 3)))
+    return jnp.mean(difference / jnp.maximum(reference, _TINY))

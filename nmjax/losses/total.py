@@ -1,0 +1,43 @@
+"""The one weighted sum."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nmjax.config import LossConfig
+from nmjax.losses.loudness import lufs_distance
+from nmjax.losses.regularisers import gain_size, gate_entropy, gate_sum, q_spread
+from nmjax.losses.spectral import a_weighted, mr_stft
+from nmjax.models import Prediction
+
+Terms = dict[str, Array]
+
+
+def signal_loss(
+    output: Float[Array, "batch time channel"],
+    target: Float[Array, "batch time channel"],
+    sample_rate: float,
+    config: LossConfig,
+) -> tuple[Float[Array, ""], Terms]:
+    """What is heard: the weighted sum of the signal terms, and each term before its weight."""
+    terms = {
+        "mr_stft": mr_stft(output, target, config.windows),
+        "a_weighted": a_weighted(output, target, sample_rate),
+        "lufs": lufs_distance(output, target, sample_rate),
+    }
+    total = config.mr_stft * terms["mr_stft"] + config.a_weighted * terms["a_weighted"] + config.lufs * terms["lufs"]
+    return total, terms
+
+
+def regularisation(
+    prediction: Prediction, config: LossConfig, sparsity_share: Float[Array, ""]
+) -> tuple[Float[Array, ""], Terms]:
+    """What the settings cost. `sparsity_share` (0 to 1) is how far the weight of the gates' sparsity has warmed up."""
+    eq = prediction.settings.eq
+    terms = {"gain": gain_size(eq.gain_db), "q": q_spread(eq.q)}
+    total = config.gain * terms["gain"] + config.q * terms["q"]
+    if prediction.gate_logit is not None:
+        terms |= {"gates": gate_sum(prediction.gate_logit), "gate_entropy": gate_entropy(prediction.gate_logit)}
+        total += config.sparsity * sparsity_share * terms["gates"] + config.decisiveness * terms["gate_entropy"]
+    return jnp.asarray(total), terms
