@@ -1,0 +1,35 @@
+"""Which songs train and which validate: whole songs, and whole albums where there are several."""
+
+from __future__ import annotations
+
+import hashlib
+
+from nmjax.data.songs import Song
+
+_ENOUGH_GROUPS = 3
+
+
+def split_songs(songs: list[Song], share: float, seed: int) -> tuple[list[Song], list[Song]]:
+    """Songs for training and for validation, the same for the same names and seed.
+
+    With three albums (folders) or more, whole albums are held out; otherwise songs. Two files of one name but for the
+    ending are one song. At least one unit stays for training; with a single unit nothing is validated.
+
+    Args:
+        share: 0 to 1, of the songs; at least one unit is held out if it is above 0 and there are two.
+    """
+    by_group = len({song.group for song in songs}) >= _ENOUGH_GROUPS
+
+    def unit(song: Song) -> str:
+        return song.group if by_group else song.name
+
+    def draw(name: str) -> str:
+        return hashlib.sha256(f"{seed}|{name}".encode()).hexdigest()
+
+    held: set[str] = set()
+    units = sorted({unit(song) for song in songs}, key=draw)
+    for name in units[:-1]:
+        if share == 0 or sum(unit(song) in held for song in songs) >= share * len(songs):
+            break
+        held.add(name)
+    return [s for s in songs if unit(s) not in held], [s for s in songs if unit(s) in held]

@@ -1,0 +1,149 @@
+"""Audio files: probe, read in pieces, write under a temporary name, change the rate."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from nmjax.errors import BadInputError
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
+LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
+MOST_CHANNELS = 8
+_LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
+_PIECE = 1 << 16  # frames
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioInfo:
+    """What a file's header says. `frames` of a lossy file may be wrong until it has been decoded once."""
+
+    path: Path
+    frames: int
+    sample_rate: int
+    channels: int
+    container: str
+    subtype: str
+
+    @property
+    def lossy(self) -> bool:
+        """Whether seeking in it is not exact."""
+        return self.subtype in _LOSSY
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its samples may be NaN or infinite."""
+        return self.subtype in ("FLOAT", "DOUBLE")
+
+
+def probe(path: Path | str) -> AudioInfo:
+    """Read a header.
+
+    Raises:
+        BadInputError: missing, no audio, empty, or a rate or channel count that no music has.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInputError(f"'{path}' is {'a folder, not a file' if path.is_dir() else 'missing'}; give an audio file.")
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.SoundFileError, OSError, TypeError):
+        raise BadInputError(
+            f"'{path}' cannot be read as audio (WAV, FLAC, OGG, Opus, MP3 or AIFF); check the file or leave it out."
+        ) from None
+    if not LOWEST_RATE <= info.samplerate <= HIGHEST_RATE:
+        raise BadInputError(f"'{path}' says {info.samplerate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be used.")
+    if not 1 <= info.channels <= MOST_CHANNELS:
+        raise BadInputError(f"'{path}' says {info.channels} channels; 1 to {MOST_CHANNELS} can be used.")
+    if info.frames == 0:
+        raise BadInputError(f"'{path}' holds no sound at all (0 samples); leave it out.")
+    return AudioInfo(path, info.frames, info.samplerate, info.channels, info.format, info.subtype)
+
+
+def pieces(path: Path, size: int = _PIECE) -> Iterator[np.ndarray]:
+    """A file from start to end, `[frames, channel]` float32, `size` frames a piece; memory does not depend on the header.
+
+    Raises:
+        BadInputError: damaged inside, or a sample that is no finite number.
+    """
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            while len(piece := file.read(size, dtype="float32", always_2d=True)):
+                yield _finite(piece, path)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise BadInputError(f"'{path}' is damaged and cannot be read to its end ({error}); export it again.") from None
+
+
+def read(path: Path, start: int, frames: int) -> np.ndarray:
+    """`frames` from `start` by seeking (exact in WAV, AIFF and FLAC), `[frames, channel]` float32; shorter at the end."""
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            file.seek(start)
+            return _finite(file.read(frames, dtype="float32", always_2d=True), path)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise BadInputError(f"'{path}' cannot be read at frame {start} ({error}); export it again.") from None
+
+
+def _finite(piece: np.ndarray, path: Path) -> np.ndarray:
+    if not np.isfinite(piece).all():
+        raise BadInputError(f"'{path}' holds samples that are NaN or infinite; export it again.")
+    return piece
+
+
+def resampled(audio: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
+    """`[frames, channel]` at another rate, by soxr's best setting."""
+    return audio if from_rate == to_rate else soxr.resample(audio, from_rate, to_rate, quality="VHQ")
+
+
+@contextlib.contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """A name in the folder of `path` for something half-written; gone at the end if it was not renamed.
+
+    A full disk or a folder that cannot be written becomes a BadInputError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise BadInputError(unwritable(path, error)) from None
+    temporary = Path(name)
+    try:
+        yield temporary
+    except OSError as error:
+        raise BadInputError(unwritable(path, error)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a finished temporary file its name and the permissions a new file has, on the disk before the rename."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(temporary, 0o666 & ~umask)
+    with open(temporary, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A small text file, whole or not at all."""
+    with temporary_beside(path) as temporary:
+        temporary.write_text(text)
+        publish(temporary, path)
+
+
+def unwritable(path: Path, error: OSError) -> str:
+    """The sentence for a path that cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full: '{path}' was not written; make room or choose another place."
+    return f"'{path}' cannot be written ({error.strerror or error}); choose another place."
