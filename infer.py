@@ -1,0 +1,8 @@
+"""Master a track:  python infer.py --ckpt DIR track.wav"""
+
+import sys
+
+from nmjax.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["infer", *sys.argv[1:]]))

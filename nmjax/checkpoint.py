@@ -1,0 +1,153 @@
+"""Checkpoints: saved whole or not at all, checked by digest before they are believed, merged by name.
+
+A folder of checkpoints holds one folder a step, written by orbax: `model` (the network's variables), `training` (what only a
+run needs to go on), `meta` (JSON: the config and where the run stood), and `digests.json` over all of these, written last: orbax restores
+a flipped byte without a word, so a step without matching digests does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from nmjax import io
+from nmjax.errors import BadInputError
+
+_DIGESTS = "digests.json"
+
+
+class Checkpoints:
+    """The checkpoints of one folder, the newest `keep` of them."""
+
+    def __init__(self, folder: Path, keep: int = 2):
+        self.folder = folder.resolve()  # orbax fails late on relative paths
+        self._keep = keep
+
+    def save(self, step: int, model: Any, training: Any, meta: dict[str, Any]) -> None:
+        """Save trees of arrays and JSON under `step`; when it returns, they are on the disk.
+
+        Raises:
+            BadInputError: the disk is full or the folder cannot be written. Earlier checkpoints stay.
+        """
+        try:
+            with self._manager() as manager:
+                manager.save(
+                    step,
+                    args=ocp.args.Composite(
+                        model=ocp.args.StandardSave(model),
+                        training=ocp.args.StandardSave(training),
+                        meta=ocp.args.JsonSave(meta),
+                    ),
+                    force=True,
+                )
+                manager.wait_until_finished()
+            io.write_text(self.folder / str(step) / _DIGESTS, json.dumps(_digests(self.folder / str(step))))
+        except OSError as error:
+            raise BadInputError(io.unwritable(self.folder, error)) from None
+        except ValueError as error:  # how tensorstore reports what the disk said
+            if "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
+                raise BadInputError(f"The disk is full: no checkpoint was written to '{self.folder}'.") from None
+            raise
+
+    def steps(self) -> list[int]:
+        """Steps that have a folder, whether they can be used or not, in order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(p.name) for p in self.folder.iterdir() if p.name.isdigit())
+
+    def latest(self, report: Callable[[str], None] = print) -> int | None:
+        """The newest step whose digests match; newer ones that do not are reported. None where there is none."""
+        for step in reversed(self.steps()):
+            if trouble := self._trouble(step):
+                report(f"Checkpoint {self.folder / str(step)} {trouble}; going back to the one before.")
+            else:
+                return step
+        return None
+
+    def _trouble(self, step: int) -> str:
+        folder = self.folder / str(step)
+        try:
+            wanted = json.loads((folder / _DIGESTS).read_text())
+        except (OSError, ValueError):
+            return "is unfinished"
+        return "" if wanted == _digests(folder) else "is damaged"
+
+    def meta(self, step: int) -> dict[str, Any]:
+        """The JSON part."""
+        with self._manager() as manager:
+            return manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+
+    def restore(self, step: int, **targets: Any) -> dict[str, Any]:
+        """Parts of a checkpoint by name (`model=`, `training=`), into the shapes, types and shardings of the targets."""
+        args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
+        with self._manager() as manager:
+            return dict(manager.restore(step, args=ocp.args.Composite(**args)))
+
+    def restore_model(self, step: int) -> Any:
+        """The network's variables as they were saved, on one device."""
+        with self._manager() as manager:
+            shapes = manager.item_metadata(step)["model"].tree
+        one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), shapes)
+        return self.restore(step, model=target)["model"]
+
+    def _manager(self) -> ocp.CheckpointManager:
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=self._keep, enable_async_checkpointing=False, cleanup_tmp_directories=True, create=True
+        )
+        handlers = {
+            "model": ocp.StandardCheckpointHandler(),
+            "training": ocp.StandardCheckpointHandler(),
+            "meta": ocp.JsonCheckpointHandler(),
+        }
+        return ocp.CheckpointManager(self.folder, item_handlers=handlers, options=options)
+
+
+def find(folder: Path, report: Callable[[str], None] = print) -> tuple[Checkpoints, int]:
+    """The checkpoint that a user means by a folder: a run's best, else its latest, or a folder of checkpoints itself.
+
+    Raises:
+        BadInputError: missing, or nothing finished and undamaged in it.
+    """
+    if not folder.is_dir():
+        raise BadInputError(f"Checkpoint folder '{folder}' is missing; give the folder that train.py wrote (--out).")
+    places = [Checkpoints(place) for place in (folder / "best", folder / "latest", folder)]
+    for checkpoints in places:
+        if (step := checkpoints.latest(report)) is not None:
+            return checkpoints, step
+    unfinished = any(checkpoints.steps() for checkpoints in places)
+    why = "only unfinished or damaged checkpoints; train on, or take another" if unfinished else "no checkpoint"
+    raise BadInputError(f"'{folder}' holds {why}.")
+
+
+def merge(new: Any, old: Any) -> tuple[Any, dict[str, list[str]]]:
+    """`new` with every leaf replaced that `old` has under the same name and in the same shape.
+
+    Returns:
+        the merged tree, and the names: `carried` over, `new` (not in the old one), `unfit` (another shape), `left` (only
+        in the old one).
+    """
+    theirs = {jax.tree_util.keystr(p, simple=True, separator="/"): x for p, x in jax.tree_util.tree_leaves_with_path(old)}
+    names: dict[str, list[str]] = {"carried": [], "new": [], "unfit": [], "left": []}
+
+    def pick(path, ours):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        found = theirs.pop(name, None)
+        fate = "new" if found is None else "carried" if found.shape == ours.shape else "unfit"
+        names[fate].append(name)
+        return found if fate == "carried" else ours
+
+    merged = jax.tree_util.tree_map_with_path(pick, new)
+    names["left"] = sorted(theirs)
+    return merged, names
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != _DIGESTS)
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}

@@ -1,0 +1,116 @@
+"""From a command to a run: find the music, split it, start or go on, train."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+from nmjax import io
+from nmjax.checkpoint import Checkpoints
+from nmjax.config import Config, checked
+from nmjax.data import Song, find_songs, split_songs, training_batches, validation_batches
+from nmjax.errors import BadInputError
+from nmjax.models import SAMPLE_RATE
+from nmjax.training.carry import start_from
+from nmjax.training.log import Log
+from nmjax.training.loop import Run, interruptible
+from nmjax.training.state import build_model, count, initial_state, initial_variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What `train.py` was asked for.
+
+    data: a folder of mastered music, a CSV, or the unmastered side's folder. target: the mastered side's folder.
+    validation: music to validate with instead of a share of `data`. out: the run's folder. init_from: an earlier run's folder.
+    """
+
+    config: Config
+    data: Path
+    out: Path
+    target: Path | None = None
+    validation: Path | None = None
+    init_from: Path | None = None
+
+
+def run(request: Request, console: Console | None = None) -> None:
+    """Train, or go on training where the run in `out` stopped.
+
+    Raises:
+        BadInputError: whatever of the request cannot be used.
+    """
+    console = console or Console()
+
+    def say(sentence: str) -> None:
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+    config, out = request.config, request.out
+    latest = Checkpoints(out / "latest")
+    step = latest.latest(say)
+    if step is not None:
+        _check_same(checked(latest.meta(step)["config"]), config, out)
+        if step >= config.train.steps:
+            say(f"The run in '{out}' is complete ({step} steps).")
+            return
+    training, held_out = _music(request, say)
+    _write_split(out / "split.json", training, held_out)
+    stream = training_batches(training, config.data, SAMPLE_RATE, config.seed)
+    batches = validation_batches(held_out, config.data, SAMPLE_RATE) if held_out else []
+    variables = initial_variables(build_model(config), config.seed)
+    if step is None and request.init_from:
+        variables = start_from(variables, config, request.init_from, say)
+    this = Run(config, initial_state(config, variables), stream, batches, out)
+    if step is not None:
+        this.resume(step)
+        say(f"Going on from step {step}.")
+    say(f"Phase {config.phase}: {count(variables['params']):,} parameters on {jax.devices()[0].device_kind}.")
+    with Log(out / "log", config.train.steps, step or 0, config.data.batch_size, console) as log, interruptible(log):
+        this.train(log)
+    say(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
+
+
+def _check_same(before: Config, now: Config, out: Path) -> None:
+    if before.phase != now.phase:
+        raise BadInputError(f"'{out}' holds a run of phase {before.phase}, not {now.phase}; choose another --out.")
+    old, new = _flat(before.model_dump()), _flat(now.model_dump())
+    changed = [f"{key} was {old[key]}, now {new[key]}" for key in old if old[key] != new[key]]
+    changed = [c for c in changed if not c.startswith(("data.cache_dir", "data.read_threads"))]
+    if changed:
+        raise BadInputError(f"'{out}' holds a run with other settings ({'; '.join(changed)}); choose another --out.")
+
+
+def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in tree.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def _music(request: Request, say) -> tuple[list[Song], list[Song]]:
+    config = request.config
+    cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
+    say(f"Looking through {request.data} (lossy files are decoded once) …")
+    songs = find_songs(request.data, request.target, cache_dir, say)
+    if request.validation:
+        training, held_out = songs, find_songs(request.validation, None, cache_dir, say)
+    else:
+        training, held_out = split_songs(songs, config.data.validation_share, config.seed)
+    hours = [sum(song.seconds for song in side) / 3600 for side in (training, held_out)]
+    if held_out:
+        say(f"Training on {len(training)} songs ({hours[0]:.2f} h), validating on {len(held_out)} ({hours[1]:.2f} h).")
+    else:
+        say(f"Training on {len(training)} song{'s' * (len(training) > 1)} ({hours[0]:.2f} h); nothing is validated.")
+    return training, held_out
+
+
+def _write_split(path: Path, training: list[Song], held_out: list[Song]) -> None:
+    split = {"training": [s.name for s in training], "validation": [s.name for s in held_out]}
+    if path.is_file():
+        if json.loads(path.read_text()) != split:
+            raise BadInputError(f"The music is not what the run in '{path.parent}' began with; choose another --out.")
+        return
+    io.write_text(path, json.dumps(split, indent=1, ensure_ascii=False) + "\n")
