@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,44 @@ def unwritable(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full: '{path}' was not written; make room or choose another place."
     return f"'{path}' cannot be written ({error.strerror or error}); choose another place."
+
+
+# How each subtype that is written stores its samples: the integer type, and the bits that carry the sample.
+_INTEGERS = {"PCM_16": (np.int16, 16), "PCM_24": (np.int32, 24), "PCM_32": (np.int32, 32)}
+
+
+def encode(
+    path: Path, pieces: Iterable[np.ndarray], sample_rate: int, channels: int, container: str, subtype: str
+) -> None:
+    """Write float pieces `[n, channel]`; integers are rounded to the nearest step and held at full scale.
+
+    libsndfile would truncate, and some of its writers lose samples in silence, so the written file is probed.
+
+    Raises:
+        BadInputError: the disk is full, or the format cannot hold the signal.
+    """
+    kind, bits = _INTEGERS.get(subtype, (np.float32, 0))
+    given = 0
+    try:
+        with soundfile.SoundFile(str(path), "w", sample_rate, channels, subtype, format=container) as file:
+            for piece in pieces:
+                file.write(_quantised(piece, kind, bits) if bits else piece.astype(np.float32))
+                given += len(piece)
+        written = soundfile.info(str(path)).frames
+    except (soundfile.SoundFileError, AssertionError) as error:
+        _raise_if_full(path)
+        raise BadInputError(f"'{path.name}' cannot be written as {container} {subtype} ({error}).") from None
+    if written != given:
+        raise BadInputError(f"The disk is full or the file too large: only {written} of {given} samples were written.")
+
+
+def _quantised(piece: np.ndarray, kind: type, bits: int) -> np.ndarray:
+    full = 2.0 ** (bits - 1)
+    steps = np.clip(np.rint(piece.astype(np.float64) * full), -full, full - 1.0)
+    return (steps * 2.0 ** (np.iinfo(kind).bits - bits)).astype(kind)
+
+
+def _raise_if_full(path: Path) -> None:
+    """A full disk as the sentence that it is; libsndfile only says that writing failed."""
+    if shutil.disk_usage(path.parent).free < 1 << 16:
+        raise BadInputError(f"The disk is full: nothing was written to '{path.parent}'; make room.")

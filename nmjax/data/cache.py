@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from nmjax import io
 from nmjax.errors import BadInputError
@@ -44,13 +44,12 @@ def seekable(info: AudioInfo, cache_dir: Path) -> tuple[AudioInfo, float]:
 
 def _decode(info: AudioInfo, cached: Path) -> None:
     with io.temporary_beside(cached) as temporary:
-        flac = {"samplerate": info.sample_rate, "channels": info.channels, "format": "FLAC", "subtype": "PCM_24"}
-        try:
-            with soundfile.SoundFile(str(temporary), "w", **flac) as out:
-                for piece in io.pieces(info.path):
-                    if np.abs(piece).max() * SCALE >= 1.0:
-                        raise BadInputError(f"'{info.path}' peaks above +12 dBFS; it is no music.")
-                    out.write(piece * SCALE)
-        except soundfile.SoundFileError as error:
-            raise BadInputError(f"'{cached}' cannot be written ({error}); make room or set data.cache_dir.") from None
+        io.encode(temporary, _scaled(info), info.sample_rate, info.channels, "FLAC", "PCM_24")
         io.publish(temporary, cached)
+
+
+def _scaled(info: AudioInfo) -> Iterator[np.ndarray]:
+    for piece in io.pieces(info.path):
+        if np.abs(piece).max() * SCALE >= 1.0:
+            raise BadInputError(f"'{info.path}' peaks above +12 dBFS, which no music does; leave it out.")
+        yield piece * np.float32(SCALE)

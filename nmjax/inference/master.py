@@ -1,0 +1,184 @@
+"""One track from file to file: measure, listen, render, bring to a loudness, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from nmjax import io
+from nmjax.dsp import Bands
+from nmjax.dsp.rates import bands_at_rate
+from nmjax.errors import BadInputError
+from nmjax.inference.measure import Measurement, Meter, measured
+from nmjax.inference.network import Network
+from nmjax.inference.render import equalised, scaled
+from nmjax.inference.settings_file import as_json
+from nmjax.inference.stream import added, recut, resampled
+from nmjax.io import AudioInfo
+from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
+
+TARGET_LUFS = -14.0
+CEILING_DB = -1.0  # dBTP
+_PIECE = 1 << 16  # frames
+_CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".aif": "AIFF", ".aiff": "AIFF"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mastered:
+    """What became of a track. `before` and `after` delivery are measured at full precision; gain_db is the delivery's."""
+
+    out: Path
+    settings: Path
+    prediction: Prediction
+    rendered: Bands
+    before: Measurement
+    after: Measurement
+    gain_db: float
+    notes: list[str]
+
+    @property
+    def delivered_lufs(self) -> float:
+        """Loudness of the written file."""
+        return self.after.lufs + self.gain_db
+
+
+def output_path(track: Path, out: Path | None) -> Path:
+    """Where a master goes: beside the track, in its own format where that is lossless, else as WAV."""
+    if out is None:
+        suffix = track.suffix if track.suffix.lower() in _CONTAINERS else ".wav"
+        return track.with_name(f"{track.stem}-mastered{suffix}")
+    if out.suffix.lower() not in _CONTAINERS:
+        raise BadInputError(f"'{out}' must end in one of: {', '.join(_CONTAINERS)}.")
+    return out
+
+
+def check_paths(track: Path, out: Path, force: bool) -> None:
+    """Raise before any work if the track would be overwritten, or something else without `force`."""
+    if out.exists() and track.exists() and out.samefile(track):
+        raise BadInputError(f"'{out}' is the track itself; choose another output.")
+    if out.is_dir():
+        raise BadInputError(f"'{out}' is a folder; name a file in it.")
+    for path in (out, settings_path(out)):
+        if path.exists() and not force:
+            raise BadInputError(f"'{path}' exists already; add --force to overwrite it, or name another output with -o.")
+
+
+def settings_path(out: Path) -> Path:
+    """Where the settings of a master go."""
+    return out.with_suffix(".json")
+
+
+def master(track: Path, out: Path, network: Network) -> Mastered:
+    """Master a track; the file and its settings appear together, or neither does.
+
+    Raises:
+        BadInputError: the track cannot be used, or the output cannot be written.
+    """
+    info = _usable(track)
+    notes: list[str] = []
+    before = measured(io.pieces(track, _PIECE), info.sample_rate, info.channels)
+    if before.frames < 2:
+        raise BadInputError(f"'{track}' holds a single sample; there is nothing to master.")
+    prediction = _listen(info, before, network)
+    rendered = bands_at_rate(prediction.settings.eq.bands(), SAMPLE_RATE, info.sample_rate)
+    settings = settings_path(out)
+    with io.temporary_beside(out) as audio_file, io.temporary_beside(settings) as settings_file:
+        with tempfile.TemporaryFile(dir=out.parent) as spool:
+            meter = Meter(info.sample_rate, info.channels)
+            for piece in meter.watch(_rendered(info, before, prediction, rendered, network)):
+                spool.write(piece.tobytes())
+            after = meter.result()
+            gain_db = _delivery_gain_db(after, notes)
+            spool.seek(0)
+            io.encode(
+                audio_file,
+                scaled(_spooled(spool, info.channels), gain_db),
+                info.sample_rate,
+                info.channels,
+                _CONTAINERS[out.suffix.lower()],
+                _subtype(info, out),
+            )
+        result = Mastered(out, settings, prediction, rendered, before, after, gain_db, notes)
+        settings_file.write_text(as_json(track.name, network, prediction, rendered, info.sample_rate, _delivery(result)))
+        io.publish(audio_file, out)
+        io.publish(settings_file, settings)
+    return result
+
+
+def _usable(track: Path) -> AudioInfo:
+    info = io.probe(track)
+    if info.channels > 2:
+        raise BadInputError(f"'{track}' has {info.channels} channels; mono and stereo can be mastered.")
+    return info
+
+
+def _levelled(info: AudioInfo, gain_db: float) -> Iterator[np.ndarray]:
+    return scaled(io.pieces(info.path, _PIECE), gain_db)
+
+
+def _listen(info: AudioInfo, before: Measurement, network: Network) -> Prediction:
+    gain_db = MODEL_LUFS - before.lufs if math.isfinite(before.lufs) else 0.0
+    mono = (piece.mean(axis=1, keepdims=True) for piece in _levelled(info, gain_db))
+    prediction = network.predict(recut(resampled(mono, info.sample_rate, SAMPLE_RATE), _PIECE))
+    settings = prediction.settings.replace(input_gain_db=jnp.full(1, gain_db, jnp.float32))
+    return prediction.replace(settings=settings)
+
+
+def _rendered(
+    info: AudioInfo, before: Measurement, prediction: Prediction, bands: Bands, network: Network
+) -> Iterator[np.ndarray]:
+    """The master before delivery, at the model's level. Silence needs no correction, and stays silence."""
+    gain_db = float(prediction.settings.input_gain_db[0])
+    clean = equalised(_levelled(info, gain_db), bands, info.sample_rate)
+    if not network.has_residual or before.peak == 0.0:
+        return clean
+    at_model_rate = resampled(_levelled(info, gain_db), info.sample_rate, SAMPLE_RATE)
+    correction = network.correction(at_model_rate, prediction.z)
+    return added(clean, resampled(correction, SAMPLE_RATE, info.sample_rate))
+
+
+def _delivery_gain_db(after: Measurement, notes: list[str]) -> float:
+    """The gain to −14 LUFS, or less where the true peak would pass −1 dBTP."""
+    if after.peak == 0.0:
+        notes.append("The track is silent, and so is the master.")
+        return 0.0
+    room = CEILING_DB - after.true_peak_db
+    if not math.isfinite(after.lufs):
+        notes.append("The track is too short or too quiet to have a loudness (400 ms above −70 LUFS); its peak alone was held.")
+        return min(0.0, room)
+    wanted = TARGET_LUFS - after.lufs
+    if wanted > room:
+        notes.append(
+            f"A true peak of {CEILING_DB:g} dBTP allows no more than {after.lufs + room:.1f} LUFS by gain alone; "
+            f"the master is {wanted - room:.1f} LU below {TARGET_LUFS:g} LUFS."
+        )
+    return min(wanted, room)
+
+
+def _delivery(result: Mastered) -> dict[str, float | None]:
+    lufs, peak = result.delivered_lufs, result.after.true_peak_db + result.gain_db
+    return {
+        "gain_db": round(result.gain_db, 4),
+        "lufs": round(lufs, 2) if math.isfinite(lufs) else None,
+        "true_peak_db": round(peak, 2) if math.isfinite(peak) else None,
+    }
+
+
+def _spooled(spool, channels: int) -> Iterator[np.ndarray]:
+    while block := spool.read(_PIECE * channels * 4):
+        yield np.frombuffer(block, np.float32).reshape(-1, channels)
+
+
+def _subtype(info: AudioInfo, out: Path) -> str:
+    """The input's bit depth where the output's format has it; 24 bits for lossy inputs."""
+    container = _CONTAINERS[out.suffix.lower()]
+    if info.lossy or (container == "FLAC" and info.subtype not in ("PCM_16", "PCM_24")):
+        return "PCM_24"
+    known = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+    return info.subtype if info.subtype in known else "PCM_16"

@@ -1,0 +1,77 @@
+"""A trained network, and its two jobs over a stream: settings for a whole track, and the residual."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmjax import checkpoint
+from nmjax.config import Config, checked
+from nmjax.errors import BadInputError
+from nmjax.inference.stream import Pieces, windows
+from nmjax.models import Mastering, Prediction, encoder, residual
+
+_LISTEN_CORE = 16 * 16_384  # samples a window, about 6 s
+_RESIDUAL_CORE = 65_536
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A phase with its variables. identity: a digest of the checkpoint, so that settings name what made them."""
+
+    config: Config
+    variables: Any
+    step: int
+    identity: str
+
+    @property
+    def has_residual(self) -> bool:
+        """Whether the phase has a second network."""
+        return self.config.phase != "1a"
+
+    def predict(self, pieces: Pieces) -> Prediction:
+        """Settings for a mono signal at the model's rate and level, from the mean over all its frames."""
+        hear, settle = self._compiled("hear"), self._compiled("settle")
+        total, count = 0.0, 0
+        for w in windows(pieces, _LISTEN_CORE, encoder.MARGIN):
+            frames = hear(self.variables, w.audio[None], jnp.array([w.valid]))[0]
+            first, own = w.lead // encoder.STRIDE, encoder.frames_of(w.core)
+            mine = (jnp.arange(frames.shape[0]) >= first) & (jnp.arange(frames.shape[0]) < first + own)
+            total = total + np.asarray(jnp.sum(jnp.where(mine[:, None], frames, 0.0), axis=0), np.float64)
+            count += own
+        return settle(self.variables, jnp.asarray(total / count, jnp.float32)[None])
+
+    def correction(self, pieces: Pieces, z: jax.Array) -> Iterator[np.ndarray]:
+        """The residual of a signal at the model's rate and level, piece by piece."""
+        correct = self._compiled("correct")
+        for w in windows(pieces, _RESIDUAL_CORE, residual.MARGIN):
+            out = np.asarray(correct(self.variables, w.audio[None], z, jnp.array([w.valid]))[0])
+            yield out[w.lead : w.lead + w.core]
+
+    def _compiled(self, method: str):
+        m = self.config.model
+        model = Mastering(self.config.phase, m.width, m.frequency_map, m.dropout, m.momentum)
+        return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
+
+
+def load(folder: Path, report=print) -> Network:
+    """The network of a run's folder or of a folder of checkpoints.
+
+    Raises:
+        BadInputError: missing, unfinished, damaged, or written by another version of the program.
+    """
+    checkpoints, step = checkpoint.find(folder, report)
+    meta = checkpoints.meta(step)
+    try:
+        config = checked(meta["config"])
+    except (BadInputError, KeyError, TypeError):
+        raise BadInputError(f"'{folder}' was written by another version of nmjax; train it again.") from None
+    digests = (checkpoints.folder / str(step) / "digests.json").read_bytes()
+    return Network(config, checkpoints.restore_model(step), step, hashlib.sha256(digests).hexdigest()[:16])
