@@ -1,8 +1,8 @@
 """Checkpoints: saved whole or not at all, checked by digest before they are believed, merged by name.
 
-A folder of checkpoints holds one folder a step, written by orbax: `model` (the network's variables), `training` (what only a
-run needs to go on), `meta` (JSON: the config and where the run stood), and `digests.json` over all of these, written last: orbax restores
-a flipped byte without a word, so a step without matching digests does not count.
+A folder of checkpoints holds one folder a step, written by orbax: `model` (the network's variables), `training` (what
+only a run needs to go on), `meta` (JSON: the config and where the run stood), and `digests.json` over all of these,
+written last: orbax restores a flipped byte without a word, so a step without matching digests does not count.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class Checkpoints:
             return manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
 
     def restore(self, step: int, **targets: Any) -> dict[str, Any]:
-        """Parts of a checkpoint by name (`model=`, `training=`), into the shapes, types and shardings of the targets."""
+        """Parts of a checkpoint by name (`model=`, `training=`), into the shapes, types and shardings of the
+        targets."""
         args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
         with self._manager() as manager:
             return dict(manager.restore(step, args=ocp.args.Composite(**args)))
@@ -130,10 +131,12 @@ def merge(new: Any, old: Any) -> tuple[Any, dict[str, list[str]]]:
     """`new` with every leaf replaced that `old` has under the same name and in the same shape.
 
     Returns:
-        the merged tree, and the names: `carried` over, `new` (not in the old one), `unfit` (another shape), `left` (only
-        in the old one).
+        the merged tree, and the names: `carried` over, `new` (not in the old one), `unfit` (another shape), `left`
+        (only in the old one).
     """
-    theirs = {jax.tree_util.keystr(p, simple=True, separator="/"): x for p, x in jax.tree_util.tree_leaves_with_path(old)}
+    theirs = {
+        jax.tree_util.keystr(p, simple=True, separator="/"): x for p, x in jax.tree_util.tree_leaves_with_path(old)
+    }
     names: dict[str, list[str]] = {"carried": [], "new": [], "unfit": [], "left": []}
 
     def pick(path, ours):

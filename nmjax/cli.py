@@ -26,15 +26,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _add_train(commands) -> None:
     p = commands.add_parser("train", help="train a phase on a folder of music", description="Train a phase.")
-    p.add_argument("--phase", required=True, type=str.lower, choices=("1a", "1b", "1c"), help="1a EQ, 1b + residual, 1c gated")
-    p.add_argument("--data", type=Path, metavar="PATH", help="folder of mastered music, or a CSV (target[,input][,genre])")
-    p.add_argument("--target", type=Path, metavar="DIR", help="mastered side, same file names; --data is then the unmastered")
+    p.add_argument(
+        "--phase", required=True, type=str.lower, choices=("1a", "1b", "1c"), help="1a EQ, 1b + residual, 1c gated"
+    )
+    p.add_argument(
+        "--data", type=Path, metavar="PATH", help="folder of mastered music, or a CSV (target[,input][,genre])"
+    )
+    p.add_argument(
+        "--target", type=Path, metavar="DIR", help="mastered side, same file names; --data is then the unmastered"
+    )
     p.add_argument("--validation", type=Path, metavar="PATH", help="music to validate with; else a share of the songs")
     p.add_argument("--out", type=Path, metavar="DIR", help="the run's folder; the same command goes on with it")
-    p.add_argument("--config", action="append", metavar="FILE", help="overlay: small, smoke, or a .yaml file; repeatable")
+    p.add_argument(
+        "--config", action="append", metavar="FILE", help="overlay: small, smoke, or a .yaml file; repeatable"
+    )
     p.add_argument("--seed", type=int, help="of weights, order, degradation and split")
     p.add_argument("--init-from", type=Path, metavar="DIR", help="start from an earlier phase's run")
-    p.add_argument("--dry-run", action="store_true", help="print parameters, FLOPs, memory and time per step; train nothing")
+    p.add_argument(
+        "--dry-run", action="store_true", help="print parameters, FLOPs, memory and time per step; train nothing"
+    )
     p.add_argument("overrides", nargs="*", metavar="key=value", help="any setting of configs/base.yaml")
     p.set_defaults(run=_train)
 
@@ -52,7 +62,9 @@ def _train(given: argparse.Namespace) -> None:
         return cost.report(config)
     for name in ("data", "out"):
         if getattr(given, name) is None:
-            raise BadInputError(f"--{name} is missing; write: train.py --phase {given.phase} --data FOLDER --out FOLDER.")
+            raise BadInputError(
+                f"--{name} is missing; write: train.py --phase {given.phase} --data FOLDER --out FOLDER."
+            )
     from nmjax.training.session import Request, run
 
     return run(Request(config, given.data, given.out, given.target, given.validation, given.init_from))
@@ -62,15 +74,18 @@ def _add_infer(commands) -> None:
     p = commands.add_parser("infer", help="master a track", description="Master a track.")
     p.add_argument("track", type=Path, help="WAV, FLAC, OGG, Opus, MP3 or AIFF")
     p.add_argument("--ckpt", type=Path, required=True, metavar="DIR", help="a run's folder (train.py --out)")
-    p.add_argument("-o", "--out", type=Path, metavar="FILE", help="where the master goes; default TRACK-mastered beside it")
+    p.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="where the master goes; default TRACK-mastered beside it"
+    )
     p.add_argument("--force", action="store_true", help="overwrite an existing output")
+    p.add_argument("--plot", type=Path, metavar="FILE", help="write the EQ curve as a PNG picture")
     p.set_defaults(run=_infer)
 
 
 def _infer(given: argparse.Namespace) -> None:
     from nmjax.inference.command import run
 
-    run(given.track, given.ckpt, given.out, given.force)
+    run(given.track, given.ckpt, given.out, given.force, given.plot)
 
 
 if __name__ == "__main__":

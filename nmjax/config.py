@@ -157,10 +157,14 @@ def _merge(base: dict[str, Any], overlay: dict[str, Any], source: str, prefix: s
     """Lay `overlay` over `base` in place; a key that base.yaml does not have is refused."""
     for key, value in overlay.items():
         if key not in base:
-            raise BadInputError(f"Unknown setting '{prefix}{key}' in '{source}'{_nearest(f'{prefix}{key}', base, prefix)}.")
+            raise BadInputError(
+                f"Unknown setting '{prefix}{key}' in '{source}'{_nearest(f'{prefix}{key}', base, prefix)}."
+            )
         if isinstance(base[key], dict):
             if not isinstance(value, dict):
-                raise BadInputError(f"Setting '{prefix}{key}' in '{source}' is a group; name one of: {', '.join(base[key])}.")
+                raise BadInputError(
+                    f"Setting '{prefix}{key}' in '{source}' is a group; name one of: {', '.join(base[key])}."
+                )
             _merge(base[key], value, source, f"{prefix}{key}.")
         elif isinstance(value, dict):
             raise BadInputError(f"Setting '{prefix}{key}' in '{source}' is a single value and has nothing below it.")

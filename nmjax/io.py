@@ -54,7 +54,9 @@ def probe(path: Path | str) -> AudioInfo:
     """
     path = Path(path)
     if not path.is_file():
-        raise BadInputError(f"'{path}' is {'a folder, not a file' if path.is_dir() else 'missing'}; give an audio file.")
+        raise BadInputError(
+            f"'{path}' is {'a folder, not a file' if path.is_dir() else 'missing'}; give an audio file."
+        )
     try:
         info = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError, TypeError):
@@ -71,7 +73,8 @@ def probe(path: Path | str) -> AudioInfo:
 
 
 def pieces(path: Path, size: int = _PIECE) -> Iterator[np.ndarray]:
-    """A file from start to end, `[frames, channel]` float32, `size` frames a piece; memory does not depend on the header.
+    """A file from start to end, `[frames, channel]` float32, `size` frames a piece; memory does not depend on the
+    header.
 
     Raises:
         BadInputError: damaged inside, or a sample that is no finite number.
@@ -85,7 +88,8 @@ def pieces(path: Path, size: int = _PIECE) -> Iterator[np.ndarray]:
 
 
 def read(path: Path, start: int, frames: int) -> np.ndarray:
-    """`frames` from `start` by seeking (exact in WAV, AIFF and FLAC), `[frames, channel]` float32; shorter at the end."""
+    """`frames` from `start` by seeking (exact in WAV, AIFF and FLAC), `[frames, channel]` float32; shorter at the
+    end."""
     try:
         with soundfile.SoundFile(str(path)) as file:
             file.seek(start)

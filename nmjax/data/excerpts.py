@@ -11,7 +11,7 @@ from nmjax.data.songs import Song, Sound
 
 _MARGIN_SECONDS = 0.1  # read on both sides when the rate is changed, so that the resampler's ends are cut off
 _SILENT = 1e-3  # RMS, −60 dBFS
-_TRIES = 4
+_TRIES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Slots:
 class ReadExcerpt:
     """Slot → `{"target": [time, channel], "length": samples, and "input" for a pair}`, float32 at `sample_rate`.
 
-    A silent excerpt is tried again elsewhere in the song, three times. A song shorter than an excerpt is padded with
+    A silent excerpt is tried again elsewhere in the song, seven times. A song shorter than an excerpt is padded with
     zeros; `length` says how much of it is music.
     """
 
@@ -57,11 +57,12 @@ class ReadExcerpt:
     def __call__(self, slot: Slot, rng: np.random.Generator) -> dict[str, np.ndarray]:
         last = max(0.0, slot.song.seconds - self.seconds)
         start = min(slot.start + slot.reach * rng.random(), last)
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
+            if attempt:
+                start = last * rng.random()
             target = self._read(slot.song.target, start)
             if np.sqrt(np.mean(target * target)) > _SILENT:
                 break
-            start = last * rng.random()
         size = round(self.seconds * self.sample_rate)
         item = {"target": _fitted(target, size), "length": np.int32(min(len(target), size))}
         if slot.song.input:

@@ -30,7 +30,8 @@ def find_songs(
     """Songs of a folder of mastered music, of two folders with the same file names, or of a CSV.
 
     Args:
-        data: a folder, or a CSV with a column `target` and, if wanted, `input` and `genre`; its paths are relative to it.
+        data: a folder, or a CSV with a column `target` and, if wanted, `input` and `genre`; its paths are relative to
+        it.
         target: the mastered side's folder; `data` is then the unmastered side's.
         cache_dir: where lossy files are decoded to.
         report: called with a sentence for each file of a folder that is left out.

@@ -18,7 +18,9 @@ def check(source: Sound, target: Sound) -> None:
     a, b = source.info, target.info
     both = f"'{a.path}' and '{b.path}'"
     if a.sample_rate != b.sample_rate:
-        raise BadInputError(f"{both} differ in sample rate ({a.sample_rate} and {b.sample_rate} Hz); export them alike.")
+        raise BadInputError(
+            f"{both} differ in sample rate ({a.sample_rate} and {b.sample_rate} Hz); export them alike."
+        )
     if a.channels != b.channels:
         raise BadInputError(f"{both} differ in channels ({a.channels} and {b.channels}); export them alike.")
     if a.frames != b.frames:

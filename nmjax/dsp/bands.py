@@ -51,9 +51,7 @@ def equalise(
     return cascade(audio, svf, state)
 
 
-def response_db(
-    bands: Bands, freq_hz: Float[Array, "points"], sample_rate: float
-) -> Float[Array, "batch points"]:
+def response_db(bands: Bands, freq_hz: Float[Array, "points"], sample_rate: float) -> Float[Array, "batch points"]:
     """The rendered curve of all bands together in dB at `freq_hz` (0 to half the rate), `[batch, points]`."""
     h = response(peaking(bands.freq_hz, bands.gain_db, bands.q, sample_rate), freq_hz, sample_rate)
     power = jnp.real(h) ** 2 + jnp.imag(h) ** 2

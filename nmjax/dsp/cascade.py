@@ -4,9 +4,9 @@ A linear recursion over T samples is, for blocks of L samples, one matrix produc
 block's impulse response, its response to each state and what it leaves behind in the state all fall out of running the
 per-sample recursion once, for L steps, on one impulse and on each unit state.
 
-What float32 loses here it loses while the matrices are built. So they are built in delta form: with the integrators' increments
-d1 = a2·v3 − b1·i1 and d2 = a2·i1 + a3·v3 (b1 = 1 − a1 formed without the subtraction), the state's change is accumulated instead of the
-state, and the blocks are scanned with A^L − I.
+What float32 loses here it loses while the matrices are built. So they are built in delta form: with the integrators'
+increments d1 = a2·v3 − b1·i1 and d2 = a2·i1 + a3·v3 (b1 = 1 − a1 formed without the subtraction), the state's change
+is accumulated instead of the state, and the blocks are scanned with A^L − I.
 """
 
 from __future__ import annotations

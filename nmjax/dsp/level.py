@@ -18,6 +18,8 @@ def gain_to_lufs_db(
     return jnp.where(jnp.isfinite(loudness), lufs - loudness, 0.0)
 
 
-def scaled_db(audio: Float[Array, "batch time channel"], gain_db: Float[Array, "batch"]) -> Float[Array, "batch time channel"]:
+def scaled_db(
+    audio: Float[Array, "batch time channel"], gain_db: Float[Array, "batch"]
+) -> Float[Array, "batch time channel"]:
     """Each signal times its gain."""
     return audio * amplitude(gain_db)[:, None, None]

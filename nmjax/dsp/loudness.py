@@ -58,9 +58,7 @@ def weighted(
     return cascade(audio, svf, state)
 
 
-def hop_powers(
-    weighted_audio: Float[Array, "batch time channel"], sample_rate: float
-) -> Float[Array, "batch hops"]:
+def hop_powers(weighted_audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch hops"]:
     """Mean power of each whole 100 ms of a K-weighted signal, summed over channels with their weights."""
     hop = hop_samples(sample_rate)
     batch, time, channels = weighted_audio.shape

@@ -24,7 +24,8 @@ def safe_log(x: Float[Array, "..."], floor: float) -> Float[Array, "..."]:
 
 
 def smooth_abs(x: Float[Array, "..."], width: float = 0.1) -> Float[Array, "..."]:
-    """|x| rounded at 0: √(x² + width²) − width, written as x²/(√(x² + width²) + width) so that small x keeps its digits."""
+    """|x| rounded at 0: √(x² + width²) − width, written as x²/(√(x² + width²) + width) so that small x keeps its
+    digits."""
     return x * x / (jnp.sqrt(x * x + width * width) + width)
 
 

@@ -16,15 +16,18 @@ _WEIGHT_ABOVE = 0.2
 _POINTS = 240
 _GOOD_DB = 0.25  # of error; where the fit is worse, helping bands are added near the top
 _HELPERS_HZ = (14_000.0, 21_000.0, 9_000.0, 26_000.0)
-_STAY = 0.02  # dB of cost for each e-fold that a frequency or Q moves, and for each dB of gain: of equal fits the nearest
+_STAY = (
+    0.02  # dB of cost for each e-fold that a frequency or Q moves, and for each dB of gain: of equal fits the nearest
+)
 
 
 def bands_at_rate(bands: Bands, from_rate: float, to_rate: float) -> Bands:
     """Bands that at `to_rate` draw the curve which `bands` draw at `from_rate`.
 
-    A bell near half the lower rate may need more than one bell at the other: up to four are added behind the given ones where the
-    fit is worse than 0.25 dB without. By least squares in dB over 20 Hz to 16 kHz (to 0.49 of the lower rate where that is less), in float64, one signal
-    at a time. At the same rate the bands are returned as they are.
+    A bell near half the lower rate may need more than one bell at the other: up to four are added behind the given
+    ones where the fit is worse than 0.25 dB without. By least squares in dB over 20 Hz to 16 kHz (to 0.49 of the
+    lower rate where that is less), in float64, one signal at a time. At the same rate the bands are returned as they
+    are.
 
     Args:
         bands: arrays `[batch, bands]`.
@@ -52,7 +55,8 @@ def _fit_with_helpers(row: np.ndarray, from_rate: float, to_rate: float) -> np.n
 
 
 def _fit(row: np.ndarray, start: np.ndarray, from_rate: float, to_rate: float) -> tuple[np.ndarray, float]:
-    """Bands fitted to the curve of `row` from `start`, all `[freq_hz | gain_db | q, bands]`, and the largest error in dB."""
+    """Bands fitted to the curve of `row` from `start`, all `[freq_hz | gain_db | q, bands]`, and the largest error in
+    dB."""
     grid_hz = np.geomspace(20.0, min(_HIGHEST_HZ, TOP_FREQUENCY * min(from_rate, to_rate)), _POINTS)
     weight = np.where(grid_hz <= HELD_TO_HZ, 1.0, _WEIGHT_ABOVE)
     wanted = np.asarray(_curve(_logarithmic(row), grid_hz, from_rate))

@@ -56,7 +56,8 @@ def magnitudes(
 
 
 def a_weighting_db(freq_hz: np.ndarray) -> np.ndarray:
-    """The A curve of IEC 61672-1 (annex E) in dB, 0 dB at 1 kHz; −inf at 0 Hz. NumPy in, NumPy out: it is a constant."""
+    """The A curve of IEC 61672-1 (annex E) in dB, 0 dB at 1 kHz; −inf at 0 Hz. NumPy in, NumPy out: it is a
+    constant."""
     f1, f2, f3, f4 = 20.598997, 107.65265, 737.86223, 12194.217
     f = np.square(np.asarray(freq_hz, np.float64))
     r = f4**2 * f**2 / ((f + f1**2) * np.sqrt((f + f2**2) * (f + f3**2)) * (f + f4**2))
@@ -71,6 +72,7 @@ def a_weights(window: int, sample_rate: float) -> np.ndarray:
 
 
 def mid_side(audio: Float[Array, "batch time 2"]) -> Float[Array, "batch time 2"]:
-    """Left and right → mid and side, both scaled by 1/√2: the energy stays, and applying it twice gives left and right."""
+    """Left and right → mid and side, both scaled by 1/√2: the energy stays, and applying it twice gives left and
+    right."""
     left, right = audio[..., 0], audio[..., 1]
     return jnp.stack([left + right, left - right], axis=-1) * math.sqrt(0.5)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from nmjax import io, plots
+from nmjax.dsp import Bands, response_db
+from nmjax.errors import BadInputError
 from nmjax.inference.master import Mastered, check_paths, master, output_path
 from nmjax.inference.network import load
+from nmjax.models import SAMPLE_RATE
 
 
-def run(track: Path, ckpt: Path, out: Path | None, force: bool, console: Console | None = None) -> None:
+def run(
+    track: Path, ckpt: Path, out: Path | None, force: bool, picture: Path | None = None, console: Console | None = None
+) -> None:
     """Master `track` with the network in `ckpt`; print settings, loudness and where the files lie.
+
+    picture: where a PNG of the equaliser's curve goes, if one is wanted.
 
     Raises:
         BadInputError: see `master`, `load` and `check_paths`.
@@ -21,6 +30,8 @@ def run(track: Path, ckpt: Path, out: Path | None, force: bool, console: Console
     console = console or Console()
     out = output_path(track, out)
     check_paths(track, out, force)
+    if picture and picture.exists() and not force:
+        raise BadInputError(f"'{picture}' exists already; add --force to overwrite it, or name another with --plot.")
     network = load(ckpt, lambda sentence: _say(console, sentence))
     with console.status(f"Mastering {track.name} …"):
         result = master(track, out, network)
@@ -31,6 +42,9 @@ def run(track: Path, ckpt: Path, out: Path | None, force: bool, console: Console
                   f"true peak {before.true_peak_db:.1f} → {peak:.1f} dBTP.")  # fmt: skip
     for note in result.notes:
         _say(console, note)
+    if picture:
+        draw(result, picture)
+        _say(console, f"Picture:  {picture}")
     _say(console, f"Master:   {result.out}\nSettings: {result.settings}")
 
 
@@ -47,6 +61,18 @@ def settings_table(result: Mastered, phase: str) -> Table:
         extra = (f"{gate:.2f}", f"{rendered:+.2f} dB") if gated else ()
         table.add_row(str(number), f"{freq_hz:,.0f} Hz", f"{gain:+.2f} dB", f"{q:.2f}", *extra)
     return table
+
+
+def draw(result: Mastered, picture: Path) -> None:
+    """The equaliser's curve, as the model means it, as a PNG."""
+    bands = result.prediction.settings.eq.bands()
+    freq_hz = np.geomspace(20.0, 20_000.0, 600)
+    each = [Bands(*(x[:, i : i + 1] for x in (bands.freq_hz, bands.gain_db, bands.q))) for i in range(bands.q.shape[1])]
+    curves = [np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), SAMPLE_RATE))[0] for band in each]
+    names = [f"{float(b.freq_hz[0, 0]):,.0f} Hz {float(b.gain_db[0, 0]):+.1f} dB" for b in each]
+    with io.temporary_beside(picture) as temporary:
+        plots.eq_curve(temporary, freq_hz, np.stack(curves), names, f"{result.out.name}: equaliser")
+        io.publish(temporary, picture)
 
 
 def _say(console: Console, sentence: str) -> None:

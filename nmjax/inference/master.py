@@ -31,7 +31,8 @@ _CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".aif": "AIFF", ".aiff": "AIFF"}
 
 @dataclasses.dataclass(frozen=True)
 class Mastered:
-    """What became of a track. `before` and `after` delivery are measured at full precision; gain_db is the delivery's."""
+    """What became of a track. `before` and `after` delivery are measured at full precision; gain_db is the
+    delivery's."""
 
     out: Path
     settings: Path
@@ -66,7 +67,9 @@ def check_paths(track: Path, out: Path, force: bool) -> None:
         raise BadInputError(f"'{out}' is a folder; name a file in it.")
     for path in (out, settings_path(out)):
         if path.exists() and not force:
-            raise BadInputError(f"'{path}' exists already; add --force to overwrite it, or name another output with -o.")
+            raise BadInputError(
+                f"'{path}' exists already; add --force to overwrite it, or name another output with -o."
+            )
 
 
 def settings_path(out: Path) -> Path:
@@ -105,7 +108,9 @@ def master(track: Path, out: Path, network: Network) -> Mastered:
                 _subtype(info, out),
             )
         result = Mastered(out, settings, prediction, rendered, before, after, gain_db, notes)
-        settings_file.write_text(as_json(track.name, network, prediction, rendered, info.sample_rate, _delivery(result)))
+        settings_file.write_text(
+            as_json(track.name, network, prediction, rendered, info.sample_rate, _delivery(result))
+        )
         io.publish(audio_file, out)
         io.publish(settings_file, settings)
     return result
@@ -150,7 +155,9 @@ def _delivery_gain_db(after: Measurement, notes: list[str]) -> float:
         return 0.0
     room = CEILING_DB - after.true_peak_db
     if not math.isfinite(after.lufs):
-        notes.append("The track is too short or too quiet to have a loudness (400 ms above −70 LUFS); its peak alone was held.")
+        notes.append(
+            "The track is too short or too quiet to have a loudness (400 ms above −70 LUFS); its peak alone was held."
+        )
         return min(0.0, room)
     wanted = TARGET_LUFS - after.lufs
     if wanted > room:

@@ -16,7 +16,8 @@ _SECONDS = 3
 
 
 def equalised(pieces: Pieces, bands: Bands, sample_rate: int) -> Iterator[np.ndarray]:
-    """The stream through the bands (arrays `[1, bands]`) with the filters' state carried; float64 inside, float32 out."""
+    """The stream through the bands (arrays `[1, bands]`) with the filters' state carried; float64 inside, float32
+    out."""
     size = _SECONDS * sample_rate
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda x: jnp.asarray(np.asarray(x, np.float64)), bands)

@@ -14,8 +14,11 @@ from nmjax.models import SAMPLE_RATE, Prediction
 FORMAT = "nmjax settings 1"
 
 
-def as_json(track: str, network: Network, prediction: Prediction, rendered: Bands, rate: int, delivery: dict[str, Any]) -> str:
-    """Settings in physical units, the bands as rendered at the file's rate, what was delivered, and z on a line of its own.
+def as_json(
+    track: str, network: Network, prediction: Prediction, rendered: Bands, rate: int, delivery: dict[str, Any]
+) -> str:
+    """Settings in physical units, the bands as rendered at the file's rate, what was delivered, and z on a line of
+    its own.
 
     Numbers are written so that they read back to the same float32.
     """
@@ -34,7 +37,9 @@ def as_json(track: str, network: Network, prediction: Prediction, rendered: Band
             "sample_rate": rate,
             "bands": [
                 dict(zip(("freq_hz", "gain_db", "q"), row, strict=True))
-                for row in zip(*(np.asarray(x)[0].tolist() for x in (rendered.freq_hz, rendered.gain_db, rendered.q)), strict=True)
+                for row in zip(
+                    *(np.asarray(x)[0].tolist() for x in (rendered.freq_hz, rendered.gain_db, rendered.q)), strict=True
+                )
             ],
         },
         "delivery": delivery,

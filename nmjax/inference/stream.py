@@ -13,7 +13,8 @@ Pieces = Iterable[np.ndarray]  # each [frames, channel]
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A fixed size of signal, of which `core` frames from `lead` on are new; the rest is what the network hears around them.
+    """A fixed size of signal, of which `core` frames from `lead` on are new; the rest is what the network hears
+    around them.
 
     audio: `[size, channel]`, zero beyond `valid` frames.
     """
@@ -25,7 +26,8 @@ class Window:
 
 
 def windows(pieces: Pieces, core: int, margin: int) -> Iterator[Window]:
-    """Windows of core + 2·margin frames; the first starts with the signal (no lead), every later one `margin` before its core.
+    """Windows of core + 2·margin frames; the first starts with the signal (no lead), every later one `margin` before
+    its core.
 
     Both sizes are multiples of the network's stride, so that every window falls on its grid.
     """
@@ -79,7 +81,8 @@ def resampled(pieces: Pieces, from_rate: int, to_rate: int) -> Iterator[np.ndarr
 
 
 def added(first: Pieces, second: Pieces) -> Iterator[np.ndarray]:
-    """Sum of two signals in the pieces of the first; where the second ends early (a resampler's rounding) it is silent."""
+    """Sum of two signals in the pieces of the first; where the second ends early (a resampler's rounding) it is
+    silent."""
     rest, others = None, iter(second)
     for piece in first:
         while rest is None or len(rest) < len(piece):

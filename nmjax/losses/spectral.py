@@ -27,7 +27,8 @@ def _reference_energy(energy: Float[Array, "batch signal"]) -> Float[Array, "bat
 def mr_stft(
     output: Float[Array, "batch time channel"], target: Float[Array, "batch time channel"], windows: tuple[int, ...]
 ) -> Float[Array, ""]:
-    """Multi-resolution STFT loss: spectral convergence plus L1 of the log magnitudes, averaged over windows and signals.
+    """Multi-resolution STFT loss: spectral convergence plus L1 of the log magnitudes, averaged over windows and
+    signals.
 
     ‖|Y| − |T|‖ / ‖|T|‖ + mean |ln|Y| − ln|T||, Hann windows, hop a quarter of the window. Yamamoto, Song and Kim,
     "Parallel WaveGAN" (2020), eq. 3 to 6. Stereo counts as left, right, mid and side.

@@ -41,6 +41,8 @@ class ConvNorm(nn.Module):
         train: bool,
     ) -> Float[Array, "batch frames features"]:
         pad = self.dilation * (self.kernel // 2)
-        x = nn.Conv(self.features, (self.kernel,), self.stride, [(pad, pad)], kernel_dilation=self.dilation, name="conv")(x)
+        x = nn.Conv(
+            self.features, (self.kernel,), self.stride, [(pad, pad)], kernel_dilation=self.dilation, name="conv"
+        )(x)
         norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, name="norm")
         return norm(x, mask=mask if train else None)

@@ -50,7 +50,9 @@ class Mastering(nn.Module):
         """Settings for a signal; the encoder listens to the mean of its channels."""
         return self.decode(self.encoder(jnp.mean(audio, axis=2, keepdims=True), lengths, train), train)
 
-    def hear(self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"]) -> Float[Array, "batch frames size"]:
+    def hear(
+        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"]
+    ) -> Float[Array, "batch frames size"]:
         """The encoder's frames of a piece, for pooling over a whole track."""
         return self.encoder.frames(audio, lengths)
 

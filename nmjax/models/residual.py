@@ -41,7 +41,8 @@ class FilmBlock(nn.Module):
 def doubled(
     x: Float[Array, "batch time channel"], mask: Bool[Array, "batch time 1"] | None
 ) -> Float[Array, "batch doubled channel"]:
-    """Linear interpolation ×2 between frame centres; both ends of the signal (not of the array) repeat their last frame."""
+    """Linear interpolation ×2 between frame centres; both ends of the signal (not of the array) repeat their last
+    frame."""
     batch, time, channels = x.shape
     before = jnp.concatenate([x[:, :1], x[:, :-1]], axis=1)
     after = jnp.concatenate([x[:, 1:], x[:, -1:]], axis=1)

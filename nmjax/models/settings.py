@@ -16,7 +16,8 @@ from nmjax.dsp import Bands
 class EqSettings:
     """Settings of the equaliser, each array `[batch, bands]`.
 
-    freq_hz: 20 to 20000. gain_db: −12 to 12, before the gate. q: 0.5 to 5. gate: 0 to 1; 1 where a decoder has no gates.
+    freq_hz: 20 to 20000. gain_db: −12 to 12, before the gate. q: 0.5 to 5. gate: 0 to 1; 1 where a decoder has no
+    gates.
     """
 
     freq_hz: Array

@@ -65,7 +65,9 @@ def start_from(fresh: dict, config: Config, folder: Path, report: Callable[[str]
         if ours != theirs:
             raise BadInputError(f"'{folder}' has model.{name}={theirs}, this run {ours}; set model.{name}={theirs}.")
     variables, names = carry_over(fresh, checkpoints.restore_model(step))
-    report(f"From {checkpoints.folder / str(step)}: {len(names['carried'])} arrays carried over, {len(names['new'])} new.")
+    report(
+        f"From {checkpoints.folder / str(step)}: {len(names['carried'])} arrays carried over, {len(names['new'])} new."
+    )
     for fate, said in (("new", "New"), ("unfit", "Did not fit"), ("left", "Left behind")):
         if names[fate]:
             report(f"{said}: {', '.join(_modules(names[fate]))}.")

@@ -46,7 +46,9 @@ def report(config: Config) -> None:
     """Print `measure` as a table."""
     found = measure(config)
     data = config.data
-    table = Table(title=f"Phase {config.phase}, {data.batch_size} × {data.excerpt_seconds} s × {data.channels} channel(s)")
+    table = Table(
+        title=f"Phase {config.phase}, {data.batch_size} × {data.excerpt_seconds} s × {data.channels} channel(s)"
+    )
     table.add_column("what")
     table.add_column("figure", justify="right")
     for name, value in found.items():

@@ -1,7 +1,8 @@
 """The unmastered side, made from mastered music: a random chain for each excerpt, on the device.
 
-Tone (a low and a high shelf and bells), dynamics (an exponent on the envelope: expansion undoes compression, mild compression
-mimics a flat mix), width. A second random tone, the style, is laid over input and target alike. All is drawn from one key an excerpt.
+Tone (a low and a high shelf and bells), dynamics (an exponent on the envelope: expansion undoes compression, mild
+compression mimics a flat mix), width. A second random tone, the style, is laid over input and target alike. All is
+drawn from one key an excerpt.
 """
 
 from __future__ import annotations
@@ -117,6 +118,6 @@ def at_level(
     offset_db: Float[Array, "batch"],
     sample_rate: float,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch time channel"]]:
-    """Both sides at the model's −20 LUFS, then moved together by `offset_db`: a passage of a track that is levelled as a
-    whole lies above or below it."""
+    """Both sides at the model's −20 LUFS, then moved together by `offset_db`: a passage of a track that is levelled
+    as a whole lies above or below it."""
     return tuple(scaled_db(x, gain_to_lufs_db(x, sample_rate, MODEL_LUFS) + offset_db) for x in (source, target))

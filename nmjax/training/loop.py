@@ -106,7 +106,12 @@ class Run:
 
     def _save(self, checkpoints: Checkpoints, step: int) -> None:
         best = self.best if np.isfinite(self.best) else None
-        meta = {"config": self.config.model_dump(mode="json"), "step": step, "best": best, "data": self.stream.get_state()}
+        meta = {
+            "config": self.config.model_dump(mode="json"),
+            "step": step,
+            "best": best,
+            "data": self.stream.get_state(),
+        }
         checkpoints.save(step, meta=meta, **_parts(self.state))
 
 

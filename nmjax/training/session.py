@@ -26,7 +26,8 @@ class Request:
     """What `train.py` was asked for.
 
     data: a folder of mastered music, a CSV, or the unmastered side's folder. target: the mastered side's folder.
-    validation: music to validate with instead of a share of `data`. out: the run's folder. init_from: an earlier run's folder.
+    validation: music to validate with instead of a share of `data`. out: the run's folder. init_from: an earlier
+    run's folder.
     """
 
     config: Config

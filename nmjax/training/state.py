@@ -15,8 +15,8 @@ from nmjax.models import Mastering
 
 @typing.no_type_check
 class TrainState(struct.PyTreeNode):
-    """step: updates tried so far. model: `{"params", and the collections beside it}`. skipped: updates that were left out
-    because something was not finite."""
+    """step: updates tried so far. model: `{"params", and the collections beside it}`. skipped: updates that were left
+    out because something was not finite."""
 
     step: jax.Array
     skipped: jax.Array

@@ -22,7 +22,9 @@ def _pair(batch: Batch, key: jax.Array, config: Config, first: jax.Array | int) 
     """(input, target) at the model's level; each excerpt's randomness from `key` and its number in the whole batch."""
     target = batch["target"]
     numbers = first + jnp.arange(target.shape[0])
-    pair_keys, level_keys = jnp.moveaxis(jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i)))(numbers), 1, 0)
+    pair_keys, level_keys = jnp.moveaxis(
+        jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i)))(numbers), 1, 0
+    )
     if "input" in batch:
         source = batch["input"]
     else:

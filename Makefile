@@ -1,0 +1,34 @@
+# `make demo` masters the example track, `make test` passes the tests; both make their own environment in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test test-all lint format clean
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+# Trains the smoke configuration on the example (about two minutes), then masters the example with it.
+demo: $(INSTALLED)
+	$(BIN)/python train.py --phase 1b --config smoke --data examples --out runs/demo
+	$(BIN)/python infer.py --ckpt runs/demo examples/settlers-routine.flac -o runs/demo/master.flac --plot runs/demo/eq.png --force
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-all: lint
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv runs/demo

@@ -1,0 +1,42 @@
+"""Pictures. The only importer of matplotlib; takes plain arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+_TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
+_TICK_NAMES = ("20", "50", "100", "200", "500", "1k", "2k", "5k", "10k", "20k")
+
+
+def eq_curve(path: Path, freq_hz: np.ndarray, band_db: np.ndarray, names: list[str], title: str) -> None:
+    """A PNG of an equaliser's curve with each band beneath it.
+
+    Args:
+        path: where it goes.
+        freq_hz: `[points]`.
+        band_db: `[bands, points]`, each band's response; the thick line is their sum.
+        names: one a band, for the legend.
+        title: above the picture.
+    """
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    colours = plt.get_cmap("viridis")(np.linspace(0.0, 0.9, len(band_db)))
+    for curve, name, colour in zip(band_db, names, colours, strict=True):
+        axes.plot(freq_hz, curve, color=colour, linewidth=1, label=name)
+        axes.fill_between(freq_hz, curve, color=colour, alpha=0.15, linewidth=0)
+    total = band_db.sum(axis=0)
+    axes.plot(freq_hz, total, color="black", linewidth=2, label="all bands")
+    reach = max(3.0, 1.15 * float(np.abs(total).max()), 1.15 * float(np.abs(band_db).max()))
+    axes.set(xscale="log", xlim=(20, 20_000), ylim=(-reach, reach), xlabel="frequency (Hz)", ylabel="gain (dB)")
+    axes.set_xticks(_TICKS_HZ, _TICK_NAMES)
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.set_title(title)
+    axes.legend(fontsize=8, ncols=1 + len(names) // 6, loc="best")
+    figure.savefig(path, dpi=120, format="png")
+    plt.close(figure)
