@@ -114,7 +114,7 @@ def load_config(phase: str | None = None, files: list[str] | None = None, overri
         key, sign, value = override.partition("=")
         if not sign:
             raise BadInputError(f"'{override}' is not of the form key=value; write for example train.steps=2000.")
-        tree: Any = yaml.safe_load(value) if value else None
+        tree = _parsed(value, f"'{override}'") if value else None
         for part in reversed(key.split(".")):
             tree = {part: tree}
         _merge(values, tree, override)
@@ -141,16 +141,21 @@ def shipped() -> list[str]:
 def _read(name: str) -> dict[str, Any]:
     path = Path(name) if name.endswith((".yaml", ".yml")) else CONFIG_DIR / f"{name}.yaml"
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = _parsed(path.read_text(), f"Config file '{name}'")
     except (OSError, UnicodeDecodeError):
         raise BadInputError(
             f"Config file '{name}' cannot be read; give a path ending in .yaml or one of: {', '.join(shipped())}."
         ) from None
-    except yaml.YAMLError as error:
-        raise BadInputError(f"Config file '{name}' is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(tree, dict):
         raise BadInputError(f"Config file '{name}' must hold keys and values, as configs/base.yaml does.")
     return tree
+
+
+def _parsed(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInputError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from None
 
 
 def _merge(base: dict[str, Any], overlay: dict[str, Any], source: str, prefix: str = "") -> None:

@@ -176,7 +176,7 @@ def encode(
                 file.write(_quantised(piece, kind, bits) if bits else piece.astype(np.float32))
                 given += len(piece)
         written = soundfile.info(str(path)).frames
-    except (soundfile.SoundFileError, AssertionError) as error:
+    except (soundfile.SoundFileError, AssertionError, ValueError) as error:
         _raise_if_full(path)
         raise BadInputError(f"'{path.name}' cannot be written as {container} {subtype} ({error}).") from None
     if written != given:

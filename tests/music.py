@@ -7,7 +7,7 @@ import soundfile
 
 
 def music(seconds: float = 2.0, rate: int = 44_100, channels: int = 2, seed: int = 0) -> np.ndarray:
-    """`[frames, channel]` float64 at about −20 dBFS: noise coloured by a random one-pole filter, swelling twice a second."""
+    """`[frames, channel]` float64 at about −20 dBFS: noise of a random colour that swells twice a second."""
     rng = np.random.default_rng(seed)
     frames = round(seconds * rate)
     noise = rng.standard_normal((frames + 16, channels))

@@ -63,7 +63,7 @@ def hop_powers(weighted_audio: Float[Array, "batch time channel"], sample_rate: 
     hop = hop_samples(sample_rate)
     batch, time, channels = weighted_audio.shape
     hops = weighted_audio[:, : time // hop * hop].reshape(batch, time // hop, hop, channels)
-    weights = jnp.asarray(channel_weights(channels), weighted_audio.dtype)
+    weights = jnp.asarray(channel_weights(channels), weighted_audio.dtype)[None, None]
     return jnp.sum(jnp.mean(hops * hops, axis=2) * weights, axis=2)
 
 

@@ -50,7 +50,7 @@ def magnitudes(
     """
     hop = hop or window // 4
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
-    frames = frame(jnp.moveaxis(audio, 2, 1), window, hop) * jnp.asarray(hann, audio.dtype)
+    frames = frame(jnp.moveaxis(audio, 2, 1), window, hop) * jnp.asarray(hann, audio.dtype)[None, None, None]
     spectrum = jnp.fft.rfft(frames)
     return safe_sqrt(jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2, MAGNITUDE_FLOOR**2)
 

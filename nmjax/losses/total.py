@@ -9,7 +9,6 @@ from nmjax.config import LossConfig
 from nmjax.losses.loudness import lufs_distance
 from nmjax.losses.regularisers import gain_size, gate_entropy, gate_sum, q_spread
 from nmjax.losses.spectral import a_weighted, mr_stft
-from nmjax.models import Prediction
 
 Terms = dict[str, Array]
 
@@ -31,13 +30,16 @@ def signal_loss(
 
 
 def regularisation(
-    prediction: Prediction, config: LossConfig, sparsity_share: Float[Array, ""]
+    gain_db: Float[Array, "batch bands"],
+    q: Float[Array, "batch bands"],
+    gate_logit: Float[Array, "batch bands"] | None,
+    config: LossConfig,
+    sparsity_share: Float[Array, ""],
 ) -> tuple[Float[Array, ""], Terms]:
     """What the settings cost. `sparsity_share` (0 to 1) is how far the weight of the gates' sparsity has warmed up."""
-    eq = prediction.settings.eq
-    terms = {"gain": gain_size(eq.gain_db), "q": q_spread(eq.q)}
+    terms = {"gain": gain_size(gain_db), "q": q_spread(q)}
     total = config.gain * terms["gain"] + config.q * terms["q"]
-    if prediction.gate_logit is not None:
-        terms |= {"gates": gate_sum(prediction.gate_logit), "gate_entropy": gate_entropy(prediction.gate_logit)}
+    if gate_logit is not None:
+        terms |= {"gates": gate_sum(gate_logit), "gate_entropy": gate_entropy(gate_logit)}
         total += config.sparsity * sparsity_share * terms["gates"] + config.decisiveness * terms["gate_entropy"]
     return jnp.asarray(total), terms

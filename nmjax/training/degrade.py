@@ -11,7 +11,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from nmjax.config import DegradeConfig
 from nmjax.dsp.cascade import cascade, initial_state
@@ -32,31 +32,49 @@ _MOST_GAIN_DB = 9.0  # of the dynamics, either way
 _QUIET = 1e-6  # power added to the envelope, −60 dBFS
 
 
-def _log_uniform(key: Array, bounds: tuple[float, float], shape: tuple[int, ...]) -> Array:
+def chances_needed(config: DegradeConfig) -> int:
+    """Uniform numbers that one excerpt's chain takes: two tones, dynamics, width, level."""
+    return 2 * _tone_chances(config.bells) + 3
+
+
+def draw_chances(
+    key: Key[Array, ""], first: Int[Array, ""] | int, batch: int, count: int
+) -> Float[Array, "batch count"]:
+    """Uniform numbers in [0, 1), a row an excerpt, each from `key` and the excerpt's number in the whole batch.
+
+    All of an excerpt's chance comes from one draw: on the CPU every draw in a program costs a second of compilation.
+    """
+    numbers = first + jnp.arange(batch)
+    return jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i), (count,)))(numbers)
+
+
+def _tone_chances(bells: int) -> int:
+    return 4 + 3 * bells
+
+
+def _log_uniform(chance: Array, bounds: tuple[float, float]) -> Array:
     low, high = (math.log(b) for b in bounds)
-    return jnp.exp(jax.random.uniform(key, shape, minval=low, maxval=high))
+    return jnp.exp(low + (high - low) * chance)
 
 
-def _gaussian_db(key: Array, sigma_db: float, shape: tuple[int, ...]) -> Array:
-    return sigma_db * jax.random.truncated_normal(key, -_MOST_SIGMAS, _MOST_SIGMAS, shape)
+def _gaussian(chance: Array) -> Array:
+    """A standard normal, cut at ±2.5, from a uniform number."""
+    inside = math.erf(_MOST_SIGMAS * math.sqrt(0.5))
+    return math.sqrt(2.0) * jax.scipy.special.erfinv(inside * (2.0 * chance - 1.0))
 
 
-def draw_tone(keys: Key[Array, "batch"], shelf_db: float, bell_db: float, bells: int, sample_rate: float) -> Svf:
-    """A random tone curve for each key: a low shelf, a high shelf, and bells; `[batch, 2 + bells]`."""
-
-    def draw(key):
-        k = jax.random.split(key, 6)
-        shelf_hz = jnp.concatenate([_log_uniform(k[0], _LOW_SHELF_HZ, (1,)), _log_uniform(k[1], _HIGH_SHELF_HZ, (1,))])
-        bell_q = jax.random.uniform(k[5], (bells,), minval=_BELL_Q[0], maxval=_BELL_Q[1])
-        bell = (_log_uniform(k[3], _BELL_HZ, (bells,)), _gaussian_db(k[4], bell_db, (bells,)), bell_q)
-        return shelf_hz, _gaussian_db(k[2], shelf_db, (2,)), *bell
-
-    shelf_hz, shelf_gain, bell_hz, bell_gain, bell_q = jax.vmap(draw)(keys)
-    flat = jnp.full_like(shelf_hz[:, :1], math.sqrt(0.5))
+def random_tone(
+    chance: Float[Array, "batch numbers"], shelf_db: float, bell_db: float, bells: int, sample_rate: float
+) -> Svf:
+    """A tone curve for each row of chances: a low shelf, a high shelf, and bells; `[batch, 2 + bells]`."""
+    low_hz, high_hz, low_db, high_db = (chance[:, i : i + 1] for i in range(4))
+    bell_hz, bell_gain, bell_q = (chance[:, 4 + i * bells : 4 + (i + 1) * bells] for i in range(3))
+    flat = jnp.full_like(low_hz, math.sqrt(0.5))
+    q = _BELL_Q[0] + (_BELL_Q[1] - _BELL_Q[0]) * bell_q
     parts = (
-        low_shelf(shelf_hz[:, :1], shelf_gain[:, :1], flat, sample_rate),
-        high_shelf(shelf_hz[:, 1:], shelf_gain[:, 1:], flat, sample_rate),
-        peaking(bell_hz, bell_gain, bell_q, sample_rate),
+        low_shelf(_log_uniform(low_hz, _LOW_SHELF_HZ), shelf_db * _gaussian(low_db), flat, sample_rate),
+        high_shelf(_log_uniform(high_hz, _HIGH_SHELF_HZ), shelf_db * _gaussian(high_db), flat, sample_rate),
+        peaking(_log_uniform(bell_hz, _BELL_HZ), bell_db * _gaussian(bell_gain), q, sample_rate),
     )
     return jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *parts)
 
@@ -96,20 +114,25 @@ def widened(audio: Float[Array, "batch time 2"], side_db: Float[Array, "batch"])
 
 def make_pair(
     audio: Float[Array, "batch time channel"],
-    keys: Key[Array, "batch"],
+    chance: Float[Array, "batch numbers"],
     config: DegradeConfig,
     sample_rate: float,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch time channel"]]:
-    """Mastered excerpts → (input, target), not yet at the model's level."""
-    style_key, tone_key, dynamics_key, width_key = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 4))(keys), 1, 0)
-    style = draw_tone(style_key, config.style_db, config.style_db, config.bells, sample_rate)
-    tone = draw_tone(tone_key, config.shelf_db, config.bell_db, config.bells, sample_rate)
+    """Mastered excerpts → (input, target), not yet at the model's level. `chance` as from `draw_chances`."""
+    tone = _tone_chances(config.bells)
+    dynamics, width = 2.0 * chance[:, 2 * tone] - 1.0, chance[:, 2 * tone + 1]
+    style = random_tone(chance[:, :tone], config.style_db, config.style_db, config.bells, sample_rate)
+    fault = random_tone(chance[:, tone : 2 * tone], config.shelf_db, config.bell_db, config.bells, sample_rate)
     target = toned(audio, style)
-    exponent = jax.vmap(lambda k: jax.random.uniform(k, minval=-config.dynamics, maxval=config.dynamics))(dynamics_key)
-    source = envelope_powered(toned(target, tone), exponent)
+    source = envelope_powered(toned(target, fault), config.dynamics * dynamics)
     if audio.shape[2] == 2:
-        source = widened(source, jax.vmap(lambda k: _gaussian_db(k, config.width_db, ()))(width_key))
+        source = widened(source, config.width_db * _gaussian(width))
     return source, target
+
+
+def level_offset_db(chance: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:
+    """How far an excerpt lies above or below the level of its whole track."""
+    return config.level_db * _gaussian(chance[:, -1])
 
 
 def at_level(

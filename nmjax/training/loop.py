@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -20,6 +20,7 @@ from nmjax.training.step import make_train_step, make_validation_step
 Arrays = dict[str, np.ndarray]
 
 
+@runtime_checkable
 class Stream(Protocol):
     """Batches without end, with a state that JSON can hold."""
 
@@ -28,6 +29,7 @@ class Stream(Protocol):
     def set_state(self, state: Any) -> None: ...
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Who hears of a run's progress."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import optax
 from nmjax.config import Config
 from nmjax.losses import regularisation, signal_loss
 from nmjax.models import SAMPLE_RATE
-from nmjax.training.degrade import at_level, make_pair
+from nmjax.training.degrade import at_level, chances_needed, draw_chances, level_offset_db, make_pair
 from nmjax.training.state import TrainState, build_model, build_optimiser
 
 Batch = dict[str, jax.Array]
@@ -21,18 +22,15 @@ Metrics = dict[str, jax.Array]
 def _pair(batch: Batch, key: jax.Array, config: Config, first: jax.Array | int) -> tuple[jax.Array, jax.Array]:
     """(input, target) at the model's level; each excerpt's randomness from `key` and its number in the whole batch."""
     target = batch["target"]
-    numbers = first + jnp.arange(target.shape[0])
-    pair_keys, level_keys = jnp.moveaxis(
-        jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i)))(numbers), 1, 0
-    )
+    chance = draw_chances(key, first, target.shape[0], chances_needed(config.degrade))
     if "input" in batch:
         source = batch["input"]
     else:
-        source, target = make_pair(target, pair_keys, config.degrade, SAMPLE_RATE)
-    offset_db = config.degrade.level_db * jax.vmap(lambda k: jax.random.truncated_normal(k, -2.0, 2.0))(level_keys)
-    return at_level(source, target, offset_db, SAMPLE_RATE)
+        source, target = make_pair(target, chance, config.degrade, SAMPLE_RATE)
+    return at_level(source, target, level_offset_db(chance, config.degrade), SAMPLE_RATE)
 
 
+@cache  # one config is one program, compiled once a process
 def make_train_step(config: Config) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
     """`(state, batch, key) → (state, metrics)`, to be jitted with the state donated.
 
@@ -57,7 +55,8 @@ def make_train_step(config: Config) -> Callable[[TrainState, Batch, jax.Array], 
                 mutable=["batch_stats"],
             )
             heard, terms = signal_loss(output, target, SAMPLE_RATE, config.loss)
-            cost, more = regularisation(prediction, config.loss, sparsity_share)
+            eq = prediction.settings.eq
+            cost, more = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, sparsity_share)
             return heard + cost, ({"loss": heard + cost, "signal": heard, **terms, **more}, changed)
 
         grads, (metrics, changed) = jax.grad(loss_of, has_aux=True)(state.model["params"])
@@ -74,9 +73,12 @@ def make_train_step(config: Config) -> Callable[[TrainState, Batch, jax.Array], 
     return step
 
 
+@cache
 def make_validation_step(config: Config) -> Callable[[dict, Batch, jax.Array, jax.Array], Metrics]:
     """`(variables, batch, key, number of the batch) → metrics`: the signal terms of the output, and beside each, under
-    `identity/…`, the same for the input as it is. The same key makes the same degradations every time."""
+    `identity/…`, the same for the input as it is. The same key makes the same degradations every time; songs keep
+    their own style."""
+    config = config.model_copy(update={"degrade": config.degrade.model_copy(update={"style_db": 0.0})})
     model = build_model(config)
 
     def step(variables: dict, batch: Batch, key: jax.Array, number: jax.Array) -> Metrics:

@@ -1,0 +1,141 @@
+"""Loudness against pyloudnorm (De Man's filters), the standard's own figures, and in pieces."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pyloudnorm
+import pytest
+
+from nmjax.dsp.level import gain_to_lufs_db, scaled_db
+from nmjax.dsp.loudness import (
+    channel_weights,
+    floored_loudness,
+    gated_power,
+    hop_powers,
+    hop_samples,
+    integrated_loudness,
+    loudness_of_power,
+    weighted,
+)
+
+from .oracles import noise
+
+RATE = 44_100.0
+MEASURE = jax.jit(integrated_loudness, static_argnums=1)
+FLOORED = jax.jit(floored_loudness, static_argnums=1)
+WEIGHTED = jax.jit(weighted, static_argnums=1)
+GAIN_DB = jax.jit(gain_to_lufs_db, static_argnums=(1, 2))
+SLOPE = jax.jit(jax.grad(lambda x: jnp.sum(floored_loudness(x, RATE))))
+
+
+def reference_lufs(audio, sample_rate):
+    meter = pyloudnorm.Meter(int(sample_rate), filter_class="DeMan")
+    return [meter.integrated_loudness(np.asarray(x, np.float64)) for x in audio]
+
+
+def programme(sample_rate, channels):
+    """Four signals of 1.7 s: steady; 30 dB quieter from 0.6 s; with a part below −70 LUFS; rising by 40 dB."""
+    time = int(1.7 * sample_rate)
+    at = np.arange(time) / sample_rate
+    curves = np.zeros(time), -30.0 * (at > 0.6), -70.0 * (at < 0.8), 40.0 * (at / 1.7 - 1.0)
+    return (noise(1, 4, time, channels) * 10.0 ** (np.stack(curves)[..., None] / 20)).astype(np.float32)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("sample_rate", [44_100.0, 48_000.0])
+def test_integrated_loudness_is_pyloudnorms(sample_rate, channels):
+    audio = programme(sample_rate, channels)
+    result = MEASURE(jnp.asarray(audio), sample_rate)
+    np.testing.assert_allclose(result, reference_lufs(audio, sample_rate), atol=0.01)
+
+
+def test_both_gates_are_at_work_in_what_is_compared():
+    """A guard for the test above: without gates its signals would read at least 1 LU lower."""
+    powers = hop_powers(WEIGHTED(jnp.asarray(programme(RATE, 1)), RATE)[0], RATE)
+    gained = loudness_of_power(gated_power(powers)) - loudness_of_power(jnp.mean(powers, axis=1))
+    assert np.all(gained[1:3] > 1.0)
+    np.testing.assert_allclose(gained[0], 0.0, atol=0.05)
+
+
+def test_a_full_scale_sine_in_one_channel_reads_minus_3_01():
+    sine = np.sin(2 * np.pi * 997.0 * np.arange(44_100) / RATE)
+    audio = np.stack([sine, 0.0 * sine], axis=1)[None].astype(np.float32)
+    np.testing.assert_allclose(MEASURE(jnp.asarray(audio), RATE), -3.01, atol=0.01)
+
+
+def test_a_block_of_400_ms_is_needed():
+    audio = jnp.asarray(noise(2, 1, 17_640, 1))
+    assert MEASURE(audio[:, :17_639], RATE)[0] == -np.inf
+    np.testing.assert_allclose(MEASURE(audio, RATE), reference_lufs(audio, RATE), atol=0.01)
+
+
+def test_surround_channels_have_the_standards_weights():
+    """L R C LFE Ls Rs: pyloudnorm knows no LFE, so it hears the other five."""
+    audio = noise(3, 1, 22_050, 6)
+    np.testing.assert_allclose(
+        MEASURE(jnp.asarray(audio), RATE), reference_lufs(audio[..., [0, 1, 2, 4, 5]], RATE), atol=0.01
+    )
+    alone = MEASURE(jnp.asarray(audio[0, :, :1] * np.eye(6, dtype=np.float32)[:, None]), RATE)
+    np.testing.assert_allclose(alone[jnp.array([1, 2])], alone[jnp.array([0, 0])], atol=1e-4)
+    np.testing.assert_allclose(alone[4:] - alone[0], 10 * np.log10(1.41), atol=1e-3)
+    assert alone[3] == -np.inf
+
+
+def test_channel_counts_without_a_definition_are_refused():
+    with pytest.raises(ValueError, match="channels is 3"):
+        channel_weights(3)
+
+
+def edge_cases():
+    """Silence, one sample, a sine below −70 LUFS, and its first 0.1 s alone; each of 1.2 s."""
+    sine = 1e-4 * np.sin(2 * np.pi * 1000.0 * np.arange(52_920) / RATE)
+    audio = np.stack([0.0 * sine, np.eye(1, 52_920)[0] * 1e-3, sine, np.where(np.arange(52_920) < 4410, sine, 0.0)])
+    return jnp.asarray(audio[..., None], jnp.float32)
+
+
+def music():
+    """The first 1.2 s of the mono programmes."""
+    return jnp.asarray(programme(RATE, 1)[:, :52_920])
+
+
+def test_what_passes_no_gate_is_minus_infinity():
+    np.testing.assert_array_equal(MEASURE(edge_cases(), RATE), -np.inf)
+
+
+@pytest.mark.parametrize("audio", [edge_cases(), jnp.ones((1, 1, 1))], ids=["quiet", "one sample long"])
+def test_the_floor_is_finite_and_has_no_gradient(audio):
+    np.testing.assert_allclose(FLOORED(audio, RATE), -70.0, atol=1e-4)
+    np.testing.assert_array_equal(SLOPE(audio), 0.0)
+
+
+def test_above_the_floor_one_decibel_is_one_unit():
+    """The gradient along the signal itself is 20/ln 10, gates or not: a gain of 1 + ε adds 20/ln 10·ε dB."""
+    np.testing.assert_allclose(FLOORED(music(), RATE), MEASURE(music(), RATE), atol=1e-4)
+    along = jnp.sum(SLOPE(music()) * music(), axis=(1, 2))
+    np.testing.assert_allclose(along, 20.0 / np.log(10.0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("hops", [1, 3])
+def test_pieces_with_the_state_carried_are_the_whole(hops):
+    audio = jnp.asarray(noise(5, 2, 6 * 4410 + 1000, 2) + 0.3)  # an offset, which the high-pass takes long to forget
+    whole = hop_powers(WEIGHTED(audio, RATE)[0], RATE)
+    step, state, pieces = hops * hop_samples(RATE), None, []
+    for start in range(0, 6 * 4410, step):
+        y, state = WEIGHTED(audio[:, start : start + step], RATE, state)
+        pieces.append(hop_powers(y, RATE))
+    joined = jnp.concatenate(pieces, axis=1)
+    np.testing.assert_allclose(joined, whole, rtol=1e-5)
+    np.testing.assert_allclose(gated_power(joined), gated_power(whole), rtol=1e-5)
+
+
+def test_the_gain_brings_each_signal_to_the_loudness():
+    gain_db = GAIN_DB(music(), RATE, -20.0)
+    np.testing.assert_allclose(MEASURE(scaled_db(music(), gain_db), RATE), -20.0, atol=1e-3)
+    np.testing.assert_array_equal(GAIN_DB(edge_cases(), RATE, -20.0), 0.0)
+
+
+def test_the_gain_carries_no_gradient():
+    """Level is set around the model, not through it: the slope of the scaled signal is the gain alone."""
+    slope = jax.grad(lambda x: jnp.sum(scaled_db(x, GAIN_DB(x, RATE, -20.0))))(music())
+    expected = 10.0 ** (np.asarray(GAIN_DB(music(), RATE, -20.0)) / 20.0)
+    np.testing.assert_allclose(slope, np.broadcast_to(expected[:, None, None], slope.shape), rtol=1e-5)

@@ -1,0 +1,99 @@
+"""Every matrix product and convolution states the highest precision: on GPU and TPU the default is lower."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.extend import core
+
+from nmjax.dsp.bands import Bands, equalise
+from nmjax.dsp.loudness import floored_loudness, integrated_loudness, true_peak_db
+from nmjax.dsp.spectral import magnitudes
+from nmjax.losses.loudness import lufs_distance
+from nmjax.losses.spectral import a_weighted, mr_stft
+
+PRODUCTS = {"dot_general", "conv_general_dilated", "ragged_dot_general"}
+AUDIO = jnp.zeros((2, 20_000, 2))  # above 400 ms, so that loudness measures something
+BANDS = Bands(*(jnp.ones((2, 3)) for _ in range(3)))
+
+
+def below(value):
+    """The jaxprs inside an equation's parameter."""
+    if isinstance(value, core.ClosedJaxpr):
+        return [value.jaxpr]
+    if isinstance(value, core.Jaxpr):
+        return [value]
+    return [jaxpr for item in value for jaxpr in below(item)] if isinstance(value, (tuple, list)) else []
+
+
+def products(jaxpr):
+    """The precision of every product in a jaxpr and in the jaxprs inside it."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in PRODUCTS:
+            yield equation.params["precision"]
+        for value in equation.params.values():
+            for inner in below(value):
+                yield from products(inner)
+
+
+def precisions(function, *arguments):
+    return list(products(jax.make_jaxpr(function)(*arguments).jaxpr))
+
+
+def stated(precision):
+    """Highest for both operands, however it is written."""
+    both = precision if isinstance(precision, tuple) else (precision, precision)
+    return all(one == jax.lax.Precision.HIGHEST for one in both)
+
+
+def energy(function):
+    return lambda *arguments: jnp.sum(jnp.square(jax.tree.leaves(function(*arguments))[0]))
+
+
+def rendered(audio, bands):
+    return equalise(audio, bands, 44_100.0)
+
+
+def loudness(audio):
+    return integrated_loudness(audio, 44_100.0)
+
+
+CASES = {
+    "equalise": (rendered, (AUDIO, BANDS)),
+    "its gradient": (jax.grad(energy(rendered), argnums=(0, 1)), (AUDIO, BANDS)),
+    "its tangent": (lambda *at: jax.jvp(rendered, at, at), (AUDIO, BANDS)),
+    "loudness": (loudness, (AUDIO,)),
+    "its gradient too": (jax.grad(lambda x: jnp.sum(floored_loudness(x, 44_100.0))), (AUDIO,)),
+    "lufs distance's gradient": (jax.grad(lambda x, y: lufs_distance(x, y, 44_100.0)), (AUDIO, AUDIO)),
+    "true peak": (true_peak_db, (AUDIO,)),
+    "true peak's gradient": (jax.grad(energy(true_peak_db)), (AUDIO,)),
+}
+
+
+@pytest.mark.parametrize("function, arguments", CASES.values(), ids=CASES.keys())
+def test_every_product_is_exact(function, arguments):
+    found = precisions(function, *arguments)
+    assert found, "no product was found: the walk misses what it looks for"
+    assert all(map(stated, found)), found
+
+
+@pytest.mark.parametrize(
+    "function",
+    [magnitudes, jax.grad(lambda x, window: mr_stft(x, 0.5 * x, (window,))), jax.grad(lambda x, window: a_weighted(
+        x, 0.5 * x, 44_100.0, window))],
+    ids=["magnitudes", "mr_stft's gradient", "a_weighted's gradient"],
+)  # fmt: skip
+def test_spectra_hold_no_product_in_the_default_precision(function):
+    """They are Fourier transforms today and hold no product at all; if one moves in, it states its precision."""
+    assert all(map(stated, precisions(lambda x: function(x, 512), AUDIO)))
+
+
+def test_the_walk_finds_a_default_product_wherever_it_hides():
+    matrix = jnp.eye(3)
+
+    def hidden(x):
+        x, _ = jax.lax.scan(lambda carry, _: (jax.jit(lambda y: matrix @ y)(carry), None), x, None, 2)
+        return jax.lax.cond(x[0] > 0, lambda y: jnp.convolve(y, y)[:3], jax.checkpoint(lambda y: matrix @ y), x)
+
+    found = precisions(jax.vmap(hidden), jnp.ones((2, 3)))
+    assert len(found) >= 3
+    assert not any(map(stated, found))

@@ -1,0 +1,118 @@
+"""The weighted sum, and that value and gradient are finite where plain formulas give NaN."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmjax.config import LossConfig
+from nmjax.losses import regularisation, signal_loss
+from nmjax.losses.loudness import lufs_distance
+from nmjax.losses.regularisers import gain_size, gate_entropy, gate_sum, q_spread
+from nmjax.losses.spectral import a_weighted, mr_stft
+
+from .oracles import noise
+
+RATE, TIME = 44_100.0, 17_640  # 400 ms: loudness measures one block
+CONFIG = LossConfig(
+    mr_stft=0.7, a_weighted=1.3, lufs=0.11, gain=0.017, q=0.023, sparsity=0.031, decisiveness=0.041,
+    sparsity_warmup=10, windows=(256, 1024),
+)  # fmt: skip
+SIGNAL = jax.jit(functools.partial(signal_loss, sample_rate=RATE, config=CONFIG))
+SLOPES = jax.jit(jax.grad(lambda y, t: signal_loss(y, t, RATE, CONFIG)[0], argnums=(0, 1)))
+
+
+def settings(gain_db, q, gate_logit=None):
+    """Gain, Q and gates' logits of five bands."""
+    values = (gain_db, q, gate_logit)
+    return tuple(None if value is None else jnp.full((2, 5), value) for value in values)
+
+
+def signals(channels):
+    """What a batch may hold, `[case, time, channel]`."""
+    t = np.arange(TIME)
+    music = noise(1, TIME)
+    one = np.where(t == 9000, 1.0, 0.0)
+    square = np.clip(9.0 * np.sin(2 * np.pi * 50.0 * t / RATE), -1.0, 1.0)
+    cases = np.stack([np.zeros(TIME), one, square, np.ones(TIME), 1e-20 * music, 1e3 * music, music])
+    return jnp.asarray(np.stack([cases, 0.5 * cases[:, ::-1]], axis=2)[..., :channels], jnp.float32)
+
+
+def test_the_signal_loss_is_the_weighted_sum_of_its_named_terms():
+    output, target = jnp.asarray(noise(2, 2, TIME, 2)), jnp.asarray(noise(3, 2, TIME, 2, level=0.2))
+    total, terms = SIGNAL(output, target)
+    expected = {
+        "mr_stft": mr_stft(output, target, (256, 1024)),
+        "a_weighted": a_weighted(output, target, RATE),
+        "lufs": lufs_distance(output, target, RATE),
+    }
+    assert terms.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-5)
+    weighted = 0.7 * expected["mr_stft"] + 1.3 * expected["a_weighted"] + 0.11 * expected["lufs"]
+    np.testing.assert_allclose(total, weighted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_regularisation_is_the_weighted_sum_and_sparsity_warms_up(share):
+    total, terms = regularisation(*settings(3.0, 2.5, 0.8), CONFIG, jnp.array(share))
+    bands, logit = jnp.ones((2, 5)), jnp.full((2, 5), 0.8)
+    expected = {
+        "gain": gain_size(3.0 * bands),
+        "q": q_spread(2.5 * bands),
+        "gates": gate_sum(logit),
+        "gate_entropy": gate_entropy(logit),
+    }
+    assert terms.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-6)
+    weights = {"gain": 0.017, "q": 0.023, "gates": 0.031 * share, "gate_entropy": 0.041}
+    np.testing.assert_allclose(total, sum(w * expected[name] for name, w in weights.items()), rtol=1e-6)
+
+
+def test_a_decoder_without_gates_pays_for_gain_and_q_only():
+    total, terms = regularisation(*settings(3.0, 2.5), CONFIG, jnp.array(1.0))
+    assert terms.keys() == {"gain", "q"}
+    np.testing.assert_allclose(total, 0.017 * terms["gain"] + 0.023 * terms["q"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("logit", [-100.0, -20.0, 20.0, 100.0, None])
+def test_the_regularisation_is_finite_at_the_identity_and_at_saturated_gates(logit):
+    def total(given):
+        return regularisation(*given, CONFIG, jnp.array(1.0))[0]
+
+    value, slope = jax.value_and_grad(total)(settings(0.0, 1.0, logit))
+    assert np.isfinite(value)
+    for leaf in jax.tree.leaves(slope):
+        np.testing.assert_allclose(leaf, 0.0, atol=1e-6)  # every term rests there
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_value_and_gradient_are_finite_for_every_pair_of_extremes(channels):
+    """Each signal alone in its batch, so that no NaN hides in a mean and none is blamed on a neighbour."""
+    every = signals(channels)
+    for shift in range(len(every)):  # shift 0 is output equal to target
+        output, target = every, jnp.roll(every, shift, axis=0)
+        total, terms = SIGNAL(output, target)
+        assert np.isfinite(total), (shift, terms)
+        for slope in SLOPES(output, target):
+            bad = np.flatnonzero(~np.all(np.isfinite(slope), axis=(1, 2)))
+            assert not len(bad), (shift, bad)
+
+
+def test_output_equal_to_target_costs_nothing_and_pulls_nowhere():
+    every = signals(2)
+    assert SIGNAL(every, every)[0] == 0.0
+    np.testing.assert_array_equal(SLOPES(every, every)[0], 0.0)
+
+
+@pytest.mark.parametrize("time", [1, 2, 300])
+def test_shorter_than_every_window_is_finite(time):
+    for output, target in [(0.0, 0.5), (0.5, 0.0), (0.5, 0.5), (1.0, -0.3)]:
+        y, t = (jnp.full((1, time, 2), x) for x in (output, target))
+        total, _ = signal_loss(y, t, RATE, CONFIG)
+        assert np.isfinite(total)
+        assert np.isfinite(jax.grad(lambda y, t=t: signal_loss(y, t, RATE, CONFIG)[0])(y)).all()
+        assert (total == 0.0) == (output == target)

@@ -1,0 +1,94 @@
+"""What the tests of the models share: random weights for a module, signals, and how far apart two arrays are."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmjax.models import Mastering
+
+WIDTH = (
+    0.07  # few channels, yet different ones at every place: 4, 9, 18, 36 in the encoder and 2, 4, 9, 18 in the residual
+)
+
+QUICKLY = {"xla_backend_optimization_level": 0}  # compiler options for what the machine code does not change
+
+
+@functools.cache
+def untrained(phase):
+    """A phase as its own initialisation makes it, with its model."""
+    model = Mastering(phase, WIDTH)
+    key = jax.random.key(4, impl="rbg")  # the default generator takes three times as long to compile
+    return model, jax.jit(model.init, compiler_options=QUICKLY)(key, noise((1, 64, 1)))
+
+
+@functools.cache
+def compiled(model, **settings):
+    """`model.apply` with settings such as `train`, jitted once for all tests: compiling is what costs time here."""
+    return jax.jit(functools.partial(model.apply, **settings))
+
+
+def noise(shape, seed=0):
+    """Gaussian noise; at unit variance, so that random weights answer to it and not only to their biases."""
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
+
+
+def shapes_of(module, *args):
+    """A module's variables as shapes; nothing is computed."""
+    return jax.eval_shape(module.init, jax.random.key(0), *args)
+
+
+def randomised(shapes, seed=0):
+    """Random values for every variable, such that signals keep about their size on the way through.
+
+    A whole phase gets a z of about 0.3: it is multiplied into every layer of the residual and decides how narrow and
+    how low the bands lie, so that with a large one float32's rounding alone would be far above −110 dB.
+    """
+    rng = np.random.default_rng(seed)
+
+    def fill(path, leaf):
+        unit = rng.standard_normal(leaf.shape)
+        names = [part.key for part in path]
+        to_z = 0.05 if names[1:3] == ["encoder", "out"] else 1.0
+        value = {
+            "kernel": unit * np.sqrt(2.0 / max(1, np.prod(leaf.shape[:-1]))),
+            "bias": 0.2 * unit + (names[-2] == "gamma"),
+            "scale": 1.0 + 0.2 * unit,
+            "mean": 0.2 * unit,
+            "var": rng.uniform(0.3, 1.5, leaf.shape),
+            "gain_divisor": rng.uniform(0.8, 1.0, leaf.shape),
+        }[names[-1]]
+        return jnp.asarray(to_z * value, jnp.float32)
+
+    return jax.tree_util.tree_map_with_path(fill, shapes)
+
+
+def apart_db(found, wanted):
+    """Peak difference in dB relative to the wanted array's peak; −inf where they are equal."""
+    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
+    assert found.shape == wanted.shape
+    assert np.all(np.isfinite(found)), "not finite"
+    peak = np.max(np.abs(wanted))
+    assert peak > 0.0, "nothing to compare with"
+    with np.errstate(divide="ignore"):
+        return 20.0 * np.log10(np.max(np.abs(found - wanted)) / peak)
+
+
+def all_positive(variables):
+    """Weights with which no path cancels another or ends at a ReLU, so that a gradient shows all that is heard."""
+
+    def neutral(path, x):
+        return jnp.full_like(x, float(path[-1].key == "var"))
+
+    stats = jax.tree_util.tree_map_with_path(neutral, variables["batch_stats"])
+    return {"params": jax.tree.map(jnp.abs, variables["params"]), "batch_stats": stats}
+
+
+def heard(function, time):
+    """First and last sample of a positive signal `[1, time, 1]` that move each number the function gives."""
+    gradients = jax.jit(jax.jacrev(function))(jnp.ones((1, time, 1)))
+    places = [np.flatnonzero(row) for row in np.asarray(gradients).reshape(-1, time)]
+    return [(int(row[0]), int(row[-1])) for row in places]

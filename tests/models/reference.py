@@ -1,0 +1,155 @@
+"""The networks in plain NumPy and float64, from SPEC 2 to 5; a batch is a list of `[time, channel]` of any lengths."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import sosfilt
+
+EPSILON = 1e-5  # BatchNorm's, Flax's default; SPEC names none
+
+
+def as_float64(tree):
+    """The same nest of dicts with float64 arrays."""
+    if hasattr(tree, "items"):
+        return {name: as_float64(part) for name, part in tree.items()}
+    return np.asarray(tree, np.float64)
+
+
+def conv(x, weights, stride=1, dilation=1):
+    """Zero-padded so that stride 1 keeps the length; kernel `[tap, in, out]`, the middle tap on the frame itself."""
+    kernel = weights["kernel"]
+    reach = dilation * (len(kernel) // 2)
+    padded = np.pad(x, ((reach, reach), (0, 0)))
+    taps = (padded[n * dilation : n * dilation + len(x) : stride] @ kernel[n] for n in range(len(kernel)))
+    return sum(taps) + weights["bias"]
+
+
+def dense(x, weights):
+    return x @ weights["kernel"] + weights["bias"]
+
+
+def conv_norm(xs, params, stats, train, **how):
+    """Convolution and BatchNorm: by the running statistics, or in training by those of all signals together."""
+    xs = [conv(x, params["conv"], **how) for x in xs]
+    everything = np.concatenate(xs)
+    mean, var = (everything.mean(0), everything.var(0)) if train else (stats["norm"]["mean"], stats["norm"]["var"])
+    scale = params["norm"]["scale"] / np.sqrt(var + EPSILON)
+    return [(x - mean) * scale + params["norm"]["bias"] for x in xs]
+
+
+def relu(xs):
+    return [np.maximum(x, 0.0) for x in xs]
+
+
+def encoder_frames(variables, signals, train=False):
+    """Mono signals → the features of each frame."""
+    params, stats = as_float64(variables["params"]), as_float64(variables["batch_stats"])
+    xs = [np.asarray(x, np.float64) for x in signals]
+    for name in ("stem_0", "stem_1"):
+        xs = relu(conv_norm(xs, params[name], stats[name], train, stride=4))
+    for n, dilation in enumerate((1, 2, 4, 8)):
+        p, s = params[f"blocks_{n}"], stats[f"blocks_{n}"]
+        ys = relu(conv_norm(xs, p["first"], s["first"], train, dilation=dilation))
+        ys = conv_norm(ys, p["second"], s["second"], train, dilation=dilation)
+        same = p["second"]["conv"]["kernel"].shape[2] == xs[0].shape[1]
+        xs = relu([y + (x if same else conv(x, p["match"])) for x, y in zip(xs, ys, strict=True)])
+    return xs
+
+
+def encoder(variables, signals, train=False):
+    """Mono signals → z, one row a signal."""
+    frames = encoder_frames(variables, signals, train)
+    return np.stack([dense(x.mean(0), as_float64(variables["params"]["out"])) for x in frames])
+
+
+def halved(x):
+    return (x[0::2] + x[1::2]) / 2.0
+
+
+def doubled(x):
+    """Linear interpolation ×2: output n lies at (n + 0.5)/2 − 0.5; beyond the ends np.interp repeats the last value."""
+    at = (np.arange(2 * len(x)) + 0.5) / 2.0 - 0.5
+    return np.stack([np.interp(at, np.arange(len(x)), channel) for channel in x.T], axis=1)
+
+
+def _wave_u_net(params, stats, xs, z, train):
+    def block(name, xs):
+        p = params[name]
+        ys = relu(conv_norm(xs, p["layer"], stats[name]["layer"], train))
+        return [dense(row, p["gamma"]) * y + dense(row, p["beta"]) for y, row in zip(ys, z, strict=True)]
+
+    skips = []
+    for level in range(3):
+        xs = block(f"down_{level}", xs)
+        skips.append(xs)
+        xs = [halved(x) for x in xs]
+    xs = block("bottleneck", xs)
+    for level in (2, 1, 0):
+        joined = [np.concatenate([doubled(x), skip], axis=1) for x, skip in zip(xs, skips[level], strict=True)]
+        xs = block(f"up_{level}", joined)
+    return [conv(x, params["out"]) for x in xs]
+
+
+def residual(variables, signals, z, train=False):
+    """Signals of any channel count and their z → residuals; every channel is a signal of its own with the same z."""
+    params, stats = as_float64(variables["params"]), as_float64(variables["batch_stats"])
+    channels = [
+        (np.asarray(x, np.float64)[:, [c]], row) for x, row in zip(signals, z, strict=True) for c in range(x.shape[1])
+    ]
+    padded = [np.pad(x, ((0, -len(x) % 8), (0, 0))) for x, _ in channels]
+    out = iter(_wave_u_net(params, stats, padded, [np.asarray(row, np.float64) for _, row in channels], train))
+    return [np.concatenate([next(out)[: len(x)] for _ in range(x.shape[1])], axis=1) for x in signals]
+
+
+def sigmoid(x):
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+def decoder(variables, z, frequency_map="log"):
+    """z `[batch, 512]` → freq_hz, gain_db, q, gate; gates where the weights have a selector."""
+    params = as_float64(variables["params"])
+    x = np.asarray(z, np.float64)
+    for name in ("hidden_0", "hidden_1"):
+        x = np.maximum(dense(x, params[name]), 0.0)
+    share = sigmoid(dense(x, params["frequency"]["dense"]))
+    freq_hz = 20.0 * 1000.0**share if frequency_map == "log" else 20.0 + 19980.0 * share
+    gain_db = 12.0 * np.tanh(dense(x, params["gain"]["dense"]))
+    q = 0.5 + 4.5 * sigmoid(dense(x, params["q"]["dense"]))
+    if "selector" not in params:
+        return freq_hz, gain_db, q, np.ones_like(q)
+    gate = sigmoid(
+        dense(np.maximum(dense(np.asarray(z, np.float64), params["selector"]), 0.0), params["gate"]["dense"])
+    )
+    divisor = as_float64(variables["carried"]["gain_divisor"])
+    return freq_hz, np.clip(gain_db / divisor, -12.0, 12.0), q, gate
+
+
+def biquads(freq_hz, gain_db, q, sample_rate=44_100):
+    """RBJ's peaking bells as second-order sections, one row a band."""
+    a, w0 = 10.0 ** (gain_db / 40.0), 2.0 * np.pi * freq_hz / sample_rate
+    alpha, cos = np.sin(w0) / (2.0 * q), np.cos(w0)
+    rows = np.stack([1 + alpha * a, -2 * cos, 1 - alpha * a, 1 + alpha / a, -2 * cos, 1 - alpha / a], axis=1)
+    return rows / rows[:, 3:4]
+
+
+def curve_db(freq_hz, gain_db, q, points, sample_rate=44_100):
+    """The gain in dB of all bands together at the frequencies `points`."""
+    delay = np.exp(-2j * np.pi * points / sample_rate)[:, None] ** np.arange(3)
+    sections = biquads(freq_hz, gain_db, q, sample_rate)
+    return 20.0 * np.log10(np.abs(delay @ sections[:, :3].T) / np.abs(delay @ sections[:, 3:].T)).sum(axis=1)
+
+
+def equalised(x, freq_hz, gain_db, q):
+    """One signal `[time, channel]` through its bands at 44.1 kHz."""
+    return sosfilt(biquads(freq_hz, gain_db, q), np.asarray(x, np.float64), axis=0)
+
+
+def mastered(variables, signals, frequency_map="log", train=False):
+    """Signals through a phase without dropout: settings from the mean of the channels, EQ plus residual; y and z."""
+    parts = {name: {k: v[name] for k, v in variables.items() if name in v} for name in variables["params"]}
+    z = encoder(parts["encoder"], [np.mean(np.asarray(x, np.float64), axis=1, keepdims=True) for x in signals], train)
+    freq_hz, gain_db, q, gate = decoder(parts["decoder"], z, frequency_map)
+    ys = [equalised(x, *row) for x, *row in zip(signals, freq_hz, gain_db * gate, q, strict=True)]
+    if "residual" in parts:
+        ys = [y + r for y, r in zip(ys, residual(parts["residual"], signals, z, train), strict=True)]
+    return ys, z

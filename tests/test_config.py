@@ -1,0 +1,59 @@
+"""Settings: overlays in order, each value checked, each wrong key named with the right one."""
+
+import pytest
+
+from nmjax.config import load_config, shipped
+from nmjax.errors import BadInputError
+
+
+def test_overlays_come_in_order():
+    assert load_config().model.width == 1.0
+    assert load_config("1B", ["small"]).phase == "1b"
+    assert load_config("1b", ["small"]).model.width == 0.25
+    assert load_config("1b", ["small"], ["model.width=0.5"]).model.width == 0.5
+    assert load_config("1a", None, ["loss.windows=[64,128]"]).loss.windows == (64, 128)
+
+
+def test_every_shipped_overlay_loads():
+    assert {"phase_1a", "phase_1b", "phase_1c", "small", "smoke"} <= set(shipped())
+    for name in shipped():
+        load_config(None, [name])
+
+
+def test_a_file_of_ones_own(tmp_path):
+    (tmp_path / "mine.yaml").write_text("train:\n  steps: 7\n")
+    assert load_config("1a", [str(tmp_path / "mine.yaml")]).train.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("override", "word"),
+    [
+        ("train.lerning_rate=3", "did you mean 'train.learning_rate'"),
+        ("widht=1", "did you mean 'model.width'"),
+        ("zzzzz=1", "the settings are: phase, seed"),
+        ("train=1", "is a group"),
+        ("seed.x=1", "nothing below it"),
+        ("seed", "key=value"),
+        ("train.steps=many", "'train.steps'"),
+        ("train.steps=0", "greater than or equal to 1"),
+        ("model.dropout=1", "less than 1"),
+        ("model.frequency_map=bark", "'log' or 'linear'"),
+        ("train.learning_rate=.nan", "finite"),
+        ("loss.windows=[30]", "multiple of 4"),
+        ("seed=[", "not valid YAML"),
+    ],
+)
+def test_a_wrong_override_is_one_sentence(override, word):
+    with pytest.raises(BadInputError) as caught:
+        load_config("1a", None, [override])
+    assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_file_is_one_sentence(tmp_path):
+    with pytest.raises(BadInputError, match="one of: phase_1a"):
+        load_config("1a", ["smal"])
+    for text, word in (("- a\n", "keys and values"), ("a: [", "not valid YAML"), ("\n", "keys and values")):
+        (tmp_path / "x.yaml").write_text(text)
+        with pytest.raises(BadInputError, match=word):
+            load_config("1a", [str(tmp_path / "x.yaml")])

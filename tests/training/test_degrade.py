@@ -1,0 +1,129 @@
+"""The made unmastered side: each stage against a closed form or SciPy, and each excerpt from its own numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.signal import sosfilt
+
+from nmjax.config import load_config
+from nmjax.dsp.loudness import integrated_loudness
+from nmjax.training.degrade import (
+    at_level,
+    chances_needed,
+    draw_chances,
+    envelope_powered,
+    make_pair,
+    random_tone,
+    toned,
+    widened,
+)
+from tests.music import music
+
+RATE = 44_100
+DEGRADE = load_config("1a").degrade
+
+
+def batch(count=3, seconds=0.5, channels=2):
+    return jnp.asarray(np.stack([music(seconds, channels=channels, seed=i) for i in range(count)]), jnp.float32)
+
+
+def chance(count=3, seed=0, first=0):
+    return draw_chances(jax.random.key(seed), first, count, chances_needed(DEGRADE))
+
+
+def test_each_excerpt_follows_from_its_own_number_and_both_sides_are_finite():
+    audio = batch()
+    source, target = make_pair(audio, chance(), DEGRADE, RATE)
+    assert np.isfinite(source).all()
+    again, _ = make_pair(audio[1:2], chance(1, first=1), DEGRADE, RATE)
+    np.testing.assert_allclose(again[0], source[1], atol=1e-5)
+    other, _ = make_pair(audio, chance(seed=1), DEGRADE, RATE)
+    assert np.abs(other - source).max() > 0.01
+    assert np.abs(target - audio).max() > 0.01  # the style, which input and target share
+
+
+def test_chances_become_the_distributions_that_the_settings_name():
+    many = draw_chances(jax.random.key(0), 0, 4000, 13)
+    tone = random_tone(many, 4.0, 0.0, 3, RATE)
+    low_db = 20 * np.log10(1.0 + np.asarray(tone.m2[:, 0]))  # a low shelf's gain at 0 Hz
+    assert np.std(low_db) == pytest.approx(4.0, rel=0.1)
+    assert 9.0 < np.abs(low_db).max() <= 10.0
+    assert np.mean(low_db) == pytest.approx(0.0, abs=0.3)
+    low_hz = np.arctan(np.asarray(tone.g[:, 0]) * 10 ** (low_db / 80)) / np.pi * RATE
+    assert low_hz.min() >= 59.9
+    assert low_hz.max() <= 400.1
+    assert np.median(low_hz) == pytest.approx(np.sqrt(60 * 400), rel=0.1)
+
+
+def test_no_degradation_is_the_identity_to_the_bit():
+    nothing = DEGRADE.model_copy(update=dict.fromkeys(("shelf_db", "bell_db", "style_db", "dynamics", "width_db"), 0.0))
+    mono = batch(channels=1)
+    source, target = make_pair(mono, chance(), nothing, RATE)
+    np.testing.assert_array_equal(source, mono)
+    np.testing.assert_array_equal(target, mono)
+
+
+def biquad(kind, freq_hz, gain_db, q):
+    """RBJ's cookbook in float64."""
+    a, w = 10 ** (gain_db / 40), 2 * np.pi * freq_hz / RATE
+    alpha, c, s = np.sin(w) / (2 * q), np.cos(w), 1.0 if kind == "low" else -1.0
+    if kind == "bell":
+        b, d = [1 + alpha * a, -2 * c, 1 - alpha * a], [1 + alpha / a, -2 * c, 1 - alpha / a]
+    else:
+        root = 2 * np.sqrt(a) * alpha
+        b = [a * (a + 1 - s * (a - 1) * c + root), s * 2 * a * (a - 1 - s * (a + 1) * c)]
+        b += [a * (a + 1 - s * (a - 1) * c - root)]
+        d = [a + 1 + s * (a - 1) * c + root, -s * 2 * (a - 1 + s * (a + 1) * c), a + 1 + s * (a - 1) * c - root]
+    return np.concatenate([b, d]) / d[0]
+
+
+def test_the_tone_is_what_scipy_makes_of_the_drawn_values(monkeypatch):
+    drawn = []
+    for kind, name in (("low", "low_shelf"), ("high", "high_shelf"), ("bell", "peaking")):
+        real = getattr(__import__("nmjax.training.degrade", fromlist=["x"]), name)
+
+        def spy(freq_hz, gain_db, q, rate, kind=kind, real=real):
+            values = (np.asarray(x, np.float64)[0] for x in (freq_hz, gain_db, q))
+            drawn.extend(biquad(kind, *row) for row in zip(*values, strict=True))
+            return real(freq_hz, gain_db, q, rate)
+
+        monkeypatch.setattr(f"nmjax.training.degrade.{name}", spy)
+    audio = batch(1)
+    tone = random_tone(chance(1), 6.0, 4.0, 3, RATE)
+    assert len(drawn) == 5
+    expected = sosfilt(np.stack(drawn), np.asarray(audio[0], np.float64), axis=0)
+    assert np.abs(toned(audio, tone)[0] - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("exponent", [-0.25, 0.25])
+def test_dynamics_stretch_the_distance_between_loud_and_quiet(exponent):
+    noise = np.random.default_rng(0).standard_normal((2 * RATE, 1)) * 0.1
+    noise[RATE:] *= 10 ** (-12 / 20)
+    out = np.asarray(envelope_powered(jnp.asarray(noise[None], jnp.float32), jnp.array([exponent])))[0]
+
+    def level_db(x, start):
+        return 10 * np.log10(np.mean(x[start : start + RATE // 2] ** 2))
+
+    loud, quiet = RATE // 4, RATE + RATE // 4
+    before = level_db(noise, loud) - level_db(noise, quiet)
+    after = level_db(out, loud) - level_db(out, quiet)
+    assert after == pytest.approx(before * (1 + exponent), abs=0.3)
+    np.testing.assert_array_equal(envelope_powered(jnp.zeros((1, 1000, 2)), jnp.array([exponent])), 0.0)
+
+
+def test_width_scales_the_side_alone():
+    audio = np.asarray(batch(2))
+    out = np.asarray(widened(jnp.asarray(audio), jnp.array([6.0, -6.0])))
+    np.testing.assert_allclose(out.sum(axis=2), audio.sum(axis=2), atol=1e-6)
+    factor = 10 ** (np.array([6.0, -6.0]) / 20)
+    np.testing.assert_allclose(out[..., 0] - out[..., 1], factor[:, None] * (audio[..., 0] - audio[..., 1]), atol=1e-5)
+
+
+def test_both_sides_come_to_the_models_level_and_the_offset():
+    audio = batch(2, 1.0)
+    source, target = at_level(audio, 0.1 * audio, jnp.array([0.0, 3.0]), RATE)
+    for side in (source, target):
+        np.testing.assert_allclose(integrated_loudness(side, RATE), [-20.0, -17.0], atol=1e-3)
+    silent, _ = at_level(jnp.zeros((1, RATE, 2)), audio[:1], jnp.zeros(1), RATE)
+    np.testing.assert_array_equal(silent, 0.0)

@@ -1,0 +1,71 @@
+"""Training does what it is for: eight excerpts with one known equalisation are learnt, and so is the equalisation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import brentq
+from scipy.signal import sosfilt, sosfreqz
+
+from nmjax.config import load_config
+from nmjax.dsp import response_db
+from nmjax.training.state import build_model, initial_state, initial_variables
+from nmjax.training.step import make_train_step, make_validation_step
+from tests.music import music
+
+RATE = 44_100
+SECONDS = 0.6
+
+
+def known_eq(last_gain_db):
+    """RBJ bells near, but not at, the places where the bands start."""
+    rows = [
+        (90.0, 5.0, 1.0),
+        (400.0, -4.0, 0.8),
+        (1500.0, 4.0, 1.3),
+        (6000.0, -6.0, 1.0),
+        (11_000.0, last_gain_db, 1.0),
+    ]
+    sos = []
+    for freq_hz, gain_db, q in rows:
+        a, w = 10 ** (gain_db / 40), 2 * np.pi * freq_hz / RATE
+        alpha = np.sin(w) / (2 * q)
+        b = [1 + alpha * a, -2 * np.cos(w), 1 - alpha * a]
+        d = [1 + alpha / a, -2 * np.cos(w), 1 - alpha / a]
+        sos.append(np.concatenate([b, d]) / d[0])
+    return np.stack(sos)
+
+
+def excerpts():
+    """Eight excerpts, their equalised versions, and the curve; its last gain such that the loudness hardly changes."""
+    source = np.stack([music(SECONDS, channels=1, seed=i) for i in range(8)])
+    source /= np.sqrt(np.mean(source**2, axis=(1, 2), keepdims=True)) * 10
+
+    def louder(gain_db):
+        from nmjax.dsp.loudness import integrated_loudness
+
+        both = [jnp.asarray(x, jnp.float32) for x in (source, sosfilt(known_eq(gain_db), source, axis=1))]
+        return float(jnp.mean(integrated_loudness(both[1], RATE) - integrated_loudness(both[0], RATE)))
+
+    gain_db = brentq(louder, -12.0, 12.0, xtol=0.1)
+    return source, sosfilt(known_eq(gain_db), source, axis=1), known_eq(gain_db)
+
+
+def test_eight_excerpts_are_learnt_and_the_equalisation_is_recovered():
+    source, target, sos = excerpts()
+    changes = ["model.width=0.06", f"data.excerpt_seconds={SECONDS}", "data.batch_size=8", "model.dropout=0"]
+    changes += ["degrade.level_db=0", "loss.windows=[512,2048]", "train.steps=400", "train.learning_rate=0.004"]
+    config = load_config("1a", ["smoke"], [*changes, "loss.gain=0", "loss.q=0", "loss.lufs=0"])
+    model = build_model(config)
+    state = initial_state(config, initial_variables(model, 0))
+    batch = {"input": jnp.asarray(source, jnp.float32), "target": jnp.asarray(target, jnp.float32)}
+    batch["length"] = jnp.full(8, source.shape[1], jnp.int32)
+    step, key = jax.jit(make_train_step(config), donate_argnums=0), jax.random.key(0)
+    for _ in range(config.train.steps):
+        state, _ = step(state, batch, key)
+    score = jax.jit(make_validation_step(config))(state.model, batch, key, np.int32(0))
+    assert float(score["signal"]) <= 0.3 * float(score["identity/signal"])
+    prediction = model.apply(state.model, batch["input"], method="predict")
+    freq_hz = np.geomspace(40.0, 16_000.0, 200)
+    ours = np.asarray(response_db(prediction.settings.eq.bands(), jnp.asarray(freq_hz, jnp.float32), RATE))
+    known = 20 * np.log10(np.abs(sosfreqz(sos, freq_hz, fs=RATE)[1]))
+    assert np.sqrt(np.mean((ours - known) ** 2, axis=1)).max() < 1.0
