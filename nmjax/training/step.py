@@ -60,7 +60,7 @@ def make_train_step(config: Config) -> Callable[[TrainState, Batch, jax.Array], 
             return heard + cost, ({"loss": heard + cost, "signal": heard, **terms, **more}, changed)
 
         grads, (metrics, changed) = jax.grad(loss_of, has_aux=True)(state.model["params"])
-        norm = optax.global_norm(grads)
+        norm = optax.tree.norm(grads)
         updates, opt_state = optimiser.update(grads, state.optimiser, state.model["params"])
         params = optax.apply_updates(state.model["params"], updates)
         finite = jnp.isfinite(norm) & jnp.isfinite(metrics["loss"])
