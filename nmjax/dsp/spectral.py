@@ -28,10 +28,13 @@ def frame(signal: Float[Array, "*lead time"], window: int, hop: int) -> Float[Ar
     """
     if window % hop:
         raise ValueError(f"window ({window}) must be a whole multiple of hop ({hop})")
-    time = signal.shape[-1]
+    time, half = signal.shape[-1], window // 2
     frames, overlap = 1 + time // hop, window // hop
     lead = [(0, 0)] * (signal.ndim - 1)
-    padded = jnp.pad(signal, [*lead, (window // 2, window // 2)], mode="reflect")
+    if time > half:
+        padded = jnp.pad(signal, [*lead, (half, half)], mode="reflect")
+    else:  # reflected many times over, for which jnp.pad would write an operation each
+        padded = jnp.take(signal, np.pad(np.arange(time), half, mode="reflect"), axis=-1)
     length = (frames - 1) * hop + window
     padded = jnp.pad(padded[..., :length], [*lead, (0, max(0, length - padded.shape[-1]))])
     hops = padded.reshape(*signal.shape[:-1], frames + overlap - 1, hop)
