@@ -108,7 +108,16 @@ def floored_loudness(audio: Float[Array, "batch time channel"], sample_rate: flo
 def true_peak_db(audio: Float[Array, "batch time channel"]) -> Float[Array, "batch"]:
     """True peak in dBTP over all channels, `[batch]`: the standard's ×4 interpolation, and the samples themselves.
 
-    Pieces that overlap by `TRUE_PEAK_TAPS` samples give the whole's value as their maximum. Silence gives −inf.
+    Before and after the signal is silence. −inf for silence.
+    """
+    rest = TRUE_PEAK_TAPS - 1
+    return true_peak_within_db(jnp.pad(audio, ((0, 0), (rest, rest), (0, 0))))
+
+
+def true_peak_within_db(audio: Float[Array, "batch time channel"]) -> Float[Array, "batch"]:
+    """The same of a piece of a longer signal: only between samples whose neighbours are all there.
+
+    Pieces that overlap by `TRUE_PEAK_TAPS - 1` samples give the whole's value as their maximum.
     """
     phases = np.array([_PHASE_0, _PHASE_1, _PHASE_1[::-1], _PHASE_0[::-1]])
     kernel = jnp.asarray(phases.T[:, None, :], audio.dtype)
@@ -118,7 +127,7 @@ def true_peak_db(audio: Float[Array, "batch time channel"]) -> Float[Array, "bat
         signal,
         kernel,
         window_strides=(1,),
-        padding=[(TRUE_PEAK_TAPS - 1, TRUE_PEAK_TAPS - 1)],
+        padding="VALID",
         dimension_numbers=("NWC", "WIO", "NWC"),
         precision=jax.lax.Precision.HIGHEST,
     )

@@ -126,6 +126,6 @@ def response(svf: Svf, freq_hz: Float[Array, "points"], sample_rate: float) -> A
 
     With s = j·tan(π·f/fs)/g the prototype's variable, H = m0 + (m1·s + m2)/(s² + k·s + 1).
     """
-    s = 1j * jnp.tan(jnp.pi * jnp.minimum(freq_hz / sample_rate, 0.49999)) / svf.g[..., None]
+    s = 1j * jnp.tan(jnp.pi * jnp.minimum(freq_hz / sample_rate, 0.49999))[None, None] / svf.g[..., None]
     k, m0, m1, m2 = (x[..., None] for x in (svf.k, svf.m0, svf.m1, svf.m2))
     return m0 + (m1 * s + m2) / (s * s + k * s + 1.0)

@@ -16,7 +16,7 @@ from nmjax.dsp.loudness import (
     hop_powers,
     hop_samples,
     loudness_of_power,
-    true_peak_db,
+    true_peak_within_db,
     weighted,
 )
 from nmjax.inference.stream import Pieces, recut
@@ -46,17 +46,20 @@ class Meter:
         """The same signal, measured on the way, in pieces of 3 s."""
         size = _HOPS * hop_samples(self.sample_rate)
         state = jnp.zeros((1, self.channels, 2, 2), jnp.float32)
-        before = np.zeros((TRUE_PEAK_TAPS, self.channels), np.float32)
+        before = np.zeros((TRUE_PEAK_TAPS - 1, self.channels), np.float32)
+        silence = np.zeros((size, self.channels), np.float32)
         for piece in recut(pieces, size):
-            audio = np.zeros((size, self.channels), np.float32)
+            audio = silence.copy()
             audio[: len(piece)] = piece
             powers, true_peak, state = _measure(audio, before, state, self.sample_rate)
             self._powers.append(np.asarray(powers[: len(piece) // hop_samples(self.sample_rate)]))
             self._true_peak = max(self._true_peak, float(true_peak))
             self._peak = max(self._peak, float(np.abs(piece).max()))
             self._frames += len(piece)
-            before = audio[-TRUE_PEAK_TAPS:]
+            before = audio[1 - TRUE_PEAK_TAPS :]
             yield piece
+        after_the_end = _measure(silence, before, state, self.sample_rate)[1]
+        self._true_peak = max(self._true_peak, float(after_the_end))
 
     def result(self) -> Measurement:
         """What was heard."""
@@ -76,5 +79,5 @@ def measured(pieces: Pieces, sample_rate: int, channels: int) -> Measurement:
 @partial(jax.jit, static_argnums=3)
 def _measure(audio, before, state, sample_rate):
     heard, state = weighted(audio[None], sample_rate, state)
-    peak = true_peak_db(jnp.concatenate([before, audio])[None])[0]
+    peak = true_peak_within_db(jnp.concatenate([before, audio])[None])[0]
     return hop_powers(heard, sample_rate)[0], peak, state
