@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +18,7 @@ _WEIGHT_ABOVE = 0.2
 _POINTS = 240
 _GOOD_DB = 0.25  # of error; where the fit is worse, helping bands are added near the top
 _HELPERS_HZ = (14_000.0, 21_000.0, 9_000.0, 26_000.0)
-_STAY = (
-    0.02  # dB of cost for each e-fold that a frequency or Q moves, and for each dB of gain: of equal fits the nearest
-)
+_STAY = 0.02  # dB of cost an e-fold that a frequency or Q moves, and a dB of gain: of equal fits the nearest
 
 
 def bands_at_rate(bands: Bands, from_rate: float, to_rate: float) -> Bands:
@@ -81,13 +81,13 @@ def _fit(row: np.ndarray, start: np.ndarray, from_rate: float, to_rate: float) -
     return np.stack([np.exp(freq), gain_db, np.exp(q)]), float(error_db)
 
 
-@jax.jit
+@partial(jax.jit, static_argnums=2)
 def _curve(x, grid_hz, rate):
     """dB at `grid_hz` of bands given as `[ln freq_hz | gain_db | ln q, bands]`."""
     return response_db(Bands(jnp.exp(x[:1]), x[1:2], jnp.exp(x[2:])), grid_hz, rate)[0]
 
 
-_slope = jax.jit(jax.jacfwd(_curve))
+_slope = jax.jit(jax.jacfwd(_curve), static_argnums=2)
 
 
 def _logarithmic(row: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ def trained(phase, frequency_map="log"):
 
     def moved(path, leaf):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        size = 0.01 if "/encoder/out/" in name else 0.02 if "decoder/gain" in name else 0.1
+        size = 0.01 if "/encoder/out/" in name else 0.012 if "decoder/gain" in name else 0.1
         unit = rng.standard_normal(leaf.shape)
         value = leaf * np.exp(0.3 * unit) if name.endswith("/var") else leaf + size * unit
         return jnp.asarray(value, jnp.float32)

@@ -1,0 +1,44 @@
+"""The same curve at another sample rate, read off SciPy's response of the cookbook's filters."""
+
+import numpy as np
+import pytest
+from scipy.signal import sosfreqz
+
+from nmjax.dsp import Bands
+from nmjax.dsp.rates import bands_at_rate
+
+from .oracles import peaking_sos
+
+GRID_HZ = np.geomspace(20.0, 16_000.0, 400)
+
+
+def random_bands(seed):
+    rng = np.random.default_rng(seed)
+    rows = (
+        np.exp(rng.uniform(np.log(20), np.log(20_000), (1, 5))),
+        rng.uniform(-12, 12, (1, 5)),
+        rng.uniform(0.5, 5, (1, 5)),
+    )
+    return Bands(*(x.astype(np.float32) for x in rows))
+
+
+def curve_db(bands, rate, top=1.0):
+    """dB of the bands in series; a band near half the rate is left out as the renderer fades it."""
+    sections = [
+        peaking_sos(f, g, q, rate)
+        for f, g, q in zip(*(np.asarray(x)[0] for x in (bands.freq_hz, bands.gain_db, bands.q)), strict=True)
+    ]
+    return 20 * np.log10(np.abs(sosfreqz(np.stack(sections), GRID_HZ, fs=rate)[1]))
+
+
+@pytest.mark.parametrize("rate", [48_000, 96_000, 192_000])
+def test_the_curve_is_kept_to_half_a_decibel_up_to_16_khz(rate):
+    for seed in range(4):
+        bands = random_bands(seed)
+        found = bands_at_rate(bands, 44_100, rate)
+        assert np.abs(curve_db(found, rate) - curve_db(bands, 44_100)).max() <= 0.5
+
+
+def test_the_same_rate_changes_nothing():
+    bands = random_bands(0)
+    assert bands_at_rate(bands, 44_100, 44_100) is bands

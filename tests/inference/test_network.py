@@ -1,0 +1,59 @@
+"""Settings and residual of a stream equal those of the whole signal at once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmjax.inference import network as network_module
+from nmjax.inference.network import load
+from nmjax.training.state import build_model
+from tests.inference.networks import network, saved
+from tests.models.helpers import apart_db
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch):
+    monkeypatch.setattr(network_module, "_LISTEN_CORE", 16 * 64)
+    monkeypatch.setattr(network_module, "_RESIDUAL_CORE", 512)
+
+
+def noise(frames, channels, seed=0):
+    return np.random.default_rng(seed).standard_normal((frames, channels)).astype(np.float32)
+
+
+def cut(audio, size):
+    return (audio[i : i + size] for i in range(0, len(audio), size))
+
+
+def whole(method, *arguments):
+    n = network("1c")
+    model = build_model(n.config)
+    return jax.jit(lambda v, *a: model.apply(v, *a, method=method))(n.variables, *arguments)
+
+
+@pytest.mark.parametrize("frames", [1, 1023, 1600, 5000])
+def test_settings_of_a_stream_are_those_of_the_whole(frames):
+    audio = noise(frames, 1)
+    streamed, once = network("1c").predict(cut(audio, 700)), whole("predict", audio[None])
+    assert apart_db(streamed.z, once.z) <= -110.0
+    for a, b in zip(jax.tree.leaves(streamed.settings.eq), jax.tree.leaves(once.settings.eq), strict=True):
+        assert apart_db(a, b) <= -100.0
+
+
+@pytest.mark.parametrize("frames", [1, 511, 700, 3001])
+def test_the_residual_of_a_stream_is_that_of_the_whole(frames):
+    audio = noise(frames, 2)
+    z = network("1c").predict(cut(audio[:, :1], 700)).z
+    streamed = np.concatenate(list(network("1c").correction(cut(audio, 333), z)))
+    once = np.asarray(whole("correct", audio[None], jnp.asarray(z)))[0]
+    assert apart_db(streamed, once) <= -110.0
+    assert np.abs(once).max() > 1e-2
+
+
+def test_a_saved_network_comes_back(tmp_path):
+    found = load(saved("1c", tmp_path))
+    assert found.config == network("1c").config
+    assert found.step == 7
+    for a, b in zip(jax.tree.leaves(found.variables), jax.tree.leaves(network("1c").variables), strict=True):
+        np.testing.assert_array_equal(a, b)

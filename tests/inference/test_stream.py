@@ -1,0 +1,70 @@
+"""Whatever pieces a signal comes in, the streams make of them what the whole would give."""
+
+import numpy as np
+import pytest
+import soxr
+
+from nmjax.inference.stream import added, recut, resampled, windows
+
+
+def signal(frames, channels=2, seed=0):
+    return np.random.default_rng(seed).standard_normal((frames, channels)).astype(np.float32)
+
+
+def cut(audio, seed):
+    """Pieces of random sizes, some of one frame."""
+    rng = np.random.default_rng(seed)
+    start = 0
+    while start < len(audio):
+        size = int(rng.choice([1, 7, 100, 1000]))
+        yield audio[start : start + size]
+        start += size
+
+
+@pytest.mark.parametrize("frames", [1, 63, 64, 65, 96, 97, 128, 500, 1000])
+def test_windows_cover_every_frame_once_with_what_lies_around_it(frames):
+    audio, core, margin = signal(frames), 64, 32
+    place = 0
+    for window in windows(cut(audio, frames), core, margin):
+        assert window.audio.shape == (core + 2 * margin, 2)
+        assert window.lead == (margin if place else 0)
+        first = place - window.lead
+        np.testing.assert_array_equal(window.audio[: window.valid], audio[first : first + window.valid])
+        np.testing.assert_array_equal(window.audio[window.valid :], 0.0)
+        after = window.valid - window.lead - window.core
+        assert after == margin or first + window.valid == frames, "cut short before the end"
+        place += window.core
+    assert place == frames
+
+
+@pytest.mark.parametrize("size", [1, 10, 333, 5000])
+def test_recut_changes_the_pieces_alone(size):
+    audio = signal(1000)
+    pieces = list(recut(cut(audio, 1), size))
+    assert all(len(p) == size for p in pieces[:-1])
+    np.testing.assert_array_equal(np.concatenate(pieces), audio)
+
+
+@pytest.mark.parametrize(("rate", "other"), [(48_000, 44_100), (44_100, 96_000), (8_000, 44_100)])
+def test_resampling_in_pieces_is_resampling_the_whole(rate, other):
+    audio = signal(9000)
+    whole = soxr.resample(audio, rate, other, quality="VHQ")
+    found = np.concatenate(list(resampled(cut(audio, 2), rate, other)))
+    assert abs(len(found) - len(whole)) <= 1
+    count = min(len(found), len(whole))
+    assert np.abs(found[:count] - whole[:count]).max() < 1e-5 * np.abs(whole).max()
+
+
+def test_the_same_rate_passes_through():
+    audio = signal(100)
+    np.testing.assert_array_equal(np.concatenate(list(resampled(cut(audio, 3), 48_000, 48_000))), audio)
+
+
+@pytest.mark.parametrize("length", [0, 997, 1000, 1003])
+def test_a_sum_has_the_pieces_and_the_length_of_the_first(length):
+    first, second = signal(1000), signal(length, seed=1)
+    pieces = list(added(cut(first, 4), cut(second, 5)))
+    assert [len(p) for p in pieces] == [len(p) for p in cut(first, 4)]
+    wanted = first.copy()
+    wanted[: min(length, 1000)] += second[:1000]
+    np.testing.assert_array_equal(np.concatenate(pieces), wanted)
