@@ -9,19 +9,36 @@ from pathlib import Path
 from nmjax.errors import BadInputError
 
 
+class _Parser(argparse.ArgumentParser):
+    """Argparse, whose complaints are sentences like all others."""
+
+    def error(self, message: str):
+        raise BadInputError(f"{message[0].upper()}{message[1:]}; '{self.prog} --help' lists what can be given.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """`nmjax train …`, `nmjax infer …`. Returns the exit code: 0, or 2 with one sentence on stderr for bad input."""
-    parser = argparse.ArgumentParser(prog="nmjax", description="Neural audio mastering with settings you can read.")
+    parser = _Parser(prog="nmjax", description="Neural audio mastering with settings you can read.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     _add_infer(commands)
-    given = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
+        given = _parsed(parser, sys.argv[1:] if arguments is None else arguments)
         given.run(given)
     except BadInputError as error:
         print(f"nmjax: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """Options and key=value in any order; argparse alone takes positional arguments in one place only."""
+    given, rest = parser.parse_known_args(arguments)
+    if rest and ("overrides" not in given or any(word.startswith("-") for word in rest)):
+        parser.error(f"unknown argument: {' '.join(rest)}")
+    if rest:
+        given.overrides += rest
+    return given
 
 
 def _add_train(commands) -> None:

@@ -25,6 +25,7 @@ from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
 
 TARGET_LUFS = -14.0
 CEILING_DB = -1.0  # dBTP
+_WORTH_SAYING_LU = 0.05
 _PIECE = 1 << 16  # frames
 _CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".aif": "AIFF", ".aiff": "AIFF"}
 
@@ -160,7 +161,7 @@ def _delivery_gain_db(after: Measurement, notes: list[str]) -> float:
         )
         return min(0.0, room)
     wanted = TARGET_LUFS - after.lufs
-    if wanted > room:
+    if wanted - room > _WORTH_SAYING_LU:
         notes.append(
             f"A true peak of {CEILING_DB:g} dBTP allows no more than {after.lufs + room:.1f} LUFS by gain alone; "
             f"the master is {wanted - room:.1f} LU below {TARGET_LUFS:g} LUFS."

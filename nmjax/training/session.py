@@ -58,12 +58,12 @@ def run(request: Request, console: Console | None = None) -> None:
             say(f"The run in '{out}' is complete ({step} steps).")
             return
     training, held_out = _music(request, say)
-    _write_split(out / "split.json", training, held_out)
     stream = training_batches(training, config.data, SAMPLE_RATE, config.seed)
     batches = validation_batches(held_out, config.data, SAMPLE_RATE) if held_out else []
     variables = initial_variables(build_model(config), config.seed)
     if step is None and request.init_from:
         variables = start_from(variables, config, request.init_from, say)
+    _write_split(out / "split.json", training, held_out)
     this = Run(config, initial_state(config, variables), stream, batches, out)
     if step is not None:
         this.resume(step)

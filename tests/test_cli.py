@@ -1,0 +1,176 @@
+"""Every kind of bad input is one sentence that names it, exit code 2, and leaves nothing half-written."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from nmjax.checkpoint import Checkpoints
+from nmjax.cli import main
+from tests.inference.networks import saved
+from tests.music import music, songs, write
+from tests.training.tiny import CHANGES
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a checkpoint and files of every kind of trouble."""
+    root = tmp_path_factory.mktemp("cli")
+    saved("1a", root / "run")
+    write(root / "good.wav", music(1.0))
+    songs(root / "songs", 3, 1.0)
+    (root / "empty").mkdir()
+    (root / "text.wav").write_text("no audio at all")
+    (root / "nothing.wav").write_bytes(b"")
+    soundfile.write(root / "none.wav", np.zeros((0, 2)), 44_100)
+    write(root / "one.wav", np.zeros((1, 2)))
+    bad = music(1.0).astype(np.float32)
+    bad[500] = np.nan
+    write(root / "nan.wav", bad, subtype="FLOAT")
+    write(root / "three.wav", np.zeros((500, 3)))
+    write(root / "taken.wav", music(0.5))
+    write(root / "left" / "a.wav", music(1.0))
+    write(root / "mono" / "a.wav", music(1.0, channels=1))
+    write(root / "longer" / "a.wav", music(1.1))
+    write(root / "faster" / "a.wav", music(1.0), 48_000)
+    write(root / "other" / "b.wav", music(1.0))
+    (root / "nan").mkdir()
+    (root / "nan.wav").rename(root / "nan" / "nan.wav")
+    (root / "half" / "latest" / "20").mkdir(parents=True)
+    (root / "rows.csv").write_text("song\na.wav\n")
+    (root / "half.csv").write_text("target,input\nsongs/song_0.wav,songs/song_1.wav\nsongs/song_2.wav,\n")
+    (root / "a_file").write_text("")
+    return root
+
+
+def refused(capsys, place, arguments):
+    """Run in the folder; the sentence that came out. Nothing may have been written."""
+    before = sorted(p for p in place.rglob("*"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        code = main(arguments)
+    sentence = capsys.readouterr().err
+    assert code == 2
+    assert sentence.startswith("nmjax: ")
+    assert sentence.count("\n") == 1
+    assert sentence.rstrip().endswith((".", "?")), sentence
+    assert "Traceback" not in sentence
+    assert sorted(p for p in place.rglob("*")) == before
+    return sentence
+
+
+INFER = [
+    (["missing.wav"], ["'missing.wav'", "missing"]),
+    (["songs"], ["'songs'", "folder"]),
+    (["text.wav"], ["'text.wav'", "cannot be read as audio"]),
+    (["nothing.wav"], ["'nothing.wav'"]),
+    (["none.wav"], ["'none.wav'", "0 samples"]),
+    (["one.wav"], ["'one.wav'", "single sample"]),
+    (["nan/nan.wav"], ["'nan/nan.wav'", "NaN"]),
+    (["three.wav"], ["'three.wav'", "3 channels", "mono and stereo"]),
+    (["good.wav", "-o", "taken.wav"], ["'taken.wav'", "--force"]),
+    (["good.wav", "-o", "good.wav", "--force"], ["'good.wav'", "the track itself"]),
+    (["good.wav", "-o", "songs"], ["'songs'"]),
+    (["good.wav", "-o", "m.mp3"], ["'m.mp3'", ".flac"]),
+    (["good.wav", "-o", "a_file/m.wav"], ["a_file", "cannot be written"]),
+    (["good.wav", "-o", "/proc/m.wav"], ["/proc/m.wav", "cannot be written"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), INFER, ids=[" ".join(a) for a, _ in INFER])
+def test_infer_refuses(capsys, place, arguments, said):
+    sentence = refused(capsys, place, ["infer", "--ckpt", "run", *arguments])
+    assert all(words in sentence for words in said), sentence
+
+
+@pytest.mark.parametrize(
+    ("ckpt", "said"),
+    [("absent", "missing"), ("empty", "no checkpoint"), ("half", "unfinished"), ("good.wav", "missing")],
+)
+def test_infer_refuses_a_checkpoint(capsys, place, ckpt, said):
+    sentence = refused(capsys, place, ["infer", "--ckpt", ckpt, "good.wav"])
+    assert said in sentence.replace("checkpoints", "checkpoint")
+    assert f"'{ckpt}'" in sentence
+
+
+TRAIN = [
+    (["--data", "absent"], ["'absent'", "missing"]),
+    (["--data", "empty"], ["'empty'", "no audio files"]),
+    (["--data", "nan"], ["nan.wav", "NaN"]),
+    (["--data", "rows.csv"], ["rows.csv", "target"]),
+    (["--data", "half.csv"], ["half.csv", "input"]),
+    (["--data", "left", "--target", "mono"], ["channels (2 and 1)"]),
+    (["--data", "left", "--target", "longer"], ["length (44100 and 48510 samples)"]),
+    (["--data", "left", "--target", "faster"], ["sample rate (44100 and 48000 Hz)"]),
+    (["--data", "left", "--target", "other"], ["left/a.wav", "no partner"]),
+    (["--data", "songs", "train.step=5"], ["train.step", "did you mean 'train.steps'?"]),
+    (["--data", "songs", "stepz=5"], ["did you mean 'train.steps'?"]),
+    (["--data", "songs", "train.steps=many"], ["train.steps", "integer"]),
+    (["--data", "songs", "train.steps=0"], ["train.steps", "greater than"]),
+    (["--data", "songs", "steps"], ["key=value"]),
+    (["--data", "songs", "--config", "absent.yaml"], ["absent.yaml", "small"]),
+    (["--data", "songs", "--init-from", "empty"], ["'empty'", "no checkpoint"]),
+    (["--data", "songs", "--dropout", "0.1"], ["--dropout", "--help"]),
+    (["--data", "songs", "--seed", "x"], ["--seed", "--help"]),
+    ([], ["--data is missing"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), TRAIN, ids=[" ".join(a) or "nothing" for a, _ in TRAIN])
+def test_train_refuses(capsys, place, arguments, said):
+    start = ["train", "--phase", "1a", "--config", "smoke", "--out", "new", *CHANGES]
+    sentence = refused(capsys, place, [*start, *arguments])
+    assert all(words in sentence for words in said), sentence
+
+
+def test_train_refuses_a_run_of_another_phase_or_with_other_settings(capsys, place):
+    start = ["train", "--data", "songs", "--out", "run", "--config", "smoke", *CHANGES, "model.width=0.07"]
+    (place / "run" / "best").rename(place / "run" / "latest")
+    try:
+        assert "phase 1a, not 1b" in refused(capsys, place, [*start, "--phase", "1b"])
+        assert "seed was 0, now 3" in refused(capsys, place, [*start, "--phase", "1a", "--seed", "3"])
+    finally:
+        (place / "run" / "latest").rename(place / "run" / "best")
+
+
+def test_train_refuses_to_start_from_a_later_phase_or_another_width(capsys, place, tmp_path):
+    later = saved("1c", tmp_path / "later")
+    start = ["train", "--phase", "1b", "--data", "songs", "--out", "new", "--config", "smoke", *CHANGES]
+    assert "phase 1c" in refused(capsys, place, [*start, "--init-from", str(later), "model.width=0.07"])
+    assert "set model.width=0.07" in refused(capsys, place, [*start, "--init-from", "run"])
+
+
+def test_a_damaged_checkpoint_is_not_used(capsys, place, tmp_path):
+    run = saved("1a", tmp_path / "run")
+    victim = max((p for p in (run / "best").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(data)
+    assert "damaged" in refused(capsys, place, ["infer", "--ckpt", str(run), "good.wav"])
+
+
+def test_a_checkpoint_of_another_version_says_so(capsys, place, tmp_path):
+    meta = {"config": {"phase": "0"}}
+    Checkpoints(tmp_path / "old" / "best").save(3, {"a": np.zeros(2)}, {"step": np.int32(3)}, meta)
+    sentence = refused(capsys, place, ["infer", "--ckpt", str(tmp_path / "old"), "good.wav"])
+    assert "another version" in sentence
+
+
+def test_infer_prints_the_settings_and_writes_what_it_says(capsys, place, tmp_path):
+    out, picture = tmp_path / "deep" / "m.flac", tmp_path / "eq.png"
+    command = ["infer", "--ckpt", str(place / "run"), str(place / "good.wav"), "-o", str(out), "--plot", str(picture)]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    for band in json.loads(out.with_suffix(".json").read_text())["eq"]["bands"]:
+        assert f"{band['gain_db']:+.2f} dB" in printed
+    assert "LUFS" in printed
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main([*command, "--force"]) == 0
+
+
+def test_dry_run_prints_the_cost(capsys):
+    assert main(["train", "--phase", "1a", "--config", "smoke", "--dry-run", *CHANGES]) == 0
+    printed = capsys.readouterr().out
+    for words in ("parameters", "FLOP", "GB", " s ", "excerpts per second"):
+        assert words in printed

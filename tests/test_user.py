@@ -1,0 +1,71 @@
+"""The scripts as a user runs them: train, be killed, go on, start the next phase, master a track."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from nmjax.checkpoint import Checkpoints
+from tests.music import music, songs, write
+from tests.training.tiny import command
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+ENVIRONMENT.pop("XLA_FLAGS", None)  # one device, as on a laptop
+STEPS = ("train.steps=12", "train.checkpoint_every=2", "train.validate_every=4")
+
+
+def run(script, *arguments):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *map(str, arguments)], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def weights(folder):
+    checkpoints = Checkpoints(folder / "latest")
+    model = checkpoints.restore_model(checkpoints.latest())
+    return model["params"]["decoder"]["gain"]["dense"]["kernel"]
+
+
+def test_train_is_killed_and_goes_on_and_infer_masters_with_the_result(tmp_path):
+    music_folder = songs(tmp_path / "music", 4, 1.0)
+    train = command("1a", music_folder, tmp_path / "run", *STEPS)[1:]
+    victim = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *map(str, train)],
+        env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until = time.monotonic() + 240
+    while not (tmp_path / "run" / "latest" / "2").exists():
+        assert victim.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    code, said = run("train.py", *train)
+    assert code == 0, said
+    assert "Going on from step" in said or "going back" in said or "unfinished" in said, said
+    assert Checkpoints(tmp_path / "run" / "latest").latest() == 12
+    code, said = run("train.py", *command("1a", music_folder, tmp_path / "straight", *STEPS)[1:])
+    assert code == 0, said
+    np.testing.assert_array_equal(weights(tmp_path / "run"), weights(tmp_path / "straight"))
+
+    code, said = run("train.py", *train)
+    assert (code, "is complete" in said) == (0, True)
+
+    later = command("1c", music_folder, tmp_path / "later", "train.steps=2", "--init-from", str(tmp_path / "run"))[1:]
+    code, said = run("train.py", *later)
+    assert code == 0, said
+    assert "carried over" in said
+    track = write(tmp_path / "track.wav", music(2.0, 48_000), 48_000)
+    code, said = run("infer.py", "--ckpt", tmp_path / "later", track)
+    assert code == 0, said
+    assert "gate" in said
+    info = soundfile.info(str(tmp_path / "track-mastered.wav"))
+    assert (info.frames, info.samplerate, info.channels) == (96_000, 48_000, 2)
+    assert (tmp_path / "track-mastered.json").is_file()
