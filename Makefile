@@ -6,6 +6,7 @@ INSTALLED := .venv/.installed
 .PHONY: demo test test-all lint format clean
 
 $(INSTALLED): pyproject.toml
+	@echo "Making the environment in .venv (1 GB; a minute or more) …"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from nmjax import __version__
 from nmjax.errors import BadInputError
 
 
@@ -17,8 +18,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`nmjax train …`, `nmjax infer …`. Returns the exit code: 0, or 2 with one sentence on stderr for bad input."""
+    """`nmjax train …`, `nmjax infer …`.
+
+    Returns the exit code: 0, 130 after Ctrl-C, or 2 with one sentence on stderr for bad input.
+    """
     parser = _Parser(prog="nmjax", description="Neural audio mastering with settings you can read.")
+    parser.add_argument("--version", action="version", version=f"nmjax {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     _add_infer(commands)
@@ -28,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BadInputError as error:
         print(f"nmjax: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("nmjax: stopped.", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -163,7 +163,7 @@ def _merge(base: dict[str, Any], overlay: dict[str, Any], source: str, prefix: s
     for key, value in overlay.items():
         if key not in base:
             raise BadInputError(
-                f"Unknown setting '{prefix}{key}' in '{source}'{_nearest(f'{prefix}{key}', base, prefix)}."
+                f"Unknown setting '{prefix}{key}' in '{source}'; {_nearest(f'{prefix}{key}', base, prefix)}"
             )
         if isinstance(base[key], dict):
             if not isinstance(value, dict):
@@ -178,12 +178,12 @@ def _merge(base: dict[str, Any], overlay: dict[str, Any], source: str, prefix: s
 
 
 def _nearest(wrong: str, base: dict[str, Any], prefix: str) -> str:
-    """'; did you mean …?', looked for among all keys, by their full and by their last name."""
+    """'did you mean …?', looked for among all keys, by their full and by their last name."""
     keys = [f"{prefix}{key}" for key in base] + [p for p in _paths(_read("base"))]
     by_name = {key.rsplit(".", 1)[-1]: key for key in reversed(keys)}
     near = difflib.get_close_matches(wrong, keys, 1, 0.6)
     near = near or [by_name[n] for n in difflib.get_close_matches(wrong.rsplit(".", 1)[-1], list(by_name), 1, 0.5)]
-    return f"; did you mean '{near[0]}'?" if near else f"; the settings are: {', '.join(_paths(_read('base')))}"
+    return f"did you mean '{near[0]}'?" if near else f"the settings are: {', '.join(_paths(_read('base')))}."
 
 
 def _paths(tree: dict[str, Any], prefix: str = "") -> list[str]:

@@ -31,12 +31,15 @@ def fetch(package: str, folder: Path) -> None:
 def main(folder: Path, only: set[str]) -> None:
     """Fetch, then list what is there."""
     with open(LIST, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if not only or row["package"] in only]
+        every = list(csv.DictReader(file))
+    rows = [row for row in every if not only or row["package"] in only]
+    if only and {row["package"] for row in rows} != only:
+        sys.exit(f"Packages can be: {', '.join(sorted({row['package'] for row in every}))}.")
     for split, package in sorted({(row["split"], row["package"]) for row in rows}):
         print(f"{split}: {package}")
         fetch(package, folder / split / package)
     for split in ("train", "validation"):
-        tracks = [(f"{split}/{r['package']}/{r['path']}", r["genre"]) for r in rows if r["split"] == split]
+        tracks = [(f"{split}/{r['package']}/{r['path']}", r["genre"]) for r in every if r["split"] == split]
         tracks = [(target, genre) for target, genre in tracks if (folder / target).is_file()]
         with open(folder / f"{split}.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("target", "genre"), *tracks])

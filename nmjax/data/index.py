@@ -100,20 +100,26 @@ def _pairs_of_folders(unmastered: Path, mastered: Path) -> list[_Entry]:
     return [_Entry(n, str(p.parent.relative_to(mastered)), p, sides[0][n], "") for n, p in sides[1].items()]
 
 
+def _beside(csv_file: Path, named: str) -> Path:
+    return Path(os.path.normpath(csv_file.parent / named))
+
+
 def _csv(path: Path) -> list[_Entry]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error):
         raise BadInputError(f"'{path}' is neither a folder nor a CSV with a column 'target'.") from None
-    if not rows or "target" not in rows[0]:
+    if not rows:
+        raise BadInputError(f"'{path}' lists no music; write a line 'target' and below it a path a line.")
+    if "target" not in rows[0]:
         raise BadInputError(f"'{path}' must be a folder, or a CSV whose first line names a column 'target'.")
     entries = []
     for number, row in enumerate(rows, 2):
         if not row["target"]:
             raise BadInputError(f"Line {number} of '{path}' names no target; fill it in or take the line out.")
-        target = path.parent / row["target"]
-        source = path.parent / row["input"] if row.get("input") else None
+        target = _beside(path, row["target"])
+        source = _beside(path, row["input"]) if row.get("input") else None
         name = Path(row["target"]).with_suffix("").as_posix()
         entries.append(_Entry(name, str(Path(row["target"]).parent), target, source, row.get("genre") or ""))
     if len({e.input is None for e in entries}) == 2:

@@ -30,6 +30,8 @@ def run(
     console = console or Console()
     out = output_path(track, out)
     check_paths(track, out, force)
+    if picture and picture.suffix.lower() != ".png":
+        raise BadInputError(f"'{picture}' must end in .png; that is what --plot writes.")
     if picture and picture.exists() and not force:
         raise BadInputError(f"'{picture}' exists already; add --force to overwrite it, or name another with --plot.")
     network = load(ckpt, lambda sentence: _say(console, sentence))
@@ -52,7 +54,7 @@ def settings_table(result: Mastered, phase: str) -> Table:
     """The predicted bands as a table."""
     eq = result.prediction.settings.eq
     gain_db = float(result.prediction.settings.input_gain_db[0])
-    table = Table(title=f"Phase {phase}: equaliser after {gain_db:+.1f} dB of input gain")
+    table = Table(title=f"Phase {phase}, input gain {gain_db:+.1f} dB")
     gated = phase == "1c"
     for name in ("band", "frequency", "gain", "Q", *(("gate", "rendered") if gated else ())):
         table.add_column(name, justify="right")

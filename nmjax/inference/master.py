@@ -172,7 +172,7 @@ def _delivery_gain_db(after: Measurement, notes: list[str]) -> float:
 def _delivery(result: Mastered) -> dict[str, float | None]:
     lufs, peak = result.delivered_lufs, result.after.true_peak_db + result.gain_db
     return {
-        "gain_db": round(result.gain_db, 4),
+        "gain_db": result.gain_db,
         "lufs": round(lufs, 2) if math.isfinite(lufs) else None,
         "true_peak_db": round(peak, 2) if math.isfinite(peak) else None,
     }

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
-_SHOWN = ("loss", "mr_stft", "a_weighted", "lufs")
+_SHOWN = {"loss": "loss", "mr_stft": "stft", "a_weighted": "A", "lufs": "LUFS"}  # short: all fits 80 columns
+_LINE_EVERY = 20  # steps, where there is no terminal to draw a bar on
 
 
 class Log:
@@ -19,11 +20,10 @@ class Log:
     def __init__(self, folder: Path, steps: int, start: int, batch_size: int, console: Console | None = None):
         self.console = console or Console()
         self._writer = SummaryWriter(str(folder), purge_step=start + 1)
-        columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[terms]}"), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=self.console)
+        columns = (BarColumn(8), MofNCompleteColumn(), TextColumn("{task.fields[terms]}"), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self._task = self._progress.add_task("train", total=steps, completed=start, terms="compiling")
         self._batch_size, self._last, self._rate = batch_size, time.monotonic(), 0.0
-        self._validation = ""
 
     def __enter__(self) -> Log:
         self._progress.start()
@@ -45,20 +45,20 @@ class Log:
         for name, value in metrics.items():
             self._writer.add_scalar(f"train/{name}", value, step)
         self._writer.add_scalar("train/excerpts_per_second", self._rate, step)
-        terms = "  ".join(f"{name} {metrics[name]:.3f}" for name in _SHOWN)
-        skipped = f"  skipped {metrics['skipped']:.0f}" if metrics["skipped"] else ""
-        text = f"{terms}  {self._rate:.1f} excerpts/s{skipped}{self._validation}"
-        self._progress.update(self._task, completed=step, terms=text)
+        terms = " ".join(f"{short} {metrics[name]:.3f}" for name, short in _SHOWN.items())
+        skipped = f" skipped {metrics['skipped']:.0f}" if metrics["skipped"] else ""
+        self._progress.update(self._task, completed=step, terms=f"{terms} {self._rate:.1f}/s{skipped}")
+        if not self.console.is_terminal and step % _LINE_EVERY == 0:
+            self.say(f"step {step}: {terms}, {self._rate:.2f} excerpts/s{skipped}")
 
     def validation(self, step: int, metrics: dict[str, float], best: bool) -> None:
         """One validation's metrics, with the identity's beside them."""
         for name, value in metrics.items():
             self._writer.add_scalar(f"validation/{name}", value, step)
         ours, idle = metrics["signal"], metrics["identity/signal"]
-        self._validation = f"  valid {ours:.3f} (identity {idle:.3f})"
-        mark = ", the best so far" if best else ""
+        mark = ", the best so far" if best and step else ""
         self.say(
-            f"step {step}: validation {ours:.4f}, identity {idle:.4f}, ratio {ours / idle:.4f} "
-            f"(mr_stft {metrics['mr_stft'] / metrics['identity/mr_stft']:.4f}){mark}"
+            f"step {step}: validation {ours:.4f}, doing nothing {idle:.4f}, ratio {ours / idle:.4f} "
+            f"(of mr_stft {metrics['mr_stft'] / metrics['identity/mr_stft']:.4f}){mark}"
         )
         self._last = time.monotonic()

@@ -81,7 +81,10 @@ def _check_same(before: Config, now: Config, out: Path) -> None:
     changed = [f"{key} was {old[key]}, now {new[key]}" for key in old if old[key] != new[key]]
     changed = [c for c in changed if not c.startswith(("data.cache_dir", "data.read_threads"))]
     if changed:
-        raise BadInputError(f"'{out}' holds a run with other settings ({'; '.join(changed)}); choose another --out.")
+        raise BadInputError(
+            f"'{out}' holds a run with other settings ({'; '.join(changed)}); "
+            f"choose another --out, with '--init-from {out}' to start from its weights."
+        )
 
 
 def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
@@ -98,6 +101,9 @@ def _music(request: Request, say) -> tuple[list[Song], list[Song]]:
     songs = find_songs(request.data, request.target, cache_dir, say)
     if request.validation:
         training, held_out = songs, find_songs(request.validation, None, cache_dir, say)
+        heard = {song.target.info.path.resolve() for song in training}
+        if twice := [song.name for song in held_out if song.target.info.path.resolve() in heard]:
+            raise BadInputError(f"'{twice[0]}' is in --data and in --validation; take it out of one of them.")
     else:
         training, held_out = split_songs(songs, config.data.validation_share, config.seed)
     hours = [sum(song.seconds for song in side) / 3600 for side in (training, held_out)]
