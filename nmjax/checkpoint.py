@@ -7,9 +7,12 @@ written last: orbax restores a flipped byte without a word, so a step without ma
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+import logging
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +35,18 @@ class Checkpoints:
     def save(self, step: int, model: Any, training: Any, meta: dict[str, Any]) -> None:
         """Save trees of arrays and JSON under `step`; when it returns, they are on the disk.
 
+        A run that goes on from an older checkpoint comes by steps that it had saved before: what is whole there
+        stays, what is not is written again.
+
         Raises:
             BadInputError: the disk is full or the folder cannot be written. Earlier checkpoints stay.
         """
+        if step in self.steps():
+            if not self._trouble(step):
+                return
+            shutil.rmtree(self.folder / str(step))
         try:
-            with self._manager() as manager:
+            with _quiet(), self._manager(writing=True) as manager:
                 manager.save(
                     step,
                     args=ocp.args.Composite(
@@ -44,16 +54,21 @@ class Checkpoints:
                         training=ocp.args.StandardSave(training),
                         meta=ocp.args.JsonSave(meta),
                     ),
-                    force=True,
                 )
                 manager.wait_until_finished()
             io.write_text(self.folder / str(step) / _DIGESTS, json.dumps(_digests(self.folder / str(step))))
         except OSError as error:
+            self._discard(step)
             raise BadInputError(io.unwritable(self.folder, error)) from None
         except ValueError as error:  # how tensorstore reports what the disk said
+            self._discard(step)
             if "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
                 raise BadInputError(f"The disk is full: no checkpoint was written to '{self.folder}'.") from None
             raise
+
+    def _discard(self, step: int) -> None:
+        for half in [self.folder / str(step), *self.folder.glob("*.orbax-checkpoint-tmp*")]:
+            shutil.rmtree(half, ignore_errors=True)
 
     def steps(self) -> list[int]:
         """Steps that have a folder, whether they can be used or not, in order."""
@@ -98,9 +113,10 @@ class Checkpoints:
         target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), shapes)
         return self.restore(step, model=target)["model"]
 
-    def _manager(self) -> ocp.CheckpointManager:
+    def _manager(self, writing: bool = False) -> ocp.CheckpointManager:
+        """Only who writes may make the folder, and clear away what an earlier writer left half-done in it."""
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=self._keep, enable_async_checkpointing=False, cleanup_tmp_directories=True, create=True
+            max_to_keep=self._keep, enable_async_checkpointing=False, cleanup_tmp_directories=writing, create=writing
         )
         handlers = {
             "model": ocp.StandardCheckpointHandler(),
@@ -108,6 +124,18 @@ class Checkpoints:
             "meta": ocp.JsonCheckpointHandler(),
         }
         return ocp.CheckpointManager(self.folder, item_handlers=handlers, options=options)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without orbax's own tracebacks on stderr; what went wrong is said once, as a sentence."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def find(folder: Path, report: Callable[[str], None] = print) -> tuple[Checkpoints, int]:

@@ -72,7 +72,7 @@ class LossConfig(_Frozen):
     sparsity: NotNegative
     decisiveness: NotNegative
     sparsity_warmup: Whole
-    windows: tuple[Annotated[int, Field(ge=16, multiple_of=4)], ...]
+    windows: Annotated[tuple[Annotated[int, Field(ge=16, multiple_of=4)], ...], Field(min_length=1)]
 
 
 class TrainConfig(_Frozen):
@@ -91,7 +91,7 @@ class Config(_Frozen):
     """A whole run."""
 
     phase: Literal["1a", "1b", "1c"]
-    seed: Whole
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     model: ModelConfig
     data: DataConfig
     degrade: DegradeConfig
@@ -154,7 +154,7 @@ def _read(name: str) -> dict[str, Any]:
 def _parsed(text: str, source: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInputError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from None
 
 

@@ -15,13 +15,14 @@ import numpy as np
 import soundfile
 import soxr
 
-from nmjax.errors import BadInputError
+from nmjax.errors import BadInputError, CannotWriteError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
 MOST_CHANNELS = 8
 _LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
 _PIECE = 1 << 16  # frames
+_HIGHEST_SAMPLE = 1000.0  # integers in a float file are far above, float32's arithmetic is not yet in danger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +60,10 @@ def probe(path: Path | str) -> AudioInfo:
         )
     try:
         info = soundfile.info(str(path))
-    except (soundfile.SoundFileError, OSError, TypeError):
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError):  # the last: a name that is no text
+        shown = os.fsencode(path).decode(errors="replace")
         raise BadInputError(
-            f"'{path}' cannot be read as audio (WAV, FLAC, OGG, Opus, MP3 or AIFF); check the file or leave it out."
+            f"'{shown}' cannot be read as audio (WAV, FLAC, OGG, Opus, MP3 or AIFF); check the file or leave it out."
         ) from None
     if not LOWEST_RATE <= info.samplerate <= HIGHEST_RATE:
         raise BadInputError(f"'{path}' says {info.samplerate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be used.")
@@ -101,6 +103,8 @@ def read(path: Path, start: int, frames: int) -> np.ndarray:
 def _finite(piece: np.ndarray, path: Path) -> np.ndarray:
     if not np.isfinite(piece).all():
         raise BadInputError(f"'{path}' holds samples that are NaN or infinite; export it again.")
+    if len(piece) and np.abs(piece).max() > _HIGHEST_SAMPLE:
+        raise BadInputError(f"'{path}' holds samples above +60 dBFS; full scale is 1.0, export it again.")
     return piece
 
 
@@ -113,19 +117,19 @@ def resampled(audio: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray
 def temporary_beside(path: Path) -> Iterator[Path]:
     """A name in the folder of `path` for something half-written; gone at the end if it was not renamed.
 
-    A full disk or a folder that cannot be written becomes a BadInputError.
+    A full disk or a folder that cannot be written becomes a CannotWriteError.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise BadInputError(unwritable(path, error)) from None
+        raise CannotWriteError(unwritable(path, error)) from None
     temporary = Path(name)
     try:
         yield temporary
     except OSError as error:
-        raise BadInputError(unwritable(path, error)) from None
+        raise CannotWriteError(unwritable(path, error)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -180,7 +184,7 @@ def encode(
         _raise_if_full(path)
         raise BadInputError(f"'{path.name}' cannot be written as {container} {subtype} ({error}).") from None
     if written != given:
-        raise BadInputError(f"The disk is full or the file too large: only {written} of {given} samples were written.")
+        raise CannotWriteError(f"The disk is full or the file too large: {written} of {given} samples were written.")
 
 
 def _quantised(piece: np.ndarray, kind: type, bits: int) -> np.ndarray:
@@ -192,4 +196,4 @@ def _quantised(piece: np.ndarray, kind: type, bits: int) -> np.ndarray:
 def _raise_if_full(path: Path) -> None:
     """A full disk as the sentence that it is; libsndfile only says that writing failed."""
     if shutil.disk_usage(path.parent).free < 1 << 16:
-        raise BadInputError(f"The disk is full: nothing was written to '{path.parent}'; make room.")
+        raise CannotWriteError(f"The disk is full: nothing was written to '{path.parent}'; make room.")

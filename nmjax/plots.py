@@ -36,7 +36,7 @@ def eq_curve(path: Path, freq_hz: np.ndarray, band_db: np.ndarray, names: list[s
     axes.set_xticks(_TICKS_HZ, _TICK_NAMES)
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)  # a track's name may hold dollar signs
     axes.legend(fontsize=8, ncols=1 + len(names) // 6, loc="best")
     figure.savefig(path, dpi=120, format="png")
     plt.close(figure)

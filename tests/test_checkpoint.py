@@ -65,3 +65,22 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInputError, match="cannot be written"):
         saved(tmp_path / "file" / "c", 1)
+
+
+def test_a_step_that_is_whole_stays_and_one_that_is_not_is_written_again(tmp_path):
+    """A run that was killed between two checkpoints comes by steps that it had saved."""
+    checkpoints = saved(tmp_path / "c", 2, 4)
+    stamp = (tmp_path / "c/4/digests.json").stat().st_mtime_ns
+    saved(tmp_path / "c", 4)
+    assert (tmp_path / "c/4/digests.json").stat().st_mtime_ns == stamp
+    (tmp_path / "c/4/digests.json").unlink()
+    saved(tmp_path / "c", 4)
+    assert checkpoints.latest() == 4
+
+
+def test_reading_leaves_what_another_is_writing(tmp_path):
+    checkpoints = saved(tmp_path / "c", 2)
+    (tmp_path / "c/4.orbax-checkpoint-tmp").mkdir()
+    checkpoints.meta(2)
+    checkpoints.restore_model(2)
+    assert (tmp_path / "c/4.orbax-checkpoint-tmp").is_dir()

@@ -41,6 +41,9 @@ def place(tmp_path_factory):
     (root / "rows.csv").write_text("song\na.wav\n")
     (root / "half.csv").write_text("target,input\nsongs/song_0.wav,songs/song_1.wav\nsongs/song_2.wav,\n")
     (root / "a_file").write_text("")
+    (root / "folder.png").mkdir()
+    write(root / "loud.wav", np.full((50_000, 2), 2e4), subtype="FLOAT")
+    (root / "track.json").write_bytes((root / "good.wav").read_bytes())
     return root
 
 
@@ -73,6 +76,12 @@ INFER = [
     (["good.wav", "-o", "good.wav", "--force"], ["'good.wav'", "the track itself"]),
     (["good.wav", "-o", "songs"], ["'songs'"]),
     (["good.wav", "-o", "m.mp3"], ["'m.mp3'", ".flac"]),
+    (["good.wav", "-o", "m.wav", "--plot", "m.pdf"], ["'m.pdf'", ".png"]),
+    (["good.wav", "-o", "m.wav", "--plot", "folder.png", "--force"], ["'folder.png'", "folder"]),
+    (["good.wav", "-o", "m.wav", "--plot", "/proc/m.png"], ["/proc/m.png", "cannot be written"]),
+    (["good.wav", "-o", f"{'x' * 300}.wav"], ["cannot be written"]),
+    (["loud.wav"], ["'loud.wav'", "+60 dBFS"]),
+    (["track.json", "-o", "track.wav", "--force"], ["'track.json'", "the track itself"]),
     (["good.wav", "-o", "a_file/m.wav"], ["a_file", "cannot be written"]),
     (["good.wav", "-o", "/proc/m.wav"], ["/proc/m.wav", "cannot be written"]),
 ]
@@ -110,6 +119,10 @@ TRAIN = [
     (["--data", "songs", "train.steps=0"], ["train.steps", "greater than"]),
     (["--data", "songs", "steps"], ["key=value"]),
     (["--data", "songs", "--config", "absent.yaml"], ["absent.yaml", "small"]),
+    (["--data", "songs", "seed=2024-13-45"], ["seed=2024-13-45", "YAML"]),
+    (["--data", "songs", "seed=99999999999999"], ["seed", "4294967296"]),
+    (["--data", "songs", "loss.windows=[]"], ["loss.windows"]),
+    (["--data", "songs", "--validation", "songs"], ["'song_0'", "--validation"]),
     (["--data", "songs", "--init-from", "empty"], ["'empty'", "no checkpoint"]),
     (["--data", "songs", "--dropout", "0.1"], ["--dropout", "--help"]),
     (["--data", "songs", "--seed", "x"], ["--seed", "--help"]),

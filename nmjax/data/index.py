@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from nmjax import io
 from nmjax.data import cache, pairs
 from nmjax.data.songs import Song, Sound
-from nmjax.errors import BadInputError
+from nmjax.errors import BadInputError, CannotWriteError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +55,9 @@ def find_songs(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = list(pool.map(check, entries))
     errors = [x for x in found if isinstance(x, BadInputError)]
-    if errors and strict:
-        raise errors[0]
+    for error in errors:
+        if strict or isinstance(error, CannotWriteError):
+            raise error
     for error in errors:
         report(f"Left out: {error}")
     songs = [x for x in found if isinstance(x, Song)]
@@ -88,12 +90,21 @@ def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
+def _by_name(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in _audio_files(folder):
+        if (name := _name(path, folder)) in found:
+            raise BadInputError(f"'{found[name]}' and '{path}' have the same name but for their ending; keep one.")
+        found[name] = path
+    return found
+
+
 def _folder(folder: Path) -> list[_Entry]:
     return [_Entry(_name(p, folder), str(p.parent.relative_to(folder)), p, None, "") for p in _audio_files(folder)]
 
 
 def _pairs_of_folders(unmastered: Path, mastered: Path) -> list[_Entry]:
-    sides = [{_name(p, folder): p for p in _audio_files(folder)} for folder in (unmastered, mastered)]
+    sides = [_by_name(folder) for folder in (unmastered, mastered)]
     for here, there, folder in ((sides[0], sides[1], mastered), (sides[1], sides[0], unmastered)):
         if alone := sorted(set(here) - set(there)):
             raise BadInputError(f"'{here[alone[0]]}' has no partner of the same name in '{folder}'.")
@@ -116,12 +127,15 @@ def _csv(path: Path) -> list[_Entry]:
         raise BadInputError(f"'{path}' must be a folder, or a CSV whose first line names a column 'target'.")
     entries = []
     for number, row in enumerate(rows, 2):
-        if not row["target"]:
+        if not Path(row["target"] or "").name:
             raise BadInputError(f"Line {number} of '{path}' names no target; fill it in or take the line out.")
         target = _beside(path, row["target"])
         source = _beside(path, row["input"]) if row.get("input") else None
         name = Path(row["target"]).with_suffix("").as_posix()
         entries.append(_Entry(name, str(Path(row["target"]).parent), target, source, row.get("genre") or ""))
+    counts = Counter(entry.target.resolve() for entry in entries)
+    if twice := [target for target, count in counts.items() if count > 1]:
+        raise BadInputError(f"'{path}' lists '{twice[0]}' more than once; take the other lines out.")
     if len({e.input is None for e in entries}) == 2:
         raise BadInputError(f"'{path}' gives an input in some lines only; give one in every line or in none.")
     return entries

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from nmjax import io, plots
-from nmjax.dsp import Bands, response_db
-from nmjax.errors import BadInputError
+from nmjax import io
 from nmjax.inference.master import Mastered, check_paths, master, output_path
 from nmjax.inference.network import load
-from nmjax.models import SAMPLE_RATE
 
 
 def run(
@@ -28,15 +24,12 @@ def run(
         BadInputError: see `master`, `load` and `check_paths`.
     """
     console = console or Console()
+    io.probe(track)
     out = output_path(track, out)
-    check_paths(track, out, force)
-    if picture and picture.suffix.lower() != ".png":
-        raise BadInputError(f"'{picture}' must end in .png; that is what --plot writes.")
-    if picture and picture.exists() and not force:
-        raise BadInputError(f"'{picture}' exists already; add --force to overwrite it, or name another with --plot.")
+    check_paths(track, out, picture, force)
     network = load(ckpt, lambda sentence: _say(console, sentence))
     with console.status(f"Mastering {track.name} …"):
-        result = master(track, out, network)
+        result = master(track, out, network, picture)
     console.print(settings_table(result, network.config.phase))
     before, after = result.before, result.after
     peak = after.true_peak_db + result.gain_db
@@ -45,7 +38,6 @@ def run(
     for note in result.notes:
         _say(console, note)
     if picture:
-        draw(result, picture)
         _say(console, f"Picture:  {picture}")
     _say(console, f"Master:   {result.out}\nSettings: {result.settings}")
 
@@ -63,18 +55,6 @@ def settings_table(result: Mastered, phase: str) -> Table:
         extra = (f"{gate:.2f}", f"{rendered:+.2f} dB") if gated else ()
         table.add_row(str(number), f"{freq_hz:,.0f} Hz", f"{gain:+.2f} dB", f"{q:.2f}", *extra)
     return table
-
-
-def draw(result: Mastered, picture: Path) -> None:
-    """The equaliser's curve, as the model means it, as a PNG."""
-    bands = result.prediction.settings.eq.bands()
-    freq_hz = np.geomspace(20.0, 20_000.0, 600)
-    each = [Bands(*(x[:, i : i + 1] for x in (bands.freq_hz, bands.gain_db, bands.q))) for i in range(bands.q.shape[1])]
-    curves = [np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), SAMPLE_RATE))[0] for band in each]
-    names = [f"{float(b.freq_hz[0, 0]):,.0f} Hz {float(b.gain_db[0, 0]):+.1f} dB" for b in each]
-    with io.temporary_beside(picture) as temporary:
-        plots.eq_curve(temporary, freq_hz, np.stack(curves), names, f"{result.out.name}: equaliser")
-        io.publish(temporary, picture)
 
 
 def _say(console: Console, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import tempfile
@@ -17,6 +18,7 @@ from nmjax.dsp.rates import bands_at_rate
 from nmjax.errors import BadInputError
 from nmjax.inference.measure import Measurement, Meter, measured
 from nmjax.inference.network import Network
+from nmjax.inference.picture import draw
 from nmjax.inference.render import equalised, scaled
 from nmjax.inference.settings_file import as_json
 from nmjax.inference.stream import added, recut, resampled
@@ -25,6 +27,8 @@ from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
 
 TARGET_LUFS = -14.0
 CEILING_DB = -1.0  # dBTP
+_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # a sample
+_MOST_WAV_BYTES = 4_000_000_000
 _WORTH_SAYING_LU = 0.05
 _PIECE = 1 << 16  # frames
 _CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".aif": "AIFF", ".aiff": "AIFF"}
@@ -60,17 +64,26 @@ def output_path(track: Path, out: Path | None) -> Path:
     return out
 
 
-def check_paths(track: Path, out: Path, force: bool) -> None:
-    """Raise before any work if the track would be overwritten, or something else without `force`."""
-    if out.exists() and track.exists() and out.samefile(track):
-        raise BadInputError(f"'{out}' is the track itself; choose another output.")
-    if out.is_dir():
-        raise BadInputError(f"'{out}' is a folder; name a file in it.")
-    for path in (out, settings_path(out)):
-        if path.exists() and not force:
+def check_paths(track: Path, out: Path, picture: Path | None, force: bool) -> None:
+    """Raise before any work if the track would be overwritten, two outputs are one file, or something else would be
+    overwritten without `force`."""
+    if picture and picture.suffix.lower() != ".png":
+        raise BadInputError(f"'{picture}' must end in .png; that is what --plot writes.")
+    taken = {track.resolve()}
+    for path in (out, settings_path(out), *([picture] if picture else [])):
+        try:
+            exists = path.exists()
+        except OSError as error:  # a name that no file system takes
+            raise BadInputError(io.unwritable(path, error)) from None
+        if path.is_dir():
+            raise BadInputError(f"'{path}' is a folder; name a file in it.")
+        if path.resolve() in taken or (exists and track.exists() and path.samefile(track)):
+            raise BadInputError(f"'{path}' is the track itself or another output; choose another name.")
+        if exists and not force:
             raise BadInputError(
                 f"'{path}' exists already; add --force to overwrite it, or name another output with -o."
             )
+        taken.add(path.resolve())
 
 
 def settings_path(out: Path) -> Path:
@@ -78,8 +91,8 @@ def settings_path(out: Path) -> Path:
     return out.with_suffix(".json")
 
 
-def master(track: Path, out: Path, network: Network) -> Mastered:
-    """Master a track; the file and its settings appear together, or neither does.
+def master(track: Path, out: Path, network: Network, picture: Path | None = None) -> Mastered:
+    """Master a track; the file, its settings and the picture, if one is wanted, appear together, or none does.
 
     Raises:
         BadInputError: the track cannot be used, or the output cannot be written.
@@ -89,10 +102,14 @@ def master(track: Path, out: Path, network: Network) -> Mastered:
     before = measured(io.pieces(track, _PIECE), info.sample_rate, info.channels)
     if before.frames < 2:
         raise BadInputError(f"'{track}' holds a single sample; there is nothing to master.")
+    if before.frames < info.frames:
+        notes.append(f"The file says that it holds {info.frames} samples; {before.frames} could be read.")
     prediction = _listen(info, before, network)
     rendered = bands_at_rate(prediction.settings.eq.bands(), SAMPLE_RATE, info.sample_rate)
     settings = settings_path(out)
-    with io.temporary_beside(out) as audio_file, io.temporary_beside(settings) as settings_file:
+    with contextlib.ExitStack() as stack:
+        audio_file, settings_file = (stack.enter_context(io.temporary_beside(path)) for path in (out, settings))
+        picture_file = stack.enter_context(io.temporary_beside(picture)) if picture else None
         with tempfile.TemporaryFile(dir=out.parent) as spool:
             meter = Meter(info.sample_rate, info.channels)
             for piece in meter.watch(_rendered(info, before, prediction, rendered, network)):
@@ -105,15 +122,18 @@ def master(track: Path, out: Path, network: Network) -> Mastered:
                 scaled(_spooled(spool, info.channels), gain_db),
                 info.sample_rate,
                 info.channels,
-                _CONTAINERS[out.suffix.lower()],
+                _container(info, out),
                 _subtype(info, out),
             )
         result = Mastered(out, settings, prediction, rendered, before, after, gain_db, notes)
         settings_file.write_text(
             as_json(track.name, network, prediction, rendered, info.sample_rate, _delivery(result))
         )
-        io.publish(audio_file, out)
+        if picture and picture_file:
+            draw(prediction, f"{out.name}: equaliser", picture_file)
+            io.publish(picture_file, picture)
         io.publish(settings_file, settings)
+        io.publish(audio_file, out)
     return result
 
 
@@ -142,7 +162,7 @@ def _rendered(
     """The master before delivery, at the model's level. Silence needs no correction, and stays silence."""
     gain_db = float(prediction.settings.input_gain_db[0])
     clean = equalised(_levelled(info, gain_db), bands, info.sample_rate)
-    if not network.has_residual or before.peak == 0.0:
+    if not network.has_residual or not math.isfinite(before.lufs):  # silent, or at no level that the network knows
         return clean
     at_model_rate = resampled(_levelled(info, gain_db), info.sample_rate, SAMPLE_RATE)
     correction = network.correction(at_model_rate, prediction.z)
@@ -183,10 +203,16 @@ def _spooled(spool, channels: int) -> Iterator[np.ndarray]:
         yield np.frombuffer(block, np.float32).reshape(-1, channels)
 
 
+def _container(info: AudioInfo, out: Path) -> str:
+    """WAV's own size field ends at 4 GB; RF64 is WAV with a longer one."""
+    container = _CONTAINERS[out.suffix.lower()]
+    size = info.frames * info.channels * _BYTES[_subtype(info, out)]
+    return "RF64" if container == "WAV" and size > _MOST_WAV_BYTES else container
+
+
 def _subtype(info: AudioInfo, out: Path) -> str:
     """The input's bit depth where the output's format has it; 24 bits for lossy inputs."""
     container = _CONTAINERS[out.suffix.lower()]
     if info.lossy or (container == "FLAC" and info.subtype not in ("PCM_16", "PCM_24")):
         return "PCM_24"
-    known = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
-    return info.subtype if info.subtype in known else "PCM_16"
+    return info.subtype if info.subtype in _BYTES else "PCM_16"

@@ -20,6 +20,7 @@ from nmjax.models import Mastering, Prediction, encoder, residual
 
 _LISTEN_CORE = 16 * 16_384  # samples a window, about 6 s
 _RESIDUAL_CORE = 65_536
+_A_MILLISECOND = 44  # samples at the model's rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,19 +47,32 @@ class Network:
             mine = (jnp.arange(frames.shape[0]) >= first) & (jnp.arange(frames.shape[0]) < first + own)
             total = total + np.asarray(jnp.sum(jnp.where(mine[:, None], frames, 0.0), axis=0), np.float64)
             count += own
+        if not count:  # two samples at 192 kHz are none at the model's rate
+            return self.predict([np.zeros((1, 1), np.float32)])
         return settle(self.variables, jnp.asarray(total / count, jnp.float32)[None])
 
     def correction(self, pieces: Pieces, z: jax.Array) -> Iterator[np.ndarray]:
-        """The residual of a signal at the model's rate and level, piece by piece."""
+        """The residual of a signal at the model's rate and level, piece by piece; none in digital silence, where the
+        network hears nothing and adds a constant."""
         correct = self._compiled("correct")
         for w in windows(pieces, _RESIDUAL_CORE, residual.MARGIN):
             out = np.asarray(correct(self.variables, w.audio[None], z, jnp.array([w.valid]))[0])
-            yield out[w.lead : w.lead + w.core]
+            yield (out * _near_sound(w.audio, w.valid))[w.lead : w.lead + w.core]
 
     def _compiled(self, method: str):
         m = self.config.model
         model = Mastering(self.config.phase, m.width, m.frequency_map, m.dropout, m.momentum)
         return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
+
+
+def _near_sound(audio: np.ndarray, valid: int) -> np.ndarray:
+    """`[frames, 1]`: 1 where at least a millisecond within the network's reach is not digital silence, falling to 0
+    where all of it is; of a signal shorter than that, where all of it sounds."""
+    sounds = np.concatenate([[0], np.cumsum(np.any(audio != 0.0, axis=1))])
+    place = np.arange(len(audio))
+    first, end = np.clip(place - residual.MARGIN, 0, valid), np.clip(place + residual.MARGIN + 1, 0, valid)
+    enough = np.clip(end - first, 1, _A_MILLISECOND)
+    return np.minimum((sounds[end] - sounds[first]) / enough, 1.0).astype(np.float32)[:, None]
 
 
 def load(folder: Path, report=print) -> Network:

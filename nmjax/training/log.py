@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +32,8 @@ class Log:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
-        self._writer.close()
+        with contextlib.suppress(OSError):  # a full disk; what was to be said about it is on its way
+            self._writer.close()
 
     def say(self, sentence: str) -> None:
         """A line above the progress bar."""

@@ -18,6 +18,7 @@ from nmjax.training.state import TrainState
 from nmjax.training.step import make_train_step, make_validation_step
 
 Arrays = dict[str, np.ndarray]
+_WATCH_EVERY = 50  # steps
 
 
 @runtime_checkable
@@ -52,7 +53,7 @@ class Run:
         self._spread, self._copied = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
         self.config, self.stream, self.validation = config, stream, validation
         self.state = jax.device_put(state, self._copied)
-        self.best = float("inf")
+        self.best, self._skipped = float("inf"), int(state.skipped)
         self.latest_checkpoints, self.best_checkpoints = Checkpoints(out / "latest"), Checkpoints(out / "best")
         self._train_step = jax.jit(make_train_step(config), donate_argnums=0)
         self._validation_step = jax.jit(make_validation_step(config))
@@ -68,6 +69,7 @@ class Run:
         self.state = TrainState(
             found["training"]["step"], found["training"]["skipped"], found["model"], found["training"]["optimiser"]
         )
+        self._skipped = int(self.state.skipped)
         self.stream.set_state(meta["data"])
         self.best = meta["best"] if meta["best"] is not None else float("inf")
 
@@ -83,6 +85,7 @@ class Run:
             step += 1
             _hand_over(waiting, listener)
             waiting = (step, metrics)
+            self._watch(step)
             last = step == steps
             if last or step % rhythm.validate_every == 0:
                 waiting = _hand_over(waiting, listener)
@@ -90,6 +93,17 @@ class Run:
             if last or step % rhythm.checkpoint_every == 0:
                 waiting = _hand_over(waiting, listener)
                 self._save(self.latest_checkpoints, step)
+
+    def _watch(self, step: int) -> None:
+        """Give up a run in which no update has been possible for a while."""
+        if step % _WATCH_EVERY == 0:
+            skipped = int(self.state.skipped)
+            if skipped - self._skipped == _WATCH_EVERY:
+                raise BadInputError(
+                    f"The last {_WATCH_EVERY} updates before step {step} were not finite; lower train.learning_rate, "
+                    "or look at the music and the settings of the loss."
+                )
+            self._skipped = skipped
 
     def _validate(self, step: int, listener: Listener) -> None:
         if not self.validation:
@@ -103,7 +117,7 @@ class Run:
         if better:
             self.best = metrics["signal"]
         listener.validation(step, metrics, better)
-        if better and step:
+        if better:
             self._save(self.best_checkpoints, step)
 
     def _save(self, checkpoints: Checkpoints, step: int) -> None:

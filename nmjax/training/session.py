@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -63,15 +67,41 @@ def run(request: Request, console: Console | None = None) -> None:
     variables = initial_variables(build_model(config), config.seed)
     if step is None and request.init_from:
         variables = start_from(variables, config, request.init_from, say)
-    _write_split(out / "split.json", training, held_out)
     this = Run(config, initial_state(config, variables), stream, batches, out)
-    if step is not None:
-        this.resume(step)
-        say(f"Going on from step {step}.")
-    say(f"Phase {config.phase}: {count(variables['params']):,} parameters on {jax.devices()[0].device_kind}.")
-    with Log(out / "log", config.train.steps, step or 0, config.data.batch_size, console) as log, interruptible(log):
-        this.train(log)
+    with _alone(out):
+        _write_split(out / "split.json", training, held_out)
+        if step is not None:
+            this.resume(step)
+            say(f"Going on from step {step}.")
+        say(f"Phase {config.phase}: {count(variables['params']):,} parameters on {jax.devices()[0].device_kind}.")
+        with (
+            Log(out / "log", config.train.steps, step or 0, config.data.batch_size, console) as log,
+            interruptible(log),
+        ):
+            this.train(log)
+    if batches and this.best_checkpoints.latest(say) == 0:
+        say("No validation was better than the start; the best checkpoint is the start itself.")
     say(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """One training a folder at a time; the lock goes with the process, however that ends."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise BadInputError(io.unwritable(out, error)) from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInputError(
+                f"Another training is at work in '{out}'; wait for it, or choose another --out."
+            ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def _check_same(before: Config, now: Config, out: Path) -> None:
@@ -117,7 +147,14 @@ def _music(request: Request, say) -> tuple[list[Song], list[Song]]:
 def _write_split(path: Path, training: list[Song], held_out: list[Song]) -> None:
     split = {"training": [s.name for s in training], "validation": [s.name for s in held_out]}
     if path.is_file():
+        before, now = (
+            {name for names in tree.values() for name in names} for tree in (json.loads(path.read_text()), split)
+        )
+        changed = [f"'{name}' is {'gone' if name in before else 'new'}" for name in sorted(before ^ now)]
         if json.loads(path.read_text()) != split:
-            raise BadInputError(f"The music is not what the run in '{path.parent}' began with; choose another --out.")
+            raise BadInputError(
+                f"The music is not what the run in '{path.parent}' began with "
+                f"({'; '.join(changed[:3]) or 'it is split otherwise'}); put it back, or choose another --out."
+            )
         return
     io.write_text(path, json.dumps(split, indent=1, ensure_ascii=False) + "\n")

@@ -44,9 +44,12 @@ def test_unreadable_files_of_a_folder_are_reported_and_left_out(tmp_path):
     bad[100] = np.nan
     write(tmp_path / "nan.wav", bad, subtype="FLOAT")
     write(tmp_path / "short.wav", music(0.5)[:1])
+    whole = write(tmp_path / "cut.flac", music(3.0)).read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "hole.flac").write_bytes(whole[:90_000] + bytes(500) + whole[90_500:])
     said = []
     assert [s.name for s in find_songs(tmp_path, cache_dir=tmp_path / "cache", report=said.append)] == ["song_0"]
-    for name in ("text.wav", "nothing.flac", "nan.wav", "short.wav"):
+    for name in ("text.wav", "nothing.flac", "nan.wav", "short.wav", "cut.flac", "hole.flac"):
         assert sum(name in sentence for sentence in said) == 1
 
 
@@ -110,3 +113,23 @@ def test_csv(tmp_path):
     ):
         (tmp_path / "list.csv").write_text(text)
         assert word in refusal(find_songs, tmp_path / "list.csv")
+
+
+def test_a_csv_names_every_song_once_and_has_some(tmp_path):
+    songs(tmp_path, 1, 0.5)
+    (tmp_path / "twice.csv").write_text("target\nsong_0.wav\n./song_0.wav\n")
+    assert "more than once" in refusal(find_songs, tmp_path / "twice.csv")
+    (tmp_path / "none.csv").write_text("target,genre\n")
+    assert "lists no music" in refusal(find_songs, tmp_path / "none.csv")
+
+
+def test_two_endings_of_one_name_are_no_pair(tmp_path):
+    for name in ("in/a.wav", "in/a.flac", "out/a.wav"):
+        write(tmp_path / name, music(0.5))
+    assert "same name" in refusal(find_songs, tmp_path / "in", tmp_path / "out")
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault_of_the_music(tmp_path):
+    songs(tmp_path / "music", 1, 0.5)
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refusal(find_songs, tmp_path / "music", cache_dir=tmp_path / "file" / "cache")

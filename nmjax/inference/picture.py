@@ -1,0 +1,22 @@
+"""The picture of a prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from nmjax import plots
+from nmjax.dsp import Bands, response_db
+from nmjax.models import SAMPLE_RATE, Prediction
+
+
+def draw(prediction: Prediction, title: str, path: Path) -> None:
+    """The equaliser's curve, as the model means it, as a PNG."""
+    bands = prediction.settings.eq.bands()
+    freq_hz = np.geomspace(20.0, 20_000.0, 600)
+    each = [Bands(*(x[:, i : i + 1] for x in (bands.freq_hz, bands.gain_db, bands.q))) for i in range(bands.q.shape[1])]
+    curves = [np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), SAMPLE_RATE))[0] for band in each]
+    names = [f"{float(b.freq_hz[0, 0]):,.0f} Hz {float(b.gain_db[0, 0]):+.1f} dB" for b in each]
+    plots.eq_curve(path, freq_hz, np.stack(curves), names, title)
