@@ -72,6 +72,7 @@ class LossConfig(_Frozen):
     sparsity: NotNegative
     decisiveness: NotNegative
     sparsity_warmup: Whole
+    highest_hz: Positive
     windows: Annotated[tuple[Annotated[int, Field(ge=16, multiple_of=4)], ...], Field(min_length=1)]
 
 

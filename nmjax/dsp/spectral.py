@@ -10,7 +10,12 @@ from jaxtyping import Array, Float
 
 from nmjax.dsp.numerics import safe_sqrt
 
-MAGNITUDE_FLOOR = 1e-4  # a full-scale sine reaches window/4; below the floor the gradient is 0
+_FLOOR = 1e-5  # −100 dB of what a full-scale sine reaches, window/4; below the floor the gradient is 0
+
+
+def magnitude_floor(window: int) -> float:
+    """What the magnitudes of a window of so many samples are held at: 100 dB below a full-scale sine."""
+    return _FLOOR * window / 4
 
 
 def frame(signal: Float[Array, "*lead time"], window: int, hop: int) -> Float[Array, "*lead frames window"]:
@@ -44,7 +49,7 @@ def frame(signal: Float[Array, "*lead time"], window: int, hop: int) -> Float[Ar
 def magnitudes(
     audio: Float[Array, "batch time channel"], window: int, hop: int | None = None
 ) -> Float[Array, "batch channel frames bins"]:
-    """|STFT| with a periodic Hann window, window//2 + 1 bins, held at `MAGNITUDE_FLOOR` with gradient 0 below it.
+    """|STFT| with a periodic Hann window, window//2 + 1 bins, held at `magnitude_floor` with gradient 0 below it.
 
     Args:
         audio: any length above 0.
@@ -55,7 +60,7 @@ def magnitudes(
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
     frames = frame(jnp.moveaxis(audio, 2, 1), window, hop) * jnp.asarray(hann, audio.dtype)[None, None, None]
     spectrum = jnp.fft.rfft(frames)
-    return safe_sqrt(jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2, MAGNITUDE_FLOOR**2)
+    return safe_sqrt(jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2, magnitude_floor(window) ** 2)
 
 
 def a_weighting_db(freq_hz: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -24,8 +26,24 @@ def _reference_energy(energy: Float[Array, "batch signal"]) -> Float[Array, "bat
     return energy.at[:, 3].set(energy[:, 2] + energy[:, 3])
 
 
+def _heard(
+    audio: Float[Array, "batch time channel"], window: int, sample_rate: float, highest_hz: float
+) -> Float[Array, "batch signal frames bins"]:
+    """Magnitudes of the signals that count, up to and with the last bin that is not above `highest_hz`."""
+    return magnitudes(_pairs(audio), window)[..., : bins_up_to(highest_hz, window, sample_rate)]
+
+
+def bins_up_to(highest_hz: float, window: int, sample_rate: float) -> int:
+    """How many bins of a spectrum, 0 Hz included, lie at or below a frequency; at least 1."""
+    return 1 + int(min(highest_hz * window / sample_rate, window // 2))
+
+
 def mr_stft(
-    output: Float[Array, "batch time channel"], target: Float[Array, "batch time channel"], windows: tuple[int, ...]
+    output: Float[Array, "batch time channel"],
+    target: Float[Array, "batch time channel"],
+    sample_rate: float,
+    windows: tuple[int, ...],
+    highest_hz: float = math.inf,
 ) -> Float[Array, ""]:
     """Multi-resolution STFT loss: spectral convergence plus L1 of the log magnitudes, averaged over windows and
     signals.
@@ -35,12 +53,14 @@ def mr_stft(
 
     Args:
         output, target: the same shape, mono or stereo, any length.
+        sample_rate: Hz.
         windows: samples, each even and a multiple of 4.
+        highest_hz: bins above are left out. Lossy music holds nothing there, and the logarithm of nothing would
+            outweigh all that is heard.
     """
-    output, target = _pairs(output), _pairs(target)
     total = jnp.zeros((), output.dtype)
     for window in windows:
-        y, t = magnitudes(output, window), magnitudes(target, window)
+        y, t = (_heard(x, window, sample_rate, highest_hz) for x in (output, target))
         energy = _reference_energy(jnp.sum(t * t, axis=(2, 3)))
         distance = safe_sqrt(jnp.sum((y - t) ** 2, axis=(2, 3)))
         convergence = distance / jnp.sqrt(jnp.maximum(energy, _TINY))
@@ -53,14 +73,16 @@ def a_weighted(
     target: Float[Array, "batch time channel"],
     sample_rate: float,
     window: int = 2048,
+    highest_hz: float = math.inf,
 ) -> Float[Array, ""]:
     """Σ A(f)·||Y| − |T|| / Σ A(f)·|T| on linear magnitudes, A the curve of IEC 61672-1; the mean over the signals.
 
     On linear magnitudes, since a weight inside a difference of logarithms cancels. The side is normalised by mid and
     side together.
     """
-    weights = jnp.asarray(a_weights(window, sample_rate))[None, None, None]
-    y, t = magnitudes(_pairs(output), window), magnitudes(_pairs(target), window)
+    weights = a_weights(window, sample_rate)[: bins_up_to(highest_hz, window, sample_rate)]
+    weights = jnp.asarray(weights)[None, None, None]
+    y, t = (_heard(x, window, sample_rate, highest_hz) for x in (output, target))
     difference = jnp.sum(weights * jnp.abs(y - t), axis=(2, 3))
     reference = _reference_energy(jnp.sum(weights * t, axis=(2, 3)))
     return jnp.mean(difference / jnp.maximum(reference, _TINY))

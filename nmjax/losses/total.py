@@ -21,8 +21,8 @@ def signal_loss(
 ) -> tuple[Float[Array, ""], Terms]:
     """What is heard: the weighted sum of the signal terms, and each term before its weight."""
     terms = {
-        "mr_stft": mr_stft(output, target, config.windows),
-        "a_weighted": a_weighted(output, target, sample_rate),
+        "mr_stft": mr_stft(output, target, sample_rate, config.windows, config.highest_hz),
+        "a_weighted": a_weighted(output, target, sample_rate, highest_hz=config.highest_hz),
         "lufs": lufs_distance(output, target, sample_rate),
     }
     total = config.mr_stft * terms["mr_stft"] + config.a_weighted * terms["a_weighted"] + config.lufs * terms["lufs"]

@@ -78,10 +78,13 @@ def test_every_product_is_exact(function, arguments):
 
 @pytest.mark.parametrize(
     "function",
-    [magnitudes, jax.grad(lambda x, window: mr_stft(x, 0.5 * x, (window,))), jax.grad(lambda x, window: a_weighted(
-        x, 0.5 * x, 44_100.0, window))],
+    [
+        magnitudes,
+        jax.grad(lambda x, window: mr_stft(x, 0.5 * x, 44_100.0, (window,))),
+        jax.grad(lambda x, window: a_weighted(x, 0.5 * x, 44_100.0, window)),
+    ],
     ids=["magnitudes", "mr_stft's gradient", "a_weighted's gradient"],
-)  # fmt: skip
+)
 def test_spectra_hold_no_product_in_the_default_precision(function):
     """They are Fourier transforms today and hold no product at all; if one moves in, it states its precision."""
     assert all(map(stated, precisions(lambda x: function(x, 512), AUDIO)))

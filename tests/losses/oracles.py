@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import freqs_zpk, stft
 
-FLOOR = 1e-4  # where magnitudes are held
+FLOOR_DB = -100.0  # where magnitudes are held, below a full-scale sine
 
 
 def noise(seed, *shape, level=0.1):
@@ -17,7 +17,7 @@ def spectra(audio, window):
     if len(signals) == 2:
         signals = np.vstack([signals, (signals[0] + signals[1]) / np.sqrt(2), (signals[0] - signals[1]) / np.sqrt(2)])
     _, _, z = stft(signals, nperseg=window, noverlap=window * 3 // 4, boundary="even", padded=False)
-    return np.maximum(np.abs(z) * (window / 2), FLOOR)  # SciPy divides by the window's sum
+    return np.maximum(np.abs(z) * (window / 2), window / 4 * 10 ** (FLOOR_DB / 20))  # SciPy divides by the window's sum
 
 
 def references(sizes):

@@ -14,7 +14,7 @@ from .oracles import noise
 
 RATE, TIME = 44_100.0, 6000
 WINDOWS = (256, 1024)
-MR_STFT = jax.jit(functools.partial(mr_stft, windows=WINDOWS))
+MR_STFT = jax.jit(functools.partial(mr_stft, sample_rate=RATE, windows=WINDOWS))
 A_WEIGHTED = jax.jit(functools.partial(a_weighted, sample_rate=RATE, window=1024))
 TERMS = {
     "mr_stft": (MR_STFT, lambda y, t: oracles.mr_stft(y, t, WINDOWS)),
@@ -91,7 +91,7 @@ def test_a_little_side_on_mono_does_not_explode(level, term, oracle):
     np.testing.assert_allclose(value, oracle(output[0], target[0]), rtol=1e-3)
     assert value < (2.0 if term is MR_STFT else 20.0 * level)  # the logarithm's own cost stays: ln(0.02/0.0001)/4
     mid, side = slope[..., 0] + slope[..., 1], slope[..., 0] - slope[..., 1]
-    assert jnp.linalg.norm(side) < 20.0 * jnp.linalg.norm(mid)
+    assert jnp.linalg.norm(side) < 30.0 * jnp.linalg.norm(mid)
 
 
 @both_terms
@@ -110,3 +110,15 @@ def test_the_gradient_is_the_finite_difference(term, oracle):
     step, output = 1e-6, np.asarray(output, np.float64)
     up, down = (oracle(output[0] + sign * step * direction[0], target[0]) for sign in (1, -1))
     np.testing.assert_allclose(slope, (up - down) / (2 * step), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "term", [functools.partial(mr_stft, windows=WINDOWS), functools.partial(a_weighted, window=1024)]
+)
+def test_what_lies_above_the_highest_frequency_does_not_count(term):
+    """A tone at 19 kHz where the target has next to nothing, as a network may fill what a codec's low-pass left."""
+    target = jnp.asarray(noise(7, 1, TIME, 1, level=0.1))
+    output = target + jnp.asarray(sine(19_000.0, 0.01) * np.hanning(TIME)[None, :, None], jnp.float32)
+    everywhere, below = (float(term(output, target, sample_rate=RATE, highest_hz=f)) for f in (22_050.0, 16_000.0))
+    assert everywhere > 1e-4
+    assert below < 0.02 * everywhere

@@ -18,7 +18,7 @@ from .oracles import noise
 RATE, TIME = 44_100.0, 17_640  # 400 ms: loudness measures one block
 CONFIG = LossConfig(
     mr_stft=0.7, a_weighted=1.3, lufs=0.11, gain=0.017, q=0.023, sparsity=0.031, decisiveness=0.041,
-    sparsity_warmup=10, windows=(256, 1024),
+    sparsity_warmup=10, highest_hz=9000.0, windows=(256, 1024),
 )  # fmt: skip
 SIGNAL = jax.jit(functools.partial(signal_loss, sample_rate=RATE, config=CONFIG))
 SLOPES = jax.jit(jax.grad(lambda y, t: signal_loss(y, t, RATE, CONFIG)[0], argnums=(0, 1)))
@@ -44,8 +44,8 @@ def test_the_signal_loss_is_the_weighted_sum_of_its_named_terms():
     output, target = jnp.asarray(noise(2, 2, TIME, 2)), jnp.asarray(noise(3, 2, TIME, 2, level=0.2))
     total, terms = SIGNAL(output, target)
     expected = {
-        "mr_stft": mr_stft(output, target, (256, 1024)),
-        "a_weighted": a_weighted(output, target, RATE),
+        "mr_stft": mr_stft(output, target, RATE, (256, 1024), 9000.0),
+        "a_weighted": a_weighted(output, target, RATE, highest_hz=9000.0),
         "lufs": lufs_distance(output, target, RATE),
     }
     assert terms.keys() == expected.keys()
