@@ -134,6 +134,13 @@ def checked(values: dict[str, Any]) -> Config:
         raise BadInputError(f"Setting '{key}': {said[0].lower() + said[1:]}{given}.") from None
 
 
+def restored(values: dict[str, Any]) -> Config:
+    """The config of an earlier run; settings that are younger than the run have their defaults."""
+    tree = _read("base")
+    _merge(tree, values, "a checkpoint")
+    return checked(tree)
+
+
 def shipped() -> list[str]:
     """Names of the overlays that come with the program."""
     return sorted(p.stem for p in CONFIG_DIR.glob("*.yaml") if p.stem != "base")

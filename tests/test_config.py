@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmjax.config import load_config, shipped
+from nmjax.config import load_config, restored, shipped
 from nmjax.errors import BadInputError
 
 
@@ -57,3 +57,11 @@ def test_a_wrong_file_is_one_sentence(tmp_path):
         (tmp_path / "x.yaml").write_text(text)
         with pytest.raises(BadInputError, match=word):
             load_config("1a", [str(tmp_path / "x.yaml")])
+
+
+def test_the_config_of_an_older_run_gets_what_it_lacks_from_the_defaults():
+    stored = load_config("1b", ["small"], []).model_dump(mode="json")
+    del stored["loss"]["highest_hz"]
+    assert restored(stored) == load_config("1b", ["small"], [])
+    with pytest.raises(BadInputError, match="unheard_of"):
+        restored({**stored, "unheard_of": 1})

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmjax import checkpoint
-from nmjax.config import Config, checked
+from nmjax.config import Config, restored
 from nmjax.errors import BadInputError
 from nmjax.inference.stream import Pieces, windows
 from nmjax.models import Mastering, Prediction, encoder, residual
@@ -84,7 +84,7 @@ def load(folder: Path, report=print) -> Network:
     checkpoints, step = checkpoint.find(folder, report)
     meta = checkpoints.meta(step)
     try:
-        config = checked(meta["config"])
+        config = restored(meta["config"])
     except (BadInputError, KeyError, TypeError):
         raise BadInputError(f"'{folder}' was written by another version of nmjax; train it again.") from None
     digests = (checkpoints.folder / str(step) / "digests.json").read_bytes()

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmjax import checkpoint
-from nmjax.config import Config, checked
+from nmjax.config import Config, restored
 from nmjax.errors import BadInputError
 from nmjax.models.decoder import FIVE_BANDS_HZ, GATE_START, TEN_BANDS_HZ
 
@@ -54,7 +54,7 @@ def start_from(fresh: dict, config: Config, folder: Path, report: Callable[[str]
         BadInputError: no checkpoint there, or one of a later phase or of another width.
     """
     checkpoints, step = checkpoint.find(folder, report)
-    earlier = checked(checkpoints.meta(step)["config"])
+    earlier = restored(checkpoints.meta(step)["config"])
     if earlier.phase > config.phase:
         raise BadInputError(
             f"'{folder}' is a checkpoint of phase {earlier.phase}, which phase {config.phase} cannot start from; "

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from nmjax import io
 from nmjax.checkpoint import Checkpoints
-from nmjax.config import Config, checked
+from nmjax.config import Config, restored
 from nmjax.data import Song, find_songs, split_songs, training_batches, validation_batches
 from nmjax.errors import BadInputError
 from nmjax.models import SAMPLE_RATE
@@ -57,7 +57,7 @@ def run(request: Request, console: Console | None = None) -> None:
     latest = Checkpoints(out / "latest")
     step = latest.latest(say)
     if step is not None:
-        _check_same(checked(latest.meta(step)["config"]), config, out)
+        _check_same(restored(latest.meta(step)["config"]), config, out)
         if step >= config.train.steps:
             say(f"The run in '{out}' is complete ({step} steps).")
             return
