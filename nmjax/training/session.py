@@ -147,11 +147,10 @@ def _music(request: Request, say) -> tuple[list[Song], list[Song]]:
 def _write_split(path: Path, training: list[Song], held_out: list[Song]) -> None:
     split = {"training": [s.name for s in training], "validation": [s.name for s in held_out]}
     if path.is_file():
-        before, now = (
-            {name for names in tree.values() for name in names} for tree in (json.loads(path.read_text()), split)
-        )
+        earlier = json.loads(path.read_text())
+        before, now = ({name for names in tree.values() for name in names} for tree in (earlier, split))
         changed = [f"'{name}' is {'gone' if name in before else 'new'}" for name in sorted(before ^ now)]
-        if json.loads(path.read_text()) != split:
+        if earlier != split:
             raise BadInputError(
                 f"The music is not what the run in '{path.parent}' began with "
                 f"({'; '.join(changed[:3]) or 'it is split otherwise'}); put it back, or choose another --out."
