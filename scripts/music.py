@@ -10,6 +10,7 @@ import csv
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 LIST = Path(__file__).with_suffix(".csv")
@@ -25,6 +26,10 @@ def fetch(package: str, folder: Path) -> None:
         deb = next(Path(temporary).glob("*.deb"))
         unpacked = Path(temporary) / "unpacked"
         subprocess.run(["dpkg-deb", "-x", str(deb), str(unpacked)], check=True)
+        for archive in unpacked.rglob("*music.pk3"):  # a ZIP file, whose songs music.csv lists below "NAME.pk3!"
+            with zipfile.ZipFile(archive) as songs:
+                songs.extractall(f"{archive}!")
+            archive.unlink()
         unpacked.rename(folder)
 
 
