@@ -8,9 +8,12 @@ written last: orbax restores a flipped byte without a word, so a step without ma
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +26,8 @@ from nmjax import io
 from nmjax.errors import BadInputError
 
 _DIGESTS = "digests.json"
+_SPARE_BYTES = 1 << 20  # of a checkpoint, beside its arrays
+_OS_ERROR = re.compile(r"os_error_code='(\d+)'")  # how tensorstore reports what the disk said
 
 
 class Checkpoints:
@@ -41,11 +46,12 @@ class Checkpoints:
         Raises:
             BadInputError: the disk is full or the folder cannot be written. Earlier checkpoints stay.
         """
-        if step in self.steps():
-            if not self._trouble(step):
-                return
-            shutil.rmtree(self.folder / str(step))
+        if step in self.steps() and not self._trouble(step):
+            return
         try:
+            if step in self.steps():
+                shutil.rmtree(self.folder / str(step))
+            self._check_room((model, training))
             with _quiet(), self._manager(writing=True) as manager:
                 manager.save(
                     step,
@@ -60,11 +66,19 @@ class Checkpoints:
         except OSError as error:
             self._discard(step)
             raise BadInputError(io.unwritable(self.folder, error)) from None
-        except ValueError as error:  # how tensorstore reports what the disk said
+        except ValueError as error:
             self._discard(step)
-            if "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
-                raise BadInputError(f"The disk is full: no checkpoint was written to '{self.folder}'.") from None
+            if found := _OS_ERROR.search(str(error)):
+                raise BadInputError(
+                    io.unwritable(self.folder, OSError(int(found[1]), os.strerror(int(found[1]))))
+                ) from None
             raise
+
+    def _check_room(self, trees: Any) -> None:
+        """Raise before anything is written: orbax's threads would each report a full disk with a traceback."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.folder).free < sum(x.nbytes for x in jax.tree.leaves(trees)) + _SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _discard(self, step: int) -> None:
         for half in [self.folder / str(step), *self.folder.glob("*.orbax-checkpoint-tmp*")]:

@@ -1,5 +1,7 @@
 """Checkpoints come back as they were, and what is unfinished or damaged is not believed."""
 
+import shutil
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -84,3 +86,27 @@ def test_reading_leaves_what_another_is_writing(tmp_path):
     checkpoints.meta(2)
     checkpoints.restore_model(2)
     assert (tmp_path / "c/4.orbax-checkpoint-tmp").is_dir()
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path, monkeypatch):
+    checkpoints = saved(tmp_path / "c", 2)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2_000_000))
+    with pytest.raises(BadInputError, match="disk is full"):
+        checkpoints.save(4, {"kernel": jnp.ones(400_000)}, MODEL, {"step": 4})
+    assert [p.name for p in (tmp_path / "c").iterdir()] == ["2"]
+    saved(tmp_path / "c", 4)
+    assert checkpoints.latest() == 4
+
+
+def test_an_unfinished_step_that_cannot_be_removed_is_a_sentence(tmp_path, monkeypatch):
+    saved(tmp_path / "c", 2)
+    (tmp_path / "c/2/digests.json").unlink()
+
+    def refuse(folder, ignore_errors=False):
+        if not ignore_errors:
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(BadInputError, match="cannot be written"):
+        saved(tmp_path / "c", 2)
