@@ -13,8 +13,9 @@ $(INSTALLED): pyproject.toml
 
 # Trains the smoke configuration on the example (about two minutes), then masters the example with it.
 demo: $(INSTALLED)
+	rm -rf runs/demo
 	$(BIN)/python train.py --phase 1b --config smoke --data examples --out runs/demo
-	$(BIN)/python infer.py --ckpt runs/demo examples/settlers-routine.flac -o runs/demo/master.flac --plot runs/demo/eq.png --force
+	$(BIN)/python infer.py --ckpt runs/demo examples/settlers-routine.flac -o runs/demo/master.flac --plot runs/demo/eq.png
 
 test: lint
 	$(BIN)/python -m pytest

@@ -41,7 +41,8 @@ class Checkpoints:
         """Save trees of arrays and JSON under `step`; when it returns, they are on the disk.
 
         A run that goes on from an older checkpoint comes by steps that it had saved before: what is whole there
-        stays, what is not is written again.
+        stays, what is not is written again. Later steps than `step` are damaged, or will be written again: they go,
+        since orbax keeps no step that is older than its newest.
 
         Raises:
             BadInputError: the disk is full or the folder cannot be written. Earlier checkpoints stay.
@@ -49,11 +50,11 @@ class Checkpoints:
         if step in self.steps() and not self._trouble(step):
             return
         try:
-            if step in self.steps():
-                shutil.rmtree(self.folder / str(step))
+            for stale in (s for s in self.steps() if s >= step):
+                shutil.rmtree(self.folder / str(stale))
             self._check_room((model, training))
             with _quiet(), self._manager(writing=True) as manager:
-                manager.save(
+                saved = manager.save(
                     step,
                     args=ocp.args.Composite(
                         model=ocp.args.StandardSave(model),
@@ -62,6 +63,8 @@ class Checkpoints:
                     ),
                 )
                 manager.wait_until_finished()
+            if not saved:
+                raise OSError(f"orbax did not save step {step}")
             io.write_text(self.folder / str(step) / _DIGESTS, json.dumps(_digests(self.folder / str(step))))
         except OSError as error:
             self._discard(step)
@@ -105,7 +108,21 @@ class Checkpoints:
             wanted = json.loads((folder / _DIGESTS).read_text())
         except (OSError, ValueError):
             return "is unfinished"
+        if not wanted:
+            return "is unfinished"
         return "" if wanted == _digests(folder) else "is damaged"
+
+    def clear(self) -> None:
+        """Remove every step.
+
+        Raises:
+            BadInputError: the folder cannot be written.
+        """
+        try:
+            for step in self.steps():
+                shutil.rmtree(self.folder / str(step))
+        except OSError as error:
+            raise BadInputError(io.unwritable(self.folder, error)) from None
 
     def meta(self, step: int) -> dict[str, Any]:
         """The JSON part."""

@@ -33,6 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BadInputError as error:
         print(f"nmjax: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        what = f"'{error.filename}'" if error.filename else "A file"
+        print(
+            f"nmjax: {what} cannot be used ({error.strerror or error}); check the path and its rights.", file=sys.stderr
+        )
+        return 2
     except KeyboardInterrupt:
         print("nmjax: stopped.", file=sys.stderr)
         return 130

@@ -20,8 +20,8 @@ CONFIG_DIR = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Whole = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Whole = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 class _Frozen(BaseModel):
@@ -42,11 +42,11 @@ class DataConfig(_Frozen):
 
     excerpt_seconds: Annotated[float, Field(ge=0.05, le=600)]
     channels: Literal[1, 2]
-    batch_size: Count
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
     validation_share: Annotated[float, Field(ge=0, lt=1)]
-    validation_excerpts: Count
+    validation_excerpts: Annotated[int, Field(ge=1, le=65_536)]
     cache_dir: str | None
-    read_threads: Whole
+    read_threads: Annotated[int, Field(ge=0, le=256)]
 
 
 class DegradeConfig(_Frozen):
@@ -54,7 +54,7 @@ class DegradeConfig(_Frozen):
 
     shelf_db: NotNegative
     bell_db: NotNegative
-    bells: Count
+    bells: Annotated[int, Field(ge=1, le=64)]
     style_db: NotNegative
     dynamics: Annotated[float, Field(ge=0, lt=1)]
     width_db: NotNegative
@@ -73,7 +73,7 @@ class LossConfig(_Frozen):
     decisiveness: NotNegative
     sparsity_warmup: Whole
     highest_hz: Positive
-    windows: Annotated[tuple[Annotated[int, Field(ge=16, multiple_of=4)], ...], Field(min_length=1)]
+    windows: Annotated[tuple[Annotated[int, Field(ge=16, le=65_536, multiple_of=4)], ...], Field(min_length=1)]
 
 
 class TrainConfig(_Frozen):
@@ -110,6 +110,8 @@ def load_config(phase: str | None = None, files: list[str] | None = None, overri
     layers = [(f"phase_{phase.lower()}", None)] if phase else []
     layers += [(name, None) for name in files or []]
     for name, _ in layers:
+        if name == "base":
+            raise BadInputError(f"'base' lies below every run already; --config can be: {', '.join(shipped())}.")
         _merge(values, _read(name), name)
     for override in overrides or []:
         key, sign, value = override.partition("=")
@@ -124,6 +126,11 @@ def load_config(phase: str | None = None, files: list[str] | None = None, overri
 
 def checked(values: dict[str, Any]) -> Config:
     """A tree of plain values as a Config; every value must be there, of its type and in its range."""
+    for key, value in leaves(values):
+        if isinstance(value, bool):  # pydantic would take true for 1
+            raise BadInputError(
+                f"Setting '{key}' cannot be {str(value).lower()} (as yes, no, on and off are read too)."
+            )
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -194,8 +201,13 @@ def _nearest(wrong: str, base: dict[str, Any], prefix: str) -> str:
     return f"did you mean '{near[0]}'?" if near else f"the settings are: {', '.join(_paths(_read('base')))}."
 
 
-def _paths(tree: dict[str, Any], prefix: str = "") -> list[str]:
+def _paths(tree: dict[str, Any]) -> list[str]:
+    return [key for key, _ in leaves(tree)]
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Every setting of a tree by its dotted name, with its value."""
     found = []
     for key, value in tree.items():
-        found += _paths(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+        found += leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
     return found

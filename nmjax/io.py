@@ -91,7 +91,11 @@ def pieces(path: Path, size: int = _PIECE) -> Iterator[np.ndarray]:
 
 def read(path: Path, start: int, frames: int) -> np.ndarray:
     """`frames` from `start` by seeking (exact in WAV, AIFF and FLAC), `[frames, channel]` float32; shorter at the
-    end."""
+    end.
+
+    Raises:
+        BadInputError: damaged there, or a sample that is no finite number.
+    """
     try:
         with soundfile.SoundFile(str(path)) as file:
             file.seek(start)
@@ -109,7 +113,7 @@ def _finite(piece: np.ndarray, path: Path) -> np.ndarray:
 
 
 def resampled(audio: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
-    """`[frames, channel]` at another rate, by soxr's best setting."""
+    """`[frames, channel]` at another rate (both in Hz), by soxr's best setting."""
     return audio if from_rate == to_rate else soxr.resample(audio, from_rate, to_rate, quality="VHQ")
 
 

@@ -110,3 +110,14 @@ def test_an_unfinished_step_that_cannot_be_removed_is_a_sentence(tmp_path, monke
     monkeypatch.setattr(shutil, "rmtree", refuse)
     with pytest.raises(BadInputError, match="cannot be written"):
         saved(tmp_path / "c", 2)
+
+
+def test_a_run_that_went_back_saves_below_a_damaged_step(tmp_path):
+    checkpoints = saved(tmp_path / "c", 2, 6)
+    (tmp_path / "c/6/digests.json").write_text("{}")
+    assert checkpoints.latest(lambda _: None) == 2
+    saved(tmp_path / "c", 4)
+    assert checkpoints.steps() == [2, 4]
+    assert checkpoints.meta(checkpoints.latest())["step"] == 4
+    checkpoints.clear()
+    assert checkpoints.latest() is None

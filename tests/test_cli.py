@@ -40,6 +40,9 @@ def place(tmp_path_factory):
     (root / "half" / "latest" / "20").mkdir(parents=True)
     (root / "rows.csv").write_text("song\na.wav\n")
     (root / "half.csv").write_text("target,input\nsongs/song_0.wav,songs/song_1.wav\nsongs/song_2.wav,\n")
+    (root / "nul.csv").write_text("target\nsongs/song\0.wav\n")
+    (root / "pairs.csv").write_text("target,input\nleft/a.wav,near/a.wav\n")
+    write(root / "near" / "a.wav", music(1.0))
     (root / "a_file").write_text("")
     (root / "folder.png").mkdir()
     write(root / "loud.wav", np.full((50_000, 2), 2e4), subtype="FLOAT")
@@ -84,6 +87,7 @@ INFER = [
     (["track.json", "-o", "track.wav", "--force"], ["'track.json'", "the track itself"]),
     (["good.wav", "-o", "a_file/m.wav"], ["a_file", "cannot be written"]),
     (["good.wav", "-o", "/proc/m.wav"], ["/proc/m.wav", "cannot be written"]),
+    ([f"{'x' * 300}.wav"], ["xxx.wav", "too long"]),
 ]
 
 
@@ -126,6 +130,12 @@ TRAIN = [
     (["--data", "songs", "--init-from", "empty"], ["'empty'", "no checkpoint"]),
     (["--data", "songs", "--dropout", "0.1"], ["--dropout", "--help"]),
     (["--data", "songs", "--seed", "x"], ["--seed", "--help"]),
+    (["--data", "x" * 300], ["xxx", "too long"]),
+    (["--data", "nul.csv"], ["Line 2 of 'nul.csv'", "NUL"]),
+    (["--data", "pairs.csv", "--validation", "songs"], ["--validation (songs)", "unmastered"]),
+    (["--data", "songs", "--config", "base"], ["'base'", "small"]),
+    (["--data", "songs", "train.steps=yes"], ["train.steps", "true"]),
+    (["--data", "songs", "data.batch_size=1000000"], ["data.batch_size", "65536"]),
     ([], ["--data is missing"]),
 ]
 

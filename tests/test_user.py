@@ -41,7 +41,7 @@ def test_train_is_killed_and_goes_on_and_infer_masters_with_the_result(tmp_path)
         env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     until = time.monotonic() + 240
-    while not (tmp_path / "run" / "latest" / "2").exists():
+    while not (tmp_path / "run" / "latest" / "2" / "digests.json").exists():
         assert victim.poll() is None, "ended before it could be killed"
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -49,7 +49,7 @@ def test_train_is_killed_and_goes_on_and_infer_masters_with_the_result(tmp_path)
     victim.wait()
     code, said = run("train.py", *train)
     assert code == 0, said
-    assert "Going on from step" in said or "going back" in said or "unfinished" in said, said
+    assert "Going on from step" in said, said
     assert Checkpoints(tmp_path / "run" / "latest").latest() == 12
     code, said = run("train.py", *command("1a", music_folder, tmp_path / "straight", *STEPS)[1:])
     assert code == 0, said

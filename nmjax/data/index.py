@@ -129,6 +129,8 @@ def _csv(path: Path) -> list[_Entry]:
     for number, row in enumerate(rows, 2):
         if not Path(row["target"] or "").name:
             raise BadInputError(f"Line {number} of '{path}' names no target; fill it in or take the line out.")
+        if "\0" in f"{row['target']}{row.get('input')}":
+            raise BadInputError(f"Line {number} of '{path}' holds a NUL byte, which no path does; write it again.")
         target = _beside(path, row["target"])
         source = _beside(path, row["input"]) if row.get("input") else None
         name = Path(row["target"]).with_suffix("").as_posix()

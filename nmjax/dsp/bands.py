@@ -3,29 +3,70 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import typing
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from nmjax.dsp.arguments import check_audio, check_rate, check_within, require
 from nmjax.dsp.cascade import cascade, initial_state
-from nmjax.dsp.svf import peaking, response
+from nmjax.dsp.svf import KINDS, Svf, designed, response
 
 
 @typing.no_type_check
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Bands:
-    """Peaking bands in series, each array `[batch, bands]`.
+    """Filters in series, each array `[batch, bands]`.
 
-    freq_hz: centre frequency in Hz, above 0. gain_db: gain at the centre. q: quality factor, above 0.
+    freq_hz: centre or corner frequency in Hz, above 0 and not above half the sample rate. gain_db: gain at the centre
+    or of the shelf; without effect on the kinds that have none. q: quality factor, above 0. kind: peaking, low_shelf,
+    high_shelf, low_pass, high_pass, band_pass, notch or all_pass; one for all, or a tuple with one a band (static: it
+    is part of the compiled program).
+
+    Raises:
+        ValueError: an unknown kind.
     """
 
     freq_hz: Array
     gain_db: Array
     q: Array
+    kind: str | tuple[str, ...] = dataclasses.field(default="peaking", metadata={"static": True})
+
+    def __post_init__(self):
+        for kind in (self.kind,) if isinstance(self.kind, str) else self.kind:
+            if kind not in KINDS:
+                near = difflib.get_close_matches(kind, KINDS, 1, 0.5)
+                meant = f"did you mean '{near[0]}'?" if near else f"the kinds are {', '.join(KINDS)}"
+                raise ValueError(f"unknown kind of filter '{kind}'; {meant}")
+
+    def svf(self, sample_rate: float) -> Svf:
+        """The filters' coefficients at a sample rate in Hz.
+
+        Raises:
+            ValueError: a frequency, a Q or the rate out of its range, or arrays of different shapes. Inside a trace
+                nothing is known: frequencies are then held between 1e-6 and 0.49 of the rate, and a bell or shelf above
+                0.49 fades out until it is gone at 0.5.
+        """
+        check_rate(sample_rate)
+        shapes = [list(np.shape(x)) for x in (self.freq_hz, self.gain_db, self.q)]
+        require(
+            len(shapes[0]) == 2 and shapes[0] == shapes[1] == shapes[2],
+            "freq_hz, gain_db and q",
+            "of one shape [batch, bands]",
+            shapes,
+        )
+        if not isinstance(self.kind, str):
+            require(len(self.kind) == shapes[0][1], "kind", "one a band", f"{len(self.kind)} for {shapes[0][1]} bands")
+        half = sample_rate / 2
+        check_within("freq_hz", self.freq_hz, 0.0, half, f"above 0 and not above half the sample rate ({half:g} Hz)")
+        check_within("gain_db", self.gain_db, -math.inf, 1e3, "a finite number of dB")
+        check_within("q", self.q, 0.0, 1e9, "above 0 and finite")
+        return designed(self.kind, self.freq_hz, self.gain_db, self.q, sample_rate)
 
 
 def equalise(
@@ -34,7 +75,7 @@ def equalise(
     sample_rate: float,
     state: Float[Array, "batch channel bands 2"] | None = None,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch channel bands 2"]]:
-    """Render a cascade of RBJ peaking biquads; every channel gets the same settings, so the stereo image stays.
+    """Render a cascade of filters; every channel gets the same settings, so the stereo image stays.
 
     Args:
         audio: any length above 0; float32, or float64 where x64 is enabled.
@@ -44,15 +85,31 @@ def equalise(
 
     Returns:
         the equalised signal and the state after its last sample, so that pieces in turn equal the whole.
+
+    Raises:
+        ValueError: as `Bands.svf`; audio of another rank or batch.
     """
-    svf = peaking(bands.freq_hz, bands.gain_db, bands.q, sample_rate)
+    check_audio(audio)
+    svf = bands.svf(sample_rate)
+    require(svf.g.shape[0] == audio.shape[0], "bands", f"one row a signal ({audio.shape[0]})", svf.g.shape[0])
     if state is None:
         state = initial_state(svf, audio.shape[0], audio.shape[2], audio.dtype)
     return cascade(audio, svf, state)
 
 
 def response_db(bands: Bands, freq_hz: Float[Array, "points"], sample_rate: float) -> Float[Array, "batch points"]:
-    """The rendered curve of all bands together in dB at `freq_hz` (0 to half the rate), `[batch, points]`."""
-    h = response(peaking(bands.freq_hz, bands.gain_db, bands.q, sample_rate), freq_hz, sample_rate)
+    """The rendered curve of all bands together in dB at `freq_hz` (0 to half the rate), `[batch, points]`.
+
+    −inf where a notch or a pass filter lets nothing through. Errors as in `Bands.svf`.
+    """
+    h = response(bands.svf(sample_rate), freq_hz, sample_rate)
     power = jnp.real(h) ** 2 + jnp.imag(h) ** 2
     return jnp.sum(jnp.log(power), axis=1) * (10.0 / math.log(10.0))
+
+
+def response_phase(bands: Bands, freq_hz: Float[Array, "points"], sample_rate: float) -> Float[Array, "batch points"]:
+    """The phase of all bands together in radians at `freq_hz`, the sum of the bands' angles, each within ±π.
+
+    Errors as in `Bands.svf`.
+    """
+    return jnp.sum(jnp.angle(response(bands.svf(sample_rate), freq_hz, sample_rate)), axis=1)

@@ -1,6 +1,6 @@
 """Filters in series over a signal: per sample as the readable reference, and in blocks as what everything uses.
 
-A linear recursion over T samples is, for blocks of L samples, one matrix product and a scan over T/L states. The
+A linear recursion over T samples is, for blocks of L samples, one matrix product and a recursion over T/L states. The
 block's impulse response, its response to each state and what it leaves behind in the state all fall out of running the
 per-sample recursion once, for L steps, on one impulse and on each unit state.
 
@@ -11,13 +11,15 @@ is accumulated instead of the state, and the blocks are scanned with A^L − I.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nmjax.dsp.svf import Svf
 
-BLOCK = 64  # samples; the matrix product costs 2·BLOCK FLOPs a sample, the scan takes T/BLOCK steps
+BLOCK = 64  # samples; the matrix product costs 2·BLOCK FLOPs a sample, the states take 2·√(T/BLOCK) steps
 _EXACT = jax.lax.Precision.HIGHEST
 
 
@@ -26,7 +28,7 @@ def initial_state(svf: Svf, batch: int, channels: int, dtype=jnp.float32) -> Flo
     return jnp.zeros((batch, channels, svf.g.shape[-1], 2), dtype)
 
 
-def _advance(svf: Svf, x: Array, state: Array) -> tuple[Array, Array]:
+def advance(svf: Svf, x: Array, state: Array) -> tuple[Array, Array]:
     """One sample through the filters in series. `x [...]`, `state [..., bands, 2]` → `y [...]`, the state's change."""
     scale = 1.0 / (1.0 + svf.g * (svf.g + svf.k))
     a2 = svf.g * scale
@@ -49,7 +51,7 @@ def cascade_by_sample(
     per_channel = jax.tree.map(lambda x: x[:, None, :].astype(audio.dtype), svf)
 
     def step(state, x):
-        y, change = _advance(per_channel, x, state)
+        y, change = advance(per_channel, x, state)
         return state + change, y
 
     state, y = jax.lax.scan(step, state, jnp.moveaxis(audio, 1, 0))
@@ -73,7 +75,7 @@ def _block_responses(svf: Svf, length: int) -> tuple[Array, Array, Array, Array]
     impulse = jnp.zeros((length, 1 + states), svf.g.dtype).at[0, 0].set(1.0)
 
     def step(change, x):
-        y, more = _advance(lanes, jnp.broadcast_to(x, (batch, 1 + states)), unit + change)
+        y, more = advance(lanes, jnp.broadcast_to(x, (batch, 1 + states)), unit + change)
         change = change + more
         return change, (y, change)
 
@@ -114,32 +116,56 @@ def cascade(
     """
     batch, time, channels = audio.shape
     svf = svf.astype(audio.dtype)
+    block = min(block, time)
     impulse, ring, kick, drift = _block_responses(svf, block)
-    through = jnp.concatenate([_toeplitz(impulse), kick], axis=2)
-    state = state.reshape(batch, channels, -1)
+    through, state = _toeplitz(impulse), state.reshape(batch, channels, -1)
     count, rest = divmod(time, block)
-    pieces = []
-    if count:
-        blocks = audio[:, : count * block].reshape(batch, count, block, channels)
-        out = jnp.einsum("bnlc,blm->bncm", blocks, through, precision=_EXACT)
-        state, before = _scan_states(state, jnp.moveaxis(out[..., block:], 1, 0), drift[-1])
-        y = out[..., :block] + jnp.einsum("nbcs,bsm->bncm", before, ring, precision=_EXACT)
-        pieces.append(jnp.moveaxis(y, 3, 2).reshape(batch, count * block, channels))
+    x = audio[:, : count * block].reshape(batch, count, block, channels)
+    kicked = jnp.einsum("bnlc,bls->bncs", x, kick, precision=_EXACT)
+    before, state = _states_between(state, kicked, drift[-1])
+    y = jnp.einsum("bnlc,blm->bnmc", x, through, precision=_EXACT)
+    y = y + jnp.einsum("bncs,bsm->bnmc", before, ring, precision=_EXACT)
+    y = y.reshape(batch, count * block, channels)
     if rest:
         x = audio[:, count * block :]
-        y = jnp.einsum("blc,blm->bmc", x, through[:, :rest, :rest], precision=_EXACT)
-        pieces.append(y + jnp.einsum("bcs,bsm->bmc", state, ring[:, :, :rest], precision=_EXACT))
+        tail = jnp.einsum("blc,blm->bmc", x, through[:, :rest, :rest], precision=_EXACT)
+        tail = tail + jnp.einsum("bcs,bsm->bmc", state, ring[:, :, :rest], precision=_EXACT)
         kicked = jnp.einsum("blc,bls->bcs", x, kick[:, block - rest :], precision=_EXACT)
-        state = state + jnp.einsum("bcs,bst->bct", state, drift[rest - 1], precision=_EXACT) + kicked
-    y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
+        state = _moved(state, drift[rest - 1]) + kicked
+        y = jnp.concatenate([y, tail], axis=1)
     return y, state.reshape(batch, channels, -1, 2)
 
 
-def _scan_states(state: Array, kicked: Array, drift: Array) -> tuple[Array, Array]:
-    """States at the start of every block, `[blocks, batch, channel, states]`, and the last; from A^L − I."""
+def _moved(state: Array, drift: Array) -> Array:
+    """States `[batch, lanes, states]` after a time whose transition less the identity is `drift`, with no input."""
+    return state + jnp.einsum("bcs,bst->bct", state, drift, precision=_EXACT)
 
-    def step(state, u):
-        moved = jnp.einsum("bcs,bst->bct", state, drift, precision=_EXACT)
-        return state + moved + u, state
 
-    return jax.lax.scan(step, state, kicked)
+def _states_between(
+    state: Float[Array, "batch channel states"],
+    kicked: Float[Array, "batch blocks channel states"],
+    drift: Float[Array, "batch states states"],
+) -> tuple[Float[Array, "batch blocks channel states"], Float[Array, "batch channel states"]]:
+    """The state before each block, and the last; `kicked` is what each block leaves behind, `drift` A^L − I.
+
+    On two levels: groups of √blocks blocks, each from rest, all groups at once; then the groups' starts in turn; then
+    what each start has become at each block. So 5 s take 118 steps instead of 3,446: a step costs a kernel's launch on
+    an accelerator, and a small matrix product on the CPU. The powers of A ride along as more lanes: P' = P + P·D + D.
+    """
+    batch, blocks, channels, states = kicked.shape
+    size = math.isqrt(blocks) + 1
+    groups = -(-(blocks + 1) // size)
+    kicked = jnp.pad(kicked, ((0, 0), (0, groups * size - blocks), (0, 0), (0, 0)))
+    kicked = jnp.moveaxis(kicked.reshape(batch, groups, size, channels, states), 2, 0)
+    kicked = kicked.reshape(size, batch, groups * channels, states)
+    lanes = jnp.concatenate([kicked, jnp.broadcast_to(drift, (size, batch, states, states))], axis=2)
+    end, inside = jax.lax.scan(lambda p, u: (_moved(p, drift) + u, p), jnp.zeros_like(lanes[0]), lanes)
+    left = jnp.moveaxis(end[:, : groups * channels].reshape(batch, groups, channels, states), 1, 0)
+    over = end[:, groups * channels :]
+    _, starts = jax.lax.scan(lambda s, u: (_moved(s, over) + u, s), state, left)
+    powers = inside[:, :, groups * channels :]
+    inside = inside[:, :, : groups * channels].reshape(size, batch, groups, channels, states)
+    become = jnp.einsum("gbcs,kbst->kbgct", starts, powers, precision=_EXACT)
+    between = inside + become + jnp.moveaxis(starts, 0, 1)[None]
+    between = jnp.moveaxis(between, 0, 2).reshape(batch, groups * size, channels, states)
+    return between[:, :blocks], between[:, blocks]

@@ -37,7 +37,11 @@ def hop_samples(sample_rate: float) -> int:
 
 
 def channel_weights(channels: int) -> np.ndarray:
-    """BS.1770's weights: 1 for mono and stereo; for 5.1 in the order L R C LFE Ls Rs, 1.41 behind and 0 for the LFE."""
+    """BS.1770's weights: 1 for mono and stereo; for 5.1 in the order L R C LFE Ls Rs, 1.41 behind and 0 for the LFE.
+
+    Raises:
+        ValueError: another number of channels.
+    """
     if channels == 6:
         return np.array([1.0, 1.0, 1.0, 0.0, 1.41, 1.41], np.float32)
     if channels > 2:

@@ -30,6 +30,9 @@ def frame(signal: Float[Array, "*lead time"], window: int, hop: int) -> Float[Ar
 
     Returns:
         1 + time // hop frames.
+
+    Raises:
+        ValueError: a window that is no whole multiple of the hop.
     """
     if window % hop:
         raise ValueError(f"window ({window}) must be a whole multiple of hop ({hop})")

@@ -12,8 +12,10 @@ Filter" (Cytomic, 2013); R. Bristow-Johnson, "Cookbook formulae for audio EQ biq
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import typing
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -98,6 +100,83 @@ def high_shelf(
     a = jnp.exp(gain_db * (_LN10_20 / 2))
     g, k = jnp.tan(jnp.pi * share) * jnp.sqrt(a), 1.0 / q
     return _svf(g, k, a * a, k * (1.0 - a) * a, -jnp.expm1(gain_db * _LN10_20))
+
+
+def low_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
+    """RBJ's low-pass, 12 dB an octave, `q` its gain at `freq_hz` as a factor (√½: Butterworth).
+
+    Args:
+        freq_hz: corner, above 0; held at 0.49 of the rate.
+        q: quality factor, above 0.
+        sample_rate: Hz.
+    """
+    g, k, one = _plain(freq_hz, q, sample_rate)
+    return _svf(g, k, 0.0 * one, 0.0 * one, one)
+
+
+def high_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
+    """RBJ's high-pass, 12 dB an octave. Arguments as in `low_pass`."""
+    g, k, one = _plain(freq_hz, q, sample_rate)
+    return _svf(g, k, one, -k, -one)
+
+
+def band_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
+    """RBJ's band-pass with a gain of 0 dB at `freq_hz`, 6 dB an octave on both sides. Arguments as in `low_pass`."""
+    g, k, one = _plain(freq_hz, q, sample_rate)
+    return _svf(g, k, 0.0 * one, k, 0.0 * one)
+
+
+def notch(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
+    """RBJ's notch: nothing passes at `freq_hz`. Arguments as in `low_pass`."""
+    g, k, one = _plain(freq_hz, q, sample_rate)
+    return _svf(g, k, one, -k, 0.0 * one)
+
+
+def all_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
+    """RBJ's all-pass: the phase turns by 180° at `freq_hz`, the magnitude stays. Arguments as in `low_pass`."""
+    g, k, one = _plain(freq_hz, q, sample_rate)
+    return _svf(g, k, one, -2.0 * k, 0.0 * one)
+
+
+def _plain(freq_hz, q, sample_rate):
+    """g, k and ones for a filter without a gain."""
+    share, _ = _held(freq_hz, sample_rate)
+    k = 1.0 / q
+    return jnp.tan(jnp.pi * share), k, jnp.ones_like(k)
+
+
+def _without_gain(design: Callable[..., Svf]) -> Callable[..., Svf]:
+    return lambda freq_hz, gain_db, q, sample_rate: design(freq_hz, q, sample_rate)
+
+
+KINDS: dict[str, Callable[..., Svf]] = {
+    "peaking": peaking,
+    "low_shelf": low_shelf,
+    "high_shelf": high_shelf,
+    "low_pass": _without_gain(low_pass),
+    "high_pass": _without_gain(high_pass),
+    "band_pass": _without_gain(band_pass),
+    "notch": _without_gain(notch),
+    "all_pass": _without_gain(all_pass),
+}
+
+
+def designed(
+    kind: str | tuple[str, ...],
+    freq_hz: Float[Array, "batch bands"],
+    gain_db: Float[Array, "batch bands"],
+    q: Float[Array, "batch bands"],
+    sample_rate: float,
+) -> Svf:
+    """Filters of one kind, or of a kind a band, in the order of the bands; `gain_db` counts for bells and shelves."""
+    if isinstance(kind, str):
+        return KINDS[kind](freq_hz, gain_db, q, sample_rate)
+    parts = []
+    for name, run in itertools.groupby(range(len(kind)), key=lambda i: kind[i]):
+        columns = list(run)
+        cut = slice(columns[0], columns[-1] + 1)
+        parts.append(KINDS[name](freq_hz[..., cut], gain_db[..., cut], q[..., cut], sample_rate))
+    return jax.tree.map(lambda *x: jnp.concatenate(x, axis=-1), *parts)
 
 
 def k_weighting(sample_rate: float) -> Svf:

@@ -110,21 +110,8 @@ def master(track: Path, out: Path, network: Network, picture: Path | None = None
     with contextlib.ExitStack() as stack:
         audio_file, settings_file = (stack.enter_context(io.temporary_beside(path)) for path in (out, settings))
         picture_file = stack.enter_context(io.temporary_beside(picture)) if picture else None
-        with tempfile.TemporaryFile(dir=out.parent) as spool:
-            meter = Meter(info.sample_rate, info.channels)
-            for piece in meter.watch(_rendered(info, before, prediction, rendered, network)):
-                spool.write(piece.tobytes())
-            after = meter.result()
-            gain_db = _delivery_gain_db(after, notes)
-            spool.seek(0)
-            io.encode(
-                audio_file,
-                scaled(_spooled(spool, info.channels), gain_db),
-                info.sample_rate,
-                info.channels,
-                _container(info, out),
-                _subtype(info, out),
-            )
+        audio = _rendered(info, before, prediction, rendered, network)
+        after, gain_db = _delivered(audio, info, audio_file, out, notes)
         result = Mastered(out, settings, prediction, rendered, before, after, gain_db, notes)
         settings_file.write_text(
             as_json(track.name, network, prediction, rendered, info.sample_rate, _delivery(result))
@@ -135,6 +122,22 @@ def master(track: Path, out: Path, network: Network, picture: Path | None = None
         io.publish(settings_file, settings)
         io.publish(audio_file, out)
     return result
+
+
+def _delivered(
+    audio: Iterator[np.ndarray], info: AudioInfo, file: Path, out: Path, notes: list[str]
+) -> tuple[Measurement, float]:
+    """Measure the master on its way into a spool, then write it to `file`, in the format of `out`, with one gain."""
+    with tempfile.TemporaryFile(dir=out.parent) as spool:
+        meter = Meter(info.sample_rate, info.channels)
+        for piece in meter.watch(audio):
+            spool.write(piece.tobytes())
+        after = meter.result()
+        gain_db = _delivery_gain_db(after, notes)
+        spool.seek(0)
+        louder = scaled(_spooled(spool, info.channels), gain_db)
+        io.encode(file, louder, info.sample_rate, info.channels, _container(info, out), _subtype(info, out))
+    return after, gain_db
 
 
 def _usable(track: Path) -> AudioInfo:

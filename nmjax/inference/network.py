@@ -16,7 +16,7 @@ from nmjax import checkpoint
 from nmjax.config import Config, restored
 from nmjax.errors import BadInputError
 from nmjax.inference.stream import Pieces, windows
-from nmjax.models import Mastering, Prediction, encoder, residual
+from nmjax.models import Prediction, build_model, encoder, residual
 
 _LISTEN_CORE = 16 * 16_384  # samples a window, about 6 s
 _RESIDUAL_CORE = 65_536
@@ -60,8 +60,7 @@ class Network:
             yield (out * _near_sound(w.audio, w.valid))[w.lead : w.lead + w.core]
 
     def _compiled(self, method: str):
-        m = self.config.model
-        model = Mastering(self.config.phase, m.width, m.frequency_map, m.dropout, m.momentum)
+        model = build_model(self.config)
         return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
 
 

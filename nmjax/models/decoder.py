@@ -26,15 +26,21 @@ def _logit(share: float) -> float:
 
 
 def frequency_of(raw: Float[Array, "batch bands"], frequency_map: str) -> Float[Array, "batch bands"]:
-    """20 Hz to 20 kHz from an unbounded number: `log` 20·1000^sigmoid(r), or `linear` 20 + 19980·sigmoid(r)."""
+    """20 Hz to 20 kHz from an unbounded number: `log` 20·1000^sigmoid(r), or `linear` 20 + 19980·sigmoid(r).
+
+    Raises:
+        ValueError: another map.
+    """
     share = jax.nn.sigmoid(raw)
     if frequency_map == "log":
         return LOW_HZ * jnp.exp(share * math.log(HIGH_HZ / LOW_HZ))
+    if frequency_map != "linear":
+        raise ValueError(f"frequency_map must be 'log' or 'linear'; it is '{frequency_map}'")
     return LOW_HZ + (HIGH_HZ - LOW_HZ) * share
 
 
 def raw_of_frequency(freq_hz: float, frequency_map: str) -> float:
-    """The inverse of `frequency_of`."""
+    """The inverse of `frequency_of`, for a frequency inside (20 Hz, 20 kHz), the ends excluded."""
     if frequency_map == "log":
         return _logit(math.log(freq_hz / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ))
     return _logit((freq_hz - LOW_HZ) / (HIGH_HZ - LOW_HZ))
@@ -74,6 +80,7 @@ class ParametricDecoder(nn.Module):
     def __call__(
         self, z: Float[Array, "batch latent"], train: bool = False
     ) -> tuple[EqSettings, Float[Array, "batch bands"] | None]:
+        """Settings, each `[batch, bands]`, and the gates' logits where there are gates. `train` turns dropout on."""
         x = z
         for dense in self.hidden:
             x = self.drop(nn.relu(dense(x)), deterministic=not train)
@@ -106,6 +113,7 @@ class AdaptiveDecoder(ParametricDecoder):
     def __call__(
         self, z: Float[Array, "batch latent"], train: bool = False
     ) -> tuple[EqSettings, Float[Array, "batch bands"] | None]:
+        """Settings and the gates' logits, each `[batch, bands]`."""
         eq, _ = super().__call__(z, train)
         logit = self.gate(nn.relu(self.selector(z)))
         gain_db = jnp.clip(eq.gain_db / self.divisor.value[None], -MAX_GAIN_DB, MAX_GAIN_DB)

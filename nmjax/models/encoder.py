@@ -75,6 +75,7 @@ class Encoder(nn.Module):
     def __call__(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch 512"]:
+        """z of a signal; beyond `lengths` (samples) nothing counts. `train`: by the batch's statistics."""
         x = self.frames(audio, lengths, train)
         count = x.shape[1] if lengths is None else frames_of(lengths)[:, None]
         return self.latent(jnp.sum(x, axis=1) / count)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from nmjax.config import Config
 from nmjax.dsp import equalise
 from nmjax.models.decoder import AdaptiveDecoder, ParametricDecoder
 from nmjax.models.encoder import Encoder
@@ -24,6 +25,9 @@ class Mastering(nn.Module):
 
     phase: one of PHASES. width: scales encoder and residual. frequency_map, dropout: see ParametricDecoder.
     momentum: of the running BatchNorm statistics.
+
+    Raises:
+        ValueError: another phase or frequency map.
     """
 
     phase: str = "1a"
@@ -33,6 +37,8 @@ class Mastering(nn.Module):
     momentum: float = 0.99
 
     def setup(self):
+        if self.phase not in PHASES:
+            raise ValueError(f"phase must be one of {', '.join(PHASES)}; it is '{self.phase}'")
         decoder = AdaptiveDecoder if self.phase == "1c" else ParametricDecoder
         self.encoder = Encoder(self.width, self.momentum)
         self.decoder = decoder(self.frequency_map, self.dropout)
@@ -75,11 +81,25 @@ class Mastering(nn.Module):
     def __call__(
         self, audio: Float[Array, "batch time channel"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> tuple[Float[Array, "batch time channel"], Prediction]:
+        """A signal → the master before delivery and what was predicted.
+
+        Args:
+            audio: 44.1 kHz at −20 LUFS, any length from one sample, one or two channels.
+            lengths: samples of each signal that are signal; None where all are. Beyond them the network neither hears
+                nor adds anything; the equaliser rings on.
+            train: dropout, and BatchNorm by the batch's own statistics (then `batch_stats` must be mutable).
+        """
         prediction = self.predict(audio, lengths, train)
         y = render_eq(audio, prediction.settings.eq)
         if self.phase != "1a":
             y = y + self.correct(audio, prediction.z, lengths, train)
         return y, prediction
+
+
+def build_model(config: Config) -> Mastering:
+    """The network that a config describes."""
+    m = config.model
+    return Mastering(config.phase, m.width, m.frequency_map, m.dropout, m.momentum)
 
 
 def render_eq(audio: Float[Array, "batch time channel"], eq: EqSettings) -> Float[Array, "batch time channel"]:

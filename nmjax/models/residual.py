@@ -70,6 +70,7 @@ class Residual(nn.Module):
         lengths: Int[Array, "batch"] | None = None,
         train: bool = False,
     ) -> Float[Array, "batch time channel"]:
+        """The residual; 0 beyond `lengths` (samples). `train`: statistics of the batch, not the running ones."""
         batch, time, channels = audio.shape
         x = silenced(audio, within(lengths, time))
         x = jnp.moveaxis(x, 2, 1).reshape(batch * channels, time, 1)

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nmjax.config import Config
-from nmjax.models import SAMPLE_RATE
-from nmjax.training.state import build_model, count, initial_state, initial_variables
+from nmjax.models import SAMPLE_RATE, build_model
+from nmjax.training.state import count, initial_state, initial_variables
 from nmjax.training.step import make_train_step
 
 _STEPS = 4

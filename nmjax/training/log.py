@@ -60,7 +60,12 @@ class Log:
         ours, idle = metrics["signal"], metrics["identity/signal"]
         mark = ", the best so far" if best and step else ""
         self.say(
-            f"step {step}: validation {ours:.4f}, doing nothing {idle:.4f}, ratio {ours / idle:.4f} "
-            f"(of mr_stft {metrics['mr_stft'] / metrics['identity/mr_stft']:.4f}){mark}"
+            f"step {step}: validation {ours:.4f}, doing nothing {idle:.4f}, ratio {_ratio(ours, idle)} "
+            f"(of mr_stft {_ratio(metrics['mr_stft'], metrics['identity/mr_stft'])}){mark}"
         )
         self._last = time.monotonic()
+
+
+def _ratio(ours: float, idle: float) -> str:
+    """Ours over doing nothing's; a dash where that is 0, as for silence."""
+    return f"{ours / idle:.4f}" if idle else "–"

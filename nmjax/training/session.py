@@ -15,14 +15,14 @@ from rich.console import Console
 
 from nmjax import io
 from nmjax.checkpoint import Checkpoints
-from nmjax.config import Config, restored
+from nmjax.config import Config, leaves, restored
 from nmjax.data import Song, find_songs, split_songs, training_batches, validation_batches
 from nmjax.errors import BadInputError
-from nmjax.models import SAMPLE_RATE
+from nmjax.models import SAMPLE_RATE, build_model
 from nmjax.training.carry import start_from
 from nmjax.training.log import Log
 from nmjax.training.loop import Run, interruptible
-from nmjax.training.state import build_model, count, initial_state, initial_variables
+from nmjax.training.state import count, initial_state, initial_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +61,8 @@ def run(request: Request, console: Console | None = None) -> None:
         if step >= config.train.steps:
             say(f"The run in '{out}' is complete ({step} steps).")
             return
+    if step is None:
+        _check_abandoned(Checkpoints(out / "best"), config, out)
     training, held_out = _music(request, say)
     stream = training_batches(training, config.data, SAMPLE_RATE, config.seed)
     batches = validation_batches(held_out, config.data, SAMPLE_RATE) if held_out else []
@@ -70,9 +72,11 @@ def run(request: Request, console: Console | None = None) -> None:
     this = Run(config, initial_state(config, variables), stream, batches, out)
     with _alone(out):
         _write_split(out / "split.json", training, held_out)
-        if step is not None:
+        if step is None:
+            this.best_checkpoints.clear()  # of a run that was stopped before it could be gone on with
+        else:
             this.resume(step)
-            say(f"Going on from step {step}.")
+            say(f"Going on from step {step}.{' --init-from counts at the start only.' * bool(request.init_from)}")
         say(f"Phase {config.phase}: {count(variables['params']):,} parameters on {jax.devices()[0].device_kind}.")
         with (
             Log(out / "log", config.train.steps, step or 0, config.data.batch_size, console) as log,
@@ -107,7 +111,7 @@ def _alone(out: Path) -> Iterator[None]:
 def _check_same(before: Config, now: Config, out: Path) -> None:
     if before.phase != now.phase:
         raise BadInputError(f"'{out}' holds a run of phase {before.phase}, not {now.phase}; choose another --out.")
-    old, new = _flat(before.model_dump()), _flat(now.model_dump())
+    old, new = dict(leaves(before.model_dump())), dict(leaves(now.model_dump()))
     changed = [f"{key} was {old[key]}, now {new[key]}" for key in old if old[key] != new[key]]
     changed = [c for c in changed if not c.startswith(("data.cache_dir", "data.read_threads"))]
     if changed:
@@ -117,11 +121,14 @@ def _check_same(before: Config, now: Config, out: Path) -> None:
         )
 
 
-def _flat(tree: dict, prefix: str = "") -> dict[str, object]:
-    found: dict[str, object] = {}
-    for key, value in tree.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+def _check_abandoned(best: Checkpoints, config: Config, out: Path) -> None:
+    """A run that cannot be gone on with may be begun again, but another one may not take what it had learnt."""
+    step = best.latest(lambda _: None)
+    if step and restored(best.meta(step)["config"]) != config:
+        raise BadInputError(
+            f"'{out}' holds what another run had learnt by step {step}, and nothing to go on from; "
+            f"choose another --out, with '--init-from {out}' to start from its weights."
+        )
 
 
 def _music(request: Request, say) -> tuple[list[Song], list[Song]]:
@@ -132,6 +139,11 @@ def _music(request: Request, say) -> tuple[list[Song], list[Song]]:
     if request.validation:
         training, held_out = songs, find_songs(request.validation, None, cache_dir, say)
         heard = {song.target.info.path.resolve() for song in training}
+        if any(song.input for song in training) and not all(song.input for song in held_out):
+            raise BadInputError(
+                f"--data has an unmastered side and --validation ({request.validation}) has none; "
+                "give a CSV with the columns input and target."
+            )
         if twice := [song.name for song in held_out if song.target.info.path.resolve() in heard]:
             raise BadInputError(f"'{twice[0]}' is in --data and in --validation; take it out of one of them.")
     else:

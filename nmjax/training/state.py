@@ -24,12 +24,6 @@ class TrainState(struct.PyTreeNode):
     optimiser: optax.OptState
 
 
-def build_model(config: Config) -> Mastering:
-    """The network that a config describes."""
-    m = config.model
-    return Mastering(config.phase, m.width, m.frequency_map, m.dropout, m.momentum)
-
-
 def initial_variables(model: Mastering, seed: int) -> dict:
     """Untrained variables; the same for the same seed.
 

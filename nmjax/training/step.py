@@ -11,9 +11,9 @@ import optax
 
 from nmjax.config import Config
 from nmjax.losses import regularisation, signal_loss
-from nmjax.models import SAMPLE_RATE
+from nmjax.models import SAMPLE_RATE, build_model
 from nmjax.training.degrade import at_level, chances_needed, draw_chances, level_offset_db, make_pair
-from nmjax.training.state import TrainState, build_model, build_optimiser
+from nmjax.training.state import TrainState, build_optimiser
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]

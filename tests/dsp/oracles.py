@@ -57,6 +57,28 @@ def high_shelf_sos(freq_hz, gain_db, q, sample_rate):
     )
 
 
+def plain_sos(kind, freq_hz, q, sample_rate):
+    """`[..., 6]`: the cookbook's LPF, HPF, BPF (0 dB peak), notch and APF."""
+    _, cos, alpha = _cookbook(freq_hz, 0.0, q, sample_rate)
+    one = np.ones_like(cos)
+    top = {
+        "low_pass": ((1 - cos) / 2, 1 - cos, (1 - cos) / 2),
+        "high_pass": ((1 + cos) / 2, -(1 + cos), (1 + cos) / 2),
+        "band_pass": (alpha, 0 * one, -alpha),
+        "notch": (one, -2 * cos, one),
+        "all_pass": (1 - alpha, -2 * cos, 1 + alpha),
+    }[kind]
+    return _sections(*top, 1 + alpha, -2 * cos, 1 - alpha)
+
+
+def sos_of(kind, freq_hz, gain_db, q, sample_rate):
+    """`[..., 6]` of any kind of the cookbook."""
+    with_gain = {"peaking": peaking_sos, "low_shelf": low_shelf_sos, "high_shelf": high_shelf_sos}
+    if kind in with_gain:
+        return with_gain[kind](freq_hz, gain_db, q, sample_rate)
+    return plain_sos(kind, freq_hz, q, sample_rate)
+
+
 def filtered(audio, sos):
     """`audio [batch, time, channel]` through `sos [batch, bands, 6]`, in float64."""
     return np.stack([sosfilt(s, np.asarray(x, np.float64), axis=0) for x, s in zip(audio, sos, strict=True)])

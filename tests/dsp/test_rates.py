@@ -22,8 +22,8 @@ def random_bands(seed):
     return Bands(*(x.astype(np.float32) for x in rows))
 
 
-def curve_db(bands, rate, top=1.0):
-    """dB of the bands in series; a band near half the rate is left out as the renderer fades it."""
+def curve_db(bands, rate):
+    """dB of the bands in series."""
     sections = [
         peaking_sos(f, g, q, rate)
         for f, g, q in zip(*(np.asarray(x)[0] for x in (bands.freq_hz, bands.gain_db, bands.q)), strict=True)

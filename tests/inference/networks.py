@@ -8,7 +8,7 @@ import numpy as np
 
 from nmjax.checkpoint import Checkpoints
 from nmjax.inference.network import Network
-from nmjax.training.state import build_model
+from nmjax.models import build_model
 from tests.models.helpers import noise, randomised, shapes_of
 from tests.training.tiny import tiny
 

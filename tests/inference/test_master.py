@@ -12,7 +12,7 @@ from scipy.signal import sosfilt
 
 from nmjax.errors import BadInputError
 from nmjax.inference.master import master
-from nmjax.training.state import build_model
+from nmjax.models import build_model
 from tests.dsp.oracles import peaking_sos
 from tests.inference.networks import network, settings_of
 from tests.models.helpers import apart_db

@@ -7,7 +7,7 @@ import pytest
 
 from nmjax.inference import network as network_module
 from nmjax.inference.network import load
-from nmjax.training.state import build_model
+from nmjax.models import build_model
 from tests.inference.networks import network, saved
 from tests.models.helpers import apart_db
 

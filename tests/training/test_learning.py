@@ -8,7 +8,8 @@ from scipy.signal import sosfilt, sosfreqz
 
 from nmjax.config import load_config
 from nmjax.dsp import response_db
-from nmjax.training.state import build_model, initial_state, initial_variables
+from nmjax.models import build_model
+from nmjax.training.state import initial_state, initial_variables
 from nmjax.training.step import make_train_step, make_validation_step
 from tests.music import music
 

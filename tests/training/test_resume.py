@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from nmjax.data import find_songs, training_batches, validation_batches
+from nmjax.models import build_model
 from nmjax.training.loop import Run
-from nmjax.training.state import build_model, initial_state, initial_variables
+from nmjax.training.state import initial_state, initial_variables
 from tests.music import songs
 from tests.training.tiny import Recorder, tiny
 

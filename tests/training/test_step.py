@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from nmjax.config import load_config
+from nmjax.models import build_model
 from nmjax.training.loop import Run
-from nmjax.training.state import build_model, initial_state, initial_variables, learning_rate
+from nmjax.training.state import initial_state, initial_variables, learning_rate
 from nmjax.training.step import make_train_step, make_validation_step
 from tests.music import music
 from tests.training.tiny import tiny

@@ -1,0 +1,40 @@
+"""Bad arguments as one sentence, where their values are known; inside a trace they are held in range instead."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+
+def known(x) -> bool:
+    """Whether a value can be looked at: it is no tracer."""
+    return not isinstance(x, jax.core.Tracer)
+
+
+def require(holds: bool, name: str, wanted: str, given: object) -> None:
+    """Raise a ValueError that names an argument, its range and what it was."""
+    if not holds:
+        raise ValueError(f"{name} must be {wanted}; it is {given}")
+
+
+def check_rate(sample_rate: float) -> None:
+    """A sample rate is a positive, finite number of Hz."""
+    if known(sample_rate):
+        require(bool(np.isfinite(sample_rate)) and sample_rate > 0, "sample_rate", "above 0 Hz", sample_rate)
+
+
+def check_audio(audio) -> None:
+    """A signal is `[batch, time, channel]` of real floating-point numbers, each axis at least 1 long."""
+    shape = np.shape(audio)
+    require(len(shape) == 3, "audio", "[batch, time, channel]", f"of shape {list(shape)}")
+    require(min(shape) > 0, "audio", "at least one sample of one channel of one signal", f"of shape {list(shape)}")
+    kind = np.dtype(audio.dtype)
+    require(kind in (np.float32, np.float64), "audio", "float32 or float64", str(kind))
+
+
+def check_within(name: str, x, low: float, high: float, wanted: str) -> None:
+    """Every value lies above `low` and not above `high`."""
+    if known(x):
+        values = np.asarray(x)
+        bad = ~((values > low) & (values <= high))  # NaN is bad as well
+        require(not bad.any(), name, wanted, values[bad].flat[0] if bad.any() else None)

@@ -1,0 +1,97 @@
+"""Every kind of filter against the cookbook in float64, alone and mixed, and what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.signal import sosfreqz
+
+from nmjax.dsp import Bands, equalise, response_db, response_phase
+from nmjax.dsp.svf import KINDS
+
+from .oracles import error_db, filtered, noise, random_bands, sos_of
+
+RATE = 48_000.0
+MIXED = ("high_pass", "peaking", "peaking", "notch", "low_shelf", "high_shelf", "all_pass", "band_pass", "low_pass")
+RENDER = jax.jit(equalise, static_argnums=2)
+
+
+def bands(kind, settings, dtype=jnp.float32):
+    return Bands(*(jnp.asarray(x, dtype) for x in settings), kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_the_cookbooks(kind):
+    settings, audio = random_bands(1, 12, 2), noise(2, 12, 3000, 1)
+    reference = filtered(audio, sos_of(kind, *settings, RATE))
+    assert error_db(RENDER(audio, bands(kind, settings), RATE)[0], reference) <= -105.0
+    with jax.enable_x64(True):
+        wide = jnp.asarray(audio, jnp.float64)
+        assert error_db(RENDER(wide, bands(kind, settings, jnp.float64), RATE)[0], reference) <= -200.0
+
+
+def test_kinds_can_be_mixed_and_keep_their_order():
+    settings, audio = random_bands(3, 4, len(MIXED)), noise(4, 4, 3000, 2)
+    columns = [sos_of(kind, *(x[:, i] for x in settings), RATE) for i, kind in enumerate(MIXED)]
+    with jax.enable_x64(True):
+        y, _ = RENDER(jnp.asarray(audio, jnp.float64), bands(MIXED, settings, jnp.float64), RATE)
+    assert error_db(y, filtered(audio, np.stack(columns, axis=1))) <= -190.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_magnitude_and_phase_are_freqzs(kind):
+    settings, points = random_bands(5, 3, 1), np.geomspace(20.0, 20_000.0, 101)
+    sos = sos_of(kind, *(np.asarray(x, np.float64) for x in settings), RATE)
+    reference = np.stack([sosfreqz(s, points, fs=RATE)[1] for s in sos])
+    with jax.enable_x64(True):
+        here = bands(kind, settings, jnp.float64)
+        level = np.asarray(response_db(here, jnp.asarray(points), RATE))
+        phase = np.asarray(response_phase(here, jnp.asarray(points), RATE))
+    np.testing.assert_allclose(level, 20 * np.log10(np.abs(reference)), atol=1e-7)
+    np.testing.assert_allclose(np.exp(1j * phase), reference / np.abs(reference), atol=1e-7)
+
+
+def test_the_kind_is_static_and_the_settings_are_leaves():
+    here = bands("notch", random_bands(6, 2, 1))
+    assert len(jax.tree.leaves(here)) == 3
+    assert jax.tree.map(lambda x: x, here).kind == "notch"
+
+
+ONE = {"freq_hz": [[1000.0]], "gain_db": [[3.0]], "q": [[1.0]]}
+BAD = [
+    ({"freq_hz": [[30_000.0]]}, r"freq_hz must be .*24000 Hz.* it is 30000"),
+    ({"freq_hz": [[0.0]]}, r"freq_hz must be above 0"),
+    ({"freq_hz": [[np.nan]]}, r"freq_hz must be .* it is nan"),
+    ({"q": [[0.0]]}, r"q must be above 0"),
+    ({"q": [[-2.0]]}, r"q must be above 0 and finite; it is -2"),
+    ({"gain_db": [[np.inf]]}, r"gain_db must be a finite number of dB"),
+    ({"gain_db": [[1.0, 2.0]]}, r"of one shape"),
+    ({"freq_hz": [1000.0], "gain_db": [3.0], "q": [1.0]}, r"of one shape \[batch, bands\]"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "said"), BAD)
+def test_bad_settings_are_named_with_their_range(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        equalise(jnp.zeros((1, 100, 1)), Bands(**{k: jnp.asarray(v) for k, v in (ONE | wrong).items()}), RATE)
+
+
+def test_other_bad_arguments():
+    good = bands("peaking", [np.asarray(x) for x in ONE.values()])
+    with pytest.raises(ValueError, match=r"sample_rate must be above 0 Hz; it is -1"):
+        equalise(jnp.zeros((1, 100, 1)), good, -1.0)
+    with pytest.raises(ValueError, match=r"audio must be at least one sample"):
+        equalise(jnp.zeros((1, 0, 1)), good, RATE)
+    with pytest.raises(ValueError, match=r"bands must be one row a signal \(2\); it is 1"):
+        equalise(jnp.zeros((2, 100, 1)), good, RATE)
+    with pytest.raises(ValueError, match=r"unknown kind of filter 'lowpass'; did you mean 'low_pass'\?"):
+        bands("lowpass", [np.asarray(x) for x in ONE.values()])
+    with pytest.raises(ValueError, match=r"kind must be one a band; it is 2 for 1 bands"):
+        equalise(jnp.zeros((1, 100, 1)), bands(("notch", "notch"), [np.asarray(x) for x in ONE.values()]), RATE)
+
+
+def test_inside_a_trace_values_are_held_in_range():
+    audio = jnp.asarray(noise(7, 1, 500, 1))
+    wild = jax.jit(lambda f: equalise(audio, Bands(f, jnp.full((1, 1), 6.0), jnp.ones((1, 1)), "low_pass"), RATE)[0])
+    assert np.all(np.isfinite(wild(jnp.asarray([[40_000.0]]))))
+    assert error_db(wild(jnp.asarray([[40_000.0]])), wild(jnp.asarray([[0.49 * RATE]]))) < -140.0
