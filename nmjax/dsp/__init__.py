@@ -1,7 +1,13 @@
 """Pure signal functions on `[batch, time, channel]`: no Flax, no settings files, no audio files."""
 
 from nmjax.dsp.bands import Bands, equalise, response_db, response_phase
-from nmjax.dsp.loudness import integrated_loudness, true_peak_db
+from nmjax.dsp.loudness import (
+    integrated_loudness,
+    loudness_range,
+    momentary_loudness,
+    short_term_loudness,
+    true_peak_db,
+)
 from nmjax.dsp.varying import equalise_varying
 
 __all__ = [
@@ -9,7 +15,10 @@ __all__ = [
     "equalise",
     "equalise_varying",
     "integrated_loudness",
+    "loudness_range",
+    "momentary_loudness",
     "response_db",
     "response_phase",
+    "short_term_loudness",
     "true_peak_db",
 ]

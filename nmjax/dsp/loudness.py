@@ -18,6 +18,9 @@ _RELATIVE_GATE = -10.0  # LU below the loudness of what passed the absolute gate
 _OFFSET = -0.691  # so that a 997 Hz sine at 0 dBFS in one channel reads −3.01
 _LN10_10 = math.log(10.0) / 10.0
 _HOPS = 4  # a gating block is 400 ms, every 100 ms
+_SHORT_HOPS = 30  # short-term loudness is that of 3 s
+_RANGE_GATE = -20.0  # LU below the mean power of what passed the absolute gate
+_RANGE_SHARES = (0.10, 0.95)  # of the gated short-term loudness
 
 # The standard's interpolation filter: 4 phases of 12 taps, the last two mirroring the first two.
 _PHASE_0 = (
@@ -73,14 +76,17 @@ def hop_powers(weighted_audio: Float[Array, "batch time channel"], sample_rate: 
 
 def gated_power(powers: Float[Array, "batch hops"]) -> Float[Array, "batch"]:
     """Mean power over the 400 ms blocks that pass both gates; 0 where none does. The gates carry no gradient."""
-    if powers.shape[1] < _HOPS:
-        return jnp.zeros_like(powers, shape=powers.shape[:1])
-    count = powers.shape[1] - _HOPS + 1
-    blocks = sum(powers[:, i : i + count] for i in range(_HOPS)) / _HOPS
+    blocks = _sliding_mean(powers, _HOPS)
     still = jax.lax.stop_gradient(blocks)
     passed = still > math.exp((ABSOLUTE_GATE - _OFFSET) * _LN10_10)
     relative = _masked_mean(still, passed) * math.exp(_RELATIVE_GATE * _LN10_10)
     return _masked_mean(blocks, passed & (still > relative[:, None]))
+
+
+def _sliding_mean(powers: Float[Array, "batch hops"], size: int) -> Float[Array, "batch blocks"]:
+    """The mean of every `size` hops in a row; no blocks where there are fewer hops."""
+    count = max(0, powers.shape[1] - size + 1)
+    return sum(powers[:, i : i + count] for i in range(size)) / size
 
 
 def _masked_mean(x: Array, mask: Array) -> Array:
@@ -100,6 +106,41 @@ def integrated_loudness(audio: Float[Array, "batch time channel"], sample_rate: 
         sample_rate: Hz.
     """
     return loudness_of_power(gated_power(hop_powers(weighted(audio, sample_rate)[0], sample_rate)))
+
+
+def momentary_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch blocks"]:
+    """Loudness in LUFS of each 400 ms, every 100 ms, without gates (EBU Tech 3341); none below 400 ms.
+
+    Arguments as in `integrated_loudness`. Block i is from i·100 ms on.
+    """
+    return loudness_of_power(_sliding_mean(hop_powers(weighted(audio, sample_rate)[0], sample_rate), _HOPS))
+
+
+def short_term_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch blocks"]:
+    """The same of each 3 s."""
+    return loudness_of_power(_sliding_mean(hop_powers(weighted(audio, sample_rate)[0], sample_rate), _SHORT_HOPS))
+
+
+def loudness_range(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
+    """Loudness range (LRA) in LU after EBU Tech 3342, `[batch]`; 0 for silence and below 3 s.
+
+    From the 10th to the 95th percentile (nearest rank) of the short-term loudness, every 100 ms, that lies above −70
+    LUFS and above 20 LU below the mean power of what does. Arguments as in `integrated_loudness`.
+    """
+    blocks = _sliding_mean(hop_powers(weighted(audio, sample_rate)[0], sample_rate), _SHORT_HOPS)
+    if not blocks.shape[1]:
+        return jnp.zeros_like(blocks, shape=blocks.shape[:1])
+    passed = blocks > math.exp((ABSOLUTE_GATE - _OFFSET) * _LN10_10)
+    relative = _masked_mean(blocks, passed) * math.exp(_RANGE_GATE * _LN10_10)
+    passed = passed & (blocks > relative[:, None])
+    count = jnp.sum(passed, axis=1)
+    ordered = jnp.sort(jnp.where(passed, blocks, jnp.inf), axis=1)
+    low, high = (
+        jnp.take_along_axis(ordered, jnp.round(share * jnp.maximum(count - 1, 0)).astype(int)[:, None], axis=1)[:, 0]
+        for share in _RANGE_SHARES
+    )
+    some = count > 0
+    return jnp.where(some, 10.0 * jnp.log10(jnp.where(some, high / low, 1.0)), 0.0)
 
 
 def floored_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
