@@ -43,10 +43,17 @@ class Svf:
 
 
 def _held(freq_hz, sample_rate):
-    """Frequency as a share of the rate, held to (0, 0.49], and how much of the gain is left there (1 to 0)."""
-    share = jnp.asarray(freq_hz) / sample_rate
-    left = jnp.clip((0.5 - share) / (0.5 - TOP_FREQUENCY), 0.0, 1.0)
-    return jnp.clip(share, 1e-6, TOP_FREQUENCY), left
+    """g = tan(π·f/fs) with f held to (0, 0.49 fs], and how much of the gain is left at f (1 to 0).
+
+    In the upper half of the range from the distance to half the rate: near it tan magnifies what float32 lost of f/fs
+    by the factor 2π·(f/fs)/sin(2π·f/fs), 49 at the end.
+    """
+    freq_hz = jnp.asarray(freq_hz)
+    share, rest = freq_hz / sample_rate, (0.5 * sample_rate - freq_hz) / sample_rate
+    left = jnp.clip(rest / (0.5 - TOP_FREQUENCY), 0.0, 1.0)
+    low = jnp.tan(jnp.pi * jnp.clip(share, 1e-6, 0.25))
+    high = 1.0 / jnp.tan(jnp.pi * jnp.clip(rest, 0.5 - TOP_FREQUENCY, 0.25))
+    return jnp.where(share < 0.25, low, high), left
 
 
 def _svf(g, k, m0, m1, m2) -> Svf:
@@ -68,10 +75,10 @@ def peaking(
         q: quality factor, above 0.
         sample_rate: Hz.
     """
-    share, left = _held(freq_hz, sample_rate)
+    g, left = _held(freq_hz, sample_rate)
     gain_db = gain_db * left
     k = jnp.exp(-gain_db * (_LN10_20 / 2)) / q
-    return _svf(jnp.tan(jnp.pi * share), k, jnp.ones_like(k), k * jnp.expm1(gain_db * _LN10_20), jnp.zeros_like(k))
+    return _svf(g, k, jnp.ones_like(k), k * jnp.expm1(gain_db * _LN10_20), jnp.zeros_like(k))
 
 
 def low_shelf(
@@ -81,10 +88,10 @@ def low_shelf(
     sample_rate: float,
 ) -> Svf:
     """RBJ's low shelf, `gain_db` below `freq_hz` and half of it there. Arguments as in `peaking`."""
-    share, left = _held(freq_hz, sample_rate)
+    g, left = _held(freq_hz, sample_rate)
     gain_db = gain_db * left
     a = jnp.exp(gain_db * (_LN10_20 / 2))
-    g, k = jnp.tan(jnp.pi * share) / jnp.sqrt(a), 1.0 / q
+    g, k = g / jnp.sqrt(a), 1.0 / q
     return _svf(g, k, jnp.ones_like(a), k * (a - 1.0), jnp.expm1(gain_db * _LN10_20))
 
 
@@ -95,10 +102,10 @@ def high_shelf(
     sample_rate: float,
 ) -> Svf:
     """RBJ's high shelf, `gain_db` above `freq_hz` and half of it there. Arguments as in `peaking`."""
-    share, left = _held(freq_hz, sample_rate)
+    g, left = _held(freq_hz, sample_rate)
     gain_db = gain_db * left
     a = jnp.exp(gain_db * (_LN10_20 / 2))
-    g, k = jnp.tan(jnp.pi * share) * jnp.sqrt(a), 1.0 / q
+    g, k = g * jnp.sqrt(a), 1.0 / q
     return _svf(g, k, a * a, k * (1.0 - a) * a, -jnp.expm1(gain_db * _LN10_20))
 
 
@@ -140,9 +147,9 @@ def all_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"
 
 def _plain(freq_hz, q, sample_rate):
     """g, k and ones for a filter without a gain."""
-    share, _ = _held(freq_hz, sample_rate)
+    g, _ = _held(freq_hz, sample_rate)
     k = 1.0 / q
-    return jnp.tan(jnp.pi * share), k, jnp.ones_like(k)
+    return g, k, jnp.ones_like(k)
 
 
 def _without_gain(design: Callable[..., Svf]) -> Callable[..., Svf]:
