@@ -131,12 +131,12 @@ def cascade(
         tail = jnp.einsum("blc,blm->bmc", x, through[:, :rest, :rest], precision=_EXACT)
         tail = tail + jnp.einsum("bcs,bsm->bmc", state, ring[:, :, :rest], precision=_EXACT)
         kicked = jnp.einsum("blc,bls->bcs", x, kick[:, block - rest :], precision=_EXACT)
-        state = _moved(state, drift[rest - 1]) + kicked
+        state = moved(state, drift[rest - 1]) + kicked
         y = jnp.concatenate([y, tail], axis=1)
     return y, state.reshape(batch, channels, -1, 2)
 
 
-def _moved(state: Array, drift: Array) -> Array:
+def moved(state: Array, drift: Array) -> Array:
     """States `[batch, lanes, states]` after a time whose transition less the identity is `drift`, with no input."""
     return state + jnp.einsum("bcs,bst->bct", state, drift, precision=_EXACT)
 
@@ -159,10 +159,10 @@ def _states_between(
     kicked = jnp.moveaxis(kicked.reshape(batch, groups, size, channels, states), 2, 0)
     kicked = kicked.reshape(size, batch, groups * channels, states)
     lanes = jnp.concatenate([kicked, jnp.broadcast_to(drift, (size, batch, states, states))], axis=2)
-    end, inside = jax.lax.scan(lambda p, u: (_moved(p, drift) + u, p), jnp.zeros_like(lanes[0]), lanes)
+    end, inside = jax.lax.scan(lambda p, u: (moved(p, drift) + u, p), jnp.zeros_like(lanes[0]), lanes)
     left = jnp.moveaxis(end[:, : groups * channels].reshape(batch, groups, channels, states), 1, 0)
     over = end[:, groups * channels :]
-    _, starts = jax.lax.scan(lambda s, u: (_moved(s, over) + u, s), state, left)
+    _, starts = jax.lax.scan(lambda s, u: (moved(s, over) + u, s), state, left)
     powers = inside[:, :, groups * channels :]
     inside = inside[:, :, : groups * channels].reshape(size, batch, groups, channels, states)
     become = jnp.einsum("gbcs,kbst->kbgct", starts, powers, precision=_EXACT)

@@ -74,6 +74,11 @@ def hop_powers(weighted_audio: Float[Array, "batch time channel"], sample_rate: 
     return jnp.sum(jnp.mean(hops * hops, axis=2) * weights, axis=2)
 
 
+def _powers(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch hops"]:
+    """`hop_powers` of a whole signal from rest."""
+    return hop_powers(weighted(audio, sample_rate)[0], sample_rate)
+
+
 def gated_power(powers: Float[Array, "batch hops"]) -> Float[Array, "batch"]:
     """Mean power over the 400 ms blocks that pass both gates; 0 where none does. The gates carry no gradient."""
     blocks = _sliding_mean(powers, _HOPS)
@@ -105,7 +110,7 @@ def integrated_loudness(audio: Float[Array, "batch time channel"], sample_rate: 
         audio: 1, 2 or 6 channels.
         sample_rate: Hz.
     """
-    return loudness_of_power(gated_power(hop_powers(weighted(audio, sample_rate)[0], sample_rate)))
+    return loudness_of_power(gated_power(_powers(audio, sample_rate)))
 
 
 def momentary_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch blocks"]:
@@ -113,12 +118,12 @@ def momentary_loudness(audio: Float[Array, "batch time channel"], sample_rate: f
 
     Arguments as in `integrated_loudness`. Block i is from i·100 ms on.
     """
-    return loudness_of_power(_sliding_mean(hop_powers(weighted(audio, sample_rate)[0], sample_rate), _HOPS))
+    return loudness_of_power(_sliding_mean(_powers(audio, sample_rate), _HOPS))
 
 
 def short_term_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch blocks"]:
     """The same of each 3 s."""
-    return loudness_of_power(_sliding_mean(hop_powers(weighted(audio, sample_rate)[0], sample_rate), _SHORT_HOPS))
+    return loudness_of_power(_sliding_mean(_powers(audio, sample_rate), _SHORT_HOPS))
 
 
 def loudness_range(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
@@ -127,7 +132,7 @@ def loudness_range(audio: Float[Array, "batch time channel"], sample_rate: float
     From the 10th to the 95th percentile (nearest rank) of the short-term loudness, every 100 ms, that lies above −70
     LUFS and above 20 LU below the mean power of what does. Arguments as in `integrated_loudness`.
     """
-    blocks = _sliding_mean(hop_powers(weighted(audio, sample_rate)[0], sample_rate), _SHORT_HOPS)
+    blocks = _sliding_mean(_powers(audio, sample_rate), _SHORT_HOPS)
     if not blocks.shape[1]:
         return jnp.zeros_like(blocks, shape=blocks.shape[:1])
     passed = blocks > math.exp((ABSOLUTE_GATE - _OFFSET) * _LN10_10)
@@ -145,7 +150,7 @@ def loudness_range(audio: Float[Array, "batch time channel"], sample_rate: float
 
 def floored_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
     """The same held at −70 LUFS with gradient 0 there, for losses: finite for silence and for one sample."""
-    power = gated_power(hop_powers(weighted(audio, sample_rate)[0], sample_rate))
+    power = gated_power(_powers(audio, sample_rate))
     floor = math.exp((ABSOLUTE_GATE - _OFFSET) * _LN10_10)
     return _OFFSET + safe_log(power, floor) / _LN10_10
 

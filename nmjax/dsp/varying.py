@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from nmjax.dsp.arguments import check_audio, require
 from nmjax.dsp.bands import Bands
-from nmjax.dsp.cascade import advance, initial_state
+from nmjax.dsp.cascade import advance, initial_state, moved
 from nmjax.dsp.svf import Svf
 
 
@@ -111,7 +111,6 @@ def _carried(state: Array, change: Array, channels: int) -> tuple[Array, Array]:
 
     def step(state, hop):
         kicked, drift = hop[:, :channels], hop[:, channels:]
-        moved = state + jnp.einsum("bcs,bst->bct", state, drift, precision="highest")
-        return moved + kicked, state
+        return moved(state, drift) + kicked, state
 
     return jax.lax.scan(step, state, jnp.moveaxis(change, 1, 0))
