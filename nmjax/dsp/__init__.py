@@ -6,17 +6,23 @@ from nmjax.dsp.loudness import (
     loudness_range,
     momentary_loudness,
     short_term_loudness,
-    true_peak_db,
 )
+from nmjax.dsp.meter import MeterState, Reading, meter_state, metered, reading
+from nmjax.dsp.true_peak import true_peak_db
 from nmjax.dsp.varying import equalise_varying
 
 __all__ = [
     "Bands",
+    "MeterState",
+    "Reading",
     "equalise",
     "equalise_varying",
     "integrated_loudness",
     "loudness_range",
+    "meter_state",
+    "metered",
     "momentary_loudness",
+    "reading",
     "response_db",
     "response_phase",
     "short_term_loudness",

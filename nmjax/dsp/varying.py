@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 
 from nmjax.dsp.arguments import check_audio, require
 from nmjax.dsp.bands import Bands
-from nmjax.dsp.cascade import advance, initial_state, moved
+from nmjax.dsp.cascade import initial_state
+from nmjax.dsp.stretch import advance, moved
 from nmjax.dsp.svf import Svf
 
 

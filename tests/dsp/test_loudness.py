@@ -11,11 +11,9 @@ from nmjax.dsp.loudness import (
     channel_weights,
     floored_loudness,
     gated_power,
-    hop_powers,
-    hop_samples,
     integrated_loudness,
     loudness_of_power,
-    weighted,
+    step_powers,
 )
 
 from .oracles import noise
@@ -23,7 +21,7 @@ from .oracles import noise
 RATE = 44_100.0
 MEASURE = jax.jit(integrated_loudness, static_argnums=1)
 FLOORED = jax.jit(floored_loudness, static_argnums=1)
-WEIGHTED = jax.jit(weighted, static_argnums=1)
+POWERS = jax.jit(step_powers, static_argnums=1)
 GAIN_DB = jax.jit(gain_to_lufs_db, static_argnums=(1, 2))
 SLOPE = jax.jit(jax.grad(lambda x: jnp.sum(floored_loudness(x, RATE))))
 
@@ -51,7 +49,7 @@ def test_integrated_loudness_is_pyloudnorms(sample_rate, channels):
 
 def test_both_gates_are_at_work_in_what_is_compared():
     """A guard for the test above: without gates its signals would read at least 1 LU lower."""
-    powers = hop_powers(WEIGHTED(jnp.asarray(programme(RATE, 1)), RATE)[0], RATE)
+    powers = POWERS(jnp.asarray(programme(RATE, 1)), RATE)
     gained = loudness_of_power(gated_power(powers)) - loudness_of_power(jnp.mean(powers, axis=1))
     assert np.all(gained[1:3] > 1.0)
     np.testing.assert_allclose(gained[0], 0.0, atol=0.05)
@@ -113,19 +111,6 @@ def test_above_the_floor_one_decibel_is_one_unit():
     np.testing.assert_allclose(FLOORED(music(), RATE), MEASURE(music(), RATE), atol=1e-4)
     along = jnp.sum(SLOPE(music()) * music(), axis=(1, 2))
     np.testing.assert_allclose(along, 20.0 / np.log(10.0), rtol=1e-4)
-
-
-@pytest.mark.parametrize("hops", [1, 3])
-def test_pieces_with_the_state_carried_are_the_whole(hops):
-    audio = jnp.asarray(noise(5, 2, 6 * 4410 + 1000, 2) + 0.3)  # an offset, which the high-pass takes long to forget
-    whole = hop_powers(WEIGHTED(audio, RATE)[0], RATE)
-    step, state, pieces = hops * hop_samples(RATE), None, []
-    for start in range(0, 6 * 4410, step):
-        y, state = WEIGHTED(audio[:, start : start + step], RATE, state)
-        pieces.append(hop_powers(y, RATE))
-    joined = jnp.concatenate(pieces, axis=1)
-    np.testing.assert_allclose(joined, whole, rtol=1e-5)
-    np.testing.assert_allclose(gated_power(joined), gated_power(whole), rtol=1e-5)
 
 
 def test_the_gain_brings_each_signal_to_the_loudness():

@@ -1,0 +1,145 @@
+"""What filters do over a stretch of samples, as matrices, and the states from stretch to stretch.
+
+A linear recursion is over any number of samples again linear in the state before and in the input. `Stretch` holds
+those maps for so many samples; two in a row are one (`joined`), so the maps for 64 samples take six doublings of those
+for one sample, which come from running the recursion's step on an impulse and on each unit state.
+
+What float32 loses, it loses here. So the transition A is never written: its distance from the identity is, A − I, whose
+elements are small and keep their digits where A's, near 1, would lose them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nmjax.dsp.svf import Svf
+
+EXACT = jax.lax.Precision.HIGHEST
+_RADIX = 16  # blocks a group: 16 steps on each level, so 16·log16(blocks) steps in all
+
+
+@typing.no_type_check
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """Filters in series over `length` samples; `states` is two a filter.
+
+    kick `[batch, length, states]`: what an impulse at each sample leaves behind in the state at the end.
+    drift `[batch, states, states]`: A^length − I by rows: how each unit state has changed at the end, with no input.
+    ring `[batch, states, length]`: the output from each unit state, with no input.
+    """
+
+    kick: Array
+    drift: Array
+    ring: Array
+
+
+def advance(svf: Svf, x: Array, state: Array) -> tuple[Array, Array]:
+    """One sample through the filters in series. `x [...]`, `state [..., bands, 2]` → `y [...]`, the state's change.
+
+    In delta form: with the integrators' increments d1 = a2·v3 − b1·i1 and d2 = a2·i1 + a3·v3 (b1 = 1 − a1 formed
+    without the subtraction), the change is 2·d1 and 2·d2.
+    """
+    scale = 1.0 / (1.0 + svf.g * (svf.g + svf.k))
+    a2 = svf.g * scale
+    a3, b1 = svf.g * a2, svf.g * (svf.g + svf.k) * scale
+    changes = []
+    for n in range(svf.g.shape[-1]):
+        i1, i2 = state[..., n, 0], state[..., n, 1]
+        v3 = x - i2
+        d1 = a2[..., n] * v3 - b1[..., n] * i1
+        d2 = a2[..., n] * i1 + a3[..., n] * v3
+        x = svf.m0[..., n] * x + svf.m1[..., n] * (i1 + d1) + svf.m2[..., n] * (i2 + d2)
+        changes.append(jnp.stack([2.0 * d1, 2.0 * d2], axis=-1))
+    return x, jnp.stack(changes, axis=-2)
+
+
+def one_sample(svf: Svf) -> tuple[Float[Array, "batch 1"], Stretch]:
+    """How much of a sample comes straight through, and the maps of one sample."""
+    batch, bands = svf.g.shape
+    states = 2 * bands
+    unit = jnp.eye(1 + states, dtype=svf.g.dtype)
+    lanes = jax.tree.map(lambda x: x[:, None, :], svf)
+    x = jnp.broadcast_to(unit[:1], (batch, 1 + states))
+    state = jnp.broadcast_to(unit[:, 1:].reshape(1, 1 + states, bands, 2), (batch, 1 + states, bands, 2))
+    y, change = advance(lanes, x, state)
+    change = change.reshape(batch, 1 + states, states)
+    return y[:, :1], Stretch(change[:, :1], change[:, 1:], y[:, 1:, None])
+
+
+def product(a: Array, b: Array) -> Array:
+    """`[batch, i, j]` times `[batch, j, k]`, exact in float32 on every backend."""
+    return jnp.einsum("bij,bjk->bik", a, b, precision=EXACT)
+
+
+def moved(state: Array, drift: Array) -> Array:
+    """States `[batch, lanes, states]` after a time whose transition less the identity is `drift`, with no input."""
+    return state + product(state, drift)
+
+
+def joined(first: Stretch, second: Stretch) -> Stretch:
+    """One stretch after the other."""
+    return Stretch(
+        kick=jnp.concatenate([moved(first.kick, second.drift), second.kick], axis=1),
+        drift=moved(first.drift, second.drift) + second.drift,
+        ring=jnp.concatenate([first.ring, second.ring + product(first.drift, second.ring)], axis=2),
+    )
+
+
+def repeated(one: Stretch, length: int) -> Stretch:
+    """`length` (at least 1) times the same stretch in a row, by doubling."""
+    whole, power = None, one
+    while length:
+        if length & 1:
+            whole = power if whole is None else joined(whole, power)
+        length >>= 1
+        if length:
+            power = joined(power, power)
+    return whole
+
+
+def toeplitz(impulse: Float[Array, "batch length"]) -> Float[Array, "batch length length"]:
+    """Rows of the causal convolution: `[b, i, j]` is the response at j to an impulse at i (0 for j < i).
+
+    By tiling and cutting: a gather's gradient is a scatter-add, several times slower on the CPU.
+    """
+    batch, length = impulse.shape
+    padded = jnp.concatenate([impulse, jnp.zeros_like(impulse)], axis=1)
+    rows = jnp.tile(padded, (1, length))[:, : length * (2 * length - 1)]
+    return rows.reshape(batch, length, 2 * length - 1)[:, :, :length]
+
+
+def states_between(
+    state: Float[Array, "batch channel states"],
+    kicked: Float[Array, "batch channel blocks states"],
+    drift: Float[Array, "batch states states"],
+) -> tuple[Float[Array, "batch channel blocks states"], Float[Array, "batch channel states"]]:
+    """The state before each block, and the last; `kicked` is what each block leaves behind, `drift` A^L − I.
+
+    One block after the other where there are few. Else in groups of 16, each from rest and all groups at once; then the
+    groups' starts in the same way; then what each start has become at each block. So 5 s take 46 steps instead of
+    3,675: a step costs a kernel's launch on an accelerator and several small operations' dispatch on a CPU. The powers
+    of A ride along as more lanes.
+    """
+    batch, channels, blocks, states = kicked.shape
+    if blocks <= _RADIX:
+        last, before = jax.lax.scan(lambda s, u: (moved(s, drift) + u, s), state, jnp.moveaxis(kicked, 2, 0))
+        return jnp.moveaxis(before, 0, 2), last
+    groups = blocks // _RADIX + 1  # the last one is not full, so that its start is followed by the last state
+    kicked = jnp.pad(kicked, ((0, 0), (0, 0), (0, groups * _RADIX - blocks), (0, 0)))
+    lanes = jnp.moveaxis(kicked.reshape(batch, channels * groups, _RADIX, states), 2, 0)
+    lanes = jnp.concatenate([lanes, jnp.broadcast_to(drift, (_RADIX, batch, states, states))], axis=2)
+    end, inside = jax.lax.scan(lambda s, u: (moved(s, drift) + u, s), jnp.zeros_like(lanes[0]), lanes)
+    left, over = end[:, :-states].reshape(batch, channels, groups, states), end[:, -states:]
+    starts, _ = states_between(state, left, over)
+    starts = starts.reshape(batch, channels * groups, states)
+    powers = jnp.moveaxis(inside[:, :, -states:], 0, 2).reshape(batch, states, _RADIX * states)
+    become = product(starts, powers).reshape(batch, channels * groups, _RADIX, states)
+    between = jnp.moveaxis(inside[:, :, :-states], 0, 2) + starts[:, :, None] + become
+    between = between.reshape(batch, channels, groups * _RADIX, states)
+    return between[:, :, :blocks], between[:, :, blocks]
