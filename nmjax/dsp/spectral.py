@@ -49,6 +49,13 @@ def frame(signal: Float[Array, "*lead time"], window: int, hop: int) -> Float[Ar
     return jnp.concatenate([hops[..., i : i + frames, :] for i in range(overlap)], axis=-1)
 
 
+def _spectra(audio: Float[Array, "batch time channel"], window: int, hop: int) -> Array:
+    """Complex spectra of frames under a periodic Hann window, `[batch, channel, frames, bins]`."""
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
+    frames = frame(jnp.moveaxis(audio, 2, 1), window, hop) * jnp.asarray(hann, audio.dtype)[None, None, None]
+    return jnp.fft.rfft(frames)
+
+
 def magnitudes(
     audio: Float[Array, "batch time channel"], window: int, hop: int | None = None
 ) -> Float[Array, "batch channel frames bins"]:
@@ -59,11 +66,26 @@ def magnitudes(
         window: samples, even.
         hop: samples; a quarter of the window if not given.
     """
-    hop = hop or window // 4
-    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
-    frames = frame(jnp.moveaxis(audio, 2, 1), window, hop) * jnp.asarray(hann, audio.dtype)[None, None, None]
-    spectrum = jnp.fft.rfft(frames)
+    spectrum = _spectra(audio, window, hop or window // 4)
     return safe_sqrt(jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2, magnitude_floor(window) ** 2)
+
+
+def power_spectra(audio: Float[Array, "batch time channel"], window: int) -> Float[Array, "batch channel bins"]:
+    """The power of each bin from 0 Hz to half the rate, averaged over frames a quarter of the window apart (Welch).
+
+    The bins sum up to the mean square of the signal (as far as the frames hear it evenly), so a sine of full scale
+    gives 0.5 in all.
+
+    Args:
+        audio: any length above 0.
+        window: samples, a multiple of 4.
+    """
+    spectrum = _spectra(audio, window, window // 4)
+    power = jnp.mean(jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2, axis=2)
+    sides = np.full(window // 2 + 1, 2.0)  # the negative frequencies are the positive ones' mirror, but for the ends
+    sides[[0, -1]] = 1.0
+    hann_power = 0.375 * window  # Σ hann²
+    return power * jnp.asarray(sides / (hann_power * window), power.dtype)[None, None]
 
 
 def a_weighting_db(freq_hz: np.ndarray) -> np.ndarray:

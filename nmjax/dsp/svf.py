@@ -21,6 +21,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nmjax.dsp.arguments import require
+
 TOP_FREQUENCY = 0.49  # of the sample rate: bands above it fade out, and are gone at 0.5
 _LN10_20 = math.log(10.0) / 20.0
 
@@ -192,7 +194,13 @@ def k_weighting(sample_rate: float) -> Svf:
     The standard tabulates coefficients at 48 kHz only; the analogue values behind them are those that B. De Man found
     ("Evaluation of implementations of the EBU R128 loudness measurement", AES 145, 2018). The standard's high-pass
     numerator is 1 − 2z⁻¹ + z⁻² without normalisation, hence the factor on its mix.
+
+    Raises:
+        ValueError: a rate of which half lies below the shelf's 1,682 Hz.
     """
+    require(
+        sample_rate > 3364.0, "sample_rate", "above 3364 Hz for K-weighting, whose shelf is at 1682 Hz", sample_rate
+    )
     high, band_exponent = 10.0 ** (3.999843853973347 / 20.0), 0.4996667741545416
     g_shelf, k_shelf = math.tan(math.pi * 1681.974450955533 / sample_rate), 1.0 / 0.7071752369554196
     g_pass, k_pass = math.tan(math.pi * 38.13547087602444 / sample_rate), 1.0 / 0.5003270373238773

@@ -1,6 +1,8 @@
 """The synthetic signals of EBU Tech 3341 (2016, table 1) and Tech 3342 (2016, table 1), with the documents' tolerances.
 
-All are 1 kHz sines in phase on left and right, at so many dBFS for so many seconds, one part after the other.
+Loudness: 1 kHz sines in phase on left and right, at so many dBFS for so many seconds, one part after the other. Cases
+7 and 8 of 3341 and 5 and 6 of 3342 are recordings of broadcasts and are left out. True peak: sines at a whole share of
+the rate. Everything that changes over time is measured at once and as a stream.
 """
 
 import jax
@@ -8,13 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.dsp import integrated_loudness, loudness_range, momentary_loudness, short_term_loudness
+from nmjax.dsp import (
+    integrated_loudness,
+    loudness_range,
+    meter_state,
+    metered,
+    momentary_loudness,
+    reading,
+    short_term_loudness,
+    true_peak_db,
+)
 
 RATE = 48_000
 INTEGRATED = jax.jit(integrated_loudness, static_argnums=1)
 RANGE = jax.jit(loudness_range, static_argnums=1)
 MOMENTARY = jax.jit(momentary_loudness, static_argnums=1)
 SHORT = jax.jit(short_term_loudness, static_argnums=1)
+HEAR = jax.jit(metered, static_argnums=1)
+READ = jax.jit(reading, static_argnums=1)
 
 
 def sine(*parts, channels=2):
@@ -39,10 +52,22 @@ TECH_3342 = {
 }
 
 
+def streamed(audio, piece=RATE // 2):
+    """What a meter shows at the end, and its short-term and momentary loudness on the way."""
+    state, way = meter_state(1, audio.shape[2]), []
+    for start in range(0, audio.shape[1], piece):
+        part = audio[:, start : start + piece]
+        padded = jnp.pad(part, ((0, 0), (0, piece - part.shape[1]), (0, 0)))
+        state = HEAR(padded, RATE, state, part.shape[1])
+        way.append(READ(state, RATE))
+    return way[-1], way
+
+
 @pytest.mark.parametrize("case", TECH_3341)
 def test_integrated_loudness(case):
     parts, expected = TECH_3341[case]
     np.testing.assert_allclose(INTEGRATED(sine(*parts), RATE)[0], expected, atol=0.1)
+    np.testing.assert_allclose(streamed(sine(*parts))[0].integrated, expected, atol=0.1)
 
 
 @pytest.mark.parametrize("case", [1, 2])
@@ -69,10 +94,67 @@ def test_momentary_of_a_pattern_of_400_ms_stands_still():
     np.testing.assert_allclose(MOMENTARY(sine(*[(-20, 0.18), (-30, 0.22)] * 25), RATE)[0, 10:], -23, atol=0.1)
 
 
+SHIFTS = [1, 7, 13, 20]  # of the documents' 20 files, which start 0.15 or 0.02 s apart
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_a_short_burst_shows_its_level_wherever_it_starts(shift):
+    """Cases 10 and 13: silence, 3 s (0.4 s) at −23 dBFS, a second of silence; the largest S (M) is −23."""
+    long = sine((-np.inf, 0.15 * shift), (-23, 3.0), (-np.inf, 1.0))
+    brief = sine((-np.inf, 0.02 * shift), (-23, 0.4), (-np.inf, 1.0))
+    np.testing.assert_allclose(jnp.max(SHORT(long, RATE)), -23, atol=0.1)
+    np.testing.assert_allclose(jnp.max(MOMENTARY(brief, RATE)), -23, atol=0.1)
+    np.testing.assert_allclose(streamed(long)[0].short_term_max, -23, atol=0.1)
+    np.testing.assert_allclose(streamed(brief)[0].momentary_max, -23, atol=0.1)
+
+
+@pytest.mark.parametrize(("seconds", "shift", "blocks"), [(3.0, 0.15, SHORT), (0.4, 0.02, MOMENTARY)])
+def test_bursts_in_turn_show_their_levels(seconds, shift, blocks):
+    """Cases 11 and 14: 20 segments of twice the window; in each a burst of −38, −37 … −19 dBFS, every time later."""
+    parts = [
+        part for i in range(20) for part in ((-np.inf, i * shift), (-38 + i, seconds), (-np.inf, seconds - i * shift))
+    ]
+    found = blocks(sine(*parts), RATE)[0]
+    hop = 0.1 if blocks is SHORT else 0.02
+    ends = (np.arange(len(found)) * hop + seconds) / (2 * seconds)  # in segments: where each block ends
+    largest = [found[(ends > i + 0.01) & (ends <= i + 1.01)].max() for i in range(20)]
+    np.testing.assert_allclose(largest, np.arange(-38, -18), atol=0.1)
+
+
 @pytest.mark.parametrize("case", TECH_3342)
 def test_loudness_range(case):
     parts, expected = TECH_3342[case]
     np.testing.assert_allclose(RANGE(sine(*parts), RATE)[0], expected, atol=1.0)
+    np.testing.assert_allclose(streamed(sine(*parts))[0].loudness_range, expected, atol=1.0)
+
+
+# Cases 15 to 19: share of the rate, phase in degrees, amplitude, dBTP.
+PEAKS = {
+    15: (1 / 4, 0.0, 0.5, -6.0),
+    16: (1 / 4, 45.0, 0.5, -6.0),
+    17: (1 / 6, 60.0, 0.5, -6.0),
+    18: (1 / 8, 67.5, 0.5, -6.0),
+    19: (1 / 4, 45.0, 1.41, 3.0),
+}
+
+
+@pytest.mark.parametrize("case", PEAKS)
+def test_true_peak_of_sines(case):
+    share, degrees, amplitude, expected = PEAKS[case]
+    tone = amplitude * np.sin(2 * np.pi * share * np.arange(RATE) + np.radians(degrees))
+    edge = np.minimum(1.0, np.minimum(np.arange(RATE), np.arange(RATE)[::-1]) / 500)  # a hard edge would ring
+    found = true_peak_db(jnp.asarray((tone * edge)[None, :, None], jnp.float32), RATE)[0]
+    assert expected - 0.4 <= found <= expected + 0.2
+
+
+@pytest.mark.parametrize("offset", range(4))
+def test_true_peak_between_samples_wherever_they_fall(offset):
+    """In the manner of cases 20 to 23: a crest of 0 dBTP made at four times the rate, then every fourth sample of it,
+    from each of the four places on."""
+    at = np.arange(4 * 4000) - 8000
+    tone = np.cos(2 * np.pi * at / (4 * 6)) * np.exp(-((at / 800.0) ** 2))  # fs/6 under a bell: one crest at 1.0
+    audio = jnp.asarray(tone[offset::4][None, :, None], jnp.float32)
+    assert -0.4 <= true_peak_db(audio, RATE)[0] <= 0.2
 
 
 def test_too_short_or_silent_has_no_range_and_no_blocks():

@@ -13,6 +13,9 @@ from nmjax.dsp.loudness import (
     gated_power,
     integrated_loudness,
     loudness_of_power,
+    loudness_range,
+    momentary_loudness,
+    short_term_loudness,
     step_powers,
 )
 
@@ -124,3 +127,31 @@ def test_the_gain_carries_no_gradient():
     slope = jax.grad(lambda x: jnp.sum(scaled_db(x, GAIN_DB(x, RATE, -20.0))))(music())
     expected = 10.0 ** (np.asarray(GAIN_DB(music(), RATE, -20.0)) / 20.0)
     np.testing.assert_allclose(slope, np.broadcast_to(expected[:, None, None], slope.shape), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["integrated", "range", "momentary", "short-term"])
+def test_gradients_are_finite_differences(name):
+    """In float64, at a rate that keeps 6 s short; the signal swells, so that the range is not 0."""
+    measure = {
+        "integrated": integrated_loudness,
+        "range": loudness_range,
+        "momentary": momentary_loudness,
+        "short-term": short_term_loudness,
+    }[name]
+    total = jax.jit(lambda x: jnp.sum(measure(x, 4000.0)))
+    with jax.enable_x64(True):
+        swell = np.linspace(0.05, 1.0, 24_000)[None, :, None]
+        audio, direction = (jnp.asarray(noise(seed, 1, 24_000, 1) * swell, jnp.float64) for seed in (6, 7))
+        slope, step = jnp.sum(jax.grad(total)(audio) * direction), 1e-5
+        reference = (total(audio + step * direction) - total(audio - step * direction)) / (2 * step)
+        assert abs(reference) > 1e-3
+        np.testing.assert_allclose(slope, reference, rtol=1e-5)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="sample_rate must be above 0 Hz; it is 0"):
+        integrated_loudness(jnp.zeros((1, 100, 1)), 0.0)
+    with pytest.raises(ValueError, match=r"sample_rate must be above 3364 Hz for K-weighting.*; it is 3000"):
+        integrated_loudness(jnp.zeros((1, 100, 1)), 3000.0)
+    with pytest.raises(ValueError, match="audio must be at least one sample"):
+        integrated_loudness(jnp.zeros((1, 0, 1)), RATE)

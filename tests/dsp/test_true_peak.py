@@ -66,3 +66,26 @@ def test_overlapping_pieces_give_the_whole(piece):
     padded = jnp.pad(audio, ((0, 0), (REACH, REACH), (0, 0)))
     peaks = [true_peak_within(padded[:, start : start + piece + REACH], RATE)[0] for start in starts]
     np.testing.assert_allclose(20 * np.log10(max(peaks)), PEAK(audio)[0], atol=1e-4)
+
+
+@pytest.mark.parametrize(("rate", "misses"), [(48_000.0, 0.1), (96_000.0, 0.7), (192_000.0, 3.1)])
+def test_how_finely_it_looks_follows_the_rate(rate, misses):
+    """A sine at a quarter of the rate, whose crests lie between the samples: at 96 kHz half as many places are looked
+    at, at 192 kHz the samples alone; the standard asks for 192 kHz, not for four times whatever there is."""
+    peaks = PEAK(jnp.concatenate([as_audio(faded(0.25, phase)) for phase in np.linspace(0, np.pi / 2, 33)]), rate)
+    assert -misses <= min(peaks) < -misses / 2
+    assert max(peaks) < 0.25
+
+
+def test_the_gradient_is_the_finite_difference():
+    with jax.enable_x64(True):
+        audio, direction = (jnp.asarray(noise(seed, 1, 200, 2), jnp.float64) for seed in (3, 4))
+        slope = jnp.sum(jax.grad(lambda x: PEAK(x)[0])(audio) * direction)
+        step = 1e-6
+        reference = (PEAK(audio + step * direction)[0] - PEAK(audio - step * direction)[0]) / (2 * step)
+        np.testing.assert_allclose(slope, reference, rtol=1e-6)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="sample_rate must be above 0 Hz; it is -1"):
+        true_peak_db(jnp.zeros((1, 10, 1)), -1)

@@ -1,0 +1,155 @@
+"""Spectra as the ear divides them: critical bands, third octaves, mel; powers of a long-term average in, dB out.
+
+All are matrices over the bins of a spectrum, made once in NumPy. A bin stands for the frequencies half a bin to both
+sides, so a band narrower than a bin gets its share of it and no power is lost or counted twice.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from nmjax.dsp.arguments import check_audio, check_rate, require
+from nmjax.dsp.numerics import safe_log
+from nmjax.dsp.spectral import mid_side, power_spectra
+
+# Critical bands: E. Zwicker, "Subdivision of the audible frequency range into critical bands", JASA 33 (1961).
+BARK_EDGES_HZ = (
+    0.0, 100.0, 200.0, 300.0, 400.0, 510.0, 630.0, 770.0, 920.0, 1080.0, 1270.0, 1480.0, 1720.0, 2000.0, 2320.0, 2700.0,
+    3150.0, 3700.0, 4400.0, 5300.0, 6400.0, 7700.0, 9500.0, 12_000.0, 15_500.0,
+)  # fmt: skip
+# IEC 61260-1: exact mid-band frequencies of base ten, nominally 20 Hz to 20 kHz.
+THIRD_OCTAVES_HZ = tuple(1000.0 * 10.0 ** (n / 10.0) for n in range(-17, 14))
+_FLOOR_DB = -120.0  # of full scale; below it levels are held, with gradient 0
+
+
+def band_shares(
+    low_hz: np.ndarray, high_hz: np.ndarray, window: int, sample_rate: float
+) -> Float[np.ndarray, "bins bands"]:
+    """How much of each bin of a spectrum of `window` samples lies in each band from `low_hz` to `high_hz`, 0 to 1.
+
+    What a band reaches beyond half the rate is empty.
+    """
+    bin_hz = sample_rate / window
+    centres = np.arange(window // 2 + 1)[:, None] * bin_hz
+    left = np.maximum(centres - bin_hz / 2, 0.0)
+    right = np.minimum(centres + bin_hz / 2, sample_rate / 2)
+    within = np.minimum(right, np.asarray(high_hz)[None]) - np.maximum(left, np.asarray(low_hz)[None])
+    return np.maximum(within, 0.0) / (right - left)
+
+
+def _levels_db(power: Array, matrix: np.ndarray) -> Array:
+    bands = jnp.einsum("...f,fb->...b", power, jnp.asarray(matrix, power.dtype), precision="highest")
+    return safe_log(bands, 10.0 ** (_FLOOR_DB / 10.0)) * (10.0 / math.log(10.0))
+
+
+def _heard(audio: Array) -> Array:
+    return mid_side(audio) if audio.shape[2] == 2 else audio
+
+
+def bark_spectrum_db(
+    audio: Float[Array, "batch time channel"], sample_rate: float, window: int = 4096
+) -> Float[Array, "batch signal 24"]:
+    """The mean power in dB of each of Zwicker's 24 critical bands, of mid and side where the audio is stereo.
+
+    0 dB is a mean square of 1, so a sine of full scale reads −3.01; held at −120 dB with gradient 0. Bands above half
+    the rate read −120.
+
+    Args:
+        audio: mono, stereo (read as mid and side), or more channels as they are; any length above 0.
+        sample_rate: Hz, above 0.
+        window: samples, a multiple of 4. The lowest band is 100 Hz wide: 4096 samples at 44.1 kHz put 9 bins there.
+
+    Raises:
+        ValueError: audio of another rank or type, a rate that is not above 0, a window that is no multiple of 4.
+    """
+    low, high = np.array(BARK_EDGES_HZ[:-1]), np.array(BARK_EDGES_HZ[1:])
+    return _band_levels_db(audio, low, high, sample_rate, window)
+
+
+def third_octaves_db(
+    audio: Float[Array, "batch time channel"], sample_rate: float, window: int = 16_384
+) -> Float[Array, "batch signal 31"]:
+    """The same of the 31 third-octave bands of IEC 61260-1 from 20 Hz to 20 kHz (base ten, as ideal bands)."""
+    middle = np.array(THIRD_OCTAVES_HZ)
+    return _band_levels_db(audio, middle * 10.0**-0.05, middle * 10.0**0.05, sample_rate, window)
+
+
+def _band_levels_db(audio: Array, low: np.ndarray, high: np.ndarray, sample_rate: float, window: int) -> Array:
+    check_audio(audio)
+    check_rate(sample_rate)
+    require(window >= 4 and window % 4 == 0, "window", "a multiple of 4 samples", window)
+    power = power_spectra(_heard(audio), window)
+    return _levels_db(power, band_shares(low, high, window, sample_rate))
+
+
+def smoothed_db(
+    power: Float[Array, "*lead bins"], freq_hz: np.ndarray, sample_rate: float, octaves: float = 1.0 / 3.0
+) -> Float[Array, "*lead points"]:
+    """A spectrum smoothed over a share of an octave, in dB at `freq_hz`: the mean power from octaves/2 below each to
+    octaves/2 above it, per bin, as analysers draw it; held at −120 dB with gradient 0.
+
+    Args:
+        power: of each bin from 0 Hz to half the rate, as from `power_spectra`.
+        freq_hz: where to look, above 0 and not above half the rate.
+        sample_rate: Hz, above 0.
+        octaves: the width, above 0; 1/3 for third-octave smoothing.
+
+    Raises:
+        ValueError: a frequency, a rate or a width out of its range.
+    """
+    check_rate(sample_rate)
+    freq_hz = np.asarray(freq_hz, np.float64)
+    inside = bool(np.all((freq_hz > 0) & (freq_hz <= sample_rate / 2)))
+    require(inside, "freq_hz", f"above 0 and not above {sample_rate / 2:g} Hz", f"{freq_hz.min()} to {freq_hz.max()}")
+    require(octaves > 0, "octaves", "above 0", octaves)
+    reach = 2.0 ** (octaves / 2.0)
+    window = 2 * (power.shape[-1] - 1)
+    matrix = band_shares(freq_hz / reach, freq_hz * reach, window, sample_rate)
+    return _levels_db(power, matrix / matrix.sum(axis=0, keepdims=True))
+
+
+def mel_matrix(
+    mels: int, window: int, sample_rate: float, low_hz: float = 0.0, high_hz: float | None = None
+) -> Float[np.ndarray, "bins mels"]:
+    """Triangles over the bins, evenly spaced in mel and of equal area: Slaney's scale (linear below 1 kHz, 27 steps to
+    a factor of 6.4 above), as librosa's and torchaudio's "slaney".
+
+    Source: M. Slaney, "Auditory Toolbox", technical report 1998-010, Interval Research.
+
+    Args:
+        mels: how many, at least 1.
+        window: samples of the spectrum, even.
+        sample_rate: Hz, above 0.
+        low_hz, high_hz: where the first triangle starts and the last ends; half the rate if not given.
+
+    Raises:
+        ValueError: no band, or frequencies that are not in order below half the rate.
+    """
+    check_rate(sample_rate)
+    high_hz = sample_rate / 2 if high_hz is None else high_hz
+    require(mels >= 1, "mels", "at least 1", mels)
+    ordered = 0.0 <= low_hz < high_hz <= sample_rate / 2
+    require(ordered, "low_hz and high_hz", f"in order between 0 and {sample_rate / 2:g} Hz", [low_hz, high_hz])
+    corners = _mel_to_hz(np.linspace(_hz_to_mel(low_hz), _hz_to_mel(high_hz), mels + 2))[None]
+    freq_hz = np.arange(window // 2 + 1)[:, None] * (sample_rate / window)
+    rising = (freq_hz - corners[:, :-2]) / (corners[:, 1:-1] - corners[:, :-2])
+    falling = (corners[:, 2:] - freq_hz) / (corners[:, 2:] - corners[:, 1:-1])
+    return np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (corners[:, 2:] - corners[:, :-2])
+
+
+_HZ_A_MEL, _BREAK_HZ, _LOG_STEP = 200.0 / 3.0, 1000.0, math.log(6.4) / 27.0
+
+
+def _hz_to_mel(freq_hz: float) -> float:
+    if freq_hz < _BREAK_HZ:
+        return freq_hz / _HZ_A_MEL
+    return _BREAK_HZ / _HZ_A_MEL + math.log(freq_hz / _BREAK_HZ) / _LOG_STEP
+
+
+def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    above = mel - _BREAK_HZ / _HZ_A_MEL
+    return np.where(above < 0.0, mel * _HZ_A_MEL, _BREAK_HZ * np.exp(np.maximum(above, 0.0) * _LOG_STEP))

@@ -1,0 +1,79 @@
+"""Writes tests/references.json: what other programs say of the same signals, so that tests can compare without them.
+
+Needs ffmpeg on the path, and a Python environment with torch, torchaudio, auraloss and soundfile:
+
+    python scripts/references.py
+"""
+
+import json
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import auraloss
+import numpy as np
+import torch
+import torchaudio
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = "examples/settlers-routine.flac"
+
+
+def pair(channels):
+    """Two signals `[1, channels, 20000]` that share most of what they hold; a generator whose stream is frozen."""
+    draw = np.random.RandomState(channels)
+    first = 0.1 * draw.standard_normal((1, channels, 20_000))
+    return first.astype(np.float32), (0.8 * first + 0.03 * draw.standard_normal(first.shape)).astype(np.float32)
+
+
+def mr_stft():
+    """auraloss, spectral convergence plus L1 of the log magnitudes; windows 512, 1024, 2048, hops of a quarter, and the
+    floor (as a power) that nmjax has, 100 dB below a full-scale sine."""
+    output, target = (torch.tensor(x) for x in pair(1))
+    losses = [auraloss.freq.STFTLoss(w, w // 4, w, w_log_mag=1.0, eps=(1e-5 * w / 4) ** 2) for w in (512, 1024, 2048)]
+    return sum(float(loss(output, target)) for loss in losses) / len(losses)
+
+
+def mel():
+    """torchaudio's triangles for 20 mels over 257 bins at 44.1 kHz: each one's sum, and its weighted mean bin."""
+    banks = torchaudio.functional.melscale_fbanks(257, 50.0, 16_000.0, 20, 44_100, "slaney", "slaney").double()
+    bins = torch.arange(257, dtype=torch.float64)
+    return {"sum": banks.sum(0).tolist(), "mean_bin": ((banks * bins[:, None]).sum(0) / banks.sum(0)).tolist()}
+
+
+def ebur128():
+    """ffmpeg's meter, which follows libebur128, on the example track played four times: the loudness range is a rank
+    among the blocks, and ffmpeg's rank is one off EBU's, by which 22 s alone differ by 0.13 LU."""
+    command = [
+        "ffmpeg",
+        "-nostats",
+        "-stream_loop",
+        "3",
+        "-i",
+        str(ROOT / EXAMPLE),
+        "-af",
+        "ebur128=peak=true",
+        "-f",
+        "null",
+        "-",
+    ]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr.split("Summary:")[1]
+    named = {"integrated": r"I:\s+(\S+) LUFS", "range": r"LRA:\s+(\S+) LU\b", "true_peak_db": r"Peak:\s+(\S+) dBFS"}
+    return {name: float(re.search(pattern, said).group(1)) for name, pattern in named.items()}
+
+
+def main():
+    ffmpeg = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    references = {
+        "made_by": "scripts/references.py",
+        "versions": {"auraloss": version("auraloss"), "torchaudio": version("torchaudio"), "ffmpeg": ffmpeg},
+        "mr_stft": mr_stft(),
+        "mel": mel(),
+        "ebur128": {"file": EXAMPLE, "times": 4} | ebur128(),
+    }
+    (ROOT / "tests" / "references.json").write_text(json.dumps(references, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The meter of a stream against the whole signal, for any cut, and what it shows before there is anything to show."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmjax.dsp import (
+    integrated_loudness,
+    loudness_range,
+    meter_state,
+    metered,
+    momentary_loudness,
+    reading,
+    short_term_loudness,
+    true_peak_db,
+)
+
+from .oracles import noise
+
+RATE = 8_000
+HEAR = jax.jit(metered, static_argnums=1)
+READ = jax.jit(reading, static_argnums=1)
+
+
+def programme(channels=2):
+    """Two streams of 9.03 s: one that swells and falls by 30 dB, one with a second of silence."""
+    time = int(9.03 * RATE)
+    at = np.arange(time) / RATE
+    curves = np.stack([15.0 * np.sin(at), np.where((at > 3) & (at < 4), -np.inf, -6.0)])
+    return (noise(1, 2, time, channels) * 10.0 ** (curves[..., None] / 20)).astype(np.float32)
+
+
+def heard(audio, size):
+    """In pieces of `size`; the last is padded with what must not count."""
+    state = meter_state(audio.shape[0], audio.shape[2])
+    for start in range(0, audio.shape[1], size):
+        piece = audio[:, start : start + size]
+        padded = np.full((audio.shape[0], size, audio.shape[2]), 9.0, np.float32)
+        padded[:, : piece.shape[1]] = piece
+        state = HEAR(jnp.asarray(padded), RATE, state, piece.shape[1])
+    return READ(state, RATE)
+
+
+@pytest.mark.parametrize("size", [53, 160, 5003, 80_000])
+def test_pieces_in_turn_read_as_the_whole(size):
+    audio = programme()
+    time = audio.shape[1] if size > 53 else 4 * RATE
+    audio = audio[:, :time]
+    found, whole = heard(audio, size), jnp.asarray(audio)
+    momentary, short = momentary_loudness(whole, RATE), short_term_loudness(whole, RATE)
+    np.testing.assert_allclose(found.integrated, integrated_loudness(whole, RATE), atol=0.01)
+    np.testing.assert_allclose(found.loudness_range, loudness_range(whole, RATE), atol=0.011)
+    np.testing.assert_allclose(found.momentary_max, jnp.max(momentary, axis=1), atol=1e-3)
+    np.testing.assert_allclose(found.short_term_max, jnp.max(short, axis=1), atol=1e-3)
+    np.testing.assert_allclose(found.momentary, momentary[:, -1], atol=1e-3)
+    np.testing.assert_allclose(found.true_peak_db, true_peak_db(whole, RATE), atol=1e-4)
+    np.testing.assert_allclose(found.sample_peak_db, 20 * np.log10(np.abs(audio).max(axis=(1, 2))), atol=1e-4)
+
+
+def test_the_range_is_no_trifle_in_what_is_compared():
+    assert loudness_range(jnp.asarray(programme()), RATE)[0] > 10.0
+
+
+def test_what_is_not_there_yet_is_minus_infinity():
+    empty = READ(meter_state(1, 2), RATE)
+    for value in (empty.integrated, empty.momentary, empty.short_term_max, empty.true_peak_db, empty.sample_peak_db):
+        assert value[0] == -np.inf
+    assert empty.loudness_range[0] == 0.0
+    early = heard(programme()[:1, : int(0.39 * RATE)], 1000)
+    assert early.integrated[0] == early.momentary[0] == early.momentary_max[0] == -np.inf
+    assert np.isfinite(early.true_peak_db[0])
+    second = heard(programme()[:1, : 2 * RATE], 1000)
+    assert np.isfinite(second.momentary[0])
+    assert second.short_term[0] == second.short_term_max[0] == -np.inf
+
+
+def test_short_term_now_is_that_of_the_last_three_seconds():
+    audio = programme()[:, : 5 * RATE]
+    np.testing.assert_allclose(
+        heard(audio, 1777).short_term, short_term_loudness(jnp.asarray(audio), RATE)[:, -1], atol=1e-3
+    )
+
+
+def test_memory_does_not_grow():
+    state = meter_state(1, 1)
+    sizes = [x.size for x in jax.tree.leaves(state)]
+    for _ in range(3):
+        state = HEAR(jnp.asarray(noise(2, 1, 7777, 1)), RATE, state)
+        assert [x.size for x in jax.tree.leaves(state)] == sizes
+
+
+def test_louder_than_full_scale_is_counted():
+    """Hundreds of times full scale, as a float file can hold."""
+    audio = 300.0 * programme()
+    np.testing.assert_allclose(heard(audio, 5003).integrated, integrated_loudness(jnp.asarray(audio), RATE), atol=0.01)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="sample_rate must be above 0 Hz; it is 0"):
+        metered(jnp.zeros((1, 100, 1)), 0, meter_state(1, 1))
+    with pytest.raises(ValueError, match="channels is 3"):
+        metered(jnp.zeros((1, 100, 3)), RATE, meter_state(1, 3))
