@@ -35,6 +35,6 @@ MEASURES = {"integrated": integrated_loudness, "range": loudness_range, "true_pe
 def test_measures_of_music_are_ffmpegs(name):
     known = KNOWN["ebur128"]
     audio, rate = soundfile.read(ROOT / known["file"], dtype="float32", always_2d=True)
-    audio = jnp.asarray(np.tile(audio, (known["times"], 1)))[None]
+    audio = jnp.asarray(audio[: known["seconds"] * rate])[None]
     found = jax.jit(MEASURES[name], static_argnums=1)(audio, rate)[0]
     assert found == pytest.approx(known[name], abs=0.1)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nmjax.dsp.stretch import advance, moved, one_sample, product, repeated, states_between, toeplitz
+from nmjax.dsp.stretch import advance, moved, product, states_between, stretch, toeplitz
 from nmjax.dsp.svf import Svf
 
 BLOCK = 64  # samples; the products cost 2·BLOCK + 8·bands FLOPs a sample, shorter blocks mean more states to follow
@@ -36,9 +36,9 @@ def cascade_by_sample(
 
 
 def block_for(time: int) -> int:
-    """A block's length for so many samples: nearest to 64 of the lengths from 48 to 96 that divide them, since cutting
-    off a rest means copying the signal twice; 64 where none does."""
-    dividing = [length for length in range(48, 97) if time % length == 0]
+    """A block's length for so many samples: the nearest to 64 of 48, 52 … 96 that divides them, since cutting off a
+    rest means copying the signal twice; 64 where none does."""
+    dividing = [length for length in range(48, 97, 4) if time % length == 0]
     return min(time, min(dividing, key=lambda length: abs(length - BLOCK), default=BLOCK))
 
 
@@ -62,9 +62,7 @@ def cascade(
     batch, time, channels = audio.shape
     svf = svf.astype(audio.dtype)
     length = min(block or block_for(time), time)
-    direct, one = one_sample(svf)
-    whole = repeated(one, length)
-    impulse = jnp.concatenate([direct, product(one.kick, whole.ring)[:, 0, : length - 1]], axis=1)
+    impulse, whole = stretch(svf, length)
     blocks = -(-time // length)
     x = jnp.pad(jnp.moveaxis(audio, 2, 1), ((0, 0), (0, 0), (0, blocks * length - time)))
     x = x.reshape(batch, channels * blocks, length)
@@ -73,6 +71,6 @@ def cascade(
     y = product(x, toeplitz(impulse)) + product(before.reshape(batch, channels * blocks, -1), whole.ring)
     if rest := time % length:
         tail = x.reshape(batch, channels, blocks, length)[:, :, -1, :rest]
-        last = moved(before[:, :, -1], repeated(one, rest).drift) + product(tail, whole.kick[:, length - rest :])
+        last = moved(before[:, :, -1], stretch(svf, rest)[1].drift) + product(tail, whole.kick[:, length - rest :])
     y = jnp.moveaxis(y.reshape(batch, channels, blocks * length)[:, :, :time], 1, 2)
     return y, last.reshape(batch, channels, -1, 2)

@@ -1,8 +1,8 @@
 """What filters do over a stretch of samples, as matrices, and the states from stretch to stretch.
 
 A linear recursion is over any number of samples again linear in the state before and in the input. `Stretch` holds
-those maps for so many samples; two in a row are one (`joined`), so the maps for 64 samples take six doublings of those
-for one sample, which come from running the recursion's step on an impulse and on each unit state.
+those maps for so many samples; two in a row are one (`joined`), so the maps for 64 samples take four doublings of those
+for four, which come from running the recursion on an impulse and on each unit state.
 
 What float32 loses, it loses here. So the transition A is never written: its distance from the identity is, A − I, whose
 elements are small and keep their digits where A's, near 1, would lose them.
@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from nmjax.dsp.svf import Svf
 
 EXACT = jax.lax.Precision.HIGHEST
+_STEPS = 4
 _RADIX = 16  # blocks a group: 16 steps on each level, so 16·log16(blocks) steps in all
 
 
@@ -59,17 +60,29 @@ def advance(svf: Svf, x: Array, state: Array) -> tuple[Array, Array]:
     return x, jnp.stack(changes, axis=-2)
 
 
-def one_sample(svf: Svf) -> tuple[Float[Array, "batch 1"], Stretch]:
-    """How much of a sample comes straight through, and the maps of one sample."""
+def by_steps(svf: Svf, length: int) -> tuple[Array, Stretch]:
+    """The recursion run for `length` steps on an impulse and on each unit state.
+
+    Returns:
+        impulse `[batch, length]`: the output of the impulse.
+        the stretch's maps.
+    """
     batch, bands = svf.g.shape
     states = 2 * bands
-    unit = jnp.eye(1 + states, dtype=svf.g.dtype)
     lanes = jax.tree.map(lambda x: x[:, None, :], svf)
-    x = jnp.broadcast_to(unit[:1], (batch, 1 + states))
-    state = jnp.broadcast_to(unit[:, 1:].reshape(1, 1 + states, bands, 2), (batch, 1 + states, bands, 2))
-    y, change = advance(lanes, x, state)
-    change = change.reshape(batch, 1 + states, states)
-    return y[:, :1], Stretch(change[:, :1], change[:, 1:], y[:, 1:, None])
+    unit = jnp.eye(1 + states, dtype=svf.g.dtype)[:, 1:].reshape(1, 1 + states, bands, 2)
+    impulse = jnp.zeros((length, 1 + states), svf.g.dtype).at[0, 0].set(1.0)
+
+    def step(change, x):
+        y, more = advance(lanes, jnp.broadcast_to(x, (batch, 1 + states)), unit + change)
+        change = change + more
+        return change, (y, change[:, 0])
+
+    start = jnp.zeros((batch, 1 + states, bands, 2), svf.g.dtype)
+    change, (y, kicked) = jax.lax.scan(step, start, impulse)
+    kick = jnp.flip(jnp.moveaxis(kicked.reshape(length, batch, states), 0, 1), axis=1)
+    drift = change.reshape(batch, 1 + states, states)[:, 1:]
+    return y[:, :, 0].T, Stretch(kick, drift, jnp.moveaxis(y[:, :, 1:], 0, 2))
 
 
 def product(a: Array, b: Array) -> Array:
@@ -91,16 +104,24 @@ def joined(first: Stretch, second: Stretch) -> Stretch:
     )
 
 
-def repeated(one: Stretch, length: int) -> Stretch:
-    """`length` (at least 1) times the same stretch in a row, by doubling."""
-    whole, power = None, one
-    while length:
-        if length & 1:
-            whole = power if whole is None else joined(whole, power)
-        length >>= 1
-        if length:
+def stretch(svf: Svf, length: int) -> tuple[Float[Array, "batch length"], Stretch]:
+    """The impulse response of `length` samples (at least 1), and their maps: a few steps, then doublings.
+
+    The steps' roundings differ from sample to sample, those of a map that is doubled add up; after four steps nothing
+    is gained by more (measured: −117 dB with 4 to 64, −114 with 1).
+    """
+    count, rest = divmod(length, _STEPS)
+    impulse, power = by_steps(svf, min(length, _STEPS))
+    last_kick = power.kick[:, -1:]  # of a single sample
+    whole = by_steps(svf, rest)[1] if rest else None
+    while count:
+        if count & 1:
+            whole = power if whole is None else joined(power, whole)
+        count >>= 1
+        if count:
             power = joined(power, power)
-    return whole
+    later = product(last_kick, whole.ring)[:, 0, : length - 1]
+    return jnp.concatenate([impulse[:, :1], later], axis=1), whole
 
 
 def toeplitz(impulse: Float[Array, "batch length"]) -> Float[Array, "batch length length"]:

@@ -89,7 +89,7 @@ def test_third_octaves_stand_where_the_standard_puts_them():
     np.testing.assert_allclose(
         np.array(THIRD_OCTAVES_HZ)[[0, 7, 20, 30]], [19.953, 100.0, 1995.26, 19_952.6], rtol=1e-4
     )
-    for band in (4, 10, 17, 25, 29):
+    for band in (8, 10, 17, 25, 29):  # below, the window's main lobe is wider than a band
         found = THIRDS(as_audio(sine(THIRD_OCTAVES_HZ[band], 1.0)), RATE, 16_384)[0, 0]
         np.testing.assert_allclose(found[band], -3.01, atol=0.15)
 
