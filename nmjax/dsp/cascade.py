@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nmjax.dsp.stretch import advance, moved, product, states_between, stretch, toeplitz
+from nmjax.dsp.stretch import advance, moved, product, spread_as, states_between, stretch, toeplitz
 from nmjax.dsp.svf import Svf
 
 BLOCK = 64  # samples; the products cost 2·BLOCK + 8·bands FLOPs a sample, shorter blocks mean more states to follow
@@ -31,7 +31,7 @@ def cascade_by_sample(
         y, change = advance(per_channel, x, state)
         return state + change, y
 
-    state, y = jax.lax.scan(step, state, jnp.moveaxis(audio, 1, 0))
+    state, y = jax.lax.scan(step, spread_as(state, audio), jnp.moveaxis(audio, 1, 0))
     return jnp.moveaxis(y, 0, 1), state
 
 

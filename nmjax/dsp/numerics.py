@@ -29,6 +29,12 @@ def smooth_abs(x: Float[Array, "..."], width: float = 0.1) -> Float[Array, "..."
     return x * x / (jnp.sqrt(x * x + width * width) + width)
 
 
+def held_level(audio: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Held within ±1e12 (+240 dBFS) with gradient 0 beyond, so that squares of it, and sums of those over any track,
+    stay in float32's range."""
+    return jnp.clip(audio, -1e12, 1e12)
+
+
 def decibels(amplitude: Float[Array, "..."]) -> Float[Array, "..."]:
     """20·log10 of an amplitude; 0 gives −inf."""
     return 20.0 * jnp.log10(amplitude)

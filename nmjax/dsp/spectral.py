@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from nmjax.dsp.arguments import require
 from nmjax.dsp.numerics import safe_sqrt
 
 _FLOOR = 1e-5  # −100 dB of what a full-scale sine reaches, window/4; below the floor the gradient is 0
@@ -34,8 +35,8 @@ def frame(signal: Float[Array, "*lead time"], window: int, hop: int) -> Float[Ar
     Raises:
         ValueError: a window that is no whole multiple of the hop.
     """
-    if window % hop:
-        raise ValueError(f"window ({window}) must be a whole multiple of hop ({hop})")
+    require(hop >= 1, "hop", "at least 1 sample", hop)
+    require(window > 0 and window % hop == 0, "window", f"a whole multiple of hop ({hop})", window)
     time, half = signal.shape[-1], window // 2
     frames, overlap = 1 + time // hop, window // hop
     lead = [(0, 0)] * (signal.ndim - 1)

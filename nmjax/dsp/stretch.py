@@ -78,11 +78,17 @@ def by_steps(svf: Svf, length: int) -> tuple[Array, Stretch]:
         change = change + more
         return change, (y, change[:, 0])
 
-    start = jnp.zeros((batch, 1 + states, bands, 2), svf.g.dtype)
+    start = spread_as(jnp.zeros((batch, 1 + states, bands, 2), svf.g.dtype), svf.g)
     change, (y, kicked) = jax.lax.scan(step, start, impulse)
     kick = jnp.flip(jnp.moveaxis(kicked.reshape(length, batch, states), 0, 1), axis=1)
     drift = change.reshape(batch, 1 + states, states)[:, 1:]
     return y[:, :, 0].T, Stretch(kick, drift, jnp.moveaxis(y[:, :, 1:], 0, 2))
+
+
+def spread_as(x: Array, other: Array) -> Array:
+    """`x` as it is, but inside `shard_map` of a type that varies over the devices as `other` does: the start of a scan
+    has to, where its steps do. (The choice between equals is dropped by the compiler.)"""
+    return jnp.where(jnp.isnan(other.reshape(-1)[0]), x, x)
 
 
 def product(a: Array, b: Array) -> Array:
@@ -148,6 +154,7 @@ def states_between(
     of A ride along as more lanes.
     """
     batch, channels, blocks, states = kicked.shape
+    state = spread_as(state, kicked)
     if blocks <= _RADIX:
         last, before = jax.lax.scan(lambda s, u: (moved(s, drift) + u, s), state, jnp.moveaxis(kicked, 2, 0))
         return jnp.moveaxis(before, 0, 2), last
@@ -155,7 +162,7 @@ def states_between(
     kicked = jnp.pad(kicked, ((0, 0), (0, 0), (0, groups * _RADIX - blocks), (0, 0)))
     lanes = jnp.moveaxis(kicked.reshape(batch, channels * groups, _RADIX, states), 2, 0)
     lanes = jnp.concatenate([lanes, jnp.broadcast_to(drift, (_RADIX, batch, states, states))], axis=2)
-    end, inside = jax.lax.scan(lambda s, u: (moved(s, drift) + u, s), jnp.zeros_like(lanes[0]), lanes)
+    end, inside = jax.lax.scan(lambda s, u: (moved(s, drift) + u, s), spread_as(jnp.zeros_like(lanes[0]), lanes), lanes)
     left, over = end[:, :-states].reshape(batch, channels, groups, states), end[:, -states:]
     starts, _ = states_between(state, left, over)
     starts = starts.reshape(batch, channels * groups, states)

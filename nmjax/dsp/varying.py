@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from nmjax.dsp.arguments import check_audio, require
 from nmjax.dsp.bands import Bands
 from nmjax.dsp.cascade import initial_state
-from nmjax.dsp.stretch import advance, moved
+from nmjax.dsp.stretch import advance, moved, spread_as
 from nmjax.dsp.svf import Svf
 
 
@@ -97,7 +97,7 @@ def _hops_in_turn(
         change = change + more
         return (change, jnp.where(at == stop - 1, change, ended)), y
 
-    nothing = jnp.zeros_like(start)
+    nothing = spread_as(jnp.zeros_like(start), blocks)
     (change, ended), y = jax.lax.scan(step, (nothing, nothing), jnp.arange(hop))
     y = jnp.moveaxis(y, 0, 2)  # [batch, hops, hop, channel + states]
     change = change.at[:, -1].set(ended[:, -1]).reshape(batch, hops, channels + states, states)
@@ -114,4 +114,4 @@ def _carried(state: Array, change: Array, channels: int) -> tuple[Array, Array]:
         kicked, drift = hop[:, :channels], hop[:, channels:]
         return moved(state, drift) + kicked, state
 
-    return jax.lax.scan(step, state, jnp.moveaxis(change, 1, 0))
+    return jax.lax.scan(step, spread_as(state, change), jnp.moveaxis(change, 1, 0))

@@ -6,10 +6,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nmjax.dsp.loudness import floored_loudness
+from nmjax.dsp.numerics import held_level
 
 
 def lufs_distance(
     output: Float[Array, "batch time channel"], target: Float[Array, "batch time channel"], sample_rate: float
 ) -> Float[Array, ""]:
     """Mean |LUFS(output) − LUFS(target)| in LU, each held at −70 with gradient 0 below (silence, less than 400 ms)."""
-    return jnp.mean(jnp.abs(floored_loudness(output, sample_rate) - floored_loudness(target, sample_rate)))
+    heard, wanted = (floored_loudness(held_level(x), sample_rate) for x in (output, target))
+    return jnp.mean(jnp.abs(heard - wanted))

@@ -7,7 +7,7 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nmjax.dsp.numerics import safe_sqrt
+from nmjax.dsp.numerics import held_level, safe_sqrt
 from nmjax.dsp.spectral import a_weights, magnitudes, mid_side
 
 _TINY = 1e-8
@@ -30,7 +30,7 @@ def _heard(
     audio: Float[Array, "batch time channel"], window: int, sample_rate: float, highest_hz: float
 ) -> Float[Array, "batch signal frames bins"]:
     """Magnitudes of the signals that count, up to and with the last bin that is not above `highest_hz`."""
-    return magnitudes(_pairs(audio), window)[..., : bins_up_to(highest_hz, window, sample_rate)]
+    return magnitudes(_pairs(held_level(audio)), window)[..., : bins_up_to(highest_hz, window, sample_rate)]
 
 
 def bins_up_to(highest_hz: float, window: int, sample_rate: float) -> int:

@@ -36,7 +36,9 @@ def signals(channels):
     music = noise(1, TIME)
     one = np.where(t == 9000, 1.0, 0.0)
     square = np.clip(9.0 * np.sin(2 * np.pi * 50.0 * t / RATE), -1.0, 1.0)
-    cases = np.stack([np.zeros(TIME), one, square, np.ones(TIME), 1e-20 * music, 1e3 * music, music])
+    largest, smallest = np.finfo(np.float32).max * np.sign(square), np.finfo(np.float32).smallest_subnormal * one
+    cases = [np.zeros(TIME), one, square, np.ones(TIME), 1e-20 * music, 1e3 * music, music, largest, smallest]
+    cases = np.stack(cases)
     return jnp.asarray(np.stack([cases, 0.5 * cases[:, ::-1]], axis=2)[..., :channels], jnp.float32)
 
 

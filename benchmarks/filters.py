@@ -1,0 +1,163 @@
+"""How fast and how exact is a cascade of bells? nmjax and every peer, alternating in one run.
+
+    python benchmarks/filters.py --peers PEERS/bin/python --python philtorch=OTHER/bin/python -o docs/filters.md
+
+`--peers` is an environment with pedalboard, torchlpc, torch and torchaudio; `--python` names another for a system that
+needs a PyTorch of its own (philtorch 0.7 wants 2.14, torchaudio 2.9 wants 2.9). A system whose packages are not there
+is left out, and the report says so. Each system is a process of its own, warm, and they take turns, so that what else
+the machine does falls on all of them.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from filter_systems import RATE, SYSTEMS
+
+HERE = Path(__file__).parent
+REFERENCE = "SciPy sosfilt, float64"
+SLOW_S, SLOW_ROUNDS = 1.0, 3  # what takes longer than a second is run three times, not fifteen
+MOST_BYTES = 1e10  # what a system may keep for a gradient
+KEPT = {"PyTorch, one FFT": 80, "torchaudio lfilter": 16, "torchlpc": 16, "philtorch": 16}  # bytes a sample and band
+HEAD = ["system", "ms", "CPU ms", "÷ SciPy", "÷ torchaudio", "× memory bound", "peak MB", "error dB"]
+
+
+class Worker:
+    """One system's process; None of its answers before it was asked."""
+
+    def __init__(self, name, python):
+        command = [python, str(HERE / "filter_systems.py"), name]
+        environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "ignore"}
+        self.name = name
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+        line = self.process.stdout.readline()
+        self.versions = json.loads(line)["versions"] if line else None
+
+    def ask(self, **case):
+        self.process.stdin.write(json.dumps(case) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+
+def copy_bytes_a_second():
+    """Bytes read and written in a second by copying 256 MB, the best of 7."""
+    source = np.ones(2**26, np.float32)
+    target = np.empty_like(source)
+    took = []
+    for _ in range(7):
+        start = time.perf_counter()
+        np.copyto(target, source)
+        took.append(time.perf_counter() - start)
+    return 2 * source.nbytes / min(took)
+
+
+def sensible(name, case):
+    """Whether a system can do a case, in memory and in minutes."""
+    if name == "nmjax, per sample" and case["time"] > 5 * RATE:
+        return False
+    kept = case["batch"] * case["time"] * case["bands"] * KEPT.get(name, 0)
+    return not case["gradient"] or (SYSTEMS[name].has_gradient and kept < MOST_BYTES)
+
+
+def measured(workers, case, folder):
+    """Every system's medians for a case, in turns."""
+    reference = str(Path(folder) / "reference.npy")
+    found, rounds = {}, case.pop("rounds")
+    for worker in workers:
+        is_reference = worker.name == REFERENCE
+        if not (is_reference or sensible(worker.name, case)):
+            continue
+        asked = case | {"gradient": case["gradient"] and not is_reference}
+        paths = {"reference": "" if is_reference else reference, "save": reference if is_reference else ""}
+        answer = worker.ask(do="prepare", **asked, **paths)
+        if answer is not None:
+            found[worker.name] = answer | {"wall": [], "cpu": []}
+    for turn in range(rounds):
+        for worker in workers:
+            so_far = found.get(worker.name)
+            if so_far and (turn < SLOW_ROUNDS or max(so_far["wall"]) < SLOW_S):
+                answer = worker.ask(do="run")
+                found[worker.name]["wall"].append(answer["wall"])
+                found[worker.name]["cpu"].append(answer["cpu"])
+    return found
+
+
+def rows(found, case, bandwidth):
+    """The table of a case; the bound is each array that must pass through memory once, at the speed of a copy."""
+    wall = {name: statistics.median(f["wall"]) for name, f in found.items()}
+    passes = 5 if case["gradient"] else 2  # x, y; with gradient x, y, dy, x again and dx
+    bound = passes * 4 * case["batch"] * case["time"] / bandwidth
+    for name, f in found.items():
+        if case["gradient"] and name == REFERENCE:
+            continue
+        audio = wall.get("torchaudio lfilter")
+        yield [
+            name,
+            f"{wall[name] * 1e3:.1f}",
+            f"{statistics.median(f['cpu']) * 1e3:.1f}",
+            "" if case["gradient"] else f"{wall[name] / wall[REFERENCE]:.2f}",
+            f"{wall[name] / audio:.3f}" if audio else "",
+            f"{wall[name] / bound:.1f}",
+            f"{f['peak_mb']:.0f}",
+            "reference" if name == REFERENCE else f"{f['error_db']:.0f}",
+        ]
+
+
+def as_markdown(head, table):
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *table]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--peers", default=sys.executable, help="the Python of pedalboard, torchlpc and PyTorch")
+    parser.add_argument("--python", action="append", default=[], metavar="NAME=PATH", help="another for one of them")
+    parser.add_argument("--short", action="store_true", help="5 s only")
+    parser.add_argument("-o", "--out", type=Path, help="a Markdown file to write")
+    options = parser.parse_args()
+    given = dict(pair.split("=", 1) for pair in options.python)
+    workers, missing = [], []
+    for name, system in SYSTEMS.items():
+        own = sys.executable if name.startswith(("nmjax", "SciPy")) else given.get(system.packages[0], options.peers)
+        worker = Worker(name, own)
+        (workers if worker.versions else missing).append(worker)
+    workers.sort(key=lambda worker: worker.name != REFERENCE)  # first: the others compare with what it saves
+    bandwidth = copy_bytes_a_second()
+    versions = {k: v for worker in workers for k, v in worker.versions.items()}
+    parts = [
+        "# Filters: speed, memory, error\n",
+        f"Written by `benchmarks/filters.py`; {os.cpu_count()} cores, PyTorch and JAX with as many threads, SciPy and "
+        f"pedalboard with one; a copy moves {bandwidth / 1e9:.1f} GB/s. Medians, float32 unless said, bells over the "
+        "model's range. Error: peak over peak against SciPy over the first 5 s, worst of the batch. Memory: largest "
+        "resident size in a call beyond that before the first (nmjax's compiled program included). A gradient that "
+        "would keep more than 10 GB was not run, nor the per-sample form beyond 5 s. "
+        + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())),
+    ]
+    if missing:
+        parts.append("Not installed, not measured: " + ", ".join(worker.name for worker in missing))
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in (5,) if options.short else (5, 300):
+            for batch, bands, gradient in ((b, n, g) for b in (1, 8) for n in (5, 10) for g in (False, True)):
+                case = {"batch": batch, "bands": bands, "time": seconds * RATE, "gradient": gradient}
+                found = measured(workers, case | {"rounds": 15 if seconds == 5 else 2}, folder)
+                what = "forward and gradient" if gradient else "forward"
+                parts.append(f"\n## {batch} × {seconds} s, {bands} bands, {what}\n")
+                parts.append(as_markdown(HEAD, list(rows(found, case, bandwidth))))
+                print("\n".join(parts[-2:]), flush=True)
+    if options.out:
+        options.out.write_text("\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
