@@ -245,6 +245,7 @@ def forget_peak():
 
 def first_run(run, case, compiled):
     """Peak memory of a run beyond the inputs, and the error over the first 5 s against the reference in dB."""
+    forget_peak()
     before = memory_mb("VmRSS")
     if compiled:
         run()  # compiling takes memory of its own

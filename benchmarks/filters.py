@@ -44,6 +44,8 @@ class Worker:
         self.versions = json.loads(line)["versions"] if line else None
 
     def ask(self, **case):
+        if self.process.poll() is not None:
+            return None
         self.process.stdin.write(json.dumps(case) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
@@ -88,6 +90,9 @@ def measured(workers, case, folder):
             so_far = found.get(worker.name)
             if so_far and (turn < SLOW_ROUNDS or max(so_far["wall"]) < SLOW_S):
                 answer = worker.ask(do="run")
+                if answer is None:  # the process died, of memory most likely
+                    del found[worker.name]
+                    continue
                 found[worker.name]["wall"].append(answer["wall"])
                 found[worker.name]["cpu"].append(answer["cpu"])
     return found
@@ -138,10 +143,10 @@ def main():
     parts = [
         "# Filters: speed, memory, error\n",
         f"Written by `benchmarks/filters.py`; {os.cpu_count()} cores, PyTorch and JAX with as many threads, SciPy and "
-        f"pedalboard with one; a copy moves {bandwidth / 1e9:.1f} GB/s. Medians, float32 unless said, bells over the "
-        "model's range. Error: peak over peak against SciPy over the first 5 s, worst of the batch. Memory: largest "
-        "resident size in a call beyond that before the first (nmjax's compiled program included). A gradient that "
-        "would keep more than 10 GB was not run, nor the per-sample form beyond 5 s. "
+        f"pedalboard with one; a copy moves {bandwidth / 1e9:.1f} GB/s. Medians of 15 (300 s: of 2), float32 unless "
+        "said, bells over the model's range. Error: peak over peak against SciPy over the first 5 s, worst of all. "
+        "Memory: largest resident size in a call beyond that before the first (nmjax's compiled program included). A "
+        "gradient that would keep more than 10 GB was not run, nor the per-sample form beyond 5 s. "
         + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())),
     ]
     if missing:

@@ -18,9 +18,9 @@ def require(holds: bool, name: str, wanted: str, given: object) -> None:
 
 
 def check_rate(sample_rate: float) -> None:
-    """A sample rate is a positive, finite number of Hz."""
-    if known(sample_rate):
-        require(bool(np.isfinite(sample_rate)) and sample_rate > 0, "sample_rate", "above 0 Hz", sample_rate)
+    """A sample rate is a positive, finite number of Hz that is known when a program is compiled."""
+    require(known(sample_rate), "sample_rate", "a number when compiling (jax.jit's static_argnums)", "traced")
+    require(bool(np.isfinite(sample_rate)) and sample_rate > 0, "sample_rate", "above 0 Hz", sample_rate)
 
 
 def check_audio(audio) -> None:
@@ -32,9 +32,15 @@ def check_audio(audio) -> None:
     require(kind in (np.float32, np.float64), "audio", "float32 or float64", str(kind))
 
 
+def check_state(state, shape: tuple[int, ...]) -> None:
+    """A state handed on has the shape that this signal's has."""
+    fits = np.shape(state) == shape
+    require(fits, "state", f"of shape {list(shape)}, from the piece before", f"of shape {list(np.shape(state))}")
+
+
 def check_within(name: str, x, low: float, high: float, wanted: str) -> None:
-    """Every value lies above `low` and not above `high`."""
+    """Every value lies between `low` and `high`, both included."""
     if known(x):
         values = np.asarray(x)
-        bad = ~((values > low) & (values <= high))  # NaN is bad as well
+        bad = ~((values >= low) & (values <= high))  # NaN is bad as well
         require(not bad.any(), name, wanted, values[bad].flat[0] if bad.any() else None)

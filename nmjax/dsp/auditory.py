@@ -1,7 +1,7 @@
 """Spectra as the ear divides them: critical bands, third octaves, mel; powers of a long-term average in, dB out.
 
 All are matrices over the bins of a spectrum, made once in NumPy. A bin stands for the frequencies half a bin to both
-sides, so a band narrower than a bin gets its share of it and no power is lost or counted twice.
+sides, so a band narrower than a bin gets its share of it, and bands that meet lose no power between them.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def bark_spectrum_db(
 ) -> Float[Array, "batch signal 24"]:
     """The mean power in dB of each of Zwicker's 24 critical bands, of mid and side where the audio is stereo.
 
-    0 dB is a mean square of 1, so a sine of full scale reads −3.01; held at −120 dB with gradient 0. Bands above half
-    the rate read −120.
+    0 dB is a mean square of 1, so a mono sine of full scale reads −3.01; held at −120 dB with gradient 0. Bands above
+    half the rate read −120.
 
     Args:
         audio: mono, stereo (read as mid and side), or more channels as they are; any length above 0.
@@ -81,7 +81,6 @@ def third_octaves_db(
 def _band_levels_db(audio: Array, low: np.ndarray, high: np.ndarray, sample_rate: float, window: int) -> Array:
     check_audio(audio)
     check_rate(sample_rate)
-    require(window >= 4 and window % 4 == 0, "window", "a multiple of 4 samples", window)
     power = power_spectra(_heard(audio), window)
     return _levels_db(power, band_shares(low, high, window, sample_rate))
 
@@ -103,8 +102,9 @@ def smoothed_db(
     """
     check_rate(sample_rate)
     freq_hz = np.asarray(freq_hz, np.float64)
-    inside = bool(np.all((freq_hz > 0) & (freq_hz <= sample_rate / 2)))
-    require(inside, "freq_hz", f"above 0 and not above {sample_rate / 2:g} Hz", f"{freq_hz.min()} to {freq_hz.max()}")
+    inside = freq_hz.ndim == 1 and freq_hz.size > 0 and bool(np.all((freq_hz > 0) & (freq_hz <= sample_rate / 2)))
+    require(inside, "freq_hz", f"a grid of rank 1 above 0 and not above {sample_rate / 2:g} Hz", freq_hz)
+    require(power.shape[-1] > 1, "power", "at least 2 bins", power.shape[-1])
     require(octaves > 0, "octaves", "above 0", octaves)
     reach = 2.0 ** (octaves / 2.0)
     window = 2 * (power.shape[-1] - 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import typing
 
 import jax
@@ -12,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp.arguments import check_audio, check_rate, check_within, require
+from nmjax.dsp.arguments import check_audio, check_rate, check_state, check_within, require
 from nmjax.dsp.cascade import cascade, initial_state
-from nmjax.dsp.svf import KINDS, Svf, designed, response
+from nmjax.dsp.numerics import log10_or_inf
+from nmjax.dsp.svf import GAIN_DB, KINDS, Q, Svf, designed, response
 
 
 @typing.no_type_check
@@ -24,9 +24,9 @@ class Bands:
     """Filters in series, each array `[batch, bands]`.
 
     freq_hz: centre or corner frequency in Hz, above 0 and not above half the sample rate. gain_db: gain at the centre
-    or of the shelf; without effect on the kinds that have none. q: quality factor, above 0. kind: peaking, low_shelf,
-    high_shelf, low_pass, high_pass, band_pass, notch or all_pass; one for all, or a tuple with one a band (static: it
-    is part of the compiled program).
+    or of the shelf, −200 to 200; without effect on the kinds that have none. q: quality factor, 0.001 to 1e6. kind:
+    peaking, low_shelf, high_shelf, low_pass, high_pass, band_pass, notch or all_pass; one for all, or a tuple with one
+    a band (static: it is part of the compiled program).
 
     Raises:
         ValueError: an unknown kind.
@@ -50,22 +50,23 @@ class Bands:
         Raises:
             ValueError: a frequency, a Q or the rate out of its range, or arrays of different shapes. Inside a trace
                 nothing is known: frequencies are then held between 1e-6 and 0.49 of the rate, and a bell or shelf above
-                0.49 fades out until it is gone at 0.5.
+                0.49 fades out until it is gone at 0.5; gains are held within ±200 dB, Qs from 0.001 to 1e6.
         """
         check_rate(sample_rate)
         shapes = [list(np.shape(x)) for x in (self.freq_hz, self.gain_db, self.q)]
         require(
-            len(shapes[0]) == 2 and shapes[0] == shapes[1] == shapes[2],
+            len(shapes[0]) == 2 and shapes[0][1] > 0 and shapes[0] == shapes[1] == shapes[2],
             "freq_hz, gain_db and q",
-            "of one shape [batch, bands]",
+            "of one shape [batch, bands], with at least one band",
             shapes,
         )
         if not isinstance(self.kind, str):
             require(len(self.kind) == shapes[0][1], "kind", "one a band", f"{len(self.kind)} for {shapes[0][1]} bands")
         half = sample_rate / 2
-        check_within("freq_hz", self.freq_hz, 0.0, half, f"above 0 and not above half the sample rate ({half:g} Hz)")
-        check_within("gain_db", self.gain_db, -math.inf, 1e3, "a finite number of dB")
-        check_within("q", self.q, 0.0, 1e9, "above 0 and finite")
+        least = 1e-45  # the least float32 above 0
+        check_within("freq_hz", self.freq_hz, least, half, f"above 0 and not above half the sample rate ({half:g} Hz)")
+        check_within("gain_db", self.gain_db, *GAIN_DB, "from -200 to 200 dB")
+        check_within("q", self.q, *Q, "from 0.001 to 1e6")
         return designed(self.kind, self.freq_hz, self.gain_db, self.q, sample_rate)
 
 
@@ -87,29 +88,40 @@ def equalise(
         the equalised signal and the state after its last sample, so that pieces in turn equal the whole.
 
     Raises:
-        ValueError: as `Bands.svf`; audio of another rank or batch.
+        ValueError: as `Bands.svf`; audio of another rank or batch; a state of another shape.
     """
     check_audio(audio)
     svf = bands.svf(sample_rate)
     require(svf.g.shape[0] == audio.shape[0], "bands", f"one row a signal ({audio.shape[0]})", svf.g.shape[0])
     if state is None:
         state = initial_state(svf, audio.shape[0], audio.shape[2], audio.dtype)
+    check_state(state, (audio.shape[0], audio.shape[2], svf.g.shape[1], 2))
     return cascade(audio, svf, state)
 
 
 def response_db(bands: Bands, freq_hz: Float[Array, "points"], sample_rate: float) -> Float[Array, "batch points"]:
     """The rendered curve of all bands together in dB at `freq_hz` (0 to half the rate), `[batch, points]`.
 
-    −inf where a notch or a pass filter lets nothing through. Errors as in `Bands.svf`.
+    −inf, with gradient 0, where a notch or a pass filter lets nothing through. Errors as in `Bands.svf`, and for a grid
+    of another rank or range.
     """
-    h = response(bands.svf(sample_rate), freq_hz, sample_rate)
+    h = _response(bands, freq_hz, sample_rate)
     power = jnp.real(h) ** 2 + jnp.imag(h) ** 2
-    return jnp.sum(jnp.log(power), axis=1) * (10.0 / math.log(10.0))
+    return jnp.sum(10.0 * log10_or_inf(power), axis=1)
 
 
 def response_phase(bands: Bands, freq_hz: Float[Array, "points"], sample_rate: float) -> Float[Array, "batch points"]:
     """The phase of all bands together in radians at `freq_hz`, the sum of the bands' angles, each within ±π.
 
-    Errors as in `Bands.svf`.
+    Errors as in `response_db`.
     """
-    return jnp.sum(jnp.angle(response(bands.svf(sample_rate), freq_hz, sample_rate)), axis=1)
+    return jnp.sum(jnp.angle(_response(bands, freq_hz, sample_rate)), axis=1)
+
+
+def _response(bands: Bands, freq_hz: Array, sample_rate: float) -> Array:
+    """Each band's complex response at `freq_hz`, after a look at the grid."""
+    svf = bands.svf(sample_rate)
+    require(np.ndim(freq_hz) == 1, "freq_hz", "a grid of rank 1", f"of shape {list(np.shape(freq_hz))}")
+    half = sample_rate / 2
+    check_within("freq_hz", freq_hz, 0.0, half * (1 + 1e-6), f"between 0 and half the sample rate ({half:g} Hz)")
+    return response(svf, freq_hz, sample_rate)

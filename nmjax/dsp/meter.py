@@ -1,7 +1,8 @@
 """The same measures of a stream, with memory that does not grow: `(piece, state) → state`, and a reading at any time.
 
 Gating needs every block once more when the mean is known. Instead of the blocks a histogram of their loudness is kept,
-in bins of 0.01 LU, so integrated loudness and loudness range lie within 0.01 LU of the whole signal's.
+in bins of 0.01 LU from −70 to +50 LUFS (the last one holds what is louder), each with its count and its power. So the
+only blocks that can be counted wrongly are those that share the bin into which a gate falls, less than 0.01 LU from it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,9 @@ import typing
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp.arguments import check_audio, check_rate
+from nmjax.dsp.arguments import check_audio, check_rate, check_state, require
 from nmjax.dsp.loudness import (
     ABSOLUTE_GATE,
     MOMENTARY_STEPS,
@@ -23,6 +23,7 @@ from nmjax.dsp.loudness import (
     RELATIVE_GATE,
     SHORT_STEPS,
     STEPS_A_HOP,
+    channel_weights,
     energies,
     loudness_of_power,
     power_of_loudness,
@@ -46,7 +47,8 @@ class MeterState:
 
     filters: the K-weighting's. filled: samples in the open step of 20 ms; open_energy: their sum. steps: whole ones so
     far; recent: the powers of the last 150. momentary_max, short_term_max: largest powers. gating, ranging: histograms
-    of the loudness of blocks of 400 ms and of 3 s. tail: the last samples. true_peak, sample_peak: largest amplitudes.
+    of the loudness of blocks of 400 ms and of 3 s, counts and powers. tail: the last samples. true_peak, sample_peak:
+    largest amplitudes.
     """
 
     filters: Array  # [batch, channel, 2, 2]
@@ -56,8 +58,8 @@ class MeterState:
     recent: Array  # [batch, 150]
     momentary_max: Array  # [batch]
     short_term_max: Array  # [batch]
-    gating: Array  # [batch, bins]
-    ranging: Array  # [batch, bins]
+    gating: Array  # [2, batch, bins]
+    ranging: Array  # [2, batch, bins]
     tail: Array  # [batch, 11, channel]
     true_peak: Array  # [batch]
     sample_peak: Array  # [batch]
@@ -80,9 +82,10 @@ class Reading:
 
 
 def meter_state(batch: int, channels: int, dtype=jnp.float32) -> MeterState:
-    """A meter that has heard nothing of `batch` streams of 1, 2 or 6 channels."""
+    """A meter that has heard nothing of `batch` streams of 1, 2 or 6 channels (a ValueError for others)."""
+    channel_weights(channels)
     count = jnp.zeros((), jnp.int32)
-    still, bins = jnp.zeros((batch,), dtype), jnp.zeros((batch, _BINS), jnp.int32)
+    still, bins = jnp.zeros((batch,), dtype), jnp.zeros((2, batch, _BINS), dtype)
     return MeterState(
         filters=jnp.zeros((batch, channels, 2, 2), dtype),
         filled=count,
@@ -102,22 +105,26 @@ def meter_state(batch: int, channels: int, dtype=jnp.float32) -> MeterState:
 def metered(
     audio: Float[Array, "batch time channel"], sample_rate: float, state: MeterState, valid: Array | None = None
 ) -> MeterState:
-    """The meter after the stream's next piece, of any length; pieces in turn read as the whole.
+    """The meter after the stream's next piece, of any length above 0; pieces in turn read as the whole.
 
     Args:
         audio: the piece; 1, 2 or 6 channels.
         sample_rate: Hz, above 0.
         state: from `meter_state` or after the piece before.
-        valid: how many samples of the piece count (all if not given): the last piece of a stream may be padded to the
-            size of the others, so that nothing is compiled anew. No piece may follow one that was padded.
+        valid: how many samples of the piece count, from 0 to all of them (all if not given): the last piece of a stream
+            may be padded to the size of the others, so that nothing is compiled anew. No piece may follow one that was
+            padded.
 
     Raises:
-        ValueError: audio of another rank, type or number of channels, a rate that is not above 0.
+        ValueError: audio of another rank, type, batch or number of channels than the state's; a rate that is not above
+            0 (3,364 Hz: the K-weighting's shelf has to lie below half of it).
     """
     check_audio(audio)
     check_rate(sample_rate)
-    if valid is None:
-        valid = jnp.asarray(audio.shape[1])
+    batch, time, channels = audio.shape
+    check_state(state.filters, (batch, channels, 2, 2))
+    require(audio.dtype == state.filters.dtype, "audio", f"{state.filters.dtype}, as the meter's state", audio.dtype)
+    valid = jnp.clip(jnp.asarray(time if valid is None else valid), 0, time)
     audio = jnp.where((jnp.arange(audio.shape[1]) < valid)[None, :, None], audio, 0.0)
     joined = jnp.concatenate([state.tail, audio], axis=1)
     heard, filters = weighted(audio, sample_rate, state.filters)
@@ -163,18 +170,19 @@ def _larger(so_far: Array, powers: Array, which: Array) -> Array:
 
 
 def _counted(bins: Array, powers: Array, which: Array) -> Array:
-    """Each block that lies above the absolute gate, in its bin; what is louder than the last bin, in the last."""
+    """Each block that lies above the absolute gate, in its bin: one more, and its power."""
+    counts = (which[None] & (powers > power_of_loudness(ABSOLUTE_GATE))).astype(bins.dtype)
     place = (loudness_of_power(powers) - ABSOLUTE_GATE) / _BIN_LU
-    counts = (which[None] & (place > 0.0)).astype(bins.dtype)
     index = jnp.clip(jnp.nan_to_num(place, neginf=0.0), 0, _BINS - 1).astype(int)
-    return bins.at[jnp.arange(bins.shape[0])[:, None], index].add(counts)
+    added = jnp.stack([counts, counts * powers])
+    return bins.at[:, jnp.arange(bins.shape[1])[:, None], index].add(added)
 
 
 def reading(state: MeterState, sample_rate: float) -> Reading:
     """What the meter shows now. The true peak counts as if silence followed."""
     after = true_peak_within(jnp.concatenate([state.tail, jnp.zeros_like(state.tail)], axis=1), sample_rate)
     return Reading(
-        integrated=loudness_of_power(_gated_mean(state.gating, RELATIVE_GATE)),
+        integrated=loudness_of_power(_mean(_gated(state.gating, RELATIVE_GATE))),
         momentary=_now(state, MOMENTARY_STEPS),
         momentary_max=loudness_of_power(state.momentary_max),
         short_term=_now(state, SHORT_STEPS),
@@ -191,30 +199,24 @@ def _now(state: MeterState, steps: int) -> Array:
     return loudness_of_power(jnp.where(state.steps >= steps, power, 0.0))
 
 
-def _bin_powers(dtype) -> Float[Array, "1 bins"]:
-    """The power in the middle of each bin."""
-    middles = ABSOLUTE_GATE + _BIN_LU * (np.arange(_BINS) + 0.5)
-    return jnp.asarray([[power_of_loudness(lufs) for lufs in middles]], dtype)
+def _gated(bins: Array, relative_gate: float) -> Array:
+    """The bins above the relative gate; each lies where the mean power of its blocks does."""
+    counts, powers = bins
+    threshold = _mean(bins) * 10.0 ** (relative_gate / 10.0)
+    return jnp.where((powers > threshold[:, None] * counts)[None], bins, 0.0)
 
 
-def _above_gate(bins: Array, relative_gate: float, powers: Array) -> Array:
-    """The counts of the bins above the relative gate."""
-    threshold = _mean(bins, powers) * 10.0 ** (relative_gate / 10.0)
-    return jnp.where(powers > threshold[:, None], bins, 0)
-
-
-def _mean(bins: Array, powers: Array) -> Array:
-    return jnp.sum(bins * powers, axis=1) / jnp.maximum(jnp.sum(bins, axis=1), 1)
-
-
-def _gated_mean(bins: Array, relative_gate: float) -> Array:
-    powers = _bin_powers(jnp.float32)
-    return _mean(_above_gate(bins, relative_gate, powers), powers)
+def _mean(bins: Array) -> Array:
+    count, power = jnp.sum(bins, axis=2)
+    return power / jnp.maximum(count, 1.0)
 
 
 def _range(bins: Array) -> Array:
     """From the 10th to the 95th percentile of what passes the gates."""
-    passed = _above_gate(bins, RANGE_GATE, _bin_powers(jnp.float32))
-    so_far = jnp.cumsum(passed, axis=1)
-    low, high = (jnp.sum(so_far <= rank_at(share, so_far[:, -1])[:, None], axis=1) for share in RANGE_SHARES)
-    return jnp.where(so_far[:, -1] > 0, (high - low) * _BIN_LU, 0.0)
+    counts, powers = _gated(bins, RANGE_GATE)
+    so_far = jnp.cumsum(counts, axis=1)
+    count = so_far[:, -1]
+    loudness = loudness_of_power(powers / jnp.maximum(counts, 1.0))
+    places = (jnp.sum(so_far <= rank_at(share, count)[:, None], axis=1) for share in RANGE_SHARES)
+    low, high = (jnp.take_along_axis(loudness, place[:, None], axis=1, mode="clip")[:, 0] for place in places)
+    return jnp.where(count > 0, high - low, 0.0)

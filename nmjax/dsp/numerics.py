@@ -35,9 +35,15 @@ def held_level(audio: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.clip(audio, -1e12, 1e12)
 
 
+def log10_or_inf(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """log10 x; 0 gives −inf with gradient 0, so that it spoils nobody's gradient beside it."""
+    above = x > 0
+    return jnp.where(above, jnp.log10(jnp.where(above, x, 1.0)), jnp.where(jnp.isnan(x), x, -jnp.inf))
+
+
 def decibels(amplitude: Float[Array, "..."]) -> Float[Array, "..."]:
-    """20·log10 of an amplitude; 0 gives −inf."""
-    return 20.0 * jnp.log10(amplitude)
+    """20·log10 of an amplitude; 0 gives −inf with gradient 0."""
+    return 20.0 * log10_or_inf(amplitude)
 
 
 def amplitude(gain_db: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -27,26 +27,35 @@ def bands_at_rate(bands: Bands, from_rate: float, to_rate: float) -> Bands:
     A bell near half the lower rate may need more than one bell at the other: up to four are added behind the given
     ones where the fit is worse than 0.25 dB without. By least squares in dB over 20 Hz to 16 kHz (to 0.49 of the
     lower rate where that is less), in float64, one signal at a time. At the same rate the bands are returned as they
-    are.
+    are. The kinds stay; what is added is bells.
 
     Args:
-        bands: arrays `[batch, bands]`.
+        bands: arrays `[batch, bands]`, of any kinds.
         from_rate, to_rate: Hz.
     """
     if from_rate == to_rate:
         return bands
     with jax.enable_x64(True):
         rows = zip(*(np.asarray(x, np.float64) for x in (bands.freq_hz, bands.gain_db, bands.q)), strict=True)
-        fitted = [_fit_with_helpers(np.stack(row), from_rate, to_rate) for row in rows]
+        count = bands.freq_hz.shape[1]
+        kinds = (bands.kind,) * count if isinstance(bands.kind, str) else bands.kind
+        fitted = [_fit_with_helpers(np.stack(row), kinds, from_rate, to_rate) for row in rows]
         most = max(f.shape[1] for f in fitted)
-        return Bands(*(jnp.asarray(np.stack([_padded(f, most)[i] for f in fitted])) for i in range(3)))
+        arrays = (jnp.asarray(np.stack([_padded(f, most)[i] for f in fitted])) for i in range(3))
+        return Bands(*arrays, _with_bells(kinds, most))
 
 
-def _fit_with_helpers(row: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
+def _with_bells(kinds: tuple[str, ...], count: int) -> str | tuple[str, ...]:
+    """The kinds of `count` bands of which the first are given and the rest bells; one word where all are the same."""
+    kinds = kinds + ("peaking",) * (count - len(kinds))
+    return kinds[0] if len(set(kinds)) == 1 else kinds
+
+
+def _fit_with_helpers(row: np.ndarray, kinds: tuple[str, ...], from_rate: float, to_rate: float) -> np.ndarray:
     best, least = row, np.inf
     for helpers in (0, 2, 4):
         extra = [_HELPERS_HZ[:helpers], (0.0,) * helpers, (1.0,) * helpers]
-        found, error_db = _fit(row, np.concatenate([row, extra], axis=1), from_rate, to_rate)
+        found, error_db = _fit(row, np.concatenate([row, extra], axis=1), kinds, from_rate, to_rate)
         if error_db < least:
             best, least = found, error_db
         if least <= _GOOD_DB:
@@ -54,22 +63,25 @@ def _fit_with_helpers(row: np.ndarray, from_rate: float, to_rate: float) -> np.n
     return best
 
 
-def _fit(row: np.ndarray, start: np.ndarray, from_rate: float, to_rate: float) -> tuple[np.ndarray, float]:
+def _fit(
+    row: np.ndarray, start: np.ndarray, kinds: tuple[str, ...], from_rate: float, to_rate: float
+) -> tuple[np.ndarray, float]:
     """Bands fitted to the curve of `row` from `start`, all `[freq_hz | gain_db | q, bands]`, and the largest error in
     dB."""
     grid_hz = np.geomspace(20.0, min(_HIGHEST_HZ, TOP_FREQUENCY * min(from_rate, to_rate)), _POINTS)
     weight = np.where(grid_hz <= HELD_TO_HZ, 1.0, _WEIGHT_ABOVE)
-    wanted = np.asarray(_curve(_logarithmic(row), grid_hz, from_rate))
+    wanted = np.asarray(_curve(_logarithmic(row), grid_hz, from_rate, _with_bells(kinds, row.shape[1])))
+    drawn = _with_bells(kinds, start.shape[1])
     highest = np.log(TOP_FREQUENCY * to_rate)
     start = _logarithmic(start)
     start[0] = np.minimum(start[0], highest - 1e-3)
 
     def misfit(flat):
         x = flat.reshape(3, -1)
-        return np.concatenate([weight * (_curve(x, grid_hz, to_rate) - wanted), _STAY * (x - start).ravel()])
+        return np.concatenate([weight * (_curve(x, grid_hz, to_rate, drawn) - wanted), _STAY * (x - start).ravel()])
 
     def slope(flat):
-        curve = np.asarray(_slope(flat.reshape(3, -1), grid_hz, to_rate)).reshape(len(grid_hz), -1)
+        curve = np.asarray(_slope(flat.reshape(3, -1), grid_hz, to_rate, drawn)).reshape(len(grid_hz), -1)
         return np.concatenate([weight[:, None] * curve, _STAY * np.eye(flat.size)])
 
     ends = np.array([[np.log(5.0), highest], [-30.0, 30.0], [np.log(0.1), np.log(20.0)]])
@@ -81,13 +93,13 @@ def _fit(row: np.ndarray, start: np.ndarray, from_rate: float, to_rate: float) -
     return np.stack([np.exp(freq), gain_db, np.exp(q)]), float(error_db)
 
 
-@partial(jax.jit, static_argnums=2)
-def _curve(x, grid_hz, rate):
+@partial(jax.jit, static_argnums=(2, 3))
+def _curve(x, grid_hz, rate, kinds):
     """dB at `grid_hz` of bands given as `[ln freq_hz | gain_db | ln q, bands]`."""
-    return response_db(Bands(jnp.exp(x[:1]), x[1:2], jnp.exp(x[2:])), grid_hz, rate)[0]
+    return response_db(Bands(jnp.exp(x[:1]), x[1:2], jnp.exp(x[2:]), kinds), grid_hz, rate)[0]
 
 
-_slope = jax.jit(jax.jacfwd(_curve), static_argnums=2)
+_slope = jax.jit(jax.jacfwd(_curve), static_argnums=(2, 3))
 
 
 def _logarithmic(row: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp.arguments import require
+from nmjax.dsp.arguments import check_audio, require
 from nmjax.dsp.numerics import safe_sqrt
 
 _FLOOR = 1e-5  # −100 dB of what a full-scale sine reaches, window/4; below the floor the gradient is 0
@@ -80,7 +80,12 @@ def power_spectra(audio: Float[Array, "batch time channel"], window: int) -> Flo
     Args:
         audio: any length above 0.
         window: samples, a multiple of 4.
+
+    Raises:
+        ValueError: audio of another rank or type, a window that is no multiple of 4.
     """
+    check_audio(audio)
+    require(window >= 4 and window % 4 == 0, "window", "a multiple of 4 samples", window)
     spectrum = _spectra(audio, window, window // 4)
     power = jnp.mean(jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2, axis=2)
     sides = np.full(window // 2 + 1, 2.0)  # the negative frequencies are the positive ones' mirror, but for the ends

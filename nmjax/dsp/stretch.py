@@ -149,7 +149,7 @@ def states_between(
     """The state before each block, and the last; `kicked` is what each block leaves behind, `drift` A^L − I.
 
     One block after the other where there are few. Else in groups of 16, each from rest and all groups at once; then the
-    groups' starts in the same way; then what each start has become at each block. So 5 s take 46 steps instead of
+    groups' starts in the same way; then what each start has become at each block. So 5 s take 47 steps instead of
     3,675: a step costs a kernel's launch on an accelerator and several small operations' dispatch on a CPU. The powers
     of A ride along as more lanes.
     """

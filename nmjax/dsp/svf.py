@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 
 from nmjax.dsp.arguments import require
 
+GAIN_DB, Q = (-200.0, 200.0), (1e-3, 1e6)  # what a filter's settings may be
 TOP_FREQUENCY = 0.49  # of the sample rate: bands above it fade out, and are gone at 0.5
 _LN10_20 = math.log(10.0) / 20.0
 
@@ -53,8 +54,9 @@ def _held(freq_hz, sample_rate):
     freq_hz = jnp.asarray(freq_hz)
     share, rest = freq_hz / sample_rate, (0.5 * sample_rate - freq_hz) / sample_rate
     left = jnp.clip(rest / (0.5 - TOP_FREQUENCY), 0.0, 1.0)
-    low = jnp.tan(jnp.pi * jnp.clip(share, 1e-6, 0.25))
-    high = 1.0 / jnp.tan(jnp.pi * jnp.clip(rest, 0.5 - TOP_FREQUENCY, 0.25))
+    # Each side is held a little beyond the seam at 0.25: at a bound of its own clip a value has half its gradient.
+    low = jnp.tan(jnp.pi * jnp.clip(share, 1e-6, 0.26))
+    high = 1.0 / jnp.tan(jnp.pi * jnp.clip(rest, 0.5 - TOP_FREQUENCY, 0.26))
     return jnp.where(share < 0.25, low, high), left
 
 
@@ -177,7 +179,11 @@ def designed(
     q: Float[Array, "batch bands"],
     sample_rate: float,
 ) -> Svf:
-    """Filters of one kind, or of a kind a band, in the order of the bands; `gain_db` counts for bells and shelves."""
+    """Filters of one kind, or of a kind a band, in the order of the bands; `gain_db` counts for bells and shelves.
+
+    Gains are held within `GAIN_DB` and Qs within `Q`, as inside a trace nothing can be refused.
+    """
+    gain_db, q = jnp.clip(gain_db, *GAIN_DB), jnp.clip(q, *Q)
     if isinstance(kind, str):
         return KINDS[kind](freq_hz, gain_db, q, sample_rate)
     parts = []
@@ -218,8 +224,13 @@ def k_weighting(sample_rate: float) -> Svf:
 def response(svf: Svf, freq_hz: Float[Array, "points"], sample_rate: float) -> Array:
     """Complex response of each filter, `[batch, bands, points]`, from the same coefficients that render.
 
-    With s = j·tan(π·f/fs)/g the prototype's variable, H = m0 + (m1·s + m2)/(s² + k·s + 1).
+    With s = j·t, t = tan(π·f/fs)/g, the prototype's variable: H = m0 + (m1·s + m2)/(s² + k·s + 1). Over one
+    denominator, so that what a pass filter or a notch cancels is cancelled in the coefficients, and both scaled by
+    1/(1 + t²), so that no square leaves float32's range.
     """
-    s = 1j * jnp.tan(jnp.pi * jnp.minimum(freq_hz / sample_rate, 0.49999))[None, None] / svf.g[..., None]
+    t = jnp.tan(jnp.pi * jnp.minimum(freq_hz / sample_rate, 0.49999))[None, None] / svf.g[..., None]
     k, m0, m1, m2 = (x[..., None] for x in (svf.k, svf.m0, svf.m1, svf.m2))
-    return m0 + (m1 * s + m2) / (s * s + k * s + 1.0)
+    low = 1.0 / (1.0 + t * t)
+    high, between = t * t * low, t * low
+    above = (m0 + m2) * low - m0 * high + 1j * (m0 * k + m1) * between
+    return above / (low - high + 1j * k * between)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nmjax.dsp.arguments import check_audio, require
+from nmjax.dsp.arguments import check_audio, check_state, require
 from nmjax.dsp.bands import Bands
 from nmjax.dsp.cascade import initial_state
 from nmjax.dsp.stretch import advance, moved, spread_as
@@ -46,18 +46,21 @@ def equalise_varying(
         the signal and the state after its last sample.
 
     Raises:
-        ValueError: too few points, a hop below 1, or as `Bands.svf`.
+        ValueError: too few points, a hop below 1, arrays or a state of another shape, or as `Bands.svf`.
     """
     check_audio(audio)
     batch, time, channels = audio.shape
-    require(hop >= 1, "hop", "at least 1 sample", hop)
-    require(bands.freq_hz.ndim == 3, "bands", "of shape [points, batch, bands]", list(bands.freq_hz.shape))
+    require(isinstance(hop, int) and hop >= 1, "hop", "at least 1 sample, a whole number", hop)
+    shapes = [list(x.shape) for x in (bands.freq_hz, bands.gain_db, bands.q)]
+    alike = len(shapes[0]) == 3 and shapes[0] == shapes[1] == shapes[2] and shapes[0][1] == batch
+    require(alike, "bands", f"three arrays [points, {batch}, bands], a row a signal", f"of shapes {shapes}")
     hops = -(-time // hop)
     points = bands.freq_hz.shape[0]
     require(points > hops, "bands", f"at least {hops + 1} points for {time} samples and a hop of {hop}", points)
     svf = _at_points(bands, sample_rate, hops + 1).astype(audio.dtype)
     if state is None:
         state = initial_state(jax.tree.map(lambda x: x[0], svf), batch, channels, audio.dtype)
+    check_state(state, (batch, channels, svf.g.shape[-1], 2))
     blocks = jnp.pad(audio, ((0, 0), (0, hops * hop - time), (0, 0))).reshape(batch, hops, hop, channels)
     return _hops_in_turn(blocks, svf, state, time)
 

@@ -7,10 +7,19 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nmjax.dsp.arguments import check_audio, check_rate, require
 from nmjax.dsp.numerics import held_level, safe_sqrt
 from nmjax.dsp.spectral import a_weights, magnitudes, mid_side
 
 _TINY = 1e-8
+
+
+def check_pair(output: Array, target: Array, sample_rate: float) -> None:
+    """Two signals of one shape, mono or stereo, and a rate; a ValueError names what is not so."""
+    check_audio(output)
+    check_rate(sample_rate)
+    require(output.shape == target.shape, "target", f"of the output's shape {list(output.shape)}", list(target.shape))
+    require(output.shape[2] <= 2, "output and target", "mono or stereo", f"of {output.shape[2]} channels")
 
 
 def _pairs(audio: Array) -> Array:
@@ -35,7 +44,7 @@ def _heard(
 
 def bins_up_to(highest_hz: float, window: int, sample_rate: float) -> int:
     """How many bins of a spectrum, 0 Hz included, lie at or below a frequency; at least 1."""
-    return 1 + int(min(highest_hz * window / sample_rate, window // 2))
+    return 1 + int(min(max(highest_hz, 0.0) * window / sample_rate, window // 2))
 
 
 def mr_stft(
@@ -57,7 +66,12 @@ def mr_stft(
         windows: samples, each even and a multiple of 4.
         highest_hz: bins above are left out. Lossy music holds nothing there, and the logarithm of nothing would
             outweigh all that is heard.
+
+    Raises:
+        ValueError: shapes that differ, more than two channels, no window, a rate that is not above 0.
     """
+    check_pair(output, target, sample_rate)
+    require(len(windows) > 0, "windows", "at least one", windows)
     total = jnp.zeros((), output.dtype)
     for window in windows:
         y, t = (_heard(x, window, sample_rate, highest_hz) for x in (output, target))
@@ -80,6 +94,7 @@ def a_weighted(
     On linear magnitudes, since a weight inside a difference of logarithms cancels. The side is normalised by mid and
     side together.
     """
+    check_pair(output, target, sample_rate)
     weights = a_weights(window, sample_rate)[: bins_up_to(highest_hz, window, sample_rate)]
     weights = jnp.asarray(weights)[None, None, None]
     y, t = (_heard(x, window, sample_rate, highest_hz) for x in (output, target))

@@ -148,6 +148,15 @@ def test_gradients_are_finite_differences(name):
         np.testing.assert_allclose(slope, reference, rtol=1e-5)
 
 
+def test_digital_silence_spoils_no_gradient():
+    """The loudest block of music after silence, whose own loudness is −inf."""
+    audio = jnp.asarray(noise(8, 1, 24_000, 1)).at[:, :16_000].set(0.0)
+    for measure in (momentary_loudness, short_term_loudness, integrated_loudness):
+        slope = jax.grad(lambda x, measure=measure: jnp.max(measure(x, 4000.0)))(audio)
+        assert np.isfinite(slope).all()
+        assert np.any(slope != 0.0)
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="sample_rate must be above 0 Hz; it is 0"):
         integrated_loudness(jnp.zeros((1, 100, 1)), 0.0)

@@ -96,8 +96,41 @@ def test_louder_than_full_scale_is_counted():
     np.testing.assert_allclose(heard(audio, 5003).integrated, integrated_loudness(jnp.asarray(audio), RATE), atol=0.01)
 
 
+def tones(*parts):
+    """1 kHz sines at so many dBFS for so many seconds, one after the other, `[1, time, 1]`."""
+    level = np.concatenate([np.full(round(seconds * RATE), 10.0 ** (db / 20)) for db, seconds in parts])
+    return (level * np.sin(2 * np.pi * 1000.0 * np.arange(len(level)) / RATE))[None, :, None].astype(np.float32)
+
+
+@pytest.mark.parametrize("db", [-12.78, -12.80, -22.98, -23.02])
+def test_many_blocks_of_one_loudness_just_beside_a_gate(db):
+    """A long quiet tone within hundredths of the relative gate of the loudness, and of that of the range."""
+    audio = tones((-10.0, 20), (-10.0 + db, 20))
+    found, whole = heard(audio, 5003), jnp.asarray(audio)
+    np.testing.assert_allclose(found.integrated, integrated_loudness(whole, RATE), atol=0.01)
+    np.testing.assert_allclose(found.loudness_range, loudness_range(whole, RATE), atol=0.02)
+
+
+def test_louder_than_every_bin_is_counted_by_its_power():
+    """As a float file may hold that somebody scaled like integers: +71 LUFS."""
+    audio = 10_000.0 * tones((-10.0, 3), (-13.0, 3))
+    np.testing.assert_allclose(heard(audio, 5003).integrated, integrated_loudness(jnp.asarray(audio), RATE), atol=0.01)
+
+
+def test_pieces_that_do_not_count_and_batches_of_surround():
+    state = HEAR(jnp.asarray(noise(3, 2, 9000, 6)), RATE, meter_state(2, 6))
+    again = HEAR(jnp.full((2, 50, 6), 9.0), RATE, state, 0)
+    for before, after in zip(jax.tree.leaves(READ(state, RATE)), jax.tree.leaves(READ(again, RATE)), strict=True):
+        np.testing.assert_array_equal(before, after)
+    np.testing.assert_allclose(
+        READ(state, RATE).integrated, integrated_loudness(jnp.asarray(noise(3, 2, 9000, 6)), RATE), atol=0.01
+    )
+
+
 def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"state must be of shape \[1, 2, 2, 2\]"):
+        metered(jnp.zeros((1, 100, 2)), RATE, meter_state(1, 1))
     with pytest.raises(ValueError, match="sample_rate must be above 0 Hz; it is 0"):
         metered(jnp.zeros((1, 100, 1)), 0, meter_state(1, 1))
     with pytest.raises(ValueError, match="channels is 3"):
-        metered(jnp.zeros((1, 100, 3)), RATE, meter_state(1, 3))
+        meter_state(1, 3)

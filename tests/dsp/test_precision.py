@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax.extend import core
 
+from nmjax.dsp import bark_spectrum_db, equalise_varying, meter_state, metered
 from nmjax.dsp.bands import Bands, equalise
 from nmjax.dsp.loudness import floored_loudness, integrated_loudness
 from nmjax.dsp.spectral import magnitudes
@@ -58,6 +59,11 @@ def loudness(audio):
     return integrated_loudness(audio, 44_100.0)
 
 
+def changing(audio, bands):
+    points = jax.tree.map(lambda x: jnp.stack([x, x]), bands)
+    return equalise_varying(audio, points, audio.shape[1], 44_100.0)
+
+
 def true_peak(audio):
     return true_peak_db(audio, 44_100.0)
 
@@ -69,6 +75,9 @@ CASES = {
     "loudness": (loudness, (AUDIO,)),
     "its gradient too": (jax.grad(lambda x: jnp.sum(floored_loudness(x, 44_100.0))), (AUDIO,)),
     "lufs distance's gradient": (jax.grad(lambda x, y: lufs_distance(x, y, 44_100.0)), (AUDIO, AUDIO)),
+    "settings that change": (changing, (AUDIO, BANDS)),
+    "a stream's meter": (lambda audio: metered(audio, 44_100.0, meter_state(2, 2)), (AUDIO,)),
+    "bark bands": (lambda audio: bark_spectrum_db(audio, 44_100.0, 512), (AUDIO,)),
     "true peak": (true_peak, (AUDIO,)),
     "true peak's gradient": (jax.grad(energy(true_peak)), (AUDIO,)),
 }

@@ -1,10 +1,11 @@
 """The same curve at another sample rate, read off SciPy's response of the cookbook's filters."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.signal import sosfreqz
 
-from nmjax.dsp import Bands
+from nmjax.dsp import Bands, response_db
 from nmjax.dsp.rates import bands_at_rate
 
 from .oracles import peaking_sos
@@ -37,6 +38,18 @@ def test_the_curve_is_kept_to_half_a_decibel_up_to_16_khz(rate):
         bands = random_bands(seed)
         found = bands_at_rate(bands, 44_100, rate)
         assert np.abs(curve_db(found, rate) - curve_db(bands, 44_100)).max() <= 0.5
+
+
+def test_kinds_stay_what_they_are():
+    kinds = ("low_shelf", "peaking", "high_shelf", "high_pass")
+    bands = Bands(
+        np.array([[200.0, 1000.0, 8000.0, 30.0]]), np.array([[6.0, -4.0, 5.0, 0.0]]), np.full((1, 4), 0.7), kinds
+    )
+    grid = jnp.asarray(GRID_HZ, jnp.float32)
+    found = bands_at_rate(bands, 44_100, 96_000)
+    assert found.kind[:4] == kinds
+    difference = response_db(found, grid, 96_000) - response_db(bands, grid, 44_100)
+    assert np.abs(difference).max() <= 0.5
 
 
 def test_the_same_rate_changes_nothing():

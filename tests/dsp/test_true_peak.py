@@ -86,6 +86,11 @@ def test_the_gradient_is_the_finite_difference():
         np.testing.assert_allclose(slope, reference, rtol=1e-6)
 
 
+def test_a_silent_neighbour_spoils_no_gradient():
+    audio = jnp.asarray(noise(5, 2, 100, 1)).at[1].set(0.0)
+    assert np.isfinite(jax.grad(lambda gain: PEAK(gain * audio)[0])(jnp.array(1.0)))
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="sample_rate must be above 0 Hz; it is -1"):
         true_peak_db(jnp.zeros((1, 10, 1)), -1)

@@ -122,3 +122,13 @@ def test_what_lies_above_the_highest_frequency_does_not_count(term):
     everywhere, below = (float(term(output, target, sample_rate=RATE, highest_hz=f)) for f in (22_050.0, 16_000.0))
     assert everywhere > 1e-4
     assert below < 0.02 * everywhere
+
+
+def test_pairs_that_do_not_fit_are_refused():
+    mono, stereo = jnp.zeros((1, 3000, 1)), jnp.zeros((1, 3000, 2))
+    with pytest.raises(ValueError, match=r"target must be of the output's shape \[1, 3000, 1\]; it is \[1, 3000, 2\]"):
+        mr_stft(mono, stereo, 44_100.0, (512,))
+    with pytest.raises(ValueError, match=r"windows must be at least one; it is \(\)"):
+        mr_stft(mono, mono, 44_100.0, ())
+    with pytest.raises(ValueError, match=r"output and target must be mono or stereo; it is of 6 channels"):
+        a_weighted(jnp.zeros((1, 3000, 6)), jnp.zeros((1, 3000, 6)), 44_100.0)
