@@ -1,9 +1,9 @@
-"""Loudness, range and true peak of real music: nmjax, whole and streamed, beside ffmpeg and pyloudnorm.
+"""Loudness, range and true peak of real music: nmjax, whole and streamed, beside libebur128, ffmpeg and pyloudnorm.
 
     python benchmarks/loudness.py FOLDER
 
 Reads every track of a folder (the first four minutes), prints the largest differences and the seconds that each took;
-needs ffmpeg on the path.
+needs ffmpeg on the path, and pyebur128 for libebur128 itself.
 """
 
 import re
@@ -16,6 +16,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyebur128
 import pyloudnorm
 import soundfile
 
@@ -25,7 +26,6 @@ from nmjax.dsp import (
     meter_state,
     metered,
     reading,
-    short_term_loudness,
     true_peak_db,
 )
 
@@ -51,20 +51,20 @@ def streamed(audio, rate):
     return tuple(float(x[0]) for x in (found.integrated, found.loudness_range, found.true_peak_db))
 
 
-def range_by_ffmpegs_ranks(audio, rate):
-    """The loudness range from the same blocks, at the ranks which ffmpeg takes: one below EBU's, whole counts only."""
-    blocks = np.asarray(short_term_loudness(jnp.asarray(audio)[None], rate)[0], np.float64)
-    blocks = blocks[blocks > -70.0]
-    gate = 10 * np.log10(np.mean(10 ** (blocks / 10))) - 20.0
-    ordered = np.sort(blocks[blocks > gate])
-    low, high = (max(int(share * len(ordered)) - 1, 0) for share in (0.10, 0.95))
-    return ordered[high] - ordered[low]
-
-
 def by_ffmpeg(path):
     command = ["ffmpeg", "-nostats", "-i", str(path), "-af", "ebur128=peak=true", "-f", "null", "-"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr.split("Summary:")[1]
     return tuple(float(re.search(pattern, said).group(1)) for pattern in NAMED.values())
+
+
+def by_libebur128(audio, rate):
+    wanted = pyebur128.MeasurementMode
+    channels = audio.shape[1]
+    state = pyebur128.R128State(channels, rate, wanted.MODE_I | wanted.MODE_LRA | wanted.MODE_TRUE_PEAK)
+    state.add_frames(audio.ravel(), len(audio))
+    peak = max(pyebur128.get_true_peak(state, channel) for channel in range(channels))
+    loudness, spread = pyebur128.get_loudness_global(state), pyebur128.get_loudness_range(state)
+    return loudness, spread, float(20 * np.log10(peak))
 
 
 def timed(spent, name, function, *arguments):
@@ -90,13 +90,15 @@ def main(folder):
             meter = pyloudnorm.Meter(rate, filter_class="DeMan")
             cut = len(audio) - len(audio) % (rate // 10)  # pyloudnorm counts a partial last block
             loud = timed(spent, "pyloudnorm (integrated only)", meter.integrated_loudness, audio[:cut].astype(float))
-            ranked = range_by_ffmpegs_ranks(audio, rate) - ffmpeg[1]
-            rows.append([*np.subtract(ours, ffmpeg), ranked, *np.subtract(stream, ours), ours[0] - loud])
+            library = timed(spent, "libebur128", by_libebur128, audio, rate)
+            apart = [np.subtract(ours, other) for other in (library, ffmpeg, stream)]
+            rows.append([*np.concatenate(apart), ours[0] - loud])
             seconds += len(audio) / rate
     table = np.abs(np.array(rows))
     print(f"{len(rows)} tracks, {seconds / 60:.0f} minutes; largest difference (mean), LU and dB")
-    labels = [f"{name}, nmjax − ffmpeg" for name in NAMED] + ["range at ffmpeg's ranks, nmjax − ffmpeg"]
-    labels += [f"{name}, streamed − whole" for name in NAMED] + ["integrated, nmjax − pyloudnorm"]
+    others = ("libebur128", "ffmpeg", "nmjax streamed")
+    labels = [f"{name}, nmjax − {other}" for other in others for name in NAMED]
+    labels.append("integrated, nmjax − pyloudnorm")
     for label, column in zip(labels, table.T, strict=True):
         print(f"{label:40s} {column.max():.3f} ({column.mean():.3f})")
     for name, took in spent.items():

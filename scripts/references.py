@@ -45,7 +45,7 @@ def mel():
 
 def ebur128():
     """ffmpeg's meter, which follows libebur128, on the first 20 s of the example track. (On all 22 s the loudness range
-    differs by 0.13 LU: it is a rank among the blocks, ffmpeg's is one below EBU's, and there lies a gap.)"""
+    differs by 0.13 LU: it is a rank among the blocks, ffmpeg's lower one is one below EBU's, and there lies a gap.)"""
     meter = ["-t", str(SECONDS), "-i", str(ROOT / EXAMPLE), "-af", "ebur128=peak=true", "-f", "null", "-"]
     done = subprocess.run(["ffmpeg", "-nostats", *meter], capture_output=True, text=True, check=True)
     said = done.stderr.split("Summary:")[1]
