@@ -9,6 +9,7 @@ the machine does falls on all of them.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -128,12 +129,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--peers", default=sys.executable, help="the Python of pedalboard, torchlpc and PyTorch")
     parser.add_argument("--python", action="append", default=[], metavar="NAME=PATH", help="another for one of them")
-    parser.add_argument("--short", action="store_true", help="5 s only")
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), metavar="NAME", help="some of them only")
+    parser.add_argument("--seconds", nargs="+", type=int, default=[5, 300], help="lengths of the signals")
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8], help="how many signals at once")
     parser.add_argument("-o", "--out", type=Path, help="a Markdown file to write")
     options = parser.parse_args()
     given = dict(pair.split("=", 1) for pair in options.python)
     workers, missing = [], []
-    for name, system in SYSTEMS.items():
+    for name, system in ((n, s) for n, s in SYSTEMS.items() if n in {REFERENCE, *options.systems}):
         own = sys.executable if name.startswith(("nmjax", "SciPy")) else given.get(system.packages[0], options.peers)
         worker = Worker(name, own)
         (workers if worker.versions else missing).append(worker)
@@ -143,7 +146,7 @@ def main():
     parts = [
         "# Filters: speed, memory, error\n",
         f"Written by `benchmarks/filters.py`; {os.cpu_count()} cores, PyTorch and JAX with as many threads, SciPy and "
-        f"pedalboard with one; a copy moves {bandwidth / 1e9:.1f} GB/s. Medians of 15 (300 s: of 2), float32 unless "
+        f"pedalboard with one; a copy moves {bandwidth / 1e9:.1f} GB/s. Medians of 15 (minutes: of 2), float32 unless "
         "said, bells over the model's range. Error: peak over peak against SciPy over the first 5 s, worst of all. "
         "Memory: largest resident size in a call beyond that before the first (nmjax's compiled program included). A "
         "gradient that would keep more than 10 GB was not run, nor the per-sample form beyond 5 s. "
@@ -152,10 +155,10 @@ def main():
     if missing:
         parts.append("Not installed, not measured: " + ", ".join(worker.name for worker in missing))
     with tempfile.TemporaryDirectory() as folder:
-        for seconds in (5,) if options.short else (5, 300):
-            for batch, bands, gradient in ((b, n, g) for b in (1, 8) for n in (5, 10) for g in (False, True)):
+        for seconds in options.seconds:
+            for batch, bands, gradient in itertools.product(options.batches, (5, 10), (False, True)):
                 case = {"batch": batch, "bands": bands, "time": seconds * RATE, "gradient": gradient}
-                found = measured(workers, case | {"rounds": 15 if seconds == 5 else 2}, folder)
+                found = measured(workers, case | {"rounds": 15 if seconds <= 10 else 2}, folder)
                 what = "forward and gradient" if gradient else "forward"
                 parts.append(f"\n## {batch} × {seconds} s, {bands} bands, {what}\n")
                 parts.append(as_markdown(HEAD, list(rows(found, case, bandwidth))))

@@ -21,15 +21,15 @@ _PHASE_1 = (
 )  # fmt: skip
 _PHASES = np.array([_PHASE_0, _PHASE_1, _PHASE_1[::-1], _PHASE_0[::-1]])
 REACH = len(_PHASE_0) - 1  # samples by which pieces of a signal have to overlap
-_TWICE_FROM_HZ, _ONCE_FROM_HZ = 96_000, 192_000
+_TWICE_FROM_HZ = 96_000
 
 
 def true_peak_db(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
     """True peak in dBTP over all channels, `[batch]`: the standard's interpolation, and the samples themselves.
 
-    Four times the rate below 96 kHz, twice from there on (every second phase of the same filter), and the samples as
-    they are from 192 kHz on: 192 kHz is the least that the annex asks for. Before and after the signal is silence.
-    Differentiable by the one sample or interpolated value that is the largest.
+    Four times the rate below 96 kHz and twice from there on (every second phase of the same filter), since the annex
+    asks for 192 kHz at least. Before and after the signal is silence. Differentiable by the one sample or interpolated
+    value that is the largest.
 
     Args:
         audio: any length above 0, any number of channels.
@@ -55,15 +55,13 @@ def true_peak_within(audio: Float[Array, "batch time channel"], sample_rate: flo
     batch, time, channels = audio.shape
     signal = jnp.moveaxis(audio, 2, 1).reshape(batch * channels, time, 1)
     peak = jnp.max(jnp.abs(signal), axis=(1, 2))
-    if sample_rate < _ONCE_FROM_HZ:
-        phases = _PHASES if sample_rate < _TWICE_FROM_HZ else _PHASES[::2]
-        between = jax.lax.conv_general_dilated(
-            signal,
-            jnp.asarray(phases.T[:, None, :], audio.dtype),
-            window_strides=(1,),
-            padding="VALID",
-            dimension_numbers=("NWC", "WIO", "NWC"),
-            precision=jax.lax.Precision.HIGHEST,
-        )
-        peak = jnp.maximum(jnp.max(jnp.abs(between), axis=(1, 2)), peak)
+    between = jax.lax.conv_general_dilated(
+        signal,
+        jnp.asarray((_PHASES if sample_rate < _TWICE_FROM_HZ else _PHASES[::2]).T[:, None, :], audio.dtype),
+        window_strides=(1,),
+        padding="VALID",
+        dimension_numbers=("NWC", "WIO", "NWC"),
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    peak = jnp.maximum(jnp.max(jnp.abs(between), axis=(1, 2)), peak)
     return jnp.max(peak.reshape(batch, channels), axis=1)

@@ -68,10 +68,10 @@ def test_overlapping_pieces_give_the_whole(piece):
     np.testing.assert_allclose(20 * np.log10(max(peaks)), PEAK(audio)[0], atol=1e-4)
 
 
-@pytest.mark.parametrize(("rate", "misses"), [(48_000.0, 0.1), (96_000.0, 0.7), (192_000.0, 3.1)])
+@pytest.mark.parametrize(("rate", "misses"), [(48_000.0, 0.1), (96_000.0, 0.7), (192_000.0, 0.7)])
 def test_how_finely_it_looks_follows_the_rate(rate, misses):
-    """A sine at a quarter of the rate, whose crests lie between the samples: at 96 kHz half as many places are looked
-    at, at 192 kHz the samples alone; the standard asks for 192 kHz, not for four times whatever there is."""
+    """A sine at a quarter of the rate, whose crests lie between the samples: from 96 kHz on half as many places are
+    looked at; the standard asks for 192 kHz, not for four times whatever there is."""
     peaks = PEAK(jnp.concatenate([as_audio(faded(0.25, phase)) for phase in np.linspace(0, np.pi / 2, 33)]), rate)
     assert -misses <= min(peaks) < -misses / 2
     assert max(peaks) < 0.25
