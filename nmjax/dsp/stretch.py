@@ -141,6 +141,11 @@ def toeplitz(impulse: Float[Array, "batch length"]) -> Float[Array, "batch lengt
     return rows.reshape(batch, length, 2 * length - 1)[:, :, :length]
 
 
+def _in_turn(start: Array, kicked: Array, drift: Array) -> tuple[Array, Array]:
+    """The last state, and the one before each block, `[blocks, batch, lanes, states]` as `kicked`."""
+    return jax.lax.scan(lambda s, u: (moved(s, drift) + u, s), spread_as(start, kicked), kicked)
+
+
 def states_between(
     state: Float[Array, "batch channel states"],
     kicked: Float[Array, "batch channel blocks states"],
@@ -154,15 +159,14 @@ def states_between(
     of A ride along as more lanes.
     """
     batch, channels, blocks, states = kicked.shape
-    state = spread_as(state, kicked)
     if blocks <= _RADIX:
-        last, before = jax.lax.scan(lambda s, u: (moved(s, drift) + u, s), state, jnp.moveaxis(kicked, 2, 0))
+        last, before = _in_turn(state, jnp.moveaxis(kicked, 2, 0), drift)
         return jnp.moveaxis(before, 0, 2), last
     groups = blocks // _RADIX + 1  # the last one is not full, so that its start is followed by the last state
     kicked = jnp.pad(kicked, ((0, 0), (0, 0), (0, groups * _RADIX - blocks), (0, 0)))
     lanes = jnp.moveaxis(kicked.reshape(batch, channels * groups, _RADIX, states), 2, 0)
     lanes = jnp.concatenate([lanes, jnp.broadcast_to(drift, (_RADIX, batch, states, states))], axis=2)
-    end, inside = jax.lax.scan(lambda s, u: (moved(s, drift) + u, s), spread_as(jnp.zeros_like(lanes[0]), lanes), lanes)
+    end, inside = _in_turn(jnp.zeros_like(lanes[0]), lanes, drift)
     left, over = end[:, :-states].reshape(batch, channels, groups, states), end[:, -states:]
     starts, _ = states_between(state, left, over)
     starts = starts.reshape(batch, channels * groups, states)

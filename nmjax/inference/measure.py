@@ -32,7 +32,7 @@ class Meter:
     def __init__(self, sample_rate: int, channels: int):
         self.sample_rate = sample_rate
         self._state = meter_state(1, channels)
-        self._peak, self._frames = 0.0, 0
+        self._frames = 0
 
     def watch(self, pieces: Pieces) -> Iterator[np.ndarray]:
         """The same signal, measured on the way, in pieces of 3 s."""
@@ -41,14 +41,14 @@ class Meter:
             audio = np.zeros((1, size, piece.shape[1]), np.float32)
             audio[0, : len(piece)] = piece
             self._state = _metered(audio, self.sample_rate, self._state, len(piece))
-            self._peak = max(self._peak, float(np.abs(piece).max()))
             self._frames += len(piece)
             yield piece
 
     def result(self) -> Measurement:
         """What was heard."""
         found = _reading(self._state, self.sample_rate)
-        return Measurement(float(found.integrated[0]), float(found.true_peak_db[0]), self._peak, self._frames)
+        peak = float(self._state.sample_peak[0])
+        return Measurement(float(found.integrated[0]), float(found.true_peak_db[0]), peak, self._frames)
 
 
 def measured(pieces: Pieces, sample_rate: int, channels: int) -> Measurement:

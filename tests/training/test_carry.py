@@ -111,6 +111,11 @@ def test_1c_draws_the_curve_of_the_five_bands(earlier, frequency_map):
     assert 3.0 < np.max(np.abs(before.gain_db)) < 12.0 * GATE, "gains that are worth copying, and need not be held"
     curves = (response_db(eq.bands(), POINTS, 44_100) for eq in (before, after))
     assert np.max(np.abs(np.subtract(*curves))) <= 0.01
+    here, there = (v["params"]["decoder"] for v in (variables, old))
+    for head in ("frequency", "q"):
+        for key in ("kernel", "bias"):  # to the bit; a product five or ten columns wide rounds differently, see below
+            carried = here[head]["dense"][key][..., np.array(PLACES)]
+            np.testing.assert_array_equal(carried, there[head]["dense"][key], err_msg=f"{head} {key}")
     for name in ("freq_hz", "q"):
         carried = getattr(after, name)[:, np.array(PLACES)]
         np.testing.assert_allclose(carried, getattr(before, name), rtol=1e-5, err_msg=name)
