@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from nmjax import io
+from nmjax import hosts, io
 from nmjax.errors import BadInputError
 
 _DIGESTS = "digests.json"
@@ -49,10 +49,13 @@ class Checkpoints:
         """
         if step in self.steps() and not self._trouble(step):
             return
+        hosts.together("looked for earlier checkpoints")
         try:
-            for stale in (s for s in self.steps() if s >= step):
-                shutil.rmtree(self.folder / str(stale))
-            self._check_room((model, training))
+            if hosts.first():
+                for stale in (s for s in self.steps() if s >= step):
+                    shutil.rmtree(self.folder / str(stale))
+                self._check_room((model, training))
+            hosts.together("made room for a checkpoint")
             with _quiet(), self._manager(writing=True) as manager:
                 saved = manager.save(
                     step,
@@ -65,7 +68,9 @@ class Checkpoints:
                 manager.wait_until_finished()
             if not saved:
                 raise OSError(f"orbax did not save step {step}")
-            io.write_text(self.folder / str(step) / _DIGESTS, json.dumps(_digests(self.folder / str(step))))
+            if hosts.first():
+                io.write_text(self.folder / str(step) / _DIGESTS, json.dumps(_digests(self.folder / str(step))))
+            hosts.together("saved a checkpoint")
         except OSError as error:
             self._discard(step)
             raise BadInputError(io.unwritable(self.folder, error)) from None
@@ -119,10 +124,11 @@ class Checkpoints:
             BadInputError: the folder cannot be written.
         """
         try:
-            for step in self.steps():
+            for step in self.steps() if hosts.first() else []:
                 shutil.rmtree(self.folder / str(step))
         except OSError as error:
             raise BadInputError(io.unwritable(self.folder, error)) from None
+        hosts.together("cleared checkpoints")
 
     def meta(self, step: int) -> dict[str, Any]:
         """The JSON part."""

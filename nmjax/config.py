@@ -17,6 +17,8 @@ from nmjax.errors import BadInputError
 _HERE = Path(__file__).parent
 CONFIG_DIR = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"  # installed, or a checkout
 
+_RETIRED = ("degrade.style_db",)  # in checkpoints of earlier versions
+
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -55,10 +57,17 @@ class DegradeConfig(_Frozen):
     shelf_db: NotNegative
     bell_db: NotNegative
     bells: Annotated[int, Field(ge=1, le=64)]
-    style_db: NotNegative
     dynamics: Annotated[float, Field(ge=0, lt=1)]
     width_db: NotNegative
     level_db: NotNegative
+
+
+class AugmentConfig(_Frozen):
+    """What keeps songs from being learnt by heart. See `nmjax.training.augment`."""
+
+    style: NotNegative
+    mix: Share
+    swap: Share
 
 
 class LossConfig(_Frozen):
@@ -84,6 +93,10 @@ class TrainConfig(_Frozen):
     warmup_steps: Whole
     weight_decay: NotNegative
     clip_norm: Positive
+    accumulate: Annotated[int, Field(ge=1, le=65_536)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    spike: Annotated[float, Field(gt=1)]
+    bad_steps: Count
     validate_every: Count
     checkpoint_every: Count
 
@@ -96,6 +109,7 @@ class Config(_Frozen):
     model: ModelConfig
     data: DataConfig
     degrade: DegradeConfig
+    augment: AugmentConfig
     loss: LossConfig
     train: TrainConfig
 
@@ -142,9 +156,13 @@ def checked(values: dict[str, Any]) -> Config:
 
 
 def restored(values: dict[str, Any]) -> Config:
-    """The config of an earlier run; settings that are younger than the run have their defaults."""
+    """The config of an earlier run; settings younger than the run have their defaults, retired ones are left out."""
     tree = _read("base")
-    _merge(tree, values, "a checkpoint")
+    kept = {
+        group: {k: v for k, v in found.items() if f"{group}.{k}" not in _RETIRED} if isinstance(found, dict) else found
+        for group, found in values.items()
+    }
+    _merge(tree, kept, "a checkpoint")
     return checked(tree)
 
 

@@ -24,7 +24,7 @@ def eq_curve(path: Path, freq_hz: np.ndarray, band_db: np.ndarray, names: list[s
         names: one a band, for the legend.
         title: above the picture.
     """
-    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    figure, axes = _frequency_axes()
     colours = plt.get_cmap("viridis")(np.linspace(0.0, 0.9, len(band_db)))
     for curve, name, colour in zip(band_db, names, colours, strict=True):
         axes.plot(freq_hz, curve, color=colour, linewidth=1, label=name)
@@ -32,11 +32,41 @@ def eq_curve(path: Path, freq_hz: np.ndarray, band_db: np.ndarray, names: list[s
     total = band_db.sum(axis=0)
     axes.plot(freq_hz, total, color="black", linewidth=2, label="all bands")
     reach = max(3.0, 1.15 * float(np.abs(total).max()), 1.15 * float(np.abs(band_db).max()))
-    axes.set(xscale="log", xlim=(20, 20_000), ylim=(-reach, reach), xlabel="frequency (Hz)", ylabel="gain (dB)")
-    axes.set_xticks(_TICKS_HZ, _TICK_NAMES)
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
+    axes.set_ylim(-reach, reach)
     axes.set_title(title, parse_math=False)  # a track's name may hold dollar signs
     axes.legend(fontsize=8, ncols=1 + len(names) // 6, loc="best")
     figure.savefig(path, dpi=120, format="png")
     plt.close(figure)
+
+
+def learnt_curve(
+    freq_hz: np.ndarray, curve_db: np.ndarray, wanted_hz: np.ndarray, wanted_db: np.ndarray, title: str
+) -> np.ndarray:
+    """A picture `[height, width, 3]` (uint8) of a network's curve beside what would have been right.
+
+    Args:
+        freq_hz, curve_db: `[points]`, the equaliser's response.
+        wanted_hz, wanted_db: `[bands]`, by how much the target's bands lie above the input's.
+        title: above the picture.
+    """
+    figure, axes = _frequency_axes()
+    axes.step(wanted_hz, wanted_db, where="mid", color="tab:orange", linewidth=1.5, label="target − input")
+    axes.plot(freq_hz, curve_db, color="black", linewidth=2, label="the equaliser")
+    reach = max(6.0, 1.15 * float(np.abs(curve_db).max()))
+    axes.set_ylim(-reach, reach)
+    axes.set_title(title, parse_math=False)
+    axes.legend(fontsize=8, loc="best")
+    figure.canvas.draw()
+    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    plt.close(figure)
+    return picture
+
+
+def _frequency_axes():
+    """A figure and its axes: gain in dB over 20 Hz to 20 kHz."""
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    axes.set(xscale="log", xlim=(20, 20_000), xlabel="frequency (Hz)", ylabel="gain (dB)")
+    axes.set_xticks(_TICKS_HZ, _TICK_NAMES)
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    return figure, axes

@@ -14,7 +14,7 @@ from rich.table import Table
 from nmjax.config import Config
 from nmjax.models import SAMPLE_RATE, build_model
 from nmjax.training.state import count, initial_state, initial_variables
-from nmjax.training.step import make_train_step
+from nmjax.training.step import Dice, make_train_step
 
 _STEPS = 4
 
@@ -22,20 +22,21 @@ _STEPS = 4
 def measure(config: Config) -> dict[str, float]:
     """Parameters of each part, XLA's own count of FLOPs and bytes for the compiled step, seconds per step on noise."""
     variables = initial_variables(build_model(config), config.seed)
-    state, key = initial_state(config, variables), jax.random.key(0)
+    state, dice = initial_state(config, variables), Dice(jnp.zeros((), jnp.int32), _any_style())
     samples = round(config.data.excerpt_seconds * SAMPLE_RATE)
     noise = np.random.default_rng(0).standard_normal((config.data.batch_size, samples, config.data.channels))
     batch = {"target": jnp.asarray(0.1 * noise, jnp.float32), "length": jnp.full(len(noise), samples, jnp.int32)}
+    batch["number"] = jnp.arange(len(noise), dtype=jnp.int32)
     found = {f"{name} parameters": count(part) for name, part in variables["params"].items()}
     found["parameters"] = count(variables["params"])
-    compiled = jax.jit(make_train_step(config), donate_argnums=0).lower(state, batch, key).compile()
+    compiled = jax.jit(make_train_step(config), donate_argnums=0).lower(state, batch, dice).compile()
     memory = compiled.memory_analysis()
     found["flops"] = float(compiled.cost_analysis().get("flops", float("nan")))
     found["bytes"] = float(memory.argument_size_in_bytes + memory.temp_size_in_bytes)
     seconds = []
     for _ in range(_STEPS):
         start = time.perf_counter()
-        state, metrics = compiled(state, batch, key)
+        state, metrics = compiled(state, batch, dice)
         jax.block_until_ready(metrics)
         seconds.append(time.perf_counter() - start)
     found["seconds"] = statistics.median(seconds[1:])

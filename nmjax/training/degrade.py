@@ -1,8 +1,7 @@
 """The unmastered side, made from mastered music: a random chain for each excerpt, on the device.
 
 Tone (a low and a high shelf and bells), dynamics (an exponent on the envelope: expansion undoes compression, mild
-compression mimics a flat mix), width. A second random tone, the style, is laid over input and target alike. All is
-drawn from one key an excerpt.
+compression mimics a flat mix), width. All is drawn from one key an excerpt.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float
 
 from nmjax.config import DegradeConfig
 from nmjax.dsp.cascade import cascade, initial_state
@@ -20,12 +19,12 @@ from nmjax.dsp.numerics import amplitude
 from nmjax.dsp.spectral import mid_side
 from nmjax.dsp.svf import Svf, high_shelf, low_shelf, peaking
 from nmjax.models import MODEL_LUFS
+from nmjax.training.chance import gaussian
 
 _LOW_SHELF_HZ = (60.0, 400.0)
 _HIGH_SHELF_HZ = (2_000.0, 10_000.0)
 _BELL_HZ = (60.0, 12_000.0)
 _BELL_Q = (0.5, 2.0)
-_MOST_SIGMAS = 2.5
 _ENVELOPE_HOP = 441  # samples, 10 ms at the model's rate
 _ENVELOPE_HOPS = 11  # smoothed over 110 ms
 _MOST_GAIN_DB = 9.0  # of the dynamics, either way
@@ -33,19 +32,8 @@ _QUIET = 1e-6  # power added to the envelope, −60 dBFS
 
 
 def chances_needed(config: DegradeConfig) -> int:
-    """Uniform numbers that one excerpt's chain takes: two tones, dynamics, width, level."""
-    return 2 * _tone_chances(config.bells) + 3
-
-
-def draw_chances(
-    key: Key[Array, ""], first: Int[Array, ""] | int, batch: int, count: int
-) -> Float[Array, "batch count"]:
-    """Uniform numbers in [0, 1), a row an excerpt, each from `key` and the excerpt's number in the whole batch.
-
-    All of an excerpt's chance comes from one draw: on the CPU every draw in a program costs a second of compilation.
-    """
-    numbers = first + jnp.arange(batch)
-    return jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i), (count,)))(numbers)
+    """Uniform numbers that one excerpt's chain takes: tone, dynamics, width, level."""
+    return _tone_chances(config.bells) + 3
 
 
 def _tone_chances(bells: int) -> int:
@@ -57,12 +45,6 @@ def _log_uniform(chance: Array, bounds: tuple[float, float]) -> Array:
     return jnp.exp(low + (high - low) * chance)
 
 
-def _gaussian(chance: Array) -> Array:
-    """A standard normal, cut at ±2.5, from a uniform number."""
-    inside = math.erf(_MOST_SIGMAS * math.sqrt(0.5))
-    return math.sqrt(2.0) * jax.scipy.special.erfinv(inside * (2.0 * chance - 1.0))
-
-
 def random_tone(
     chance: Float[Array, "batch numbers"], shelf_db: float, bell_db: float, bells: int, sample_rate: float
 ) -> Svf:
@@ -72,9 +54,9 @@ def random_tone(
     flat = jnp.full_like(low_hz, math.sqrt(0.5))
     q = _BELL_Q[0] + (_BELL_Q[1] - _BELL_Q[0]) * bell_q
     parts = (
-        low_shelf(_log_uniform(low_hz, _LOW_SHELF_HZ), shelf_db * _gaussian(low_db), flat, sample_rate),
-        high_shelf(_log_uniform(high_hz, _HIGH_SHELF_HZ), shelf_db * _gaussian(high_db), flat, sample_rate),
-        peaking(_log_uniform(bell_hz, _BELL_HZ), bell_db * _gaussian(bell_gain), q, sample_rate),
+        low_shelf(_log_uniform(low_hz, _LOW_SHELF_HZ), shelf_db * gaussian(low_db), flat, sample_rate),
+        high_shelf(_log_uniform(high_hz, _HIGH_SHELF_HZ), shelf_db * gaussian(high_db), flat, sample_rate),
+        peaking(_log_uniform(bell_hz, _BELL_HZ), bell_db * gaussian(bell_gain), q, sample_rate),
     )
     return jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *parts)
 
@@ -112,27 +94,25 @@ def widened(audio: Float[Array, "batch time 2"], side_db: Float[Array, "batch"])
     return mid_side(mid_side(audio) * gain[:, None, :])
 
 
-def make_pair(
-    audio: Float[Array, "batch time channel"],
+def faulty(
+    target: Float[Array, "batch time channel"],
     chance: Float[Array, "batch numbers"],
     config: DegradeConfig,
     sample_rate: float,
-) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch time channel"]]:
-    """Mastered excerpts → (input, target), not yet at the model's level. `chance` as from `draw_chances`."""
+) -> Float[Array, "batch time channel"]:
+    """Mastered excerpts → their unmastered side, not yet at the model's level. `chance`: `chances_needed` of them."""
     tone = _tone_chances(config.bells)
-    dynamics, width = 2.0 * chance[:, 2 * tone] - 1.0, chance[:, 2 * tone + 1]
-    style = random_tone(chance[:, :tone], config.style_db, config.style_db, config.bells, sample_rate)
-    fault = random_tone(chance[:, tone : 2 * tone], config.shelf_db, config.bell_db, config.bells, sample_rate)
-    target = toned(audio, style)
+    dynamics, width = 2.0 * chance[:, tone] - 1.0, chance[:, tone + 1]
+    fault = random_tone(chance[:, :tone], config.shelf_db, config.bell_db, config.bells, sample_rate)
     source = envelope_powered(toned(target, fault), config.dynamics * dynamics)
-    if audio.shape[2] == 2:
-        source = widened(source, config.width_db * _gaussian(width))
-    return source, target
+    if target.shape[2] == 2:
+        source = widened(source, config.width_db * gaussian(width))
+    return source
 
 
 def level_offset_db(chance: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:
     """How far an excerpt lies above or below the level of its whole track."""
-    return config.level_db * _gaussian(chance[:, -1])
+    return config.level_db * gaussian(chance[:, _tone_chances(config.bells) + 2])
 
 
 def at_level(

@@ -2,91 +2,162 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable
 from functools import cache
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from flax import struct
+from jaxtyping import Array, Float, Key
 
 from nmjax.config import Config
+from nmjax.dsp import response_db, third_octaves_db
 from nmjax.losses import regularisation, signal_loss
 from nmjax.models import SAMPLE_RATE, build_model
-from nmjax.training.degrade import at_level, chances_needed, draw_chances, level_offset_db, make_pair
-from nmjax.training.state import TrainState, build_optimiser
+from nmjax.training import augment, degrade
+from nmjax.training.augment import Style
+from nmjax.training.chance import draw_chances
+from nmjax.training.state import TrainState, advanced, build_optimiser
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
+CURVE_HZ = np.geomspace(20.0, 20_000.0, 200)
+_VALIDATION, _DROPOUT = 2**31 - 1, 2**31 - 2  # folded into the seed's key, where the data's orders are 0, 1, 2, …
 
 
-def _pair(batch: Batch, key: jax.Array, config: Config, first: jax.Array | int) -> tuple[jax.Array, jax.Array]:
-    """(input, target) at the model's level; each excerpt's randomness from `key` and its number in the whole batch."""
-    target = batch["target"]
-    chance = draw_chances(key, first, target.shape[0], chances_needed(config.degrade))
-    if "input" in batch:
-        source = batch["input"]
-    else:
-        source, target = make_pair(target, chance, config.degrade, SAMPLE_RATE)
-    return at_level(source, target, level_offset_db(chance, config.degrade), SAMPLE_RATE)
+@typing.no_type_check
+@struct.dataclass
+class Dice:
+    """What chance is drawn from, beside the config's seed. order: int32, which of the orders of the data the run is in;
+    another one means other faults too. style: how songs differ."""
+
+    order: Array
+    style: Style
+
+
+def _pair(batch: Batch, chance: Float[Array, "batch numbers"], config: Config) -> tuple[Array, Array]:
+    """(input, target) at the model's level; the input is made where none is given."""
+    source = batch.get("input")
+    if source is None:
+        source = degrade.faulty(batch["target"], chance, config.degrade, SAMPLE_RATE)
+    offset_db = degrade.level_offset_db(chance, config.degrade)
+    return jax.lax.stop_gradient(degrade.at_level(source, batch["target"], offset_db, SAMPLE_RATE))
+
+
+def _training_pair(batch: Batch, key: Key[Array, ""], style: Style, config: Config) -> tuple[Array, Array, Array]:
+    """(input, target, lengths) of a batch as it was read: augmented, then degraded."""
+    faults = degrade.chances_needed(config.degrade)
+    chance = draw_chances(key, batch["number"], faults + augment.chances_needed(style))
+    batch = augment.augmented(batch, chance[:, faults:], config.augment, style, SAMPLE_RATE)
+    return *_pair(batch, chance[:, :faults], config), batch["length"]
+
+
+def _micro_batches(batch: Batch, count: int) -> Batch:
+    """`[batch, …]` → `[count, batch / count, …]`, every count-th row together: no row leaves its device."""
+    return {k: jnp.moveaxis(x.reshape(x.shape[0] // count, count, *x.shape[1:]), 1, 0) for k, x in batch.items()}
+
+
+def _gradient(config: Config) -> Callable:
+    """`(model variables, micro-batch, style, key of the data, key of dropout, share of the sparsity) → (gradients,
+    changed statistics, metrics)`."""
+    model = build_model(config)
+
+    def loss_of(params, rest: dict, batch: Batch, style: Style, key, dropout_key, sparsity: Array):
+        source, target, lengths = _training_pair(batch, key, style, config)
+        (output, prediction), changed = model.apply(
+            {"params": params, **rest},
+            source,
+            lengths,
+            train=True,
+            rngs={"dropout": dropout_key},
+            mutable=["batch_stats"],
+        )
+        heard, terms = signal_loss(output, target, SAMPLE_RATE, config.loss)
+        eq = prediction.settings.eq
+        cost, more = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, sparsity)
+        return heard + cost, ({"loss": heard + cost, "signal": heard, **terms, **more}, changed)
+
+    def gradient(variables: dict, *given):
+        rest = {k: v for k, v in variables.items() if k != "params"}
+        grads, (metrics, changed) = jax.grad(loss_of, has_aux=True)(variables["params"], rest, *given)
+        return grads, changed, metrics
+
+    return gradient
 
 
 @cache  # one config is one program, compiled once a process
-def make_train_step(config: Config) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
-    """`(state, batch, key) → (state, metrics)`, to be jitted with the state donated.
+def make_train_step(config: Config) -> Callable[[TrainState, Batch, Dice], tuple[TrainState, Metrics]]:
+    """`(state, batch, dice) → (state, metrics)`, to be jitted with the state donated.
 
-    Where the loss or a gradient is not finite, everything but the counters stays as it was.
+    The batch has `target` and, for pairs, `input` `[batch, time, channel]`, `length` and `number` `[batch]`. With
+    `train.accumulate` above 1 its micro-batches follow each other; BatchNorm's statistics are each micro-batch's own.
+    Where the loss or a gradient is not finite, or the loss is a spike, everything but the counters stays as it was.
     """
-    model, optimiser = build_model(config), build_optimiser(config.train)
+    optimiser, gradient, count = build_optimiser(config.train), _gradient(config), config.train.accumulate
 
-    def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
-        pair_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
-        source, target = jax.lax.stop_gradient(_pair(batch, pair_key, config, 0))
-        rest = {k: v for k, v in state.model.items() if k != "params"}
-        warmup = max(config.loss.sparsity_warmup, 1)
-        sparsity_share = jnp.minimum(state.step / warmup, 1.0)
+    def accumulated(state: TrainState, batch: Batch, dice: Dice):
+        key = jax.random.fold_in(jax.random.key(config.seed), dice.order)
+        dropout_key = jax.random.fold_in(jax.random.fold_in(key, _DROPOUT), state.step)
+        sparsity = jnp.minimum(state.step / max(config.loss.sparsity_warmup, 1), 1.0)
+        parts = _micro_batches(batch, count)
 
-        def loss_of(params):
-            (output, prediction), changed = model.apply(
-                {"params": params, **rest},
-                source,
-                batch["length"],
-                train=True,
-                rngs={"dropout": dropout_key},
-                mutable=["batch_stats"],
-            )
-            heard, terms = signal_loss(output, target, SAMPLE_RATE, config.loss)
-            eq = prediction.settings.eq
-            cost, more = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, sparsity_share)
-            return heard + cost, ({"loss": heard + cost, "signal": heard, **terms, **more}, changed)
+        def one(variables: dict, given):
+            micro, number = given
+            drop = jax.random.fold_in(dropout_key, number)
+            grads, changed, metrics = gradient(variables, micro, dice.style, key, drop, sparsity)
+            return {**variables, **changed}, (grads, metrics)
 
-        grads, (metrics, changed) = jax.grad(loss_of, has_aux=True)(state.model["params"])
-        norm = optax.tree.norm(grads)
+        if count == 1:
+            variables, found = one(state.model, ({k: x[0] for k, x in parts.items()}, 0))
+            return variables, *found
+
+        def add(carried, given):
+            variables, total = carried
+            variables, found = one(variables, given)
+            return (variables, jax.tree.map(lambda a, b: a + b / count, total, found)), None
+
+        shapes = jax.eval_shape(one, state.model, ({k: x[0] for k, x in parts.items()}, 0))[1]
+        total = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        (variables, found), _ = jax.lax.scan(add, (state.model, total), (parts, jnp.arange(count)))
+        return variables, *found
+
+    def step(state: TrainState, batch: Batch, dice: Dice) -> tuple[TrainState, Metrics]:
+        model, grads, metrics = accumulated(state, batch, dice)
         updates, opt_state = optimiser.update(grads, state.optimiser, state.model["params"])
-        params = optax.apply_updates(state.model["params"], updates)
-        finite = jnp.isfinite(norm) & jnp.isfinite(metrics["loss"])
-        new = ({**rest, **changed, "params": params}, opt_state)
-        kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, (state.model, state.optimiser))
-        skipped = state.skipped + jnp.where(finite, 0, 1)
-        state = state.replace(step=state.step + 1, skipped=skipped, model=kept[0], optimiser=kept[1])
-        return state, metrics | {"gradient_norm": norm, "skipped": skipped}
+        model = {**model, "params": optax.apply_updates(state.model["params"], updates)}
+        norm = optax.tree.norm(grads)
+        state = advanced(state, model, opt_state, metrics["loss"], norm, config.train)
+        return state, metrics | {"gradient_norm": norm, "skipped": state.skipped, "in_row": state.in_row}
 
     return step
 
 
 @cache
-def make_validation_step(config: Config) -> Callable[[dict, Batch, jax.Array, jax.Array], Metrics]:
-    """`(variables, batch, key, number of the batch) → metrics`: the signal terms of the output, and beside each, under
-    `identity/…`, the same for the input as it is. The same key makes the same degradations every time; songs keep
-    their own style."""
-    config = config.model_copy(update={"degrade": config.degrade.model_copy(update={"style_db": 0.0})})
+def make_validation_step(config: Config) -> Callable[[dict, Batch], tuple[Metrics, Batch]]:
+    """`(variables, batch) → (metrics, sample)`, the same degradations every time, songs as they are.
+
+    metrics: the signal terms of the output, and beside each, under `identity/…`, the same for the input as it is.
+    sample: of the first excerpt `input`, `output`, `target` `[time, channel]`; `curve_db` `[points]`, the equaliser's
+    response at CURVE_HZ; `wanted_db` `[31]`, by how much the target's third octaves (of mid) lie above the input's.
+    """
     model = build_model(config)
 
-    def step(variables: dict, batch: Batch, key: jax.Array, number: jax.Array) -> Metrics:
-        source, target = _pair(batch, key, config, number * batch["target"].shape[0])
+    def step(variables: dict, batch: Batch) -> tuple[Metrics, Batch]:
+        key = jax.random.fold_in(jax.random.key(config.seed), _VALIDATION)
+        chance = draw_chances(key, batch["number"], degrade.chances_needed(config.degrade))
+        source, target = _pair(batch, chance, config)
         output, prediction = model.apply(variables, source, batch["length"])
         signal, terms = signal_loss(output, target, SAMPLE_RATE, config.loss)
         nothing, idle = signal_loss(source, target, SAMPLE_RATE, config.loss)
         found = {"signal": signal, **terms, "identity/signal": nothing} | {f"identity/{k}": v for k, v in idle.items()}
-        return found | {"rendered_gain_db": jnp.mean(jnp.abs(prediction.settings.eq.rendered_gain_db))}
+        eq = prediction.settings.eq
+        curve_db = response_db(eq.bands(), jnp.asarray(CURVE_HZ, jnp.float32), SAMPLE_RATE)
+        heard = {"input": source[0], "output": output[0], "target": target[0], "curve_db": curve_db[0]}
+        levels = [third_octaves_db(x[:1], SAMPLE_RATE)[0, 0] for x in (target, source)]
+        heard["wanted_db"] = levels[0] - levels[1]
+        return found | {"rendered_gain_db": jnp.mean(jnp.abs(eq.rendered_gain_db))}, heard
 
     return step

@@ -1,4 +1,4 @@
-"""One update: what is not finite is left out, float32 throughout, the same on one device and on four."""
+"""One update: what is not finite and what is a spike is left out, float32 throughout, averages, micro-batches."""
 
 import jax
 import jax.numpy as jnp
@@ -7,11 +7,10 @@ import pytest
 
 from nmjax.config import load_config
 from nmjax.models import build_model
-from nmjax.training.loop import Run
-from nmjax.training.state import initial_state, initial_variables, learning_rate
-from nmjax.training.step import make_train_step, make_validation_step
+from nmjax.training.state import advanced, initial_state, initial_variables, learning_rate
+from nmjax.training.step import Dice, make_train_step, make_validation_step
 from tests.music import music
-from tests.training.tiny import tiny
+from tests.training.tiny import style, tiny
 
 
 def config(phase="1b", *more):
@@ -25,30 +24,97 @@ def fresh(c):
 def batch():
     samples = round(0.45 * 44_100)
     target = np.stack([music(0.45, channels=1, seed=i)[:samples] for i in range(4)]).astype(np.float32)
-    return {"target": target, "length": np.array([samples, samples, 9000, samples], np.int32)}
+    length = np.array([samples, samples, 9000, samples], np.int32)
+    return {"target": target, "length": length, "number": np.arange(4, dtype=np.int32)}
 
 
 def compiled():
     return jax.jit(make_train_step(config()))
 
 
+def dice(order=0):
+    return Dice(np.int32(order), style())
+
+
 def leaves(tree):
     return [np.asarray(x) for x in jax.tree.leaves(tree)]
 
 
-def test_a_step_that_is_not_finite_is_skipped_and_counted():
-    state, key = fresh(config()), jax.random.key(0)
-    state, metrics = compiled()(state, batch(), key)
-    assert int(metrics["skipped"]) == 0
+def test_a_step_that_is_not_finite_is_left_out_and_counted():
+    state, metrics = compiled()(fresh(config()), batch(), dice())
+    assert (int(metrics["skipped"]), int(metrics["in_row"])) == (0, 0)
     bad = batch()
     bad["target"][0, 100] = np.nan
-    after, metrics = compiled()(state, bad, key)
-    assert (int(after.step), int(after.skipped)) == (2, 1)
-    for a, b in zip(leaves((after.model, after.optimiser)), leaves((state.model, state.optimiser)), strict=True):
+    after, metrics = compiled()(state, bad, dice())
+    assert (int(after.step), int(after.skipped), int(after.in_row)) == (2, 1, 1)
+    for a, b in zip(leaves(kept(after)), leaves(kept(state)), strict=True):
         np.testing.assert_array_equal(a, b)
-    after, metrics = compiled()(after, batch(), key)
-    assert (int(after.step), int(metrics["skipped"])) == (3, 1)
+    after, metrics = compiled()(after, batch(), dice())
+    assert (int(after.step), int(metrics["skipped"]), int(metrics["in_row"])) == (3, 1, 0)
     assert any((a != b).any() for a, b in zip(leaves(after.model), leaves(state.model), strict=True))
+
+
+def kept(state):
+    """What an update that is left out must not touch."""
+    return state.model, state.average, state.optimiser, state.usual
+
+
+def small_state(**changes):
+    tree = {"params": {"conv": {"kernel": jnp.ones(3)}}}
+    return initial_state(config(), tree).replace(**changes)
+
+
+def moved(state, loss, **train):
+    """The state after an update by 1 with that loss."""
+    c = config().train.model_copy(update=train)
+    after = jax.tree.map(lambda x: x + 1.0, state.model)
+    return advanced(state, after, state.optimiser, jnp.float32(loss), jnp.float32(1.0), c)
+
+
+def test_a_spike_is_left_out_once_a_usual_loss_is_known():
+    young, settled = small_state(usual=jnp.float32(0.5)), jnp.asarray(200)
+    assert int(moved(young, 100.0).skipped) == 0  # nothing is known yet
+    old = young.replace(step=settled)
+    assert int(moved(old, 1.99).skipped) == 0
+    spiked = moved(moved(old, 2.01), 2.01)
+    assert (int(spiked.skipped), int(spiked.in_row)) == (2, 2)
+    for a, b in zip(leaves(kept(spiked)), leaves(kept(old)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert int(moved(spiked, 0.5).in_row) == 0
+    assert float(moved(old, 1.0).usual) == pytest.approx(0.51)
+
+
+def test_the_average_follows_the_weights():
+    state = small_state(step=jnp.asarray(10**6))
+    kernel = lambda tree: float(tree["params"]["conv"]["kernel"][0])  # noqa: E731
+    after = moved(state, 1.0, ema=0.9)
+    assert (kernel(after.model), kernel(after.average)) == (2.0, pytest.approx(1.1))
+    assert kernel(moved(state, 1.0, ema=0.0).average) == 2.0
+    early = moved(small_state(), 1.0, ema=0.999)  # a young average forgets its start quickly
+    assert kernel(early.average) == pytest.approx(1.9)
+
+
+def test_biases_before_batchnorm_are_left_alone():
+    """Their gradient is rounding; the statistics take them out again."""
+    state, _ = compiled()(fresh(config()), batch(), dice())
+    state, _ = compiled()(state, batch(), dice())
+    before, after = fresh(config()).model["params"], state.model["params"]
+    for name in ("stem_0", "stem_1"):
+        np.testing.assert_array_equal(after["encoder"][name]["conv"]["bias"], before["encoder"][name]["conv"]["bias"])
+    assert np.any(np.asarray(after["decoder"]["gain"]["dense"]["bias"]) != 0.0)
+
+
+def test_micro_batches_add_up_to_the_whole_batch():
+    """Without BatchNorm's statistics, which are each micro-batch's own: with the encoder's batch made of twins."""
+    whole, twins = config("1a", "augment.mix=0", "model.dropout=0"), batch()
+    for key, x in twins.items():
+        twins[key] = np.repeat(x[:2], 2, axis=0)
+    parts = whole.model_copy(update={"train": whole.train.model_copy(update={"accumulate": 2})})
+    (a, m), (b, n) = (jax.jit(make_train_step(c))(fresh(c), twins, dice()) for c in (whole, parts))
+    for name in ("loss", "mr_stft", "gradient_norm"):
+        assert float(m[name]) == pytest.approx(float(n[name]), rel=1e-4)
+    for x, y in zip(leaves(a.model["params"]), leaves(b.model["params"]), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-6)
 
 
 def dtypes(jaxpr):
@@ -63,38 +129,26 @@ def dtypes(jaxpr):
 
 def test_the_step_contains_no_float64():
     """It would, if something in it switched 64 bits on for itself, or for the whole program."""
-    jaxpr = jax.make_jaxpr(make_train_step(config()))(fresh(config()), batch(), jax.random.key(0))
+    jaxpr = jax.make_jaxpr(make_train_step(config()))(fresh(config()), batch(), dice())
     seen = {str(d) for d in dtypes(jaxpr.jaxpr)}
     assert "float32" in seen
     assert not {"float64", "complex128"} & seen
 
 
-class NoData:
-    """A stream that is never asked."""
-
-    def __next__(self):
-        raise AssertionError
-
-    get_state = set_state = __next__
-
-
-def test_four_devices_agree_with_one(tmp_path):
-    c, key = config(), jax.random.key(0)
-    run = Run(c, fresh(c), NoData(), [], tmp_path)
-    assert len(jax.devices()) == 4
-    spread = jax.device_put(batch(), run._spread)
-    _, ours = run._train_step(run.state, spread, key)
-    _, alone = compiled()(fresh(c), batch(), key)
-    for name in ("loss", "mr_stft", "gradient_norm"):
-        assert float(ours[name]) == pytest.approx(float(alone[name]), rel=1e-4)
-
-
 def test_an_untrained_network_scores_as_the_identity_does():
     c = config()
-    metrics = jax.jit(make_validation_step(c))(fresh(c).model, batch(), jax.random.key(1), np.int32(0))
+    score = jax.jit(make_validation_step(c))
+    metrics, sample = score(fresh(c).model, batch())
     assert float(metrics["signal"]) == float(metrics["identity/signal"]) > 0.0
-    other = jax.jit(make_validation_step(c))(fresh(c).model, batch(), jax.random.key(1), np.int32(1))
-    assert float(other["signal"]) != float(metrics["signal"])  # every batch has degradations of its own
+    np.testing.assert_array_equal(sample["output"], sample["input"])
+    np.testing.assert_array_equal(sample["curve_db"], 0.0)
+    assert np.abs(np.asarray(sample["wanted_db"])[8:]).max() > 0.5
+    again, _ = score(fresh(c).model, batch())
+    assert float(again["signal"]) == float(metrics["signal"])
+    later = batch()
+    later["number"] += 4
+    other, _ = score(fresh(c).model, later)
+    assert float(other["signal"]) != float(metrics["signal"])  # every excerpt has degradations of its own
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero():
@@ -109,5 +163,5 @@ def test_the_sparsity_warms_up():
     c = config("1c", "loss.sparsity=1.0", "loss.sparsity_warmup=4", "loss.decisiveness=0", "loss.gain=0", "loss.q=0")
     state, step = fresh(c), jax.jit(make_train_step(c))
     for number, share in enumerate((0.0, 0.25)):
-        state, m = step(state.replace(step=jnp.asarray(number, jnp.int32)), batch(), jax.random.key(0))
+        state, m = step(state.replace(step=jnp.asarray(number, jnp.int32)), batch(), dice())
         assert float(m["loss"] - m["signal"]) == pytest.approx(share * float(m["gates"]), abs=1e-4)

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from nmjax.config import Config, load_config
+from nmjax.training.augment import Style, style_of
 
 CHANGES = (
     "model.width=0.02",
@@ -25,6 +28,13 @@ def command(phase: str, data: Path, out: Path, *more: str) -> list[str]:
     return ["train", "--phase", phase, "--config", "smoke", "--data", str(data), "--out", str(out), *more, *CHANGES]
 
 
+def style() -> Style:
+    """Songs that differ smoothly, by some 4 dB."""
+    centres_hz = np.geomspace(50.0, 16_000.0, 8)
+    octaves = np.log2(centres_hz)[:, None] - np.log2(centres_hz)[None]
+    return style_of(centres_hz, 16.0 * np.exp(-0.5 * octaves**2))
+
+
 class Recorder:
     """A listener that keeps what it hears, and can stop a run as a crash would."""
 
@@ -42,5 +52,5 @@ class Recorder:
         if step == self._crash_at:
             raise InterruptedError
 
-    def validation(self, step: int, metrics: dict[str, float], best: bool) -> None:
+    def validation(self, step: int, metrics: dict[str, float], best: bool, sample: dict) -> None:
         self.validations.append((step, metrics["signal"]))
