@@ -61,7 +61,10 @@ def _add_train(commands) -> None:
         "--phase", required=True, type=str.lower, choices=("1a", "1b", "1c"), help="1a EQ, 1b + residual, 1c gated"
     )
     p.add_argument(
-        "--data", type=Path, metavar="PATH", help="folder of mastered music, or a CSV (target[,input][,genre])"
+        "--data",
+        action="append",
+        metavar="PATH[=WEIGHT]",
+        help="folder of mastered music, or a CSV (target[,input][,genre]); repeatable, with shares of the excerpts",
     )
     p.add_argument(
         "--target", type=Path, metavar="DIR", help="mastered side, same file names; --data is then the unmastered"
@@ -96,9 +99,11 @@ def _train(given: argparse.Namespace) -> None:
             raise BadInputError(
                 f"--{name} is missing; write: train.py --phase {given.phase} --data FOLDER --out FOLDER."
             )
+    from nmjax.data import parse_sources
     from nmjax.training.session import Request, run
 
-    return run(Request(config, given.data, given.out, given.target, given.validation, given.init_from))
+    sources = parse_sources(given.data)
+    return run(Request(config, sources, given.out, given.target, given.validation, given.init_from))
 
 
 def _add_infer(commands) -> None:

@@ -49,6 +49,13 @@ class DataConfig(_Frozen):
     validation_excerpts: Annotated[int, Field(ge=1, le=65_536)]
     cache_dir: str | None
     read_threads: Annotated[int, Field(ge=0, le=256)]
+    workers: Annotated[int, Field(ge=0, le=256)]
+
+
+class AugmentConfig(_Frozen):
+    """What is done to the music before it is degraded, in training only. See `nmjax.data.excerpts`."""
+
+    speed_semitones: Annotated[float, Field(ge=0, le=12)]
 
 
 class DegradeConfig(_Frozen):
@@ -108,6 +115,7 @@ class Config(_Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     model: ModelConfig
     data: DataConfig
+    augment: AugmentConfig
     degrade: DegradeConfig
     augment: AugmentConfig
     loss: LossConfig

@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from nmjax.data.slots import Slot
+from nmjax.data.songs import Song
+
 
 def music(seconds: float = 2.0, rate: int = 44_100, channels: int = 2, seed: int = 0) -> np.ndarray:
     """`[frames, channel]` float64 at about −20 dBFS: noise of a random colour that swells twice a second."""
@@ -30,3 +33,8 @@ def songs(folder: Path, count: int = 3, seconds: float = 2.0, channels: int = 2)
     for i in range(count):
         write(folder / f"song_{i}.wav", music(seconds, channels=channels, seed=i))
     return folder
+
+
+def slot(song: Song, start: float, reach: float = 0.0) -> Slot:
+    """A slot with one place to begin."""
+    return Slot(song, np.array([start]), reach)

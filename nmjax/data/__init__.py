@@ -1,8 +1,17 @@
 """Music in, excerpts out: NumPy only, no JAX of our own."""
 
-from nmjax.data.index import find_songs
 from nmjax.data.pipeline import training_batches, validation_batches
 from nmjax.data.songs import Song
+from nmjax.data.sources import Source, find_all, find_songs, parse_sources
 from nmjax.data.split import split_songs
 
-__all__ = ["Song", "find_songs", "split_songs", "training_batches", "validation_batches"]
+__all__ = [
+    "Song",
+    "Source",
+    "find_all",
+    "find_songs",
+    "parse_sources",
+    "split_songs",
+    "training_batches",
+    "validation_batches",
+]

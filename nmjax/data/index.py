@@ -1,143 +1,196 @@
-"""What music there is: folders and CSV files become songs, each checked once."""
+"""What is known of every file of a place, in one Parquet file: each is looked at once, and again when it changed."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
+import itertools
 import os
-from collections import Counter
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from nmjax import io
-from nmjax.data import cache, pairs
-from nmjax.data.songs import Song, Sound
+from nmjax.data import cache
+from nmjax.data.measure import CENTRES_HZ
+from nmjax.data.places import File
+from nmjax.data.songs import Sound
 from nmjax.errors import BadInputError, CannotWriteError
+from nmjax.io import AudioInfo
+
+_SAVE_SECONDS = 60.0  # at least as often while files are looked at: a start that is stopped goes on from there
 
 
-@dataclasses.dataclass(frozen=True)
-class _Entry:
-    name: str
-    group: str
-    target: Path
-    input: Path | None
-    genre: str
+class Row(NamedTuple):
+    """A file as it was when it was looked at. error: why it cannot be used, or "". decoded: its twin's name or "".
+
+    The other fields are those of `nmjax.io.AudioInfo` and `nmjax.data.measure.Measured`; empty where there is an error.
+    """
+
+    key: str
+    size: int
+    mtime_ns: int
+    error: str
+    frames: int = 0
+    sample_rate: int = 0
+    channels: int = 0
+    container: str = ""
+    subtype: str = ""
+    decoded: str = ""
+    loudness: float = -np.inf
+    levels: np.ndarray = np.zeros(0, np.int8)
+    spectrum: np.ndarray = np.zeros(len(CENTRES_HZ), np.float32)
 
 
-def find_songs(
-    data: Path, target: Path | None = None, cache_dir: Path | None = None, report: Callable[[str], None] = print
-) -> list[Song]:
-    """Songs of a folder of mastered music, of two folders with the same file names, or of a CSV.
+_SCHEMA = pa.schema(
+    {
+        "key": pa.binary(),  # a file's name need not be UTF-8
+        "size": pa.int64(),
+        "mtime_ns": pa.int64(),
+        "error": pa.string(),
+        "frames": pa.int64(),
+        "sample_rate": pa.int32(),
+        "channels": pa.int32(),
+        "container": pa.string(),
+        "subtype": pa.string(),
+        "decoded": pa.string(),
+        "loudness": pa.float64(),
+        "levels": pa.large_list(pa.int8()),
+        "spectrum": pa.list_(pa.float32(), len(CENTRES_HZ)),
+    },
+    metadata={"nmjax": "1"},  # the format; another number is another index
+)
+
+
+class Known(NamedTuple):
+    """What there is to a file: a sound, or the sentence why there is none. new: it was looked at just now."""
+
+    sound: Sound | None
+    error: str
+    new: bool
+
+
+def index_path(place: Path, cache_dir: Path) -> Path:
+    """Where the index of a folder or CSV lies."""
+    return cache_dir / f"index-{cache.hashed(os.path.realpath(place))}.parquet"
+
+
+def look_up(
+    place: Path, files: list[File], cache_dir: Path, report: Callable[[str], None] = print, again: bool = False
+) -> list[Known]:
+    """What is known of each of `files`; new and changed ones are looked at, and the index of `place` is written.
 
     Args:
-        data: a folder, or a CSV with a column `target` and, if wanted, `input` and `genre`; its paths are relative to
-        it.
-        target: the mastered side's folder; `data` is then the unmastered side's.
-        cache_dir: where lossy files are decoded to.
-        report: called with a sentence for each file of a folder that is left out.
+        again: look again at those that could not be used.
 
     Raises:
-        BadInputError: nothing there, nothing usable, or a pair that is none.
+        CannotWriteError: `cache_dir` cannot be written.
     """
-    entries = _pairs_of_folders(data, target) if target else _csv(data) if data.is_file() else _folder(data)
-    strict = target is not None or data.is_file()
-    cache_dir = cache_dir or cache.default_dir()
+    path = index_path(place, cache_dir)
+    rows = load(path)
+    decoded = set(os.listdir(cache_dir)) if cache_dir.is_dir() else set()
 
-    def check(entry: _Entry) -> Song | BadInputError:
-        try:
-            song = _song(entry, cache_dir)
-            pairs.check(song.input, song.target) if song.input else None
-            return song
-        except BadInputError as error:
-            return error
+    def is_known(file: File) -> bool:
+        row = rows.get(file.key)
+        if row is None or row.size != file.size or row.mtime_ns != file.mtime_ns or (again and row.error):
+            return False
+        return not row.decoded or row.decoded in decoded
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(check, entries))
-    errors = [x for x in found if isinstance(x, BadInputError)]
-    for error in errors:
-        if strict or isinstance(error, CannotWriteError):
-            raise error
-    for error in errors:
-        report(f"Left out: {error}")
-    songs = [x for x in found if isinstance(x, Song)]
-    if not songs:
-        raise BadInputError(f"No file in '{data}' can be used; the first: {errors[0]}")
-    return songs
+    new = {file.key: file for file in files if not is_known(file)}
+    keys = {file.key for file in files}
+    kept = {key: row for key, row in rows.items() if key in keys and key not in new}
+    if new:
+        _look(new, kept, path, cache_dir, report)
+    elif len(kept) != len(rows):
+        save(path, kept.values())
+    return [_known(file, kept[file.key], cache_dir, file.key in new) for file in files]
 
 
-def _song(entry: _Entry, cache_dir: Path) -> Song:
-    def sound(path: Path) -> Sound:
-        info = io.probe(path)
-        if info.frames < 2:
-            raise BadInputError(f"'{path}' holds a single sample; leave it out.")
-        return Sound(*cache.seekable(info, cache_dir))
-
-    target, source = sound(entry.target), sound(entry.input) if entry.input else None
-    return Song(entry.name, entry.group, target, source, entry.genre)
-
-
-def _audio_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise BadInputError(f"Folder '{folder}' is missing; give a folder of music.")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in io.SUFFIXES and p.is_file())
-    if not files:
-        raise BadInputError(f"Folder '{folder}' holds no audio files ({', '.join(io.SUFFIXES)}).")
-    return files
-
-
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
-
-
-def _by_name(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in _audio_files(folder):
-        if (name := _name(path, folder)) in found:
-            raise BadInputError(f"'{found[name]}' and '{path}' have the same name but for their ending; keep one.")
-        found[name] = path
-    return found
-
-
-def _folder(folder: Path) -> list[_Entry]:
-    return [_Entry(_name(p, folder), str(p.parent.relative_to(folder)), p, None, "") for p in _audio_files(folder)]
-
-
-def _pairs_of_folders(unmastered: Path, mastered: Path) -> list[_Entry]:
-    sides = [_by_name(folder) for folder in (unmastered, mastered)]
-    for here, there, folder in ((sides[0], sides[1], mastered), (sides[1], sides[0], unmastered)):
-        if alone := sorted(set(here) - set(there)):
-            raise BadInputError(f"'{here[alone[0]]}' has no partner of the same name in '{folder}'.")
-    return [_Entry(n, str(p.parent.relative_to(mastered)), p, sides[0][n], "") for n, p in sides[1].items()]
-
-
-def _beside(csv_file: Path, named: str) -> Path:
-    return Path(os.path.normpath(csv_file.parent / named))
-
-
-def _csv(path: Path) -> list[_Entry]:
+def load(path: Path) -> dict[str, Row]:
+    """An index as it lies on the disk; empty if there is none, or if it is damaged or of another version."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise BadInputError(f"'{path}' is neither a folder nor a CSV with a column 'target'.") from None
-    if not rows:
-        raise BadInputError(f"'{path}' lists no music; write a line 'target' and below it a path a line.")
-    if "target" not in rows[0]:
-        raise BadInputError(f"'{path}' must be a folder, or a CSV whose first line names a column 'target'.")
-    entries = []
-    for number, row in enumerate(rows, 2):
-        if not Path(row["target"] or "").name:
-            raise BadInputError(f"Line {number} of '{path}' names no target; fill it in or take the line out.")
-        if "\0" in f"{row['target']}{row.get('input')}":
-            raise BadInputError(f"Line {number} of '{path}' holds a NUL byte, which no path does; write it again.")
-        target = _beside(path, row["target"])
-        source = _beside(path, row["input"]) if row.get("input") else None
-        name = Path(row["target"]).with_suffix("").as_posix()
-        entries.append(_Entry(name, str(Path(row["target"]).parent), target, source, row.get("genre") or ""))
-    counts = Counter(entry.target.resolve() for entry in entries)
-    if twice := [target for target, count in counts.items() if count > 1]:
-        raise BadInputError(f"'{path}' lists '{twice[0]}' more than once; take the other lines out.")
-    if len({e.input is None for e in entries}) == 2:
-        raise BadInputError(f"'{path}' gives an input in some lines only; give one in every line or in none.")
-    return entries
+        table = pq.read_table(path, page_checksum_verification=True, memory_map=False)
+        if not table.schema.equals(_SCHEMA, check_metadata=True):
+            return {}
+        columns = [_values(table.column(name).combine_chunks()) for name in Row._fields]
+        return {row.key: row for row in map(Row._make, zip(*columns, strict=True))}
+    except (OSError, pa.ArrowException):
+        return {}
+
+
+def save(path: Path, rows: Iterable[Row]) -> None:
+    """Write an index, whole or not at all.
+
+    Raises:
+        CannotWriteError: the disk is full, or the place cannot be written.
+    """
+    columns = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
+    arrays = [_array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
+    with io.temporary_beside(path) as temporary:
+        table = pa.Table.from_arrays(arrays, schema=_SCHEMA)
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        io.publish(temporary, path)
+
+
+def _look(
+    new: dict[str, File], kept: dict[str, Row], path: Path, cache_dir: Path, report: Callable[[str], None]
+) -> None:
+    """Add a row for each new file to `kept`. Decoding, filters and FFT leave Python's lock to others, so threads do."""
+    saved = time.monotonic()
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for count, row in enumerate(pool.map(lambda file: _row(file, cache_dir), new.values()), 1):
+                kept[row.key] = row
+                if time.monotonic() > saved + _SAVE_SECONDS:
+                    save(path, kept.values())
+                    report(f"Listened to {count:,} of {len(new):,} new files …")
+                    saved = time.monotonic()
+    finally:
+        save(path, kept.values())
+
+
+def _row(file: File, cache_dir: Path) -> Row:
+    try:
+        info, found, decoded = cache.heard(file, cache_dir)
+    except CannotWriteError:
+        raise
+    except BadInputError as error:
+        return Row(file.key, file.size, file.mtime_ns, str(error))
+    format_ = (info.sample_rate, info.channels, info.container, info.subtype, decoded)
+    measured = (found.loudness, found.levels, found.spectrum)
+    return Row(file.key, file.size, file.mtime_ns, "", found.frames, *format_, *measured)
+
+
+def _known(file: File, row: Row, cache_dir: Path, new: bool) -> Known:
+    if row.error:
+        return Known(None, row.error, new)
+    if row.decoded:
+        info = AudioInfo(cache_dir / row.decoded, row.frames, row.sample_rate, row.channels, "FLAC", "PCM_24")
+    else:
+        info = AudioInfo(Path(file.path), row.frames, row.sample_rate, row.channels, row.container, row.subtype)
+    scale = cache.SCALE if row.decoded else 1.0
+    return Known(Sound(info, scale, file.real, row.loudness, row.levels, row.spectrum), "", new)
+
+
+def _array(values: tuple, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_large_list(kind):
+        offsets = np.cumsum([0, *map(len, values)])
+        return pa.LargeListArray.from_arrays(offsets, np.concatenate([np.zeros(0, np.int8), *values]))
+    if pa.types.is_fixed_size_list(kind):
+        flat = np.concatenate([np.zeros(0, np.float32), *values])
+        return pa.FixedSizeListArray.from_arrays(flat, kind.list_size)
+    return pa.array([os.fsencode(x) for x in values] if pa.types.is_binary(kind) else values, kind)
+
+
+def _values(column: pa.Array) -> Iterable[Any]:
+    kind = column.type
+    if pa.types.is_large_list(kind):
+        offsets, values = column.offsets.to_numpy().tolist(), column.values.to_numpy()
+        return [values[a:b] for a, b in itertools.pairwise(offsets)]
+    if pa.types.is_fixed_size_list(kind):
+        return column.flatten().to_numpy().reshape(-1, kind.list_size)
+    return map(os.fsdecode, column.to_pylist()) if pa.types.is_binary(kind) else column.to_pylist()

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from nmjax.io import AudioInfo
+
+BLOCK_SECONDS = 0.5  # of one value of `Sound.levels`
 
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-    """A file in which seeking is exact. Its samples carry `scale`."""
+    """A file in which seeking is exact, and what was measured when it was read through.
+
+    Its samples carry `scale`. original: the file that was given, links resolved; a lossy one was decoded into
+    `info.path`. loudness: integrated, LUFS; −inf where it is silent throughout. levels: `[half seconds]` int8, LUFS in
+    whole dB. spectrum: `[bands]` float32, see `nmjax.data.measure`.
+    """
 
     info: AudioInfo
     scale: float
+    original: str
+    loudness: float
+    levels: np.ndarray = dataclasses.field(compare=False, repr=False)
+    spectrum: np.ndarray = dataclasses.field(compare=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Song:
     """One song. `target` is the mastered side; `input` the unmastered one, or None where it is made.
 
-    name: the path without its ending, relative to the folder. group: the album or package it belongs to.
+    name: the path without its ending, relative to the folder. group: the album or package it belongs to, "" if none.
+    source: which of several sources it comes from, from 0.
     """
 
     name: str
@@ -27,6 +41,7 @@ class Song:
     target: Sound
     input: Sound | None = None
     genre: str = ""
+    source: int = 0
 
     @property
     def seconds(self) -> float:

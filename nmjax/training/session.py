@@ -16,7 +16,7 @@ from rich.console import Console
 from nmjax import io
 from nmjax.checkpoint import Checkpoints
 from nmjax.config import Config, leaves, restored
-from nmjax.data import Song, find_songs, split_songs, training_batches, validation_batches
+from nmjax.data import Song, Source, find_all, find_songs, split_songs, training_batches, validation_batches
 from nmjax.errors import BadInputError
 from nmjax.models import SAMPLE_RATE, build_model
 from nmjax.training.carry import start_from
@@ -29,13 +29,13 @@ from nmjax.training.state import count, initial_state, initial_variables
 class Request:
     """What `train.py` was asked for.
 
-    data: a folder of mastered music, a CSV, or the unmastered side's folder. target: the mastered side's folder.
+    data: folders of mastered music and CSV files, or the unmastered side's folder. target: the mastered side's folder.
     validation: music to validate with instead of a share of `data`. out: the run's folder. init_from: an earlier
     run's folder.
     """
 
     config: Config
-    data: Path
+    data: tuple[Source, ...]
     out: Path
     target: Path | None = None
     validation: Path | None = None
@@ -64,7 +64,9 @@ def run(request: Request, console: Console | None = None) -> None:
     if step is None:
         _check_abandoned(Checkpoints(out / "best"), config, out)
     training, held_out = _music(request, say)
-    stream = training_batches(training, config.data, SAMPLE_RATE, config.seed)
+    weights = [source.weight for source in request.data if source.weight is not None] or None
+    speed = config.augment.speed_semitones
+    stream = training_batches(training, config.data, SAMPLE_RATE, config.seed, weights, speed)
     batches = validation_batches(held_out, config.data, SAMPLE_RATE) if held_out else []
     variables = initial_variables(build_model(config), config.seed)
     if step is None and request.init_from:
@@ -82,7 +84,10 @@ def run(request: Request, console: Console | None = None) -> None:
             Log(out / "log", config.train.steps, step or 0, config.data.batch_size, console) as log,
             interruptible(log),
         ):
-            this.train(log)
+            try:
+                this.train(log)
+            finally:
+                stream.close()
     if batches and this.best_checkpoints.latest(say) == 0:
         say("No validation was better than the start; the best checkpoint is the start itself.")
     say(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
@@ -113,7 +118,7 @@ def _check_same(before: Config, now: Config, out: Path) -> None:
         raise BadInputError(f"'{out}' holds a run of phase {before.phase}, not {now.phase}; choose another --out.")
     old, new = dict(leaves(before.model_dump())), dict(leaves(now.model_dump()))
     changed = [f"{key} was {old[key]}, now {new[key]}" for key in old if old[key] != new[key]]
-    changed = [c for c in changed if not c.startswith(("data.cache_dir", "data.read_threads"))]
+    changed = [c for c in changed if not c.startswith(("data.cache_dir", "data.read_threads", "data.workers"))]
     if changed:
         raise BadInputError(
             f"'{out}' holds a run with other settings ({'; '.join(changed)}); "
@@ -134,17 +139,17 @@ def _check_abandoned(best: Checkpoints, config: Config, out: Path) -> None:
 def _music(request: Request, say) -> tuple[list[Song], list[Song]]:
     config = request.config
     cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
-    say(f"Looking through {request.data} (lossy files are decoded once) …")
-    songs = find_songs(request.data, request.target, cache_dir, say)
+    say(f"Looking through {', '.join(str(s.path) for s in request.data)} (every file is listened to once) …")
+    songs = find_all(request.data, request.target, cache_dir, say)
     if request.validation:
         training, held_out = songs, find_songs(request.validation, None, cache_dir, say)
-        heard = {song.target.info.path.resolve() for song in training}
+        heard = {song.target.original for song in training}
         if any(song.input for song in training) and not all(song.input for song in held_out):
             raise BadInputError(
                 f"--data has an unmastered side and --validation ({request.validation}) has none; "
                 "give a CSV with the columns input and target."
             )
-        if twice := [song.name for song in held_out if song.target.info.path.resolve() in heard]:
+        if twice := [song.name for song in held_out if song.target.original in heard]:
             raise BadInputError(f"'{twice[0]}' is in --data and in --validation; take it out of one of them.")
     else:
         training, held_out = split_songs(songs, config.data.validation_share, config.seed)
