@@ -79,6 +79,13 @@ def _add_train(commands) -> None:
     p.add_argument(
         "--dry-run", action="store_true", help="print parameters, FLOPs, memory and time per step; train nothing"
     )
+    p.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="address of the first of several; auto on Slurm, MPI, Kubernetes, TPU",
+    )
+    p.add_argument("--processes", type=int, metavar="N", help="with --coordinator: how many there are")
+    p.add_argument("--process", type=int, metavar="I", help="with --coordinator: which this one is, from 0")
     p.add_argument("overrides", nargs="*", metavar="key=value", help="any setting of configs/base.yaml")
     p.set_defaults(run=_train)
 
@@ -99,6 +106,10 @@ def _train(given: argparse.Namespace) -> None:
             raise BadInputError(
                 f"--{name} is missing; write: train.py --phase {given.phase} --data FOLDER --out FOLDER."
             )
+    if given.coordinator:
+        from nmjax import hosts
+
+        hosts.join(given.coordinator, given.processes, given.process)
     from nmjax.data import parse_sources
     from nmjax.training.session import Request, run
 

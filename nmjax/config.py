@@ -52,12 +52,6 @@ class DataConfig(_Frozen):
     workers: Annotated[int, Field(ge=0, le=256)]
 
 
-class AugmentConfig(_Frozen):
-    """What is done to the music before it is degraded, in training only. See `nmjax.data.excerpts`."""
-
-    speed_semitones: Annotated[float, Field(ge=0, le=12)]
-
-
 class DegradeConfig(_Frozen):
     """How the unmastered side is made from mastered music. See `nmjax.training.degrade`."""
 
@@ -70,8 +64,9 @@ class DegradeConfig(_Frozen):
 
 
 class AugmentConfig(_Frozen):
-    """What keeps songs from being learnt by heart. See `nmjax.training.augment`."""
+    """What keeps songs from being learnt by heart. See `nmjax.training.augment`; speed: `nmjax.data.excerpts`."""
 
+    speed_semitones: Annotated[float, Field(ge=0, le=12)]
     style: NotNegative
     mix: Share
     swap: Share
@@ -115,7 +110,6 @@ class Config(_Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     model: ModelConfig
     data: DataConfig
-    augment: AugmentConfig
     degrade: DegradeConfig
     augment: AugmentConfig
     loss: LossConfig

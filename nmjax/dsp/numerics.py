@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -27,6 +28,12 @@ def smooth_abs(x: Float[Array, "..."], width: float = 0.1) -> Float[Array, "..."
     """|x| rounded at 0: √(x² + width²) − width, written as x²/(√(x² + width²) + width) so that small x keeps its
     digits."""
     return x * x / (jnp.sqrt(x * x + width * width) + width)
+
+
+def settling_abs(x: Float[Array, "..."], width: float) -> Float[Array, "..."]:
+    """|x| with gradient x/width within ±width, so that at 0 it is not rounding that decides between −1 and 1."""
+    curve = x * x / (2.0 * width)
+    return jnp.where(jnp.abs(x) < width, curve + jax.lax.stop_gradient(jnp.abs(x) - curve), jnp.abs(x))
 
 
 def held_level(audio: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -20,6 +20,6 @@ def draw_chances(key: Key[Array, ""], numbers: Int[Array, "batch"], count: int) 
 
 
 def gaussian(chance: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A standard normal, cut at ±2.5, from a uniform number."""
+    """A standard normal, cut at ±2.5 (so its variance is 0.91), from a uniform number."""
     inside = math.erf(_MOST_SIGMAS * math.sqrt(0.5))
     return math.sqrt(2.0) * jax.scipy.special.erfinv(inside * (2.0 * chance - 1.0))

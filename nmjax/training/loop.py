@@ -49,7 +49,8 @@ class Listener(Protocol):
 class Run:
     """A run in a folder: state, data, checkpoints. `train` goes on from wherever it stands.
 
-    make_stream: the training batches in an order of that number; this process's rows only. validation: its rows of the validation batches.
+    make_stream: the training batches in an order of that number; this process's rows only. validation: the same of the
+    validation batches.
     Set `stopped_by` to a signal's number to stop after the step at work.
     """
 

@@ -7,21 +7,33 @@ import dataclasses
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 from rich.console import Console
 
-from nmjax import io
+from nmjax import hosts, io
 from nmjax.checkpoint import Checkpoints
 from nmjax.config import Config, leaves, restored
-from nmjax.data import Song, Source, find_all, find_songs, split_songs, training_batches, validation_batches
+from nmjax.data import (
+    Song,
+    Source,
+    find_all,
+    find_songs,
+    split_songs,
+    style_covariance,
+    training_batches,
+    validation_batches,
+)
 from nmjax.errors import BadInputError
 from nmjax.models import SAMPLE_RATE, build_model
+from nmjax.training.augment import style_of
 from nmjax.training.carry import start_from
-from nmjax.training.log import Log
-from nmjax.training.loop import Run, interruptible
+from nmjax.training.log import Log, Silence
+from nmjax.training.loop import Run, stopping_by_signal
+from nmjax.training.record import record_start
 from nmjax.training.state import count, initial_state, initial_variables
 
 
@@ -43,59 +55,96 @@ class Request:
 
 
 def run(request: Request, console: Console | None = None) -> None:
-    """Train, or go on training where the run in `out` stopped.
+    """Train, or go on training where the run in `out` stopped; one of several processes if `hosts.join` was called.
+
+    Leaves by SystemExit when the run was stopped by a signal: 128 plus its number, as a shell reports it.
 
     Raises:
         BadInputError: whatever of the request cannot be used.
     """
-    console = console or Console()
+    console = console or Console(quiet=not hosts.first())
 
     def say(sentence: str) -> None:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     config, out = request.config, request.out
-    latest = Checkpoints(out / "latest")
-    step = latest.latest(say)
-    if step is not None:
-        _check_same(restored(latest.meta(step)["config"]), config, out)
-        if step >= config.train.steps:
-            say(f"The run in '{out}' is complete ({step} steps).")
-            return
-    if step is None:
-        _check_abandoned(Checkpoints(out / "best"), config, out)
+    step = _where_it_stands(request, say)
+    if step is not None and step >= config.train.steps:
+        say(f"The run in '{out}' is complete ({step} steps).")
+        return
     training, held_out = _music(request, say)
-    weights = [source.weight for source in request.data if source.weight is not None] or None
-    speed = config.augment.speed_semitones
-    stream = training_batches(training, config.data, SAMPLE_RATE, config.seed, weights, speed)
-    batches = validation_batches(held_out, config.data, SAMPLE_RATE) if held_out else []
     variables = initial_variables(build_model(config), config.seed)
     if step is None and request.init_from:
         variables = start_from(variables, config, request.init_from, say)
-    this = Run(config, initial_state(config, variables), stream, batches, out)
+    this = _assembled(request, variables, training, held_out)
     with _alone(out):
-        _write_split(out / "split.json", training, held_out)
+        if hosts.first():
+            _write_split(out / "split.json", training, held_out)
         if step is None:
             this.best_checkpoints.clear()  # of a run that was stopped before it could be gone on with
         else:
             this.resume(step)
             say(f"Going on from step {step}.{' --init-from counts at the start only.' * bool(request.init_from)}")
-        say(f"Phase {config.phase}: {count(variables['params']):,} parameters on {jax.devices()[0].device_kind}.")
-        with (
-            Log(out / "log", config.train.steps, step or 0, config.data.batch_size, console) as log,
-            interruptible(log),
-        ):
-            try:
-                this.train(log)
-            finally:
-                stream.close()
-    if batches and this.best_checkpoints.latest(say) == 0:
+        if hosts.first():
+            record_start(out, config, step or 0)
+        say(f"Phase {config.phase}: {count(variables['params']):,} parameters on {_devices()}.")
+        _trained(this, out, step or 0, console)
+    if held_out and this.best_checkpoints.latest(say) == 0:
         say("No validation was better than the start; the best checkpoint is the start itself.")
     say(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
+
+
+def _where_it_stands(request: Request, say) -> int | None:
+    """The step to go on from; None where there is nothing to go on with. Refuses a folder that holds another run."""
+    latest = Checkpoints(request.out / "latest")
+    step = latest.latest(say)
+    if step is None:
+        _check_abandoned(Checkpoints(request.out / "best"), request.config, request.out)
+    else:
+        _check_same(restored(latest.meta(step)["config"]), request.config, request.out)
+    return step
+
+
+def _assembled(request: Request, variables: dict, training: list[Song], held_out: list[Song]) -> Run:
+    config, process = request.config, (jax.process_index(), jax.process_count())
+    weights = [source.weight for source in request.data if source.weight is not None] or None
+    speed = config.augment.speed_semitones
+
+    def in_order(order: int):
+        return training_batches(training, config.data, SAMPLE_RATE, config.seed, weights, speed, process, order)
+
+    batches = validation_batches(held_out, config.data, SAMPLE_RATE, process) if held_out else []
+    style = style_of(*style_covariance(training))
+    return Run(config, initial_state(config, variables), style, in_order, batches, request.out)
+
+
+def _trained(run: Run, out: Path, start: int, console: Console) -> None:
+    config = run.config
+    log = Log(out / "log", config.train.steps, start, config.data.batch_size, console) if hosts.first() else Silence()
+    with log, stopping_by_signal(run):
+        try:
+            finished = run.train(log)
+        except KeyboardInterrupt:
+            log.say("Stopped. The same command goes on from the last checkpoint.")
+            raise SystemExit(128 + signal.SIGINT) from None
+    if not finished:
+        console.print("Stopped and saved. The same command goes on from here.", highlight=False)
+        raise SystemExit(128 + (run.stopped_by or signal.SIGTERM))
+
+
+def _devices() -> str:
+    kind, devices, processes = jax.devices()[0].device_kind, jax.device_count(), jax.process_count()
+    return (
+        f"{devices} × {kind}" * (devices > 1) + kind * (devices == 1) + f" in {processes} processes" * (processes > 1)
+    )
 
 
 @contextlib.contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """One training a folder at a time; the lock goes with the process, however that ends."""
+    if not hosts.first():  # the first process holds the folder for all of them
+        yield
+        return
     try:
         out.mkdir(parents=True, exist_ok=True)
         handle = os.open(out, os.O_RDONLY)

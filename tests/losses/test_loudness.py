@@ -55,3 +55,12 @@ def test_silence_is_held_at_minus_70():
     pulled, still = jax.jit(jax.grad(DISTANCE, argnums=(0, 1)))(heard, silent)
     assert jnp.max(jnp.abs(pulled)) > 0.0
     np.testing.assert_array_equal(still, 0.0)
+
+
+def test_near_the_targets_level_the_gradient_shrinks_with_the_distance():
+    target = audio(7, 0.0, 0.0, 0.0)
+    gains_db = np.array([0.0, 0.25, -0.1], np.float32)
+    output = target * jnp.asarray(10.0 ** (gains_db / 20.0))[:, None, None]
+    np.testing.assert_allclose(DISTANCE(output, target), np.abs(gains_db).mean(), atol=1e-4)
+    along = jnp.sum(jax.jit(jax.grad(DISTANCE))(output, target) * output, axis=(1, 2))
+    np.testing.assert_allclose(along, np.array([0.0, 0.5, -0.2]) * 20.0 / np.log(10.0) / 3, atol=1e-3)

@@ -85,7 +85,7 @@ def test_a_spike_is_left_out_once_a_usual_loss_is_known():
 
 
 def test_the_average_follows_the_weights():
-    state = small_state(step=jnp.asarray(10**6))
+    state = small_state(step=jnp.asarray(10**6), usual=jnp.float32(1.0))
     kernel = lambda tree: float(tree["params"]["conv"]["kernel"][0])  # noqa: E731
     after = moved(state, 1.0, ema=0.9)
     assert (kernel(after.model), kernel(after.average)) == (2.0, pytest.approx(1.1))

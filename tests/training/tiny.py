@@ -1,11 +1,13 @@
 """The smallest run that is still a whole one."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
 
 from nmjax.config import Config, load_config
 from nmjax.training.augment import Style, style_of
+from nmjax.training.loop import Run
 
 CHANGES = (
     "model.width=0.02",
@@ -36,13 +38,14 @@ def style() -> Style:
 
 
 class Recorder:
-    """A listener that keeps what it hears, and can stop a run as a crash would."""
+    """A listener that keeps what it hears, and can stop a run: as a crash would, or, given the `run`, as a signal."""
 
-    def __init__(self, crash_at: int | None = None):
+    def __init__(self, crash_at: int | None = None, stop_after: int | None = None):
+        self.run: Run | None = None
         self.losses: dict[int, float] = {}
         self.validations: list[tuple[int, float]] = []
         self.said: list[str] = []
-        self._crash_at = crash_at
+        self._crash_at, self._stop_after = crash_at, stop_after
 
     def say(self, sentence: str) -> None:
         self.said.append(sentence)
@@ -51,6 +54,8 @@ class Recorder:
         self.losses[step] = metrics["loss"]
         if step == self._crash_at:
             raise InterruptedError
+        if step == self._stop_after:
+            self.run.stopped_by = signal.SIGTERM
 
     def validation(self, step: int, metrics: dict[str, float], best: bool, sample: dict) -> None:
         self.validations.append((step, metrics["signal"]))

@@ -53,12 +53,15 @@ def main(devices: int, *rest: str) -> None:
     if place := [int(word) for word in rest if "=" not in word]:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         hosts.join(f"127.0.0.1:{place[0]}", place[2], place[1])
-    sizes = [f"train.steps={STEPS}", f"data.batch_size={BATCH}", "data.channels=2", "train.warmup_steps=10"]
-    config = tiny("1b", *sizes, "train.checkpoint_every=1000", *changes)
-    state, heard = initial_state(config, initial_variables(build_model(config), 0)), Recorder()
+    # the learning rate of the shipped phase_1b.yaml: its warm-up takes 1000 steps
+    rhythm = ["train.steps=100000", "train.warmup_steps=1000", "train.checkpoint_every=100000"]
+    sizes = [f"data.batch_size={BATCH}", "data.channels=2", "model.width=0.06"]
+    config = tiny("1b", *sizes, *rhythm, *changes)
+    state, heard = initial_state(config, initial_variables(build_model(config), 0)), Recorder(stop_after=STEPS)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(config, state, style(), lambda _: Batches(), [], Path(folder))
         run.latest_checkpoints = run.best_checkpoints = NoCheckpoints()
+        heard.run = run
         run.train(heard)
     print(json.dumps([heard.losses[step] for step in range(1, STEPS + 1)]))
 
