@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nmjax.data import cache, pairs
 from nmjax.data.index import Known, index_path, look_up
-from nmjax.data.places import Entry, csv_entries, folder_entries, paired_entries
+from nmjax.data.places import Entry, csv_entries, folder_entries, paired_entries, uncollected
 from nmjax.data.songs import Song
 from nmjax.errors import BadInputError
 
@@ -108,7 +108,8 @@ def find_songs(
     entries = folder_entries(data, report)
     known = look_up(data, [entry.target for entry in entries], cache_dir, report)
     _report_errors(known, index_path(data, cache_dir), report)
-    songs = [Song(e.name, e.group, k.sound) for e, k in zip(entries, known, strict=True) if k.sound]
+    with uncollected():
+        songs = [Song(e.name, e.group, k.sound) for e, k in zip(entries, known, strict=True) if k.sound]
     if not songs:
         raise BadInputError(f"No file in '{data}' can be used; the first: {known[0].error}")
     return songs
