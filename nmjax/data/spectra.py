@@ -9,10 +9,11 @@ from nmjax.data.songs import Song
 
 LOWEST_HZ = 40.0  # below lies what high-pass filters and rumble make of it, not the song's tone
 FARTHEST_DB = 30.0  # from the median song: what a low-pass at 16 kHz took away is no tone either
-# The smooth prior, as found in 20 songs of two game-music packages: see docs/design.md.
-PRIOR_STD_DB = 5.0
-PRIOR_OCTAVES = 1.0  # from which on bands move independently
-PRIOR_SONGS = 10.0  # as many songs as the prior counts for
+# The smooth prior: 29 pieces of two packages of game music lie 7.4 dB (RMS over bands) around their mean, and bands an
+# octave apart are correlated by 0.5, as they are with these two once the mean over bands is off.
+PRIOR_STD_DB = 7.0
+PRIOR_OCTAVES = 1.0
+PRIOR_SONGS = 10.0  # as many songs as the prior counts for: fewer than there are bands say little of 27 × 27 numbers
 
 
 def song_spectra(songs: list[Song]) -> tuple[np.ndarray, np.ndarray]:
