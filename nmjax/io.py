@@ -74,7 +74,7 @@ def probe(path: Path | str) -> AudioInfo:
     return AudioInfo(path, info.frames, info.samplerate, info.channels, info.format, info.subtype)
 
 
-def pieces(path: Path, size: int = _PIECE) -> Iterator[np.ndarray]:
+def pieces(path: Path | str, size: int = _PIECE) -> Iterator[np.ndarray]:
     """A file from start to end, `[frames, channel]` float32, `size` frames a piece; memory does not depend on the
     header.
 
@@ -89,7 +89,7 @@ def pieces(path: Path, size: int = _PIECE) -> Iterator[np.ndarray]:
         raise BadInputError(f"'{path}' is damaged and cannot be read to its end ({error}); export it again.") from None
 
 
-def read(path: Path, start: int, frames: int) -> np.ndarray:
+def read(path: Path | str, start: int, frames: int) -> np.ndarray:
     """`frames` from `start` by seeking (exact in WAV, AIFF and FLAC), `[frames, channel]` float32; shorter at the
     end.
 
@@ -104,7 +104,7 @@ def read(path: Path, start: int, frames: int) -> np.ndarray:
         raise BadInputError(f"'{path}' cannot be read at frame {start} ({error}); export it again.") from None
 
 
-def _finite(piece: np.ndarray, path: Path) -> np.ndarray:
+def _finite(piece: np.ndarray, path: Path | str) -> np.ndarray:
     if not np.isfinite(piece).all():
         raise BadInputError(f"'{path}' holds samples that are NaN or infinite; export it again.")
     if len(piece) and np.abs(piece).max() > _HIGHEST_SAMPLE:

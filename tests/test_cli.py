@@ -136,6 +136,11 @@ TRAIN = [
     (["--data", "songs", "--config", "base"], ["'base'", "small"]),
     (["--data", "songs", "train.steps=yes"], ["train.steps", "true"]),
     (["--data", "songs", "data.batch_size=1000000"], ["data.batch_size", "65536"]),
+    (["--data", "songs", "--data", "left=2"], ["--data songs has no weight"]),
+    (["--data", "songs=two"], ["'songs=two' is missing", "'two' is no weight", "PATH=WEIGHT"]),
+    (["--data", "songs", "--data", "songs"], ["song_0.wav' is in --data songs and in --data songs"]),
+    (["--data", "songs", "--data", "left", "--target", "mono"], ["--target goes with one --data"]),
+    (["--data", "songs", "augment.speed_semitones=13"], ["augment.speed_semitones", "12"]),
     ([], ["--data is missing"]),
 ]
 

@@ -38,13 +38,13 @@ class ReadExcerpt:
         return item
 
     def _read(self, sound: Sound, start: float, factor: float) -> np.ndarray:
-        rate = sound.info.sample_rate
+        rate = sound.sample_rate
         played = rate * factor  # frames a second
         needed = math.ceil(self.seconds * played)
         margin = 0 if played == self.sample_rate else math.ceil(_MARGIN_SECONDS * rate)
-        begin = max(0, min(round(start * rate), sound.info.frames - needed))
+        begin = max(0, min(round(start * rate), sound.frames - needed))
         first = max(0, begin - margin)
-        audio = io.read(sound.info.path, first, begin - first + needed + margin) / np.float32(sound.scale)
+        audio = io.read(sound.path, first, begin - first + needed + margin) / np.float32(sound.scale)
         quality = "VHQ" if factor == 1.0 else "HQ"  # what a shift changes is far above the difference
         audio = io.resampled(_with_channels(audio, self.channels), played, self.sample_rate, quality)
         lead = round((begin - first) * self.sample_rate / played)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -17,10 +16,9 @@ import pyarrow.parquet as pq
 from nmjax import io
 from nmjax.data import cache
 from nmjax.data.measure import CENTRES_HZ
-from nmjax.data.places import File
+from nmjax.data.places import File, uncollected
 from nmjax.data.songs import Sound
 from nmjax.errors import BadInputError, CannotWriteError
-from nmjax.io import AudioInfo
 
 _SAVE_SECONDS = 60.0  # at least as often while files are looked at: a start that is stopped goes on from there
 
@@ -59,7 +57,7 @@ _SCHEMA = pa.schema(
         "subtype": pa.string(),
         "decoded": pa.string(),
         "loudness": pa.float64(),
-        "levels": pa.large_list(pa.int8()),
+        "levels": pa.large_binary(),  # a byte each: lists take ten times as long to read
         "spectrum": pa.list_(pa.float32(), len(CENTRES_HZ)),
     },
     metadata={"nmjax": "1"},  # the format; another number is another index
@@ -107,14 +105,16 @@ def look_up(
         _look(new, kept, path, cache_dir, report)
     elif len(kept) != len(rows):
         save(path, kept.values())
-    return [_known(file, kept[file.key], cache_dir, file.key in new) for file in files]
+    with uncollected():
+        return [_known(file, kept[file.key], cache_dir, file.key in new) for file in files]
 
 
+@uncollected()
 def load(path: Path) -> dict[str, Row]:
     """An index as it lies on the disk; empty if there is none, or if it is damaged or of another version."""
     try:
         table = pq.read_table(path, page_checksum_verification=True, memory_map=False)
-        if not table.schema.equals(_SCHEMA, check_metadata=True):
+        if not table.schema.equals(_SCHEMA) or table.schema.metadata != _SCHEMA.metadata:
             return {}
         columns = [_values(table.column(name).combine_chunks()) for name in Row._fields]
         return {row.key: row for row in map(Row._make, zip(*columns, strict=True))}
@@ -169,28 +169,28 @@ def _known(file: File, row: Row, cache_dir: Path, new: bool) -> Known:
     if row.error:
         return Known(None, row.error, new)
     if row.decoded:
-        info = AudioInfo(cache_dir / row.decoded, row.frames, row.sample_rate, row.channels, "FLAC", "PCM_24")
+        path, container, subtype, scale = f"{cache_dir}/{row.decoded}", "FLAC", "PCM_24", cache.SCALE
     else:
-        info = AudioInfo(Path(file.path), row.frames, row.sample_rate, row.channels, row.container, row.subtype)
-    scale = cache.SCALE if row.decoded else 1.0
-    return Known(Sound(info, scale, file.real, row.loudness, row.levels, row.spectrum), "", new)
+        path, container, subtype, scale = file.path, row.container, row.subtype, 1.0
+    header = (row.frames, row.sample_rate, row.channels, container, subtype)
+    return Known(Sound(path, *header, scale, file.real, row.loudness, row.levels, row.spectrum), "", new)
 
 
 def _array(values: tuple, kind: pa.DataType) -> pa.Array:
-    if pa.types.is_large_list(kind):
-        offsets = np.cumsum([0, *map(len, values)])
-        return pa.LargeListArray.from_arrays(offsets, np.concatenate([np.zeros(0, np.int8), *values]))
+    if pa.types.is_large_binary(kind):
+        return pa.array([x.tobytes() for x in values], kind)
     if pa.types.is_fixed_size_list(kind):
         flat = np.concatenate([np.zeros(0, np.float32), *values])
         return pa.FixedSizeListArray.from_arrays(flat, kind.list_size)
-    return pa.array([os.fsencode(x) for x in values] if pa.types.is_binary(kind) else values, kind)
+    return pa.array([x.encode(errors="surrogateescape") for x in values] if pa.types.is_binary(kind) else values, kind)
 
 
 def _values(column: pa.Array) -> Iterable[Any]:
     kind = column.type
-    if pa.types.is_large_list(kind):
-        offsets, values = column.offsets.to_numpy().tolist(), column.values.to_numpy()
-        return [values[a:b] for a, b in itertools.pairwise(offsets)]
+    if pa.types.is_large_binary(kind):
+        return [np.frombuffer(x, np.int8) for x in column.to_pylist()]
     if pa.types.is_fixed_size_list(kind):
         return column.flatten().to_numpy().reshape(-1, kind.list_size)
-    return map(os.fsdecode, column.to_pylist()) if pa.types.is_binary(kind) else column.to_pylist()
+    if pa.types.is_binary(kind):
+        return [x.decode(errors="surrogateescape") for x in column.to_pylist()]
+    return column.to_pylist()

@@ -15,7 +15,7 @@ _SURE = 0.5  # correlation from which a shift is believed
 
 def check(source: Sound, target: Sound) -> None:
     """Raise a BadInputError that names both files and what differs."""
-    a, b = source.info, target.info
+    a, b = source, target
     both = f"'{a.path}' and '{b.path}'"
     if a.sample_rate != b.sample_rate:
         raise BadInputError(
@@ -31,10 +31,10 @@ def check(source: Sound, target: Sound) -> None:
 
 def _shift(source: Sound, target: Sound) -> int:
     """How many samples the target lies behind the source, 0 unless another lag fits clearly better."""
-    rate, frames = target.info.sample_rate, target.info.frames
+    rate, frames = target.sample_rate, target.frames
     count = min(frames, int(_LISTEN_SECONDS * rate))
     start = (frames - count) // 2
-    a, b = (io.read(s.info.path, start, count).mean(axis=1) for s in (source, target))
+    a, b = (io.read(s.path, start, count).mean(axis=1) for s in (source, target))
     energy = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
     if energy == 0.0:
         return 0

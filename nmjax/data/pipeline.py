@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -61,7 +62,8 @@ class Stream:
             from absl import flags
 
             flags.FLAGS.mark_as_parsed()  # grain hands them to its workers, and there is no absl command line here
-            dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(workers, per_worker_buffer_size=2))
+            options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=2)
+            dataset = dataset.mp_prefetch(options, worker_init_fn=_left_alone)
         return iter(dataset)
 
 
@@ -127,6 +129,11 @@ def validation_batches(
         read([excerpt(number) for number in range(first, first + config.batch_size)])
         for first in range(0, count, config.batch_size)
     ]
+
+
+def _left_alone(_worker: int, _count: int) -> None:
+    """Ctrl-C reaches the workers, too; they end when the stream is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _numbered(number: int, slot: Slot) -> tuple[int, Slot]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -12,7 +13,7 @@ ABSOLUTE_GATE = -60.0  # LUFS of an excerpt: below, there is nothing to master
 RELATIVE_GATE = -20.0  # LU under the song's own loudness: fades and breaks
 _LOUDEST = 10.0  # LUFS: higher levels count as this, so that sums over many songs keep their digits
 _AT_ONCE = 4096  # songs, so that a hundred thousand need no memory to speak of
-_POWER = 10.0 ** (np.minimum(np.arange(-128, 128), _LOUDEST) / 10.0)
+_POWER = 10.0 ** (np.minimum(np.arange(256).astype(np.uint8).view(np.int8), _LOUDEST) / 10.0)  # by a level's byte
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,19 +63,19 @@ class Slots:
         """`[blocks]`: whether an excerpt may begin in each block of these songs."""
         sizes = np.array([len(song.target.levels) for song in songs])
         firsts = np.cumsum(sizes) - sizes
-        block = np.arange(sizes.sum()) - np.repeat(firsts, sizes)
-        last = np.array([max(0.0, song.seconds - self._seconds) // BLOCK_SECONDS for song in songs])
-        fits = block <= np.repeat(last, sizes)
-        power = _POWER[np.concatenate([song.target.levels for song in songs]).astype(np.int64) + 128]
-        total = np.concatenate([[0.0], np.cumsum(power)])
-        begin = np.arange(len(block))
-        end = np.minimum(begin + max(1, int(np.ceil(self._seconds / BLOCK_SECONDS))), np.repeat(firsts + sizes, sizes))
-        level = np.where(fits, (total[end] - total[:-1]) / (end - begin), 0.0)
-        gates = np.array([max(ABSOLUTE_GATE, song.target.loudness + RELATIVE_GATE) for song in songs])
-        loud = level >= np.repeat(10.0 ** (gates / 10.0), sizes)
-        # An excerpt begins within a block: it must be loud at the block's end, too, where there is a place to begin.
-        follows = np.concatenate([loud[1:], [False]]) | (block >= np.repeat(last, sizes))
-        found = loud & follows
+        spare = np.array([song.seconds - self._seconds for song in songs])
+        last = firsts + (np.maximum(spare, 0.0) // BLOCK_SECONDS).astype(np.int64)  # block to begin in
+        count = max(1, math.ceil(self._seconds / BLOCK_SECONDS))  # blocks of an excerpt
+        levels = np.concatenate([song.target.levels for song in songs] + [np.full(count, -128, np.int8)])
+        total = np.concatenate([[0.0], np.cumsum(_POWER[levels.view(np.uint8)])])
+        power = (total[count:] - total[:-count])[: len(levels) - count]
+        loudness = np.array([song.target.loudness for song in songs])
+        gates = 10.0 ** (np.maximum(ABSOLUTE_GATE, loudness + RELATIVE_GATE) / 10.0) * count
+        left = np.repeat(last, sizes) - np.arange(len(power))  # how many blocks later it still fits
+        loud = (power >= np.repeat(gates, sizes)) & (left >= 0)
+        # An excerpt begins within a block: it must be loud from the block's end on, too, where it still fits.
+        found = loud & (np.append(loud[1:], False) | (left == 0))
+        found[firsts[spare <= 0.0]] = True
         for i in np.flatnonzero(~np.logical_or.reduceat(found, firsts)):
-            found[firsts[i] + np.argmax(level[firsts[i] : firsts[i] + sizes[i]])] = True
+            found[firsts[i] + np.argmax(power[firsts[i] : last[i] + 1])] = True
         return found

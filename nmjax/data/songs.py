@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
@@ -16,16 +17,31 @@ class Sound:
     """A file in which seeking is exact, and what was measured when it was read through.
 
     Its samples carry `scale`. original: the file that was given, links resolved; a lossy one was decoded into
-    `info.path`. loudness: integrated, LUFS; −inf where it is silent throughout. levels: `[half seconds]` int8, LUFS in
+    `path`. loudness: integrated, LUFS; −inf where it is silent throughout. levels: `[half seconds]` int8, LUFS in
     whole dB. spectrum: `[bands]` float32, see `nmjax.data.measure`.
     """
 
-    info: AudioInfo
+    path: str
+    frames: int
+    sample_rate: int
+    channels: int
+    container: str
+    subtype: str
     scale: float
     original: str
     loudness: float
     levels: np.ndarray = dataclasses.field(compare=False, repr=False)
     spectrum: np.ndarray = dataclasses.field(compare=False, repr=False)
+
+    @property
+    def info(self) -> AudioInfo:
+        """What the file's header says; made when asked for, because a hundred thousand paths take seconds."""
+        return AudioInfo(Path(self.path), self.frames, self.sample_rate, self.channels, self.container, self.subtype)
+
+    @property
+    def seconds(self) -> float:
+        """Its duration."""
+        return self.frames / self.sample_rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,4 +62,4 @@ class Song:
     @property
     def seconds(self) -> float:
         """Duration of the mastered side."""
-        return self.target.info.frames / self.target.info.sample_rate
+        return self.target.seconds

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nmjax.data import cache, pairs
 from nmjax.data.index import Known, index_path, look_up
-from nmjax.data.places import Entry, csv_entries, folder_entries, paired_entries
+from nmjax.data.places import Entry, File, csv_entries, folder_entries, paired_entries, uncollected
 from nmjax.data.songs import Song
 from nmjax.errors import BadInputError
 
@@ -108,7 +108,8 @@ def find_songs(
     entries = folder_entries(data, report)
     known = look_up(data, [entry.target for entry in entries], cache_dir, report)
     _report_errors(known, index_path(data, cache_dir), report)
-    songs = [Song(e.name, e.group, k.sound) for e, k in zip(entries, known, strict=True) if k.sound]
+    with uncollected():
+        songs = [Song(e.name, e.group, k.sound) for e, k in zip(entries, known, strict=True) if k.sound]
     if not songs:
         raise BadInputError(f"No file in '{data}' can be used; the first: {known[0].error}")
     return songs
@@ -118,21 +119,24 @@ def _strict(
     entries: list[Entry], target: Path, source: Path, cache_dir: Path, report: Callable[[str], None]
 ) -> list[Song]:
     """Songs of entries that must all be usable, whose two sides are of the places `target` and `source`."""
-    targets, inputs = [e.target for e in entries], [e.input for e in entries if e.input]
-    if target == source:
-        known = look_up(target, list({f.key: f for f in targets + inputs}.values()), cache_dir, report, again=True)
-        by_key = {file.key: k for file, k in zip({f.key: f for f in targets + inputs}.values(), known, strict=True)}
-        found = [by_key[f.key] for f in targets], [by_key[f.key] for f in inputs]
-    else:
-        found = tuple(
-            look_up(place, files, cache_dir, report, again=True)
-            for place, files in ((target, targets), (source, inputs))
-        )
-    for known in (*found[0], *found[1]):
-        if known.error:
-            raise BadInputError(known.error)
-    sides = [known.sound for known in found[1]] or [None] * len(entries)
-    songs = [Song(e.name, e.group, k.sound, side, e.genre) for e, k, side in zip(entries, found[0], sides, strict=True)]
+    files: dict[Path, dict[str, File]] = {target: {}, source: {}}
+    for entry in entries:
+        files[target][entry.target.key] = entry.target
+        if entry.input:
+            files[source][entry.input.key] = entry.input
+    known: dict[tuple[Path, str], Known] = {}
+    for place, by_key in files.items():
+        found = look_up(place, list(by_key.values()), cache_dir, report, again=True)
+        known |= {(place, key): this for key, this in zip(by_key, found, strict=True)}
+    for this in known.values():
+        if this.error:
+            raise BadInputError(this.error)
+
+    def song(entry: Entry) -> Song:
+        side = known[source, entry.input.key].sound if entry.input else None
+        return Song(entry.name, entry.group, known[target, entry.target.key].sound, side, entry.genre)
+
+    songs = [song(entry) for entry in entries]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(lambda song: pairs.check(song.input, song.target), (s for s in songs if s.input)):
             pass

@@ -1,135 +1,111 @@
-"""Excerpts are the right stretch of the right song; batches follow from the seed and go on where they stopped."""
+"""Excerpts are the right stretch of the right song, at the speed that was drawn, and never a silent one."""
 
 import numpy as np
 import pytest
 
-from nmjax.config import load_config
-from nmjax.data import find_songs, split_songs, training_batches, validation_batches
-from nmjax.data.excerpts import ReadExcerpt, Slot, Slots
-from tests.music import music, songs, write
-
-
-class Fixed(np.random.Generator):
-    """A generator that always draws the same share."""
-
-    def __init__(self, share):
-        super().__init__(np.random.PCG64(0))
-        self.share = share
-
-    def random(self):
-        return self.share
-
-
-def small(**changes):
-    config = load_config("1a", ["smoke"], ["data.excerpt_seconds=0.25", "data.batch_size=2"])
-    return config.data.model_copy(update=changes)
+from nmjax.data import find_songs
+from nmjax.data.excerpts import ReadExcerpt
+from nmjax.data.slots import Slots
+from tests.music import music, slot, write
 
 
 def test_an_excerpt_is_the_files_own_samples(tmp_path):
     audio = music(2.0)
     write(tmp_path / "x.wav", audio, subtype="FLOAT")
-    song = find_songs(tmp_path)[0]
-    item = ReadExcerpt(0.5, 44_100, 2)(Slot(song, 0.5, 1.0), Fixed(0.25))
+    song, rng = find_songs(tmp_path)[0], np.random.default_rng(0)
+    item = ReadExcerpt(0.5, 44_100, 2)(slot(song, 0.75), rng)
     start = round(0.75 * 44_100)
     np.testing.assert_array_equal(item["target"], audio[start : start + 22_050].astype(np.float32))
-    mono = ReadExcerpt(0.5, 44_100, 1)(Slot(song, 0.5, 1.0), Fixed(0.25))
+    mono = ReadExcerpt(0.5, 44_100, 1)(slot(song, 0.75), rng)
     np.testing.assert_allclose(mono["target"][:, 0], item["target"].mean(axis=1), atol=1e-7)
 
 
 def test_an_excerpt_at_another_rate_lies_at_the_same_time(tmp_path):
     time = np.arange(2 * 48_000) / 48_000
     write(tmp_path / "x.wav", 0.5 * np.sin(2 * np.pi * 997.0 * time)[:, None], 48_000, "FLOAT")
-    item = ReadExcerpt(0.5, 44_100, 1)(Slot(find_songs(tmp_path)[0], 0.7, 0.0), Fixed(0.0))
+    item = ReadExcerpt(0.5, 44_100, 1)(slot(find_songs(tmp_path)[0], 0.7), np.random.default_rng(0))
     expected = 0.5 * np.sin(2 * np.pi * 997.0 * (0.7 + np.arange(22_050) / 44_100))
     assert np.abs(item["target"][:, 0] - expected).max() < 1e-5
 
 
-def test_silence_is_tried_again_and_short_songs_are_padded(tmp_path):
-    audio = music(4.0)
-    audio[: 2 * 44_100] = 0.0
-    write(tmp_path / "x.wav", audio)
-    item = ReadExcerpt(0.5, 44_100, 2)(Slot(find_songs(tmp_path)[0], 0.0, 0.5), np.random.default_rng(0))
-    assert np.abs(item["target"]).max() > 0.01
-    write(tmp_path / "x.wav", music(0.2))
-    item = ReadExcerpt(0.5, 44_100, 2)(Slot(find_songs(tmp_path)[0], 0.0, 0.5), Fixed(0.9))
+def test_short_songs_are_padded_and_the_end_of_a_song_is_reached(tmp_path):
+    write(tmp_path / "short/x.wav", music(0.2))
+    item = ReadExcerpt(0.5, 44_100, 2)(slot(find_songs(tmp_path / "short")[0], 0.0), np.random.default_rng(0))
     assert item["target"].shape == (22_050, 2)
     assert item["length"] == 8_820
     assert np.all(item["target"][8_820:] == 0.0)
     assert np.abs(item["target"][:8_820]).max() > 0.01
+    audio = music(2.0)
+    write(tmp_path / "long/x.wav", audio, subtype="FLOAT")
+    item = ReadExcerpt(0.5, 44_100, 2)(slot(find_songs(tmp_path / "long")[0], 1.9), np.random.default_rng(0))
+    np.testing.assert_array_equal(item["target"], audio[-22_050:].astype(np.float32))
 
 
-def test_a_pair_that_is_silent_everywhere_stays_aligned(tmp_path):
-    ticks = np.zeros((88_200, 1))
-    ticks[::1000, 0] = 1e-3 * np.arange(1, 90)  # too quiet on average to count as sound, and no two alike
-    write(tmp_path / "raw/x.wav", ticks, subtype="FLOAT")
-    write(tmp_path / "done/x.wav", ticks * 0.1, subtype="FLOAT")
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_a_songs_speed_moves_pitch_and_tempo_together(tmp_path, rate):
+    """A click and a tone: at each factor that was drawn, the one moves as the other does; both sides alike."""
+    time = np.arange(3 * rate) / rate
+    audio = 0.2 * np.sin(2 * np.pi * 1000.0 * time)
+    audio[round(1.5 * rate)] += 0.7
+    for side, gain in (("raw", 1.0), ("done", -0.5)):
+        write(tmp_path / side / "x.wav", gain * audio[:, None], rate, "FLOAT")
     song = find_songs(tmp_path / "raw", tmp_path / "done")[0]
-    item = ReadExcerpt(0.25, 44_100, 1)(Slot(song, 0.0, 0.25), np.random.default_rng(0))
-    assert np.abs(item["target"]).max() > 0.0
-    np.testing.assert_allclose(item["target"], 0.1 * item["input"], atol=1e-7)
+    reader, factors = ReadExcerpt(1.0, 44_100, 1, speed_semitones=2.0), []
+    for seed in range(12):
+        item = reader(slot(song, 1.1), np.random.default_rng(seed))
+        heard = -2.0 * item["target"][:, 0]
+        assert item["length"] == 44_100
+        np.testing.assert_allclose(heard, item["input"][:, 0], atol=1e-6)
+        lines = np.abs(np.fft.rfft(heard[22_050:42_000] * np.hanning(19_950), 1 << 20))
+        factors.append(np.argmax(lines) * 44_100 / (1 << 20) / 1000.0)
+        assert np.argmax(heard) == pytest.approx(0.4 * 44_100 / factors[-1], abs=3)
+    assert 2.0 ** (-2 / 12) <= min(factors) < 0.96
+    assert 1.04 < max(factors) <= 2.0 ** (2 / 12)
 
 
 def test_slots_cover_every_song_by_its_length(tmp_path):
     write(tmp_path / "a.wav", music(1.0))
     write(tmp_path / "b.wav", music(2.6))
     slots = Slots(find_songs(tmp_path), 0.5)
-    assert [(slots[i].song.name, slots[i].start) for i in range(len(slots))] == [
+    assert [(slots[i].song.name, *slots[i].starts) for i in range(len(slots))] == [
         *[("a", 0.0), ("a", 0.5)],
         *[("b", 0.5 * i) for i in range(5)],
     ]
+    slots = Slots(find_songs(tmp_path), 1.0)
+    assert [[*slots[i].starts] for i in range(len(slots))] == [[0.0], [0.0, 0.5], [1.0, 1.5]]
+    assert [*slots.starts(1)] == [0.0, 0.5, 1.0, 1.5]
 
 
-@pytest.mark.parametrize("threads", [0, 2])
-def test_batches_follow_from_the_seed_and_go_on_where_they_stopped(tmp_path, threads):
-    found = find_songs(songs(tmp_path, 3, 1.0))
-    config = small(read_threads=threads)
-    first = training_batches(found, config, 44_100, seed=3)
-    for _ in range(3):
-        next(first)
-    state, wanted = first.get_state(), [next(first)["target"] for _ in range(9)]  # beyond the first epoch
-    second = training_batches(found, config, 44_100, seed=3)
-    second.set_state(state)
-    for batch in wanted:
-        np.testing.assert_array_equal(next(second)["target"], batch)
-    other = next(training_batches(found, config, 44_100, seed=4))["target"]
-    assert not np.array_equal(other, next(training_batches(found, config, 44_100, seed=3))["target"])
+@pytest.mark.parametrize("seconds", [0.5, 1.2, 3.0])
+def test_nothing_that_is_silent_or_far_below_its_song_is_drawn(tmp_path, seconds):
+    """Silence, a passage 32 dB below the rest, silence again: whatever is drawn holds some of the music."""
+    audio = music(20.0, channels=1)
+    audio[: 6 * 44_100], audio[12 * 44_100 : 15 * 44_100] = 0.0, 0.0
+    audio[9 * 44_100 : 12 * 44_100] *= 10 ** (-32 / 20)
+    write(tmp_path / "x.wav", audio, subtype="FLOAT")
+    slots, rng = Slots(find_songs(tmp_path), seconds), np.random.default_rng(0)
+    read = ReadExcerpt(seconds, 44_100, 1)
+    levels = [
+        20 * np.log10(np.sqrt(np.mean(read(slots[i], rng)["target"] ** 2)) + 1e-9)
+        for i in range(len(slots))
+        for _ in range(8)
+    ]
+    assert min(levels) > -20.0 - 20.0 - 3.0  # the song is at about −20; the map is in half seconds and whole dB
+    assert len(slots) >= 0.7 * 8 / max(seconds, 0.5)
+    heard = {float(s) for i in range(len(slots)) for s in slots[i].starts}
+    assert {6.0, 7.5, 15.0} <= heard
+    assert not heard & ({0.0, 2.0, 9.5, 10.0} if seconds < 3.0 else {0.0, 2.0})
 
 
-def test_pairs_stay_aligned(tmp_path):
-    audio = music(2.0)
-    write(tmp_path / "raw/x.wav", audio, subtype="FLOAT")
-    write(tmp_path / "done/x.wav", -0.5 * audio, subtype="FLOAT")
-    found = find_songs(tmp_path / "raw", tmp_path / "done")
-    batch = next(training_batches(found, small(), 44_100, seed=0))
-    np.testing.assert_allclose(batch["target"], -0.5 * batch["input"], atol=1e-7)
-
-
-def test_validation_is_the_same_every_time_in_whole_batches(tmp_path):
-    found = find_songs(songs(tmp_path, 3, 1.0))
-    config = small(validation_excerpts=5)
-    once, again = (validation_batches(found, config, 44_100) for _ in range(2))
-    assert [len(b["target"]) for b in once] == [2, 2, 2]
-    for a, b in zip(once, again, strict=True):
-        np.testing.assert_array_equal(a["target"], b["target"])
-
-
-def test_songs_are_split_whole_and_by_album(tmp_path):
-    for album in "abcde":
-        songs(tmp_path / album, 2, 0.2)
-    found = find_songs(tmp_path)
-    training, held_out = split_songs(found, 0.2, seed=1)
-    assert len(held_out) == 2
-    assert not {s.group for s in training} & {s.group for s in held_out}
-    assert split_songs(found[::-1], 0.2, seed=1)[1] == held_out[::-1]
-    assert len({split_songs(found, 0.2, seed)[1][0].group for seed in range(12)}) > 1
-
-
-def test_two_files_of_one_name_are_one_song_and_one_song_trains_alone(tmp_path):
-    for suffix in ("wav", "flac"):
-        for name in ("one", "two"):
-            write(tmp_path / f"{name}.{suffix}", music(0.2))
-    training, held_out = split_songs(find_songs(tmp_path), 0.1, seed=0)
-    assert (len(training), len(held_out)) == (2, 2)
-    assert {s.name for s in training} != {s.name for s in held_out}
-    alone = [s for s in find_songs(tmp_path) if s.name == "one"]
-    assert split_songs(alone, 0.5, seed=0) == (alone, [])
+def test_a_song_that_is_quiet_everywhere_keeps_its_loudest_place_and_pairs_stay_aligned(tmp_path):
+    ticks = np.zeros((88_200, 1))
+    ticks[::1000, 0] = 1e-4 * np.arange(1, 90)  # no two alike
+    write(tmp_path / "raw/x.wav", ticks, subtype="FLOAT")
+    write(tmp_path / "done/x.wav", ticks * 0.1, subtype="FLOAT")
+    slots = Slots(find_songs(tmp_path / "raw", tmp_path / "done"), 0.25)
+    assert [[*slots[i].starts] for i in range(len(slots))] == [[1.5]]
+    item = ReadExcerpt(0.25, 44_100, 1)(slots[0], np.random.default_rng(0))
+    assert np.abs(item["target"]).max() > 0.0
+    np.testing.assert_allclose(item["target"], 0.1 * item["input"], atol=1e-7)
+    write(tmp_path / "silence/x.wav", np.zeros((44_100, 1)))
+    assert len(Slots(find_songs(tmp_path / "silence"), 0.25)) == 1

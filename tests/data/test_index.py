@@ -1,10 +1,13 @@
-"""Folders and CSV files become songs; what cannot be used is named."""
+"""Folders and CSV files become songs, each file looked at once; what cannot be used is named."""
+
+import os
 
 import numpy as np
 import pytest
 import soundfile
 
-from nmjax.data import find_songs
+from nmjax.data import cache, find_songs
+from nmjax.data.index import index_path, load
 from nmjax.errors import BadInputError
 from tests.music import music, songs, write
 
@@ -51,6 +54,102 @@ def test_unreadable_files_of_a_folder_are_reported_and_left_out(tmp_path):
     assert [s.name for s in find_songs(tmp_path, cache_dir=tmp_path / "cache", report=said.append)] == ["song_0"]
     for name in ("text.wav", "nothing.flac", "nan.wav", "short.wav", "cut.flac", "hole.flac"):
         assert sum(name in sentence for sentence in said) == 1
+
+    said.clear()
+    write(tmp_path / "again.wav", music(0.5)[:1])
+    assert [s.name for s in find_songs(tmp_path, cache_dir=tmp_path / "cache", report=said.append)] == ["song_0"]
+    assert len(said) == 2
+    assert "again.wav" in said[0]
+    assert "6 more as before" in said[1]
+    assert str(index_path(tmp_path, tmp_path / "cache")) in said[1]
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """The names of the files that were looked at since it was last cleared."""
+    names, look = [], cache.heard
+
+    def noted(file, cache_dir):
+        names.append(os.path.basename(file.path))
+        return look(file, cache_dir)
+
+    monkeypatch.setattr(cache, "heard", noted)
+    return names
+
+
+def test_a_file_is_looked_at_once_and_again_when_it_changed(tmp_path, heard):
+    folder, kept = songs(tmp_path / "music", 3, 0.6), tmp_path / "cache"
+    write(folder / "lossy.ogg", music(0.6))
+    first = find_songs(folder, cache_dir=kept)
+    assert sorted(heard) == ["lossy.ogg", "song_0.wav", "song_1.wav", "song_2.wav"]
+    heard.clear()
+    second = find_songs(folder, cache_dir=kept)
+    assert (heard, second) == ([], first)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.target.levels, b.target.levels)
+        np.testing.assert_array_equal(a.target.spectrum, b.target.spectrum)
+    write(folder / "song_1.wav", music(0.6, seed=9))
+    os.utime(folder / "song_1.wav", ns=(1, 1))
+    (folder / "song_0.wav").unlink()
+    write(folder / "song_3.wav", music(0.6))
+    assert [s.name for s in find_songs(folder, cache_dir=kept)] == ["lossy", "song_1", "song_2", "song_3"]
+    assert sorted(heard) == ["song_1.wav", "song_3.wav"]
+    assert set(load(index_path(folder, kept))) == {"lossy.ogg", "song_1.wav", "song_2.wav", "song_3.wav"}
+    heard.clear()
+    next(kept.glob("*.flac")).unlink()
+    assert len(find_songs(folder, cache_dir=kept)) == 4
+    assert heard == ["lossy.ogg"]
+
+
+@pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.8, 0.99, "cut", "other"])
+def test_a_damaged_index_is_made_anew(tmp_path, heard, place):
+    folder, kept = songs(tmp_path / "music", 3, 0.6), tmp_path / "cache"
+    first, index = find_songs(folder, cache_dir=kept), index_path(folder, tmp_path / "cache")
+    heard.clear()
+    data = bytearray(index.read_bytes())
+    if place == "other":
+        data = data.replace(b"\x05nmjax", b"\x05xnmja")  # what another version would write
+    elif place == "cut":
+        data = data[: len(data) // 2]
+    else:
+        data[int(place * len(data))] ^= 0xFF
+    assert data != index.read_bytes()
+    index.write_bytes(data)
+    second = find_songs(folder, cache_dir=kept)
+    assert second == first
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.target.levels, b.target.levels)
+    heard.clear()
+    assert find_songs(folder, cache_dir=kept) == first
+    assert heard == []
+
+
+def test_an_index_keeps_what_it_has_when_a_start_is_stopped(tmp_path, monkeypatch):
+    folder, kept, look = songs(tmp_path / "music", 4, 0.6), tmp_path / "cache", cache.heard
+
+    def stopped(file, cache_dir):
+        if file.key == "song_3.wav":
+            raise KeyboardInterrupt
+        return look(file, cache_dir)
+
+    monkeypatch.setattr(cache, "heard", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        find_songs(folder, cache_dir=kept)
+    assert set(load(index_path(folder, kept))) == {"song_0.wav", "song_1.wav", "song_2.wav"}
+
+
+def test_names_that_are_no_text_and_links(tmp_path):
+    folder = songs(tmp_path / "music", 1, 0.6)
+    (folder / "song_0.wav").rename(folder / os.fsdecode(b"s\xf6ng.wav"))
+    (folder / "link.wav").symlink_to(write(tmp_path / "elsewhere/there.wav", music(0.6)))
+    (folder / "lost.wav").symlink_to(tmp_path / "nowhere.wav")
+    (folder / "more").symlink_to(folder, target_is_directory=True)
+    for _ in range(2):
+        said = []
+        found = find_songs(folder, cache_dir=tmp_path / "cache", report=said.append)
+        assert [s.name for s in found] == ["link"]
+        assert found[0].target.original == str(tmp_path / "elsewhere/there.wav")
+        assert len(said) == 1
 
 
 def test_what_is_missing_or_empty_is_said(tmp_path):
