@@ -8,6 +8,7 @@ from nmjax.data.measure import CENTRES_HZ, FLOOR_DB
 from nmjax.data.songs import Song
 
 LOWEST_HZ = 40.0  # below lies what high-pass filters and rumble make of it, not the song's tone
+STYLE_HZ = CENTRES_HZ[CENTRES_HZ > LOWEST_HZ * 10.0**-0.05]  # `[bands]`, third octaves up to 16 kHz
 FARTHEST_DB = 30.0  # from the median song: what a low-pass at 16 kHz took away is no tone either
 # The smooth prior: 29 pieces of two packages of game music lie 7.4 dB (RMS over bands) around their mean, and bands an
 # octave apart are correlated by 0.5, as they are with these two once the mean over bands is off.
@@ -22,19 +23,20 @@ def song_spectra(songs: list[Song]) -> tuple[np.ndarray, np.ndarray]:
 
     Levels are held within 30 dB around the median song's. Songs that are silent are left out.
     """
-    chosen = CENTRES_HZ > LOWEST_HZ * 10.0**-0.05
-    level = np.array([song.target.spectrum for song in songs], np.float64)[:, chosen]
+    spectra = np.array([song.target.spectrum for song in songs], np.float64).reshape(len(songs), len(CENTRES_HZ))
+    level = spectra[:, -len(STYLE_HZ) :]
     level = level[level.max(axis=1) > FLOOR_DB]
     if not len(level):
-        return CENTRES_HZ[chosen], np.zeros((0, int(chosen.sum())), np.float32)
+        return STYLE_HZ, np.zeros((0, len(STYLE_HZ)), np.float32)
     level -= np.median(level, axis=1, keepdims=True)  # which empty bands do not move
     middle = np.median(level, axis=0)
     level = np.clip(level, middle - FARTHEST_DB, middle + FARTHEST_DB)
-    return CENTRES_HZ[chosen], (level - level.mean(axis=1, keepdims=True)).astype(np.float32)
+    return STYLE_HZ, (level - level.mean(axis=1, keepdims=True)).astype(np.float32)
 
 
 def style_covariance(songs: list[Song]) -> np.ndarray:
-    """`[bands, bands]` float32 in dB², symmetric and positive semi-definite: how songs' spectra differ from their mean.
+    """How songs' spectra differ from their mean: `[bands, bands]` of STYLE_HZ, float32 in dB², symmetric and positive
+    semi-definite.
 
     (n·S + n₀·P)/(n + n₀): the sample covariance S of n songs, shrunk towards the smooth prior
     P = σ²·exp(−(octaves/ℓ)²/2) with its mean over bands taken off as the songs' is; so one song is enough.

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from nmjax.config import Config
+from nmjax.data import STYLE_HZ, style_covariance
 from nmjax.models import SAMPLE_RATE, build_model
+from nmjax.training.augment import style_of
 from nmjax.training.state import count, initial_state, initial_variables
 from nmjax.training.step import Dice, make_train_step
 
@@ -22,7 +24,10 @@ _STEPS = 4
 def measure(config: Config) -> dict[str, float]:
     """Parameters of each part, XLA's own count of FLOPs and bytes for the compiled step, seconds per step on noise."""
     variables = initial_variables(build_model(config), config.seed)
-    state, dice = initial_state(config, variables), Dice(jnp.zeros((), jnp.int32), _any_style())
+    state, dice = (
+        initial_state(config, variables),
+        Dice(jnp.zeros((), jnp.int32), style_of(STYLE_HZ, style_covariance([]))),
+    )
     samples = round(config.data.excerpt_seconds * SAMPLE_RATE)
     noise = np.random.default_rng(0).standard_normal((config.data.batch_size, samples, config.data.channels))
     batch = {"target": jnp.asarray(0.1 * noise, jnp.float32), "length": jnp.full(len(noise), samples, jnp.int32)}

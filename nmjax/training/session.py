@@ -18,6 +18,7 @@ from nmjax import hosts, io
 from nmjax.checkpoint import Checkpoints
 from nmjax.config import Config, leaves, restored
 from nmjax.data import (
+    STYLE_HZ,
     Song,
     Source,
     find_all,
@@ -114,7 +115,7 @@ def _assembled(request: Request, variables: dict, training: list[Song], held_out
         return training_batches(training, config.data, SAMPLE_RATE, config.seed, weights, speed, process, order)
 
     batches = validation_batches(held_out, config.data, SAMPLE_RATE, process) if held_out else []
-    style = style_of(*style_covariance(training))
+    style = style_of(STYLE_HZ, style_covariance(training))
     return Run(config, initial_state(config, variables), style, in_order, batches, request.out)
 
 

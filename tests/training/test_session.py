@@ -1,7 +1,9 @@
 """What stops a run, and what keeps two of them apart."""
 
+import json
 import re
 import shutil
+import subprocess
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +13,13 @@ import pytest
 from nmjax import __version__
 from nmjax.checkpoint import Checkpoints, find
 from nmjax.cli import main
-from nmjax.data import find_songs, training_batches
+from nmjax.config import load_config
+from nmjax.data import find_songs
 from nmjax.errors import BadInputError
-from nmjax.models import build_model
 from nmjax.training import session
-from nmjax.training.loop import Run
-from nmjax.training.state import initial_state, initial_variables
+from nmjax.training.record import revision
 from tests.music import songs, write
-from tests.training.tiny import Recorder, command, tiny
+from tests.training.tiny import Recorder, command, new_run, tiny
 
 
 def test_one_training_a_folder(tmp_path, capsys):
@@ -30,17 +31,82 @@ def test_one_training_a_folder(tmp_path, capsys):
     assert not any(out.iterdir())
 
 
-def test_a_run_in_which_no_update_is_possible_gives_up(tmp_path):
-    config = tiny("1a", "train.steps=120", "train.validate_every=500", "train.checkpoint_every=500")
-    variables = initial_variables(build_model(config), 0)
-    variables["params"] = jax.tree.map(lambda x: x * float("nan"), variables["params"])
-    music = find_songs(songs(tmp_path / "music", 2, 1.0))
-    stream = training_batches(music, config.data, 44_100, 0)
-    run, heard = Run(config, initial_state(config, variables), stream, [], tmp_path / "run"), Recorder()
-    with pytest.raises(BadInputError, match=r"last 50 updates before step 50 .* lower train.learning_rate"):
-        run.train(heard)
-    assert max(heard.losses) == 49
-    assert int(run.state.skipped) == 50
+class Poisoned:
+    """Batches that no update can be made of from number `first` on, in the orders below `clean`."""
+
+    def __init__(self, stream, order, first, clean):
+        self._stream, self._bad, self._first = stream, order < clean, first
+        self.get_state, self.set_state, self.close = stream.get_state, stream.set_state, stream.close
+
+    def __next__(self):
+        batch = next(self._stream)
+        if self._bad and batch["number"][0] >= self._first:
+            batch["target"] = batch["target"] * np.float32("nan")
+        return batch
+
+
+def poisoned(folder, clean):
+    """A run whose data turn bad after five steps."""
+    changes = ("train.steps=14", "train.validate_every=50", "train.checkpoint_every=2", "train.bad_steps=3")
+    config = tiny("1a", *changes)
+    run = new_run(config, find_songs(songs(folder / "music", 2, 1.0)), folder / "run")
+    make = run._make_stream
+    run._make_stream = lambda order: Poisoned(make(order), order, 5 * config.data.batch_size, clean)
+    run._take_order(0)
+    return run
+
+
+def test_after_bad_updates_in_a_row_the_run_goes_back_and_takes_other_data(tmp_path):
+    run, heard = poisoned(tmp_path, clean=2), Recorder()
+    assert run.train(heard)
+    assert len(heard.said) == 2
+    for sentence in heard.said:
+        assert re.fullmatch(r"The last 3 updates .* back to the checkpoint of step 4, .* another order\.", sentence)
+    assert run.order == 2
+    assert int(run.state.step) == 14
+    assert int(run.state.skipped) == 0  # what went wrong lies behind the checkpoint that the run went back to
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(run.state.model))
+    again = poisoned(tmp_path, clean=2)
+    again.resume(14)
+    assert again.order == 2
+
+
+def test_where_going_back_does_not_help_the_run_gives_up(tmp_path):
+    run = poisoned(tmp_path, clean=100)
+    with pytest.raises(BadInputError, match=r"going back to step 4 3 times did not help; lower train.learning_rate"):
+        run.train(Recorder())
+    assert run.latest_checkpoints.latest() == 4
+
+
+def test_a_run_leaves_a_record_of_how_it_came_to_be(tmp_path):
+    music, out = songs(tmp_path / "music", 3, 1.0), tmp_path / "run"
+    changes = ("train.steps=2", "train.validate_every=1", "train.checkpoint_every=1")
+    assert main(command("1a", music, out, *changes)) == 0
+    restored = load_config("1a", [str(out / "config.yaml")])
+    assert restored.train.steps == 2
+    (start,) = json.loads((out / "starts.json").read_text())
+    assert start["packages"]["jax"] == jax.__version__
+    assert start["revision"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", start["revision"])
+    (events,) = (out / "log").glob("events*")
+    written = events.read_bytes()
+    for name in (b"train/loss", b"train/waiting_share", b"validation/curve", b"validation/output", b"validation/input"):
+        assert name in written
+    assert b"PNG" in written and b"RIFF" in written
+
+
+def test_the_revision_says_whether_files_were_changed(tmp_path):
+    def git(*words):
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True)
+
+    assert revision(tmp_path) is None
+    git("init", "-q")
+    (tmp_path / "file").write_text("1")
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    clean = revision(tmp_path)
+    assert re.fullmatch("[0-9a-f]{40}", clean)
+    (tmp_path / "file").write_text("2")
+    assert revision(tmp_path) == clean + "+"
 
 
 def test_what_an_abandoned_run_left_is_not_taken_for_another_ones(tmp_path, capsys):

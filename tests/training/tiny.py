@@ -1,13 +1,17 @@
 """The smallest run that is still a whole one."""
 
+import os
 import signal
 from pathlib import Path
 
 import numpy as np
 
 from nmjax.config import Config, load_config
+from nmjax.data import Song, training_batches, validation_batches
+from nmjax.models import build_model
 from nmjax.training.augment import Style, style_of
 from nmjax.training.loop import Run
+from nmjax.training.state import initial_state, initial_variables
 
 CHANGES = (
     "model.width=0.02",
@@ -38,14 +42,13 @@ def style() -> Style:
 
 
 class Recorder:
-    """A listener that keeps what it hears, and can stop a run: as a crash would, or, given the `run`, as a signal."""
+    """A listener that keeps what it hears, and can stop a run: as a crash would, or by a SIGTERM to its own process."""
 
-    def __init__(self, crash_at: int | None = None, stop_after: int | None = None):
-        self.run: Run | None = None
+    def __init__(self, crash_at: int | None = None, kill_at: int | None = None):
         self.losses: dict[int, float] = {}
         self.validations: list[tuple[int, float]] = []
         self.said: list[str] = []
-        self._crash_at, self._stop_after = crash_at, stop_after
+        self._crash_at, self._kill_at = crash_at, kill_at
 
     def say(self, sentence: str) -> None:
         self.said.append(sentence)
@@ -54,8 +57,18 @@ class Recorder:
         self.losses[step] = metrics["loss"]
         if step == self._crash_at:
             raise InterruptedError
-        if step == self._stop_after:
-            self.run.stopped_by = signal.SIGTERM
+        if step == self._kill_at:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def validation(self, step: int, metrics: dict[str, float], best: bool, sample: dict) -> None:
         self.validations.append((step, metrics["signal"]))
+
+
+def new_run(config: Config, music: list[Song], folder: Path) -> Run:
+    """A run on songs, which also validates on them."""
+    state = initial_state(config, initial_variables(build_model(config), config.seed))
+
+    def in_order(order: int):
+        return training_batches(music, config.data, 44_100, config.seed, order=order)
+
+    return Run(config, state, style(), in_order, validation_batches(music, config.data, 44_100), folder)

@@ -5,6 +5,7 @@
 DEVICES are forced CPU devices of this process. Prints a JSON list of losses, exact to the last bit.
 """
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -57,12 +58,12 @@ def main(devices: int, *rest: str) -> None:
     rhythm = ["train.steps=100000", "train.warmup_steps=1000", "train.checkpoint_every=100000"]
     sizes = [f"data.batch_size={BATCH}", "data.channels=2", "model.width=0.06"]
     config = tiny("1b", *sizes, *rhythm, *changes)
-    state, heard = initial_state(config, initial_variables(build_model(config), 0)), Recorder(stop_after=STEPS)
+    state, heard = initial_state(config, initial_variables(build_model(config), 0)), Recorder(crash_at=STEPS)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(config, state, style(), lambda _: Batches(), [], Path(folder))
         run.latest_checkpoints = run.best_checkpoints = NoCheckpoints()
-        heard.run = run
-        run.train(heard)
+        with contextlib.suppress(InterruptedError):
+            run.train(heard)
     print(json.dumps([heard.losses[step] for step in range(1, STEPS + 1)]))
 
 

@@ -1,0 +1,47 @@
+"""One device, eight devices, and two processes of four devices each train the same."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.trace import STEPS
+
+ROOT = Path(__file__).parents[2]
+
+
+def started(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.training.trace", *map(str, arguments)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def losses(process):
+    said, complaint = process.communicate()
+    assert process.returncode == 0, complaint
+    return np.array(json.loads(said.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The losses of one device."""
+    return losses(started(1))
+
+
+def test_eight_devices_train_as_one_does(alone):
+    assert len(set(alone)) == STEPS
+    np.testing.assert_allclose(losses(started(8)), alone, rtol=1e-5)
+
+
+def test_two_processes_of_four_devices_train_as_one_device_does(alone):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    first, second = (started(4, port, process, 2) for process in range(2))
+    ours, theirs = losses(first), losses(second)
+    np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(ours, alone, rtol=1e-5)
