@@ -26,7 +26,7 @@ from nmjax.data.index import Row, index_path, save
 from nmjax.data.measure import CENTRES_HZ
 from nmjax.models import SAMPLE_RATE
 
-SECONDS = 5.0  # of each row
+SECONDS = 3.0  # of each row
 FILES, LINKS_A_FILE, SONG_SECONDS = 100_000, 20_000, 240
 CASES = [("mono 2 s", ["small"]), ("stereo 5 s", [])]
 READERS = [(0, 0), (1, 0), (2, 0), (2, 1), (2, 2)]  # threads, workers

@@ -54,7 +54,7 @@ class ReadExcerpt:
 def _with_channels(audio: np.ndarray, channels: int) -> np.ndarray:
     """One channel is the mean of all; two are the first two, or a mono file twice."""
     if channels == 1:
-        return audio.mean(axis=1, keepdims=True)
+        return io.mono(audio)[:, None]
     return audio[:, :2] if audio.shape[1] >= 2 else np.repeat(audio, 2, axis=1)
 
 

@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from nmjax import io
+
 CENTRES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 13) / 10.0)  # third octaves of IEC 61260, 25 Hz to 16 kHz
 FLOOR_DB = -150.0  # of a band in which there is nothing
 _STEPS_A_BLOCK = 5  # levels are of half seconds, energies are summed by tenths, as gating needs them
@@ -46,7 +48,7 @@ class Meter:
     def hear(self, piece: np.ndarray) -> None:
         """The next piece, `[frames, channel]` float32."""
         self._add_energy(piece[:, :2])
-        self._add_spectrum(piece.mean(axis=1))
+        self._add_spectrum(io.mono(piece))
         self.frames += len(piece)
 
     def result(self) -> Measured:

@@ -34,7 +34,7 @@ def _shift(source: Sound, target: Sound) -> int:
     rate, frames = target.sample_rate, target.frames
     count = min(frames, int(_LISTEN_SECONDS * rate))
     start = (frames - count) // 2
-    a, b = (io.read(s.path, start, count).mean(axis=1) for s in (source, target))
+    a, b = (io.mono(io.read(s.path, start, count)) for s in (source, target))
     energy = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
     if energy == 0.0:
         return 0
