@@ -1,0 +1,93 @@
+"""Long convolutions between many channels with a seventh of the products; the same numbers to float32's rounding.
+
+A bilinear algorithm (Winograd, "Arithmetic Complexity of Computations", 1980):
+
+    y = S((A x) · (B w))
+
+takes N samples of x and K taps of w to L = N − K + 1 samples of y with M products in place of L·K. Between channels
+each of them is a matrix product [blocks, in]·[in, out]. The algorithm is the cyclic convolution by a DFT of N points,
+each complex product (a + ib)(u + iv) done with three real ones, u(a + b), a(v − u) and b(u + v) (Gauss):
+M = 3N/2 − 1. For N = 64 and K = 15 that is 95 products for 50 samples, 1.9 in place of 15 for one. The DFT's rows are
+orthogonal, so that no digits are lost (Toom and Cook's points, as for small kernels of images, lose them).
+
+Gradients are JAX's own: transposed matrix products and transposed copies. On GPU and TPU the plain convolution is the
+better choice (cuDNN and the TPU's compiler choose among such algorithms themselves), so the rewriting is for CPU only.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+_POINTS = 64  # N; 32 does a quarter more products, 128 has kernels that no longer lie in the cache
+_LEAST_TAPS = 9
+_LEAST_CHANNELS = 40  # in·out/(in + out); below, moving the transformed signals costs what the products save
+_LEAST_SIZE = 2000  # frames; the kernel is transformed too, which few frames do not repay
+
+
+def convolve(
+    x: Float[Array, "batch time in"],
+    kernel: Float[Array, "taps in out"],
+    strides: tuple[int, ...],
+    padding,
+    *,
+    rhs_dilation: tuple[int, ...] = (1,),
+    **rest,
+) -> Float[Array, "batch frames out"]:
+    """`lax.conv_general_dilated` with its arguments, so that `nn.Conv` can be given it, for [batch, time, channel].
+
+    Rewritten on a CPU where that pays; the backend is asked while tracing, since a choice inside the program
+    (`lax.platform_dependent`) would keep what both ways need for the gradient.
+    """
+    dense = strides == (1,) and rhs_dilation == (1,) and x.dtype == jnp.float32
+    if dense and jax.default_backend() == "cpu" and pays(x.shape[0] * x.shape[1], *kernel.shape):
+        return transformed(x, kernel, *padding[0])
+    return lax.conv_general_dilated(x, kernel, strides, padding, rhs_dilation=rhs_dilation, **rest)
+
+
+def pays(size: int, taps: int, inputs: int, outputs: int) -> bool:
+    """Whether the bilinear form is the faster one, as measured (docs/speed.md)."""
+    return taps >= _LEAST_TAPS and size >= _LEAST_SIZE and inputs * outputs >= _LEAST_CHANNELS * (inputs + outputs)
+
+
+@cache
+def bilinear(points: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A `[M, N]`, B `[M, K]` and S `[L, M]` of the formula above, float64: S((A x)·(B w))[l] = Σ_k x[l + k] w[k]."""
+    n, k, m = (np.arange(size) for size in (points, taps, points - taps + 1))
+    heard, weighed, put = [np.ones(points), (-1.0) ** n], [np.ones(taps), (-1.0) ** k], [np.ones(m.size), (-1.0) ** m]
+    for w in 2.0 * np.pi * np.arange(1, points // 2) / points:
+        a, b = np.cos(w * n), -np.sin(w * n)
+        u, v = np.cos(w * k), np.sin(w * k)  # the conjugate: Flax's convolution is a correlation
+        c, s = 2.0 * np.cos(w * m), 2.0 * np.sin(w * m)
+        heard += [a + b, a, b]
+        weighed += [u, v - u, u + v]
+        put += [c - s, -s, -c]  # c·real − s·imaginary, real = 1st − 3rd product, imaginary = 1st + 2nd
+    return np.array(heard), np.array(weighed), np.array(put).T / points
+
+
+def transformed(
+    x: Float[Array, "batch time in"], kernel: Float[Array, "taps in out"], before: int, after: int
+) -> Float[Array, "batch frames out"]:
+    """A convolution of stride 1 by the bilinear form, block by block of L frames.
+
+    The place in a block leads, and batch and block stay axes of their own: the transforms are plain products from the
+    left, and devices that share a batch move nothing.
+    """
+    taps, _, outputs = kernel.shape
+    hear, weigh, put = (jnp.asarray(m, x.dtype) for m in bilinear(_POINTS, taps))
+    batch, time, inputs = x.shape
+    frames, size = time + before + after - taps + 1, _POINTS - taps + 1
+    blocks = -(-frames // size)
+    x = jnp.pad(x, ((0, 0), (before, (blocks + 1) * size - before - time), (0, 0)))
+    x = jnp.moveaxis(x.reshape(batch, blocks + 1, size, inputs), 2, 0)
+    x = jnp.concatenate([x[:, :, :blocks], x[: taps - 1, :, 1:]])  # a block, and what it hears of the next
+    product = {"precision": lax.Precision.HIGHEST}
+    x = jnp.einsum("mn,nbji->mbji", hear, x, **product)
+    y = jnp.einsum("mbji,mio->mbjo", x, jnp.einsum("mk,kio->mio", weigh, kernel, **product), **product)
+    y = jnp.moveaxis(jnp.einsum("lm,mbjo->lbjo", put, y, **product), 0, 2)
+    return y.reshape(batch, blocks * size, outputs)[:, :frames]
