@@ -1,4 +1,4 @@
-"""bfloat16 and recomputed blocks: the same parameters, nearly the same numbers; the same numbers with the same gradient."""
+"""bfloat16 and recomputed blocks: parameters as before, numbers nearly so, and the same for recomputed ones."""
 
 from __future__ import annotations
 
