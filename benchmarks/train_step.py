@@ -151,9 +151,9 @@ def peak_flops(size=2048):
     return 2 * size**3 / min(took[1:])
 
 
-def compared(ours, theirs, files, rounds):
+def compared(parts, ours, theirs, files, rounds):
     """A row for each part with and without its gradient: medians of wall and CPU time and of each round's ratio."""
-    for part in PARTS:
+    for part in parts:
         theirs.ask(part=part, **files)
         for gradient in (False, True):
             flops = ours.prepare(part, gradient)
@@ -190,7 +190,7 @@ def speed(options):
     print_row(HEAD)
     print_row(["---"] * 2 + ["---:"] * (len(HEAD) - 2))
     with tempfile.TemporaryDirectory() as folder:
-        for row in compared(ours, theirs, hand_over(folder, ours, signals), options.rounds):
+        for row in compared(options.parts, ours, theirs, hand_over(folder, ours, signals), options.rounds):
             print_row(row)
 
 
@@ -244,6 +244,7 @@ def main():
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
     (memory if options.memory else speed)(options)

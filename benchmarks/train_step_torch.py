@@ -90,8 +90,9 @@ def equalised(x, freq_hz, gain_db, q):
 
 def magnitudes(x, window, highest_hz):
     hann = torch.hann_window(window)
-    spectrum = torch.view_as_real(torch.stft(x[:, 0], window, window // 4, window=hann, return_complex=True))
-    power = spectrum[:, : 1 + int(highest_hz * window / RATE)].square().sum(3)
+    spectrum = torch.stft(x[:, 0], window, window // 4, window=hann, return_complex=True)
+    spectrum = spectrum[:, : 1 + int(highest_hz * window / RATE)]
+    power = spectrum.real.square() + spectrum.imag.square()
     return power.clamp(min=(FLOOR * window / 4) ** 2).sqrt()
 
 

@@ -10,8 +10,10 @@ each complex product (a + ib)(u + iv) done with three real ones, u(a + b), a(v �
 M = 3N/2 − 1. For N = 64 and K = 15 that is 95 products for 50 samples, 1.9 in place of 15 for one. The DFT's rows are
 orthogonal, so that no digits are lost (Toom and Cook's points, as for small kernels of images, lose them).
 
-Gradients are JAX's own: transposed matrix products and transposed copies. On GPU and TPU the plain convolution is the
-better choice (cuDNN and the TPU's compiler choose among such algorithms themselves), so the rewriting is for CPU only.
+A convolution of one channel is one matrix product [frames, K]·[K, out] of the signal's K shifted copies.
+
+Gradients are JAX's own but for the transforms' (`from_left`). On GPU and TPU the plain convolution is the better choice
+(cuDNN and the TPU's compiler choose among such algorithms themselves), so the rewriting is for the CPU only.
 """
 
 from __future__ import annotations
@@ -44,8 +46,10 @@ def convolve(
     Rewritten on a CPU where that pays; the backend is asked while tracing, since a choice inside the program
     (`lax.platform_dependent`) would keep what both ways need for the gradient.
     """
-    dense = strides == (1,) and rhs_dilation == (1,) and x.dtype == jnp.float32
-    if dense and jax.default_backend() == "cpu" and pays(x.shape[0] * x.shape[1], *kernel.shape):
+    on_cpu = jax.default_backend() == "cpu" and rhs_dilation == (1,) and x.dtype == jnp.float32
+    if on_cpu and x.shape[2] == 1:
+        return unfolded(x, kernel, strides[0], *padding[0])
+    if on_cpu and strides == (1,) and pays(x.shape[0] * x.shape[1], *kernel.shape):
         return transformed(x, kernel, *padding[0])
     return lax.conv_general_dilated(x, kernel, strides, padding, rhs_dilation=rhs_dilation, **rest)
 
@@ -53,6 +57,17 @@ def convolve(
 def pays(size: int, taps: int, inputs: int, outputs: int) -> bool:
     """Whether the bilinear form is the faster one, as measured (docs/speed.md)."""
     return taps >= _LEAST_TAPS and size >= _LEAST_SIZE and inputs * outputs >= _LEAST_CHANNELS * (inputs + outputs)
+
+
+def unfolded(
+    x: Float[Array, "batch time 1"], kernel: Float[Array, "taps 1 out"], stride: int, before: int, after: int
+) -> Float[Array, "batch frames out"]:
+    """A convolution of one channel as a product with its shifted copies."""
+    taps = len(kernel)
+    frames = (x.shape[1] + before + after - taps) // stride + 1
+    x = jnp.pad(x, ((0, 0), (before, max(after, stride * (frames - 1) + taps - before - x.shape[1])), (0, 0)))
+    copies = [x[:, k : k + stride * (frames - 1) + 1 : stride] for k in range(taps)]
+    return jnp.einsum("btk,ko->bto", jnp.concatenate(copies, axis=2), kernel[:, 0], precision=lax.Precision.HIGHEST)
 
 
 @cache
@@ -70,6 +85,20 @@ def bilinear(points: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return np.array(heard), np.array(weighed), np.array(put).T / points
 
 
+def from_left(
+    matrix: np.ndarray, x: Float[Array, "from batch block channel"]
+) -> Float[Array, "to batch block channel"]:
+    """matrix · x over the first axis. Its gradient is matrixᵀ · g from the left as well: JAX's own rule would multiply
+    from the right, and copy arrays of a spectrum's size into another order before and after."""
+
+    def product(matrix, x):
+        return jnp.tensordot(jnp.asarray(matrix, x.dtype), x, 1, precision=lax.Precision.HIGHEST)
+
+    forward = jax.custom_vjp(lambda x: product(matrix, x))
+    forward.defvjp(lambda x: (product(matrix, x), None), lambda _, g: (product(matrix.T, g),))
+    return forward(x)
+
+
 def transformed(
     x: Float[Array, "batch time in"], kernel: Float[Array, "taps in out"], before: int, after: int
 ) -> Float[Array, "batch frames out"]:
@@ -79,15 +108,14 @@ def transformed(
     left, and devices that share a batch move nothing.
     """
     taps, _, outputs = kernel.shape
-    hear, weigh, put = (jnp.asarray(m, x.dtype) for m in bilinear(_POINTS, taps))
+    hear, weigh, put = bilinear(_POINTS, taps)
     batch, time, inputs = x.shape
     frames, size = time + before + after - taps + 1, _POINTS - taps + 1
     blocks = -(-frames // size)
     x = jnp.pad(x, ((0, 0), (before, (blocks + 1) * size - before - time), (0, 0)))
     x = jnp.moveaxis(x.reshape(batch, blocks + 1, size, inputs), 2, 0)
     x = jnp.concatenate([x[:, :, :blocks], x[: taps - 1, :, 1:]])  # a block, and what it hears of the next
-    product = {"precision": lax.Precision.HIGHEST}
-    x = jnp.einsum("mn,nbji->mbji", hear, x, **product)
-    y = jnp.einsum("mbji,mio->mbjo", x, jnp.einsum("mk,kio->mio", weigh, kernel, **product), **product)
-    y = jnp.moveaxis(jnp.einsum("lm,mbjo->lbjo", put, y, **product), 0, 2)
+    kernel = from_left(weigh, kernel[:, None])[:, 0]
+    y = jnp.einsum("mbji,mio->mbjo", from_left(hear, x), kernel, precision=lax.Precision.HIGHEST)
+    y = jnp.moveaxis(from_left(put, y), 0, 2)
     return y.reshape(batch, blocks * size, outputs)[:, :frames]

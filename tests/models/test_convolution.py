@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nmjax.models import convolution
-from nmjax.models.convolution import bilinear, convolve, pays, transformed
+from nmjax.models.convolution import bilinear, convolve, pays, transformed, unfolded
 from nmjax.models.residual import Residual
 
 from . import reference
@@ -17,8 +17,8 @@ from .helpers import apart_db, noise, randomised, shapes_of
 PAD = [(7, 7)]
 
 
-def plain(x, kernel):
-    return jax.lax.conv_general_dilated(x, kernel, (1,), PAD, dimension_numbers=("NWC", "WIO", "NWC"))
+def plain(x, kernel, stride=1):
+    return jax.lax.conv_general_dilated(x, kernel, (stride,), PAD, dimension_numbers=("NWC", "WIO", "NWC"))
 
 
 def rewritten(x, kernel):
@@ -41,6 +41,19 @@ def test_equals_numpy_and_the_plain_gradients(time):
     found, back_too = jax.vjp(rewritten, x, kernel)
     numpy = [reference.conv(np.float64(row), {"kernel": np.float64(kernel), "bias": 0.0}) for row in x]
     assert apart_db(found, np.stack(numpy)) <= -110.0
+    weight = noise(wanted.shape, seed=2)
+    for a, b in zip(back_too(weight), back(weight), strict=True):
+        assert apart_db(a, b) <= -100.0
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+@pytest.mark.parametrize("time", [1, 5, 400])
+def test_one_channel_equals_numpy_and_the_plain_gradients(stride, time):
+    x, kernel = noise((3, time, 1), seed=time), noise((15, 1, 4), seed=1)
+    wanted, back = jax.vjp(lambda x, w: plain(x, w, stride), x, kernel)
+    found, back_too = jax.vjp(lambda x, w: unfolded(x, w, stride, 7, 7), x, kernel)
+    weights = {"kernel": np.float64(kernel), "bias": 0.0}
+    assert apart_db(found, np.stack([reference.conv(np.float64(row), weights, stride) for row in x])) <= -110.0
     weight = noise(wanted.shape, seed=2)
     for a, b in zip(back_too(weight), back(weight), strict=True):
         assert apart_db(a, b) <= -100.0
