@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from nmjax.errors import BadInputError
 
@@ -24,6 +24,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_SWITCHES = {"model.remat"}  # the settings that are true or false
 
 
 class _Frozen(BaseModel):
@@ -37,6 +38,8 @@ class ModelConfig(_Frozen):
     frequency_map: Literal["log", "linear"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    dtype: Literal["float32", "bfloat16"]
+    remat: StrictBool
 
 
 class DataConfig(_Frozen):
@@ -143,7 +146,7 @@ def load_config(phase: str | None = None, files: list[str] | None = None, overri
 def checked(values: dict[str, Any]) -> Config:
     """A tree of plain values as a Config; every value must be there, of its type and in its range."""
     for key, value in leaves(values):
-        if isinstance(value, bool):  # pydantic would take true for 1
+        if isinstance(value, bool) and key not in _SWITCHES:  # pydantic would take true for 1
             raise BadInputError(
                 f"Setting '{key}' cannot be {str(value).lower()} (as yes, no, on and off are read too)."
             )

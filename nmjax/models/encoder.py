@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from nmjax.models.layers import ConvNorm, scaled, silenced, within
+from nmjax.models.layers import ConvNorm, recomputed, scaled, silenced, within
 
 STRIDE = 16  # samples a frame; pieces for streaming start at multiples of it
 MARGIN = 528  # samples on each side that a frame can hear (515), rounded up to whole frames
@@ -26,32 +26,37 @@ class TcnBlock(nn.Module):
     features: int
     dilation: int
     momentum: float
+    dtype: str
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch frames channel"], mask: Bool[Array, "batch frames 1"] | None, train: bool
     ) -> Float[Array, "batch frames features"]:
-        conv = {"kernel": 3, "dilation": self.dilation, "momentum": self.momentum}
+        conv = {"kernel": 3, "dilation": self.dilation, "momentum": self.momentum, "dtype": self.dtype}
         y = silenced(nn.relu(ConvNorm(self.features, **conv, name="first")(x, mask, train)), mask)
         y = ConvNorm(self.features, **conv, name="second")(y, mask, train)
         if x.shape[-1] != self.features:
-            x = nn.Conv(self.features, (1,), name="match")(x)
+            x = nn.Conv(self.features, (1,), dtype=self.dtype, name="match")(x)
         return silenced(nn.relu(x + y), mask)
 
 
 class Encoder(nn.Module):
     """Audio `[batch, time, 1]` → z `[batch, 512]`, for any time from one sample.
 
-    width: scales every channel count but z's. momentum: of the running statistics.
+    width: scales every channel count but z's. momentum: of the running statistics. dtype: of the frames' arithmetic;
+    their mean and z are float32. remat: keep only each block's input for the gradient and compute the block again.
     """
 
     width: float = 1.0
     momentum: float = 0.99
+    dtype: str = "float32"
+    remat: bool = False
 
     def setup(self):
-        conv = {"kernel": 15, "stride": 4, "momentum": self.momentum}
-        self.stem = [ConvNorm(scaled(c, self.width), **conv) for c in _STEM]
-        self.blocks = [TcnBlock(scaled(c, self.width), d, self.momentum) for c, d in _BLOCKS]
+        rest = {"momentum": self.momentum, "dtype": self.dtype}
+        conv, block = (recomputed(c, self.remat) for c in (ConvNorm, TcnBlock))
+        self.stem = [conv(scaled(c, self.width), 15, 4, **rest) for c in _STEM]
+        self.blocks = [block(scaled(c, self.width), d, **rest) for c, d in _BLOCKS]
         self.out = nn.Dense(LATENT)
 
     def frames(
@@ -66,7 +71,7 @@ class Encoder(nn.Module):
         mask = within(lengths, x.shape[1])
         for block in self.blocks:
             x = block(x, mask, train)
-        return x
+        return x.astype(jnp.float32)
 
     def latent(self, mean: Float[Array, "batch features"]) -> Float[Array, "batch 512"]:
         """z from the mean of the frames, however that was summed up."""

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
+from nmjax.models.convolution import convolve
+
 
 def scaled(channels: int, width: float) -> int:
     """A channel count times the width multiplier, at least 1."""
@@ -24,14 +26,24 @@ def silenced(x: Float[Array, "batch size channel"], mask: Bool[Array, "batch siz
     return x if mask is None else jnp.where(mask, x, 0.0)
 
 
+def recomputed(block: type[nn.Module], remat: bool) -> type[nn.Module]:
+    """A module `(x, mask, train)` as it is, or one that keeps only its input for the gradient and runs again there.
+    Parameters have the same names."""
+    return nn.remat(block, static_argnums=(3,)) if remat else block
+
+
 class ConvNorm(nn.Module):
-    """Conv · BatchNorm, the statistics in float32 and over what carries signal only."""
+    """Conv · BatchNorm, the statistics in float32 and over what carries signal only.
+
+    dtype: of the arithmetic and the output; parameters and statistics are float32.
+    """
 
     features: int
     kernel: int
     stride: int = 1
     dilation: int = 1
     momentum: float = 0.99
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(
@@ -42,7 +54,14 @@ class ConvNorm(nn.Module):
     ) -> Float[Array, "batch frames features"]:
         pad = self.dilation * (self.kernel // 2)
         x = nn.Conv(
-            self.features, (self.kernel,), self.stride, [(pad, pad)], kernel_dilation=self.dilation, name="conv"
+            self.features,
+            (self.kernel,),
+            self.stride,
+            [(pad, pad)],
+            kernel_dilation=self.dilation,
+            conv_general_dilated=convolve,
+            dtype=self.dtype,
+            name="conv",
         )(x)
-        norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, name="norm")
+        norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, dtype=self.dtype, name="norm")
         return norm(x, mask=mask if train else None)

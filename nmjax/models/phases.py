@@ -24,7 +24,9 @@ class Mastering(nn.Module):
     Signals are at the model's rate and level. Untrained, every phase is the identity to the bit.
 
     phase: one of PHASES. width: scales encoder and residual. frequency_map, dropout: see ParametricDecoder.
-    momentum: of the running BatchNorm statistics.
+    momentum: of the running BatchNorm statistics. dtype: of the arithmetic in encoder and residual (`float32` or
+    `bfloat16`); parameters, statistics, settings and signals are float32. remat: of encoder and residual keep only the
+    blocks' inputs for the gradient and compute the blocks again: less memory, a third more work.
 
     Raises:
         ValueError: another phase or frequency map.
@@ -35,15 +37,18 @@ class Mastering(nn.Module):
     frequency_map: str = "log"
     dropout: float = 0.2
     momentum: float = 0.99
+    dtype: str = "float32"
+    remat: bool = False
 
     def setup(self):
         if self.phase not in PHASES:
             raise ValueError(f"phase must be one of {', '.join(PHASES)}; it is '{self.phase}'")
         decoder = AdaptiveDecoder if self.phase == "1c" else ParametricDecoder
-        self.encoder = Encoder(self.width, self.momentum)
+        network = {"width": self.width, "momentum": self.momentum, "dtype": self.dtype, "remat": self.remat}
+        self.encoder = Encoder(**network)
         self.decoder = decoder(self.frequency_map, self.dropout)
         if self.phase != "1a":
-            self.residual = Residual(self.width, self.momentum)
+            self.residual = Residual(**network)
 
     def decode(self, z: Float[Array, "batch 512"], train: bool = False) -> Prediction:
         """Settings from z."""
@@ -99,7 +104,7 @@ class Mastering(nn.Module):
 def build_model(config: Config) -> Mastering:
     """The network that a config describes."""
     m = config.model
-    return Mastering(config.phase, m.width, m.frequency_map, m.dropout, m.momentum)
+    return Mastering(config.phase, m.width, m.frequency_map, m.dropout, m.momentum, m.dtype, m.remat)
 
 
 def render_eq(audio: Float[Array, "batch time channel"], eq: EqSettings) -> Float[Array, "batch time channel"]:

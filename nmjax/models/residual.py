@@ -9,32 +9,39 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from nmjax.models.layers import ConvNorm, scaled, silenced, within
+from nmjax.models.layers import ConvNorm, recomputed, scaled, silenced, within
 
 STRIDE = 8  # the lowest rate is an eighth; pieces for streaming start at multiples of it
 MARGIN = 176  # samples on each side that an output can hear, rounded up to a multiple of STRIDE
 _DOWN = (32, 64, 128)
 _BOTTLENECK = 256
+_SMALL = nn.initializers.variance_scaling(0.01, "fan_in", "normal")  # of gamma and beta
 
 
 class FilmBlock(nn.Module):
-    """Conv(k 15) · BatchNorm · ReLU, then FiLM: gamma(z)·x + beta(z)."""
+    """Conv(k 15) · BatchNorm · ReLU, then FiLM: gamma(z)·x + beta(z). Given a skip, x is at half its rate: it is
+    doubled and joined with the skip first."""
 
     features: int
     momentum: float
+    dtype: str
 
     @nn.compact
     def __call__(
         self,
-        x: Float[Array, "batch time channel"],
-        z: Float[Array, "batch latent"],
+        x: Float[Array, "batch before channel"],
         mask: Bool[Array, "batch time 1"] | None,
         train: bool,
+        z: Float[Array, "batch latent"],
+        skip: Float[Array, "batch time skipped"] | None = None,
     ) -> Float[Array, "batch time features"]:
-        small = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
-        gamma = nn.Dense(self.features, kernel_init=small, bias_init=nn.initializers.ones, name="gamma")(z)
-        beta = nn.Dense(self.features, kernel_init=small, name="beta")(z)
-        x = nn.relu(ConvNorm(self.features, 15, momentum=self.momentum, name="layer")(x, mask, train))
+        if skip is not None:
+            x = jnp.concatenate([doubled(x, None if mask is None else mask[:, ::2]), skip], axis=-1)
+        film = {"features": self.features, "kernel_init": _SMALL, "dtype": self.dtype}
+        gamma = nn.Dense(**film, bias_init=nn.initializers.ones, name="gamma")(z)
+        beta = nn.Dense(**film, name="beta")(z)
+        layer = ConvNorm(self.features, 15, momentum=self.momentum, dtype=self.dtype, name="layer")
+        x = nn.relu(layer(x, mask, train))
         return silenced(gamma[:, None, :] * x + beta[:, None, :], mask)
 
 
@@ -57,10 +64,13 @@ class Residual(nn.Module):
     """Audio `[batch, time, channel]` and z → a residual of the same shape; untrained it is silence.
 
     The same weights run on each channel, all conditioned on the one z. width: scales every channel count but z's.
+    dtype: of the arithmetic; the residual itself is float32. remat: as the encoder's.
     """
 
     width: float = 1.0
     momentum: float = 0.99
+    dtype: str = "float32"
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -78,19 +88,19 @@ class Residual(nn.Module):
         z = jnp.repeat(z, channels, axis=0)
         ends = None if lengths is None else jnp.repeat(-(-lengths // STRIDE) * STRIDE, channels)
 
-        def block(name, channels, x, level):
-            mask = None if ends is None else within(ends // 2**level, x.shape[1])
-            return FilmBlock(scaled(channels, self.width), self.momentum, name=name)(x, z, mask, train), mask
+        film = recomputed(FilmBlock, self.remat)
+
+        def block(name, channels, level, x, skip=None):
+            mask = None if ends is None else within(ends // 2**level, x.shape[1] if skip is None else skip.shape[1])
+            return film(scaled(channels, self.width), self.momentum, self.dtype, name=name)(x, mask, train, z, skip)
 
         skips = []
         for level, size in enumerate(_DOWN):
-            x, _ = block(f"down_{level}", size, x, level)
-            skips.append(x)
-            x = nn.avg_pool(x, (2,), (2,))
-        x, mask = block("bottleneck", _BOTTLENECK, x, len(_DOWN))
+            skips.append(block(f"down_{level}", size, level, x))
+            x = nn.avg_pool(skips[-1], (2,), (2,))
+        x = block("bottleneck", _BOTTLENECK, len(_DOWN), x)
         for level in reversed(range(len(_DOWN))):
-            x = jnp.concatenate([doubled(x, mask), skips[level]], axis=-1)
-            x, mask = block(f"up_{level}", _DOWN[level], x, level)
-        x = nn.Conv(1, (1,), kernel_init=nn.initializers.zeros, name="out")(x)
+            x = block(f"up_{level}", _DOWN[level], level, x, skips[level])
+        x = nn.Conv(1, (1,), kernel_init=nn.initializers.zeros, dtype=self.dtype, name="out")(x).astype(jnp.float32)
         x = jnp.moveaxis(x[:, :time].reshape(batch, channels, time), 1, 2)
         return silenced(x, within(lengths, time))

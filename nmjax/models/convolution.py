@@ -1,0 +1,121 @@
+"""Long convolutions between many channels with a seventh of the products; the same numbers to float32's rounding.
+
+A bilinear algorithm (Winograd, "Arithmetic Complexity of Computations", 1980):
+
+    y = S((A x) · (B w))
+
+takes N samples of x and K taps of w to L = N − K + 1 samples of y with M products in place of L·K. Between channels
+each of them is a matrix product [blocks, in]·[in, out]. The algorithm is the cyclic convolution by a DFT of N points,
+each complex product (a + ib)(u + iv) done with three real ones, u(a + b), a(v − u) and b(u + v) (Gauss):
+M = 3N/2 − 1. For N = 64 and K = 15 that is 95 products for 50 samples, 1.9 in place of 15 for one. The DFT's rows are
+orthogonal, so that no digits are lost (Toom and Cook's points, as for small kernels of images, lose them).
+
+A convolution of one channel is one matrix product [frames, K]·[K, out] of the signal's K shifted copies.
+
+Gradients are JAX's own but for the transforms' (`from_left`). On GPU and TPU the plain convolution is the better choice
+(cuDNN and the TPU's compiler choose among such algorithms themselves), so the rewriting is for the CPU only.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+_POINTS = 64  # N; 32 does a quarter more products, 128 has kernels that no longer lie in the cache
+_LEAST_TAPS = 9
+_LEAST_CHANNELS = 40  # in·out/(in + out); below, moving the transformed signals costs what the products save
+_LEAST_SIZE = 2000  # frames; the kernel is transformed too, which few frames do not repay
+
+
+def convolve(
+    x: Float[Array, "batch time in"],
+    kernel: Float[Array, "taps in out"],
+    strides: tuple[int, ...],
+    padding,
+    *,
+    rhs_dilation: tuple[int, ...] = (1,),
+    **rest,
+) -> Float[Array, "batch frames out"]:
+    """`lax.conv_general_dilated` with its arguments, so that `nn.Conv` can be given it, for [batch, time, channel].
+
+    Rewritten on a CPU where that pays; the backend is asked while tracing, since a choice inside the program
+    (`lax.platform_dependent`) would keep what both ways need for the gradient.
+    """
+    on_cpu = jax.default_backend() == "cpu" and rhs_dilation == (1,) and x.dtype == jnp.float32
+    if on_cpu and x.shape[2] == 1:
+        return unfolded(x, kernel, strides[0], *padding[0])
+    if on_cpu and strides == (1,) and pays(x.shape[0] * x.shape[1], *kernel.shape):
+        return transformed(x, kernel, *padding[0])
+    return lax.conv_general_dilated(x, kernel, strides, padding, rhs_dilation=rhs_dilation, **rest)
+
+
+def pays(size: int, taps: int, inputs: int, outputs: int) -> bool:
+    """Whether the bilinear form is the faster one, as measured (docs/speed.md)."""
+    return taps >= _LEAST_TAPS and size >= _LEAST_SIZE and inputs * outputs >= _LEAST_CHANNELS * (inputs + outputs)
+
+
+def unfolded(
+    x: Float[Array, "batch time 1"], kernel: Float[Array, "taps 1 out"], stride: int, before: int, after: int
+) -> Float[Array, "batch frames out"]:
+    """A convolution of one channel as a product with its shifted copies."""
+    taps = len(kernel)
+    frames = (x.shape[1] + before + after - taps) // stride + 1
+    x = jnp.pad(x, ((0, 0), (before, max(after, stride * (frames - 1) + taps - before - x.shape[1])), (0, 0)))
+    copies = [x[:, k : k + stride * (frames - 1) + 1 : stride] for k in range(taps)]
+    return jnp.einsum("btk,ko->bto", jnp.concatenate(copies, axis=2), kernel[:, 0], precision=lax.Precision.HIGHEST)
+
+
+@cache
+def bilinear(points: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A `[M, N]`, B `[M, K]` and S `[L, M]` of the formula above, float64: S((A x)·(B w))[l] = Σ_k x[l + k] w[k]."""
+    n, k, m = (np.arange(size) for size in (points, taps, points - taps + 1))
+    heard, weighed, put = [np.ones(points), (-1.0) ** n], [np.ones(taps), (-1.0) ** k], [np.ones(m.size), (-1.0) ** m]
+    for w in 2.0 * np.pi * np.arange(1, points // 2) / points:
+        a, b = np.cos(w * n), -np.sin(w * n)
+        u, v = np.cos(w * k), np.sin(w * k)  # the conjugate: Flax's convolution is a correlation
+        c, s = 2.0 * np.cos(w * m), 2.0 * np.sin(w * m)
+        heard += [a + b, a, b]
+        weighed += [u, v - u, u + v]
+        put += [c - s, -s, -c]  # c·real − s·imaginary, real = 1st − 3rd product, imaginary = 1st + 2nd
+    return np.array(heard), np.array(weighed), np.array(put).T / points
+
+
+def from_left(
+    matrix: np.ndarray, x: Float[Array, "from batch block channel"]
+) -> Float[Array, "to batch block channel"]:
+    """matrix · x over the first axis. Its gradient is matrixᵀ · g from the left as well: JAX's own rule would multiply
+    from the right, and copy arrays of a spectrum's size into another order before and after."""
+
+    def product(matrix, x):
+        return jnp.tensordot(jnp.asarray(matrix, x.dtype), x, 1, precision=lax.Precision.HIGHEST)
+
+    forward = jax.custom_vjp(lambda x: product(matrix, x))
+    forward.defvjp(lambda x: (product(matrix, x), None), lambda _, g: (product(matrix.T, g),))
+    return forward(x)
+
+
+def transformed(
+    x: Float[Array, "batch time in"], kernel: Float[Array, "taps in out"], before: int, after: int
+) -> Float[Array, "batch frames out"]:
+    """A convolution of stride 1 by the bilinear form, block by block of L frames.
+
+    The place in a block leads, and batch and block stay axes of their own: the transforms are plain products from the
+    left, and devices that share a batch move nothing.
+    """
+    taps, _, outputs = kernel.shape
+    hear, weigh, put = bilinear(_POINTS, taps)
+    batch, time, inputs = x.shape
+    frames, size = time + before + after - taps + 1, _POINTS - taps + 1
+    blocks = -(-frames // size)
+    x = jnp.pad(x, ((0, 0), (before, (blocks + 1) * size - before - time), (0, 0)))
+    x = jnp.moveaxis(x.reshape(batch, blocks + 1, size, inputs), 2, 0)
+    x = jnp.concatenate([x[:, :, :blocks], x[: taps - 1, :, 1:]])  # a block, and what it hears of the next
+    kernel = from_left(weigh, kernel[:, None])[:, 0]
+    y = jnp.einsum("mbji,mio->mbjo", from_left(hear, x), kernel, precision=lax.Precision.HIGHEST)
+    y = jnp.moveaxis(from_left(put, y), 0, 2)
+    return y.reshape(batch, blocks * size, outputs)[:, :frames]
