@@ -101,8 +101,14 @@ def _where_it_stands(request: Request, say) -> int | None:
     step = latest.latest(say)
     if step is None:
         _check_abandoned(Checkpoints(request.out / "best"), request.config, request.out)
-    else:
-        _check_same(restored(latest.meta(step)["config"]), request.config, request.out)
+        return None
+    meta = latest.meta(step)
+    if "order" not in meta:
+        raise BadInputError(
+            f"'{request.out}' holds a run of an earlier nmjax, which this one cannot go on with; choose another --out, "
+            f"with '--init-from {request.out}' to start from its weights."
+        )
+    _check_same(restored(meta["config"]), request.config, request.out)
     return step
 
 
@@ -163,13 +169,17 @@ def _alone(out: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def _changes(before: Config, now: Config) -> list[str]:
+    """The settings that make another run of it; where and how the data are read does not."""
+    old, new = dict(leaves(before.model_dump())), dict(leaves(now.model_dump()))
+    free = ("data.cache_dir", "data.read_threads", "data.workers")
+    return [f"{key} was {old[key]}, now {new[key]}" for key in old if old[key] != new[key] and key not in free]
+
+
 def _check_same(before: Config, now: Config, out: Path) -> None:
     if before.phase != now.phase:
         raise BadInputError(f"'{out}' holds a run of phase {before.phase}, not {now.phase}; choose another --out.")
-    old, new = dict(leaves(before.model_dump())), dict(leaves(now.model_dump()))
-    changed = [f"{key} was {old[key]}, now {new[key]}" for key in old if old[key] != new[key]]
-    changed = [c for c in changed if not c.startswith(("data.cache_dir", "data.read_threads", "data.workers"))]
-    if changed:
+    if changed := _changes(before, now):
         raise BadInputError(
             f"'{out}' holds a run with other settings ({'; '.join(changed)}); "
             f"choose another --out, with '--init-from {out}' to start from its weights."
@@ -179,7 +189,7 @@ def _check_same(before: Config, now: Config, out: Path) -> None:
 def _check_abandoned(best: Checkpoints, config: Config, out: Path) -> None:
     """A run that cannot be gone on with may be begun again, but another one may not take what it had learnt."""
     step = best.latest(lambda _: None)
-    if step and restored(best.meta(step)["config"]) != config:
+    if step and _changes(restored(best.meta(step)["config"]), config):
         raise BadInputError(
             f"'{out}' holds what another run had learnt by step {step}, and nothing to go on from; "
             f"choose another --out, with '--init-from {out}' to start from its weights."

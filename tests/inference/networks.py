@@ -27,7 +27,7 @@ def network(phase: str) -> Network:
 def saved(phase: str, folder: Path) -> Path:
     """The same as a run's folder."""
     n = network(phase)
-    meta = {"config": n.config.model_dump(mode="json"), "step": n.step, "best": 1.0, "data": None}
+    meta = {"config": n.config.model_dump(mode="json"), "step": n.step, "best": 1.0, "order": 0, "data": None}
     Checkpoints(folder / "best").save(n.step, dict(n.variables), {"step": np.int32(n.step)}, meta)
     return folder
 

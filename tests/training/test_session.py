@@ -130,6 +130,14 @@ def test_what_an_abandoned_run_left_is_not_taken_for_another_ones(tmp_path, caps
     assert checkpoints.meta(step)["config"]["seed"] == 1
 
 
+def test_a_run_of_an_earlier_version_is_refused_with_a_sentence(tmp_path, capsys):
+    music, variables = songs(tmp_path / "music", 2, 1.0), {"params": {"a": jnp.zeros(1)}}
+    meta = {"config": tiny("1a").model_dump(mode="json"), "step": 3, "best": None, "data": {}}
+    Checkpoints(tmp_path / "run" / "latest").save(3, variables, variables, meta)
+    assert main(command("1a", music, tmp_path / "run")) == 2
+    assert "earlier nmjax" in capsys.readouterr().err
+
+
 def test_validating_on_silence_is_no_division_by_zero(tmp_path, capsys):
     music = songs(tmp_path / "music", 2, 1.0)
     write(tmp_path / "silence" / "a.wav", np.zeros((44_100, 2)))
