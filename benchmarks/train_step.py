@@ -35,6 +35,9 @@ from nmjax.training.state import initial_state, initial_variables
 from nmjax.training.step import make_train_step
 
 PARTS = ("encoder", "residual", "step")
+# XLA's CPU compiler takes out the barriers that keep a recomputed block apart from the first computation, and then
+# merges the two: without this option remat changes nothing there. Other backends keep them.
+KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 KINDS = ("forward", "forward + gradient")
 
 
@@ -206,7 +209,8 @@ def step_program(batch, channels, seconds, **model):
     shape = (batch, round(seconds * SAMPLE_RATE), channels)
     data = {"target": jax.ShapeDtypeStruct(shape, jnp.float32), "length": jax.ShapeDtypeStruct(shape[:1], jnp.int32)}
     step = jax.jit(make_train_step(config), donate_argnums=0)
-    return step.lower(state, data, jax.eval_shape(lambda: jax.random.key(0))).compile(), config
+    lowered = step.lower(state, data, jax.eval_shape(lambda: jax.random.key(0)))
+    return lowered.compile(KEEP_BARRIERS), config
 
 
 def memory_gb(program):

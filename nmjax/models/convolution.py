@@ -29,6 +29,7 @@ from jaxtyping import Array, Float
 _POINTS = 64  # N; 32 does a quarter more products, 128 has kernels that no longer lie in the cache
 _LEAST_TAPS = 9
 _LEAST_CHANNELS = 40  # in·out/(in + out); below, moving the transformed signals costs what the products save
+_MOST = 250_000_000  # numbers in a transformed signal (1 GB): a large batch's memory matters more than its time
 _LEAST_SIZE = 2000  # frames; the kernel is transformed too, which few frames do not repay
 
 
@@ -55,8 +56,10 @@ def convolve(
 
 
 def pays(size: int, taps: int, inputs: int, outputs: int) -> bool:
-    """Whether the bilinear form is the faster one, as measured (docs/speed.md)."""
-    return taps >= _LEAST_TAPS and size >= _LEAST_SIZE and inputs * outputs >= _LEAST_CHANNELS * (inputs + outputs)
+    """Whether the bilinear form is the faster one, as measured (docs/speed.md), for `size` frames in all."""
+    spectrum = 1.5 * _POINTS / (_POINTS - taps + 1) * size * max(inputs, outputs)
+    wide = inputs * outputs >= _LEAST_CHANNELS * (inputs + outputs)
+    return wide and taps >= _LEAST_TAPS and size >= _LEAST_SIZE and spectrum <= _MOST
 
 
 def unfolded(

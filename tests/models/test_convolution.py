@@ -67,6 +67,7 @@ def test_vmap_and_jit():
 
 def test_pays_for_many_channels_and_frames_only():
     assert pays(55_125, 15, 384, 128)
+    assert not pays(32 * 55_125, 15, 384, 128)
     assert not pays(55_125, 3, 512, 512)
     assert not pays(55_125, 15, 8, 16)
     assert not pays(512, 15, 384, 128)
