@@ -145,14 +145,16 @@ def main(music: Path | None) -> None:
                     rate, first = excerpts_a_second(songs, config, semitones)
                     shift = f"±{semitones:g} st" if semitones else "–"
                     table.add_row(name, str(threads), str(workers), shift, f"{rate:.0f}", f"{first:.2f}")
+        Console().print(table)
         for phase in ("1a", "1b"):
             share = waiting_share(songs, phase, place / phase)
-            table.add_row(f"training {phase} small", "2", "0", "±2 st", "", "", f"{100 * share:.2f} %")
+            Console().print(f"training {phase} at small waits for data {100 * share:.2f} % of its time")
         many_songs(place / "many", place / "cache")
         parts = start(place / "many", place / "cache", load_config("1a"))
+        table = Table("part", "seconds", "of the processor", title=f"A start with {FILES:,} known files")
         for part, (wall, processor) in (*parts.items(), ("all of it", sum(parts.values()))):
-            table.add_row(f"{FILES:,} known files: {part}", "", "", "", "", f"{wall:.2f} (CPU {processor:.2f})")
-    Console().print(table)
+            table.add_row(part, f"{wall:.2f}", f"{processor:.2f}")
+        Console().print(table)
 
 
 if __name__ == "__main__":
