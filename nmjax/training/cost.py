@@ -15,29 +15,40 @@ from nmjax.config import Config
 from nmjax.data import STYLE_HZ, style_covariance
 from nmjax.models import SAMPLE_RATE, build_model
 from nmjax.training.augment import style_of
-from nmjax.training.state import count, initial_state, initial_variables
-from nmjax.training.step import Dice, make_train_step
+from nmjax.training.state import TrainState, count, initial_state, initial_variables
+from nmjax.training.step import Dice, jitted_train_step
 
 _STEPS = 4
 
 
+def noise_inputs(config: Config) -> tuple[TrainState, dict[str, jax.Array], Dice]:
+    """A run's start, a batch of noise, and the dice: what a step takes, without any music."""
+    data, samples = config.data, round(config.data.excerpt_seconds * SAMPLE_RATE)
+    noise = np.random.default_rng(0).standard_normal((data.batch_size, samples, data.channels))
+    batch = {
+        "target": jnp.asarray(0.1 * noise, jnp.float32),
+        "length": jnp.full(len(noise), samples, jnp.int32),
+        "number": jnp.arange(len(noise), dtype=jnp.int32),
+    }
+    dice = Dice(jnp.zeros((), jnp.int32), style_of(STYLE_HZ, style_covariance([])))
+    return initial_state(config, initial_variables(build_model(config), config.seed)), batch, dice
+
+
+def step_bytes(program: jax.stages.Compiled) -> int:
+    """XLA's estimate of what a compiled step needs: arguments, temporaries, and outputs in no argument's place."""
+    m = program.memory_analysis()
+    return m.argument_size_in_bytes + m.temp_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes
+
+
 def measure(config: Config) -> dict[str, float]:
     """Parameters of each part, XLA's own count of FLOPs and bytes for the compiled step, seconds per step on noise."""
-    variables = initial_variables(build_model(config), config.seed)
-    state, dice = (
-        initial_state(config, variables),
-        Dice(jnp.zeros((), jnp.int32), style_of(STYLE_HZ, style_covariance([]))),
-    )
-    samples = round(config.data.excerpt_seconds * SAMPLE_RATE)
-    noise = np.random.default_rng(0).standard_normal((config.data.batch_size, samples, config.data.channels))
-    batch = {"target": jnp.asarray(0.1 * noise, jnp.float32), "length": jnp.full(len(noise), samples, jnp.int32)}
-    batch["number"] = jnp.arange(len(noise), dtype=jnp.int32)
-    found = {f"{name} parameters": count(part) for name, part in variables["params"].items()}
-    found["parameters"] = count(variables["params"])
-    compiled = jax.jit(make_train_step(config), donate_argnums=0).lower(state, batch, dice).compile()
-    memory = compiled.memory_analysis()
+    state, batch, dice = noise_inputs(config)
+    params = state.model["params"]
+    found = {f"{name} parameters": count(part) for name, part in params.items()}
+    found["parameters"] = count(params)
+    compiled = jitted_train_step(config).lower(state, batch, dice).compile()
     found["flops"] = float(compiled.cost_analysis().get("flops", float("nan")))
-    found["bytes"] = float(memory.argument_size_in_bytes + memory.temp_size_in_bytes)
+    found["bytes"] = float(step_bytes(compiled))
     seconds = []
     for _ in range(_STEPS):
         start = time.perf_counter()

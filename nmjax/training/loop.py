@@ -21,7 +21,7 @@ from nmjax.errors import BadInputError
 from nmjax.training.augment import Style
 from nmjax.training.placement import Placement
 from nmjax.training.state import TrainState
-from nmjax.training.step import Dice, make_train_step, make_validation_step
+from nmjax.training.step import Dice, jitted_train_step, make_validation_step
 
 Arrays = dict[str, np.ndarray]
 _MOST_RETURNS = 3  # to one checkpoint, before the run gives up
@@ -68,7 +68,7 @@ class Run:
         self.state, self._style = self.place.copies((state, style))
         self.latest_checkpoints, self.best_checkpoints = Checkpoints(out / "latest"), Checkpoints(out / "best")
         copied = self.place.copied
-        self._train_step = jax.jit(make_train_step(config), donate_argnums=0, out_shardings=copied)
+        self._train_step = jitted_train_step(config, out_shardings=copied)
         self._validation_step = jax.jit(make_validation_step(config), out_shardings=copied)
         self.best, self._returns, self.stopped_by = float("inf"), Counter(), 0
         self.stream: Stream | None = None

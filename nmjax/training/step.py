@@ -88,6 +88,37 @@ def _gradient(config: Config) -> Callable:
     return gradient
 
 
+def _accumulated(config: Config) -> Callable:
+    """`(state, batch, dice) → (model variables with new statistics, gradients, metrics)` over all micro-batches."""
+    gradient, count = _gradient(config), config.train.accumulate
+
+    def accumulated(state: TrainState, batch: Batch, dice: Dice):
+        key = jax.random.fold_in(jax.random.key(config.seed), dice.order)
+        dropout_key = jax.random.fold_in(jax.random.fold_in(key, _DROPOUT), state.step)
+        sparsity = jnp.minimum(state.step / max(config.loss.sparsity_warmup, 1), 1.0)
+
+        def one(variables: dict, micro: Batch, number: Array | int):
+            drop = jax.random.fold_in(dropout_key, number)
+            grads, changed, metrics = gradient(variables, micro, dice.style, key, drop, sparsity)
+            return {**variables, **changed}, (grads, metrics)
+
+        def add(carried, given):
+            variables, total = carried
+            variables, found = one(variables, *given)
+            return (variables, jax.tree.map(lambda a, b: a + b / count, total, found)), None
+
+        if count == 1:
+            variables, found = one(state.model, batch, 0)
+        else:
+            parts = _micro_batches(batch, count)
+            _, shapes = jax.eval_shape(one, state.model, {k: x[0] for k, x in parts.items()}, 0)
+            total = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+            (variables, found), _ = jax.lax.scan(add, (state.model, total), (parts, jnp.arange(count)))
+        return variables, *found
+
+    return accumulated
+
+
 @cache  # one config is one program, compiled once a process
 def make_train_step(config: Config) -> Callable[[TrainState, Batch, Dice], tuple[TrainState, Metrics]]:
     """`(state, batch, dice) → (state, metrics)`, to be jitted with the state donated.
@@ -96,33 +127,7 @@ def make_train_step(config: Config) -> Callable[[TrainState, Batch, Dice], tuple
     `train.accumulate` above 1 its micro-batches follow each other; BatchNorm's statistics are each micro-batch's own.
     Where the loss or a gradient is not finite, or the loss is a spike, everything but the counters stays as it was.
     """
-    optimiser, gradient, count = build_optimiser(config.train), _gradient(config), config.train.accumulate
-
-    def accumulated(state: TrainState, batch: Batch, dice: Dice):
-        key = jax.random.fold_in(jax.random.key(config.seed), dice.order)
-        dropout_key = jax.random.fold_in(jax.random.fold_in(key, _DROPOUT), state.step)
-        sparsity = jnp.minimum(state.step / max(config.loss.sparsity_warmup, 1), 1.0)
-        parts = _micro_batches(batch, count)
-
-        def one(variables: dict, given):
-            micro, number = given
-            drop = jax.random.fold_in(dropout_key, number)
-            grads, changed, metrics = gradient(variables, micro, dice.style, key, drop, sparsity)
-            return {**variables, **changed}, (grads, metrics)
-
-        if count == 1:
-            variables, found = one(state.model, ({k: x[0] for k, x in parts.items()}, 0))
-            return variables, *found
-
-        def add(carried, given):
-            variables, total = carried
-            variables, found = one(variables, given)
-            return (variables, jax.tree.map(lambda a, b: a + b / count, total, found)), None
-
-        shapes = jax.eval_shape(one, state.model, ({k: x[0] for k, x in parts.items()}, 0))[1]
-        total = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        (variables, found), _ = jax.lax.scan(add, (state.model, total), (parts, jnp.arange(count)))
-        return variables, *found
+    optimiser, accumulated = build_optimiser(config.train), _accumulated(config)
 
     def step(state: TrainState, batch: Batch, dice: Dice) -> tuple[TrainState, Metrics]:
         model, grads, metrics = accumulated(state, batch, dice)
@@ -133,6 +138,18 @@ def make_train_step(config: Config) -> Callable[[TrainState, Batch, Dice], tuple
         return state, metrics | {"gradient_norm": norm, "skipped": state.skipped, "in_row": state.in_row}
 
     return step
+
+
+def jitted_train_step(config: Config, **shardings) -> Callable:
+    """The train step, jitted with the state donated; `shardings` as for `jax.jit`.
+
+    XLA's CPU compiler takes out the barriers that keep a recomputed block apart from its first computation, and then
+    merges the two, so that `model.remat` would change nothing there: without that pass it keeps them, as elsewhere.
+    """
+    options = {}
+    if config.model.remat and jax.default_backend() == "cpu":
+        options["xla_disable_hlo_passes"] = "cse_barrier_expander"
+    return jax.jit(make_train_step(config), donate_argnums=0, compiler_options=options or None, **shardings)
 
 
 @cache
