@@ -16,6 +16,7 @@ from tests.training.tiny import style
 
 RATE = 44_100
 SECONDS = 0.6
+MANY_STEPS = True  # see conftest.py
 
 
 def known_eq(last_gain_db):
