@@ -26,7 +26,7 @@ class Mastering(nn.Module):
     phase: one of PHASES. width: scales encoder and residual. frequency_map, dropout: see ParametricDecoder.
     momentum: of the running BatchNorm statistics. dtype: of the arithmetic in encoder and residual (`float32` or
     `bfloat16`); parameters, statistics, settings and signals are float32. remat: of encoder and residual keep only the
-    blocks' inputs for the gradient and compute the blocks again: less memory, a third more work.
+    blocks' inputs for the gradient and compute the blocks again: less memory, more work.
 
     Raises:
         ValueError: another phase or frequency map.
