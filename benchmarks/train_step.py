@@ -31,13 +31,11 @@ from nmjax.dsp.spectral import a_weights
 from nmjax.dsp.svf import k_weighting
 from nmjax.losses import regularisation, signal_loss
 from nmjax.models import SAMPLE_RATE, build_model
-from nmjax.training.state import initial_state, initial_variables
-from nmjax.training.step import make_train_step
+from nmjax.training.cost import noise_inputs, step_bytes
+from nmjax.training.state import initial_variables
+from nmjax.training.step import jitted_train_step
 
 PARTS = ("encoder", "residual", "step")
-# XLA's CPU compiler takes out the barriers that keep a recomputed block apart from the first computation, and then
-# merges the two: without this option remat changes nothing there. Other backends keep them.
-KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 KINDS = ("forward", "forward + gradient")
 
 
@@ -202,21 +200,11 @@ def print_row(cells):
 
 
 def step_program(batch, channels, seconds, **model):
-    """The compiled train step as it is used, from shapes alone."""
+    """The compiled train step as it is used, from shapes alone, and its config."""
     overrides = [f"model.{name}={str(value).lower()}" for name, value in model.items()]
-    config = load_config("1b", [], [*overrides, f"data.batch_size={batch}"])
-    state = jax.eval_shape(lambda: initial_state(config, initial_variables(build_model(config), 0)))
-    shape = (batch, round(seconds * SAMPLE_RATE), channels)
-    data = {"target": jax.ShapeDtypeStruct(shape, jnp.float32), "length": jax.ShapeDtypeStruct(shape[:1], jnp.int32)}
-    step = jax.jit(make_train_step(config), donate_argnums=0)
-    lowered = step.lower(state, data, jax.eval_shape(lambda: jax.random.key(0)))
-    return lowered.compile(KEEP_BARRIERS), config
-
-
-def memory_gb(program):
-    """Arguments, temporaries and outputs that do not lie in the arguments' place, GB."""
-    m = program.memory_analysis()
-    return (m.argument_size_in_bytes + m.temp_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes) / 1e9
+    data = [f"data.batch_size={batch}", f"data.channels={channels}", f"data.excerpt_seconds={seconds}"]
+    config = load_config("1b", [], [*overrides, *data])
+    return jitted_train_step(config).lower(*jax.eval_shape(lambda: noise_inputs(config))).compile(), config
 
 
 def memory(options):
@@ -225,17 +213,16 @@ def memory(options):
     print_row(["---:", "---:", "---", "---:", "---:"])
     for batch, channels, dtype in [(16, 1, "float32"), (32, 1, "float32"), (32, 1, "bfloat16"), (32, 2, "float32")]:
         kept = {"width": options.width, "dtype": dtype}
-        found = [memory_gb(step_program(batch, channels, options.seconds, remat=r, **kept)[0]) for r in (False, True)]
+        programs = [step_program(batch, channels, options.seconds, remat=r, **kept)[0] for r in (False, True)]
+        found = [step_bytes(program) / 1e9 for program in programs]
         print_row([str(batch), str(channels), dtype, *(f"{gb:.1f}" for gb in found)])
     times = {False: [], True: []}
     programs = {r: step_program(1, 1, options.seconds, width=options.width, remat=r) for r in times}
-    target = jnp.asarray(made_signals(1, options.seconds)["target"])
-    batch = {"target": target, "length": jnp.full(1, target.shape[1], jnp.int32)}
     for _ in range(options.rounds + 1):
         for remat, (program, config) in programs.items():
-            state = initial_state(config, initial_variables(build_model(config), 0))
+            inputs = noise_inputs(config)
             start = time.process_time()
-            jax.block_until_ready(program(state, batch, jax.random.key(0)))
+            jax.block_until_ready(program(*inputs))
             times[remat].append(time.process_time() - start)
     ratio = statistics.median(b / a for a, b in zip(times[False][1:], times[True][1:], strict=True))
     print(f"\nRecomputing takes {ratio:.2f} times the CPU time of the plain step (batch 1).")
