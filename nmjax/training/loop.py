@@ -76,14 +76,17 @@ class Run:
 
     def _take_order(self, order: int) -> None:
         """Read the data in another order, with other faults."""
-        self.close()
+        if self.stream is not None:
+            self.stream.close()
         self.order, self.stream = order, self._make_stream(order)
         self._dice = Dice(self.place.copies(np.int32(order)), self._style)
 
     def close(self) -> None:
-        """Let go of the stream's threads and processes."""
-        if self.stream is not None:
-            self.stream.close()
+        """Let go of the stream's threads and processes, and wait for the step at work: a process that ended while XLA
+        computes would crash."""
+        self.stream.close()
+        with contextlib.suppress(RuntimeError):  # interrupted between giving the state away and getting the next
+            jax.block_until_ready(self.state)
 
     def resume(self, step: int) -> None:
         """Stand where checkpoint `step` was written, to the bit; on any number of devices."""

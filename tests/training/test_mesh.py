@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def started(*arguments):
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.training.trace", *map(str, arguments)],
+        [sys.executable, "-X", "faulthandler", "-m", "tests.training.trace", *map(str, arguments)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

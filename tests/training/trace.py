@@ -64,6 +64,7 @@ def main(devices: int, *rest: str) -> None:
         run.latest_checkpoints = run.best_checkpoints = NoCheckpoints()
         with contextlib.suppress(InterruptedError):
             run.train(heard)
+        run.close()
     print(json.dumps([heard.losses[step] for step in range(1, STEPS + 1)]))
 
 
