@@ -2,7 +2,7 @@
 
 import sys
 
-from nmjax.cli import main
+from nmjax.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main(["infer", *sys.argv[1:]]))

@@ -10,6 +10,11 @@ nmjax's program, after rewriting; the peak is a float32 matrix product's in the 
 memory of a compiled step, without running it, and times what recomputing costs at a batch of one.
 """
 
+from nmjax.pages import restart_with_large_pages
+
+if __name__ == "__main__":
+    restart_with_large_pages()  # as train.py does; PyTorch's process inherits them
+
 import argparse
 import json
 import os
@@ -33,7 +38,7 @@ from nmjax.losses import regularisation, signal_loss
 from nmjax.models import SAMPLE_RATE, build_model
 from nmjax.training.cost import noise_inputs, step_bytes
 from nmjax.training.state import initial_variables
-from nmjax.training.step import jitted_train_step
+from nmjax.training.step import compiler_options, jitted_train_step
 
 PARTS = ("encoder", "residual", "step")
 KINDS = ("forward", "forward + gradient")
@@ -90,7 +95,7 @@ class Ours:
 
     def prepare(self, part, gradient):
         function = self.with_gradient if gradient else self.forward
-        program = jax.jit(lambda *a: function(part, *a)).lower(*self.arguments(part)).compile()
+        program = jax.jit(lambda *a: function(part, *a)).lower(*self.arguments(part)).compile(compiler_options())
         self.programs[part, gradient] = program
         return program.cost_analysis()["flops"]
 

@@ -10,7 +10,8 @@ each complex product (a + ib)(u + iv) done with three real ones, u(a + b), a(v �
 M = 3N/2 − 1. For N = 64 and K = 15 that is 95 products for 50 samples, 1.9 in place of 15 for one. The DFT's rows are
 orthogonal, so that no digits are lost (Toom and Cook's points, as for small kernels of images, lose them).
 
-A convolution of one channel is one matrix product [frames, K]·[K, out] of the signal's K shifted copies.
+A convolution of one channel is one matrix product [frames, K]·[K, out] of the signal's K shifted copies. One of stride
+S is one of stride 1 over S·in channels at the lower rate: its input's gradient then has no zeros between the frames.
 
 Gradients are JAX's own but for the transforms' (`from_left`). On GPU and TPU the plain convolution is the better choice
 (cuDNN and the TPU's compiler choose among such algorithms themselves), so the rewriting is for the CPU only.
@@ -47,11 +48,18 @@ def convolve(
     Rewritten on a CPU where that pays; the backend is asked while tracing, since a choice inside the program
     (`lax.platform_dependent`) would keep what both ways need for the gradient.
     """
-    on_cpu = jax.default_backend() == "cpu" and rhs_dilation == (1,) and x.dtype == jnp.float32
-    if on_cpu and x.shape[2] == 1:
+    on_cpu = jax.default_backend() == "cpu" and x.dtype == jnp.float32
+    dense = on_cpu and rhs_dilation == (1,)
+    if dense and x.shape[2] == 1:
         return unfolded(x, kernel, strides[0], *padding[0])
-    if on_cpu and strides == (1,) and pays(x.shape[0] * x.shape[1], *kernel.shape):
+    if dense and strides == (1,) and pays(x.shape[0] * x.shape[1], *kernel.shape):
         return transformed(x, kernel, *padding[0])
+    if on_cpu and len(kernel) > 1:
+        # Kept as it is for the kernel's gradient, which would compute it again from the layers before, in the order
+        # [channel, time, batch]; where barriers are compiled away (see jitted_train_step) that costs time only.
+        x = lax.optimization_barrier(x)
+    if dense and strides[0] > 1:
+        return strided(x, kernel, strides[0], *padding[0])
     return lax.conv_general_dilated(x, kernel, strides, padding, rhs_dilation=rhs_dilation, **rest)
 
 
@@ -71,6 +79,21 @@ def unfolded(
     x = jnp.pad(x, ((0, 0), (before, max(after, stride * (frames - 1) + taps - before - x.shape[1])), (0, 0)))
     copies = [x[:, k : k + stride * (frames - 1) + 1 : stride] for k in range(taps)]
     return jnp.einsum("btk,ko->bto", jnp.concatenate(copies, axis=2), kernel[:, 0], precision=lax.Precision.HIGHEST)
+
+
+def strided(
+    x: Float[Array, "batch time in"], kernel: Float[Array, "taps in out"], stride: int, before: int, after: int
+) -> Float[Array, "batch frames out"]:
+    """A convolution of a stride as one of stride 1: `stride` samples together are a frame of stride·in channels."""
+    taps, inputs, outputs = kernel.shape
+    frames = (x.shape[1] + before + after - taps) // stride + 1
+    wide = -(-taps // stride)
+    size = stride * (frames + wide - 1)
+    x = jnp.pad(x, ((0, 0), (before, max(0, size - before - x.shape[1])), (0, 0)))[:, :size]
+    x = x.reshape(len(x), frames + wide - 1, stride * inputs)
+    kernel = jnp.pad(kernel, ((0, stride * wide - taps), (0, 0), (0, 0))).reshape(wide, stride * inputs, outputs)
+    order = ("NWC", "WIO", "NWC")
+    return lax.conv_general_dilated(x, kernel, (1,), "VALID", dimension_numbers=order, precision=lax.Precision.HIGHEST)
 
 
 @cache

@@ -14,8 +14,9 @@ from flax import struct
 from jaxtyping import Array, Float, Key
 
 from nmjax.config import Config
-from nmjax.dsp import response_db, third_octaves_db
-from nmjax.losses import regularisation, signal_loss
+from nmjax.dsp import Bands, response_db, third_octaves_db
+from nmjax.dsp.auditory import THIRD_OCTAVES_HZ
+from nmjax.losses import curve_distance, regularisation, signal_loss
 from nmjax.models import SAMPLE_RATE, build_model
 from nmjax.training import augment, degrade
 from nmjax.training.augment import Style
@@ -25,6 +26,7 @@ from nmjax.training.state import TrainState, advanced, build_optimiser
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 CURVE_HZ = np.geomspace(20.0, 20_000.0, 200)
+_CURVE_FROM_HZ = 25.0
 _VALIDATION, _DROPOUT = 2**31 - 1, 2**31 - 2  # folded into the seed's key, where the data's orders are 0, 1, 2, …
 
 
@@ -55,6 +57,20 @@ def _training_pair(batch: Batch, key: Key[Array, ""], style: Style, config: Conf
     return *_pair(batch, chance[:, :faults], config), batch["length"]
 
 
+def _signal(output: Array, source: Array, target: Array, bands: Bands | None, config: Config) -> tuple[Array, Metrics]:
+    """The weighted sum of what is heard and, where it has a weight, of the curve's distance to the wanted one; each
+    term. bands: the equaliser's, None for none."""
+    signal, terms = signal_loss(output, target, SAMPLE_RATE, config.loss)
+    if not config.loss.curve:
+        return signal, terms
+    kept = [i for i, f in enumerate(THIRD_OCTAVES_HZ) if _CURVE_FROM_HZ <= f <= min(config.loss.highest_hz, 16_000.0)]
+    wanted_db = (third_octaves_db(target, SAMPLE_RATE) - third_octaves_db(source, SAMPLE_RATE))[:, 0, np.array(kept)]
+    centres_hz = jnp.asarray(THIRD_OCTAVES_HZ, jnp.float32)[np.array(kept)]
+    curve_db = jnp.zeros_like(wanted_db) if bands is None else response_db(bands, centres_hz, SAMPLE_RATE)
+    terms = {**terms, "curve": curve_distance(curve_db, jax.lax.stop_gradient(wanted_db))}
+    return signal + config.loss.curve * terms["curve"], terms
+
+
 def _micro_batches(batch: Batch, count: int) -> Batch:
     """`[batch, …]` → `[count, batch / count, …]`, every count-th row together: no row leaves its device."""
     return {k: jnp.moveaxis(x.reshape(x.shape[0] // count, count, *x.shape[1:]), 1, 0) for k, x in batch.items()}
@@ -75,8 +91,8 @@ def _gradient(config: Config) -> Callable:
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
-        heard, terms = signal_loss(output, target, SAMPLE_RATE, config.loss)
         eq = prediction.settings.eq
+        heard, terms = _signal(output, source, target, eq.bands(), config)
         cost, more = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, sparsity)
         return heard + cost, ({"loss": heard + cost, "signal": heard, **terms, **more}, changed)
 
@@ -141,15 +157,18 @@ def make_train_step(config: Config) -> Callable[[TrainState, Batch, Dice], tuple
 
 
 def jitted_train_step(config: Config, **shardings) -> Callable:
-    """The train step, jitted with the state donated; `shardings` as for `jax.jit`.
+    """The train step, jitted with the state donated; `shardings` as for `jax.jit`."""
+    return jax.jit(make_train_step(config), donate_argnums=0, compiler_options=compiler_options(), **shardings)
+
+
+def compiler_options() -> dict | None:
+    """For programs with a gradient through the network.
 
     XLA's CPU compiler takes out the barriers that keep a recomputed block apart from its first computation, and then
-    merges the two, so that `model.remat` would change nothing there: without that pass it keeps them, as elsewhere.
+    merges the two, so that `model.remat` would change nothing there; those before convolutions (models/convolution.py)
+    save time. Without that pass it keeps them, as elsewhere.
     """
-    options = {}
-    if config.model.remat and jax.default_backend() == "cpu":
-        options["xla_disable_hlo_passes"] = "cse_barrier_expander"
-    return jax.jit(make_train_step(config), donate_argnums=0, compiler_options=options or None, **shardings)
+    return {"xla_disable_hlo_passes": "cse_barrier_expander"} if jax.default_backend() == "cpu" else None
 
 
 @cache
@@ -167,8 +186,8 @@ def make_validation_step(config: Config) -> Callable[[dict, Batch], tuple[Metric
         chance = draw_chances(key, batch["number"], degrade.chances_needed(config.degrade))
         source, target = _pair(batch, chance, config)
         output, prediction = model.apply(variables, source, batch["length"])
-        signal, terms = signal_loss(output, target, SAMPLE_RATE, config.loss)
-        nothing, idle = signal_loss(source, target, SAMPLE_RATE, config.loss)
+        signal, terms = _signal(output, source, target, prediction.settings.eq.bands(), config)
+        nothing, idle = _signal(source, source, target, None, config)
         found = {"signal": signal, **terms, "identity/signal": nothing} | {f"identity/{k}": v for k, v in idle.items()}
         eq = prediction.settings.eq
         curve_db = response_db(eq.bands(), jnp.asarray(CURVE_HZ, jnp.float32), SAMPLE_RATE)

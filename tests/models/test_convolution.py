@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nmjax.models import convolution
-from nmjax.models.convolution import bilinear, convolve, pays, transformed, unfolded
+from nmjax.models.convolution import bilinear, convolve, pays, strided, transformed, unfolded
 from nmjax.models.residual import Residual
 
 from . import reference
@@ -113,3 +113,21 @@ def test_a_residual_is_the_same_both_ways(monkeypatch):
     size = max(float(jnp.max(jnp.abs(x))) for x in jax.tree.leaves(wanted))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         assert float(jnp.max(jnp.abs(a - b))) <= 1e-5 * size
+
+
+@pytest.mark.parametrize(
+    ("taps", "stride", "before", "after"), [(15, 4, 7, 7), (15, 8, 7, 7), (5, 3, 0, 2), (4, 4, 1, 1)]
+)
+@pytest.mark.parametrize("time", [16, 17, 403])
+def test_a_strided_one_equals_the_plain_one_with_its_gradients(taps, stride, before, after, time):
+    def given(x, w):
+        order = ("NWC", "WIO", "NWC")
+        return jax.lax.conv_general_dilated(x, w, (stride,), [(before, after)], dimension_numbers=order)
+
+    x, kernel = noise((3, time, 5), seed=time), noise((taps, 5, 4), seed=1)
+    wanted, back = jax.vjp(given, x, kernel)
+    found, back_too = jax.vjp(lambda x, w: strided(x, w, stride, before, after), x, kernel)
+    assert apart_db(found, wanted) <= -110.0
+    weight = noise(wanted.shape, seed=2)
+    for a, b in zip(back_too(weight), back(weight), strict=True):
+        assert apart_db(a, b) <= -100.0
