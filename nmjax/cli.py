@@ -18,7 +18,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`nmjax train …`, `nmjax infer …`.
+    """`nmjax train …`, `nmjax infer …`, `nmjax evaluate …`.
 
     Returns the exit code: 0, 130 after Ctrl-C, or 2 with one sentence on stderr for bad input.
     """
@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     _add_infer(commands)
+    _add_evaluate(commands)
     try:
         given = _parsed(parser, sys.argv[1:] if arguments is None else arguments)
         given.run(given)
@@ -133,6 +134,52 @@ def _infer(given: argparse.Namespace) -> None:
     from nmjax.inference.command import run
 
     run(given.track, given.ckpt, given.out, given.force, given.plot)
+
+
+def _add_evaluate(commands) -> None:
+    p = commands.add_parser(
+        "evaluate", help="compare systems on unseen songs", description="Compare systems on songs with known faults."
+    )
+    p.add_argument("--data", action="append", required=True, metavar="PATH", help="mastered music, as for training")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where table, rows and pictures go")
+    p.add_argument(
+        "--systems",
+        default="oracle-eq5,oracle-eq10",
+        metavar="A,B",
+        help="oracle-eq5, oracle-eq10, matchering-same, matchering-other; the input as it is always takes part",
+    )
+    p.add_argument(
+        "--ckpt",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
+        help="a run of ours; repeatable, its phase is its name",
+    )
+    p.add_argument("--matchering", metavar="PYTHON", help="the Python of an environment with Matchering")
+    p.add_argument("--tiers", default="tone,mix", metavar="A,B", help="tone, mix (tone, dynamics and width)")
+    p.add_argument("--seconds", type=float, default=30.0, help="of an item, at most half of its song; default 30")
+    p.add_argument("--full", action="store_true", help="whole songs in place of excerpts")
+    p.add_argument("--items", type=int, default=1, metavar="N", help="excerpts a song; default 1")
+    p.add_argument("--seed", type=int, default=0, help="of places and faults")
+    p.set_defaults(run=_evaluate)
+
+
+def _evaluate(given: argparse.Namespace) -> None:
+    tiers = given.tiers.split(",")
+    for tier in tiers:
+        if tier not in ("tone", "mix"):
+            raise BadInputError(f"There is no tier '{tier}'; there are: tone, mix.")
+    if not 5.0 <= given.seconds <= 600.0:
+        raise BadInputError(f"--seconds must be 5 to 600; it is {given.seconds:g}.")
+    if not 1 <= given.items <= 1000:
+        raise BadInputError(f"--items must be 1 to 1000; it is {given.items}.")
+    from nmjax.data import parse_sources
+    from nmjax.evaluation.command import Request, run
+
+    seconds = None if given.full else given.seconds
+    names = [name for name in given.systems.split(",") if name]
+    sources = parse_sources(given.data)
+    run(Request(sources, given.out, names, given.ckpt, given.matchering, tiers, seconds, given.items, given.seed))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ class _Frozen(BaseModel):
 class ModelConfig(_Frozen):
     """The network. See `nmjax.models.Mastering`."""
 
+    encoder: Literal["tcn", "spectral"]
     width: Annotated[float, Field(gt=0, le=4)]
     frequency_map: Literal["log", "linear"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -81,6 +82,7 @@ class LossConfig(_Frozen):
     mr_stft: NotNegative
     a_weighted: NotNegative
     lufs: NotNegative
+    curve: NotNegative
     gain: NotNegative
     q: NotNegative
     sparsity: NotNegative

@@ -70,3 +70,39 @@ def _frequency_axes():
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     return figure, axes
+
+
+def ratios(path: Path, values: np.ndarray | list, systems: list[str], metrics: list[str], title: str) -> None:
+    """A PNG of each system's error over the input's, with intervals; the dashed line is doing nothing.
+
+    Args:
+        path: where it goes.
+        values: `[systems, metrics, 3]`: ratio and both ends of its interval, above 0 or NaN.
+        systems, metrics: their names.
+        title: above the picture.
+    """
+    values = np.asarray(values, np.float64)
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.32 * len(systems) * len(metrics)), layout="constrained")
+    colours = plt.get_cmap("tab10").colors
+    height = 0.8 / len(systems)
+    for row, name in enumerate(systems):
+        place = np.arange(len(metrics)) + (row - (len(systems) - 1) / 2) * height
+        middle, low, high = values[row].T
+        reach = np.maximum(0.0, np.stack([middle - low, high - middle]))
+        axes.errorbar(middle, place, xerr=reach, fmt="o", color=colours[row % 10], capsize=3, markersize=5, label=name)
+    axes.axvline(1.0, color="black", linestyle="--", linewidth=1)
+    axes.set_xscale("log")
+    ticks = [t for t in (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0) if _near(t, values)]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.minorticks_off()
+    axes.set_yticks(np.arange(len(metrics)), metrics)
+    axes.invert_yaxis()
+    axes.grid(alpha=0.3)
+    axes.set_title(title, parse_math=False)
+    axes.legend(fontsize=8, loc="best")
+    figure.savefig(path, dpi=120, format="png")
+    plt.close(figure)
+
+
+def _near(tick: float, values: np.ndarray) -> bool:
+    return bool(0.7 * np.nanmin(values) <= tick <= 1.4 * np.nanmax(values))

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
 from nmjax import io
@@ -19,11 +18,11 @@ from nmjax.errors import BadInputError
 from nmjax.inference.measure import Measurement, Meter, measured
 from nmjax.inference.network import Network
 from nmjax.inference.picture import draw
-from nmjax.inference.render import equalised, scaled
+from nmjax.inference.render import scaled
 from nmjax.inference.settings_file import as_json
-from nmjax.inference.stream import added, recut, resampled
+from nmjax.inference.track import Heard, corrected, listen
 from nmjax.io import AudioInfo
-from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
+from nmjax.models import SAMPLE_RATE, Prediction
 
 TARGET_LUFS = -14.0
 CEILING_DB = -1.0  # dBTP
@@ -104,13 +103,14 @@ def master(track: Path, out: Path, network: Network, picture: Path | None = None
         raise BadInputError(f"'{track}' holds a single sample; there is nothing to master.")
     if before.frames < info.frames:
         notes.append(f"The file says that it holds {info.frames} samples; {before.frames} could be read.")
-    prediction = _listen(info, before, network)
+    heard = Heard(lambda: io.pieces(track, _PIECE), info.sample_rate, before.lufs)
+    prediction = listen(heard, network)
     rendered = bands_at_rate(prediction.settings.eq.bands(), SAMPLE_RATE, info.sample_rate)
     settings = settings_path(out)
     with contextlib.ExitStack() as stack:
         audio_file, settings_file = (stack.enter_context(io.temporary_beside(path)) for path in (out, settings))
         picture_file = stack.enter_context(io.temporary_beside(picture)) if picture else None
-        audio = _rendered(info, before, prediction, rendered, network)
+        audio = corrected(heard, prediction, rendered, network)
         after, gain_db = _delivered(audio, info, audio_file, out, notes)
         result = Mastered(out, settings, prediction, rendered, before, after, gain_db, notes)
         settings_file.write_text(
@@ -145,31 +145,6 @@ def _usable(track: Path) -> AudioInfo:
     if info.channels > 2:
         raise BadInputError(f"'{track}' has {info.channels} channels; mono and stereo can be mastered.")
     return info
-
-
-def _levelled(info: AudioInfo, gain_db: float) -> Iterator[np.ndarray]:
-    return scaled(io.pieces(info.path, _PIECE), gain_db)
-
-
-def _listen(info: AudioInfo, before: Measurement, network: Network) -> Prediction:
-    gain_db = MODEL_LUFS - before.lufs if math.isfinite(before.lufs) else 0.0
-    mono = (piece.mean(axis=1, keepdims=True) for piece in _levelled(info, gain_db))
-    prediction = network.predict(recut(resampled(mono, info.sample_rate, SAMPLE_RATE), _PIECE))
-    settings = prediction.settings.replace(input_gain_db=jnp.full(1, gain_db, jnp.float32))
-    return prediction.replace(settings=settings)
-
-
-def _rendered(
-    info: AudioInfo, before: Measurement, prediction: Prediction, bands: Bands, network: Network
-) -> Iterator[np.ndarray]:
-    """The master before delivery, at the model's level. Silence needs no correction, and stays silence."""
-    gain_db = float(prediction.settings.input_gain_db[0])
-    clean = equalised(_levelled(info, gain_db), bands, info.sample_rate)
-    if not network.has_residual or not math.isfinite(before.lufs):  # silent, or at no level that the network knows
-        return clean
-    at_model_rate = resampled(_levelled(info, gain_db), info.sample_rate, SAMPLE_RATE)
-    correction = network.correction(at_model_rate, prediction.z)
-    return added(clean, resampled(correction, SAMPLE_RATE, info.sample_rate))
 
 
 def _delivery_gain_db(after: Measurement, notes: list[str]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from nmjax import checkpoint
 from nmjax.config import Config, restored
 from nmjax.errors import BadInputError
 from nmjax.inference.stream import Pieces, windows
-from nmjax.models import Prediction, build_model, encoder, residual
+from nmjax.models import ENCODERS, Prediction, build_model, residual
 
-_LISTEN_CORE = 16 * 16_384  # samples a window, about 6 s
+_LISTEN_CORE = 16 * 16_384  # samples a window, about 6 s; a multiple of either encoder's stride
 _RESIDUAL_CORE = 65_536
 _A_MILLISECOND = 44  # samples at the model's rate
 
@@ -41,9 +42,10 @@ class Network:
         """Settings for a mono signal at the model's rate and level, from the mean over all its frames."""
         hear, settle = self._compiled("hear"), self._compiled("settle")
         total, count = 0.0, 0
-        for w in windows(pieces, _LISTEN_CORE, encoder.MARGIN):
+        stride, margin = ENCODERS[self.config.model.encoder].STRIDE, ENCODERS[self.config.model.encoder].MARGIN
+        for w in windows(pieces, _LISTEN_CORE, margin):
             frames = hear(self.variables, w.audio[None], jnp.array([w.valid]))[0]
-            first, own = w.lead // encoder.STRIDE, encoder.frames_of(w.core)
+            first, own = w.lead // stride, -(-w.core // stride)
             mine = (jnp.arange(frames.shape[0]) >= first) & (jnp.arange(frames.shape[0]) < first + own)
             total = total + np.asarray(jnp.sum(jnp.where(mine[:, None], frames, 0.0), axis=0), np.float64)
             count += own
@@ -60,8 +62,13 @@ class Network:
             yield (out * _near_sound(w.audio, w.valid))[w.lead : w.lead + w.core]
 
     def _compiled(self, method: str):
-        model = build_model(self.config)
-        return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
+        return _compiled(self.config, method)
+
+
+@cache  # a second track of the same network compiles nothing
+def _compiled(config: Config, method: str):
+    model = build_model(config)
+    return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
 
 
 def _near_sound(audio: np.ndarray, valid: int) -> np.ndarray:

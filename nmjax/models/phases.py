@@ -8,14 +8,17 @@ from jaxtyping import Array, Float, Int
 
 from nmjax.config import Config
 from nmjax.dsp import equalise
+from nmjax.models import encoder, spectral_encoder
 from nmjax.models.decoder import AdaptiveDecoder, ParametricDecoder
 from nmjax.models.encoder import Encoder
 from nmjax.models.residual import Residual
 from nmjax.models.settings import EqSettings, Prediction, at_model_level
+from nmjax.models.spectral_encoder import SpectralEncoder
 
 SAMPLE_RATE = 44_100  # Hz, the model's rate
 MODEL_LUFS = -20.0  # every signal is brought here before the model
 PHASES = ("1a", "1b", "1c")
+ENCODERS = {"tcn": encoder, "spectral": spectral_encoder}  # modules: STRIDE and MARGIN of each, in samples
 
 
 class Mastering(nn.Module):
@@ -26,10 +29,11 @@ class Mastering(nn.Module):
     phase: one of PHASES. width: scales encoder and residual. frequency_map, dropout: see ParametricDecoder.
     momentum: of the running BatchNorm statistics. dtype: of the arithmetic in encoder and residual (`float32` or
     `bfloat16`); parameters, statistics, settings and signals are float32. remat: of encoder and residual keep only the
-    blocks' inputs for the gradient and compute the blocks again: less memory, more work.
+    blocks' inputs for the gradient and compute the blocks again: less memory, more work. encoder_kind: `tcn` (the
+    waveform) or `spectral` (long-term levels; width, dtype and remat are the residual's alone then).
 
     Raises:
-        ValueError: another phase or frequency map.
+        ValueError: another phase, frequency map or encoder.
     """
 
     phase: str = "1a"
@@ -39,13 +43,16 @@ class Mastering(nn.Module):
     momentum: float = 0.99
     dtype: str = "float32"
     remat: bool = False
+    encoder_kind: str = "tcn"
 
     def setup(self):
         if self.phase not in PHASES:
             raise ValueError(f"phase must be one of {', '.join(PHASES)}; it is '{self.phase}'")
         decoder = AdaptiveDecoder if self.phase == "1c" else ParametricDecoder
         network = {"width": self.width, "momentum": self.momentum, "dtype": self.dtype, "remat": self.remat}
-        self.encoder = Encoder(**network)
+        if self.encoder_kind not in ENCODERS:
+            raise ValueError(f"encoder_kind must be one of {', '.join(ENCODERS)}; it is '{self.encoder_kind}'")
+        self.encoder = Encoder(**network) if self.encoder_kind == "tcn" else SpectralEncoder(self.dropout)
         self.decoder = decoder(self.frequency_map, self.dropout)
         if self.phase != "1a":
             self.residual = Residual(**network)
@@ -104,7 +111,7 @@ class Mastering(nn.Module):
 def build_model(config: Config) -> Mastering:
     """The network that a config describes."""
     m = config.model
-    return Mastering(config.phase, m.width, m.frequency_map, m.dropout, m.momentum, m.dtype, m.remat)
+    return Mastering(config.phase, m.width, m.frequency_map, m.dropout, m.momentum, m.dtype, m.remat, m.encoder)
 
 
 def render_eq(audio: Float[Array, "batch time channel"], eq: EqSettings) -> Float[Array, "batch time channel"]:

@@ -60,7 +60,7 @@ def start_from(fresh: dict, config: Config, folder: Path, report: Callable[[str]
             f"'{folder}' is a checkpoint of phase {earlier.phase}, which phase {config.phase} cannot start from; "
             f"give one of phase {config.phase} or earlier."
         )
-    for name in ("width", "frequency_map"):
+    for name in ("encoder", "width", "frequency_map"):
         ours, theirs = getattr(config.model, name), getattr(earlier.model, name)
         if ours != theirs:
             raise BadInputError(f"'{folder}' has model.{name}={theirs}, this run {ours}; set model.{name}={theirs}.")

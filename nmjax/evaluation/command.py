@@ -1,0 +1,101 @@
+"""`evaluate.py`: systems on unseen songs with known faults; a table, its rows and a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from nmjax import io, plots
+from nmjax.data import Source, find_all
+from nmjax.errors import BadInputError
+from nmjax.evaluation.items import made_items, read_item
+from nmjax.evaluation.metrics import at_loudness, compared, lufs
+from nmjax.evaluation.systems import INPUT, System, build
+from nmjax.evaluation.table import markdown, ratios, save
+from nmjax.models import SAMPLE_RATE
+
+_DRAWN = ("mr_stft", "mel_db", "tonal_mid_db", "tonal_side_db", "crest_db", "width_db")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What `evaluate.py` was asked for. seconds: of an item, None for whole songs."""
+
+    data: tuple[Source, ...]
+    out: Path
+    systems: list[str]
+    checkpoints: list[str]
+    matchering: str | None
+    tiers: list[str]
+    seconds: float | None
+    per_song: int
+    seed: int
+
+
+def run(request: Request, console: Console | None = None) -> None:
+    """Evaluate; `items.parquet`, `table.md` and `ratios-TIER.png` go to `request.out`.
+
+    Raises:
+        BadInputError: music, a system, a checkpoint or the folder cannot be used.
+    """
+    console = console or Console()
+    systems = build([INPUT, *(s for s in request.systems if s != INPUT)], request.checkpoints, request.matchering)
+    songs = find_all(request.data, report=lambda sentence: _say(console, sentence))
+    work = [(tier, *item) for tier in request.tiers for item in
+            made_items(songs, request.seconds, request.per_song, request.seed)]  # fmt: skip
+    if not work:
+        raise BadInputError("No song is long enough to be judged (10 s); give other music.")
+    _say(console, f"{len(work)} items of {len(songs)} songs, {len(systems)} systems.")
+    threads = 1 if request.seconds is None else os.cpu_count() or 1  # whole songs take much memory
+    with ThreadPoolExecutor(threads) as pool:
+        judged = pool.map(lambda given: _judged(given, systems, request), work)
+        shown = track(judged, "Judging", len(work), console=console)
+        rows = list(itertools.chain.from_iterable(shown))
+    if not rows:
+        raise BadInputError("Every item is silent; give other music.")
+    save(rows, request.out / "items.parquet")
+    text = markdown(rows)
+    io.write_text(request.out / "table.md", text)
+    for tier in request.tiers:
+        _draw(rows, tier, request.out / f"ratios-{tier}.png")
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    _say(console, f"Written to '{request.out}': items.parquet, table.md, pictures.")
+
+
+def _judged(given: tuple, systems: dict[str, System], request: Request) -> list[dict]:
+    """The rows of one item: every system at the original's loudness beside the original."""
+    tier, name, place, same, other = given
+    item = read_item(name, tier, place, same, other, request.seed)
+    if item is None:
+        return []
+    level, whole, song = lufs(item.target, SAMPLE_RATE), request.seconds is None, place.song
+    about = {"tier": tier, "length": "full" if whole else f"{request.seconds:g} s", "item": name, "song": song.name,
+             "group": song.group, "start_s": place.start, "seconds": place.seconds}  # fmt: skip
+    rows = []
+    for system, process in systems.items():
+        output = process(item)
+        if output is not None:
+            output = at_loudness(output.astype("float64"), level, SAMPLE_RATE)
+            rows.append({**about, "system": system, **compared(output, item.target, item.source, SAMPLE_RATE, whole)})
+    return rows
+
+
+def _draw(rows: list[dict], tier: str, path: Path) -> None:
+    found = {metric: ratios(rows, tier, metric) for metric in _DRAWN}
+    systems = list(found[_DRAWN[0]])
+    if not systems:
+        return
+    values = [[(r.value, r.low, r.high) for r in (found[m][s] for m in _DRAWN)] for s in systems]
+    with io.temporary_beside(path) as temporary:
+        plots.ratios(temporary, values, systems, list(_DRAWN), f"Error over the input's, tier {tier}")
+        io.publish(temporary, path)
+
+
+def _say(console: Console, sentence: str) -> None:
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)

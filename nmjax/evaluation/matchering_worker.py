@@ -1,0 +1,26 @@
+"""Runs where Matchering is installed, apart from nmjax: a line of JSON in (target, reference, result), one out."""
+
+import json
+import sys
+
+try:
+    import matchering
+except ImportError:
+    matchering = None
+
+
+def main():
+    print(json.dumps({"ready": matchering is not None}), flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            result = matchering.Result(asked["result"], "FLOAT")  # its own limiter and normalisation, as delivered
+            matchering.process(target=asked["target"], reference=asked["reference"], results=[result])
+            answer = {"done": True}
+        except Exception as error:  # whatever it refuses, as one answer
+            answer = {"done": False, "error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

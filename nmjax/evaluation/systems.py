@@ -1,0 +1,145 @@
+"""Systems under test: functions `(item) → output`, at the item's rate and length, at any loudness.
+
+A new one is a function here and a line in `build`; None means that an item does not suit it (a missing reference).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import soundfile
+
+from nmjax.dsp import Bands, response_db
+from nmjax.errors import BadInputError
+from nmjax.evaluation.items import Audio, Item
+from nmjax.evaluation.metrics import band_edges_hz, band_levels_db, lufs, mid_side
+from nmjax.inference.network import Network, load
+from nmjax.inference.render import equalised
+from nmjax.inference.track import Heard, corrected, listen
+from nmjax.models import SAMPLE_RATE
+
+System = Callable[[Item], Audio | None]
+INPUT = "input"
+NAMES = (INPUT, "oracle-eq5", "oracle-eq10", "matchering-same", "matchering-other")
+_FIT_STEPS, _FIT_RATE = 600, 0.05
+_MOST_GAIN_DB = 12.0
+
+
+def build(names: list[str], checkpoints: list[str], matchering: str | None) -> dict[str, System]:
+    """Systems by name: of NAMES, and one of ours for each `DIR` or `NAME=DIR` of `checkpoints`.
+
+    matchering: the Python of an environment that has Matchering (GPL; it runs in a process of its own).
+
+    Raises:
+        BadInputError: an unknown name, a checkpoint that cannot be used, Matchering without an environment.
+    """
+    made: dict[str, System] = {}
+    for name in names:
+        if name not in NAMES:
+            raise BadInputError(f"There is no system '{name}'; there are: {', '.join(NAMES)}, and --ckpt for yours.")
+        if name == INPUT:
+            made[name] = lambda item: item.source
+        elif name.startswith("oracle-eq"):
+            made[name] = partial(oracle_eq, bands=int(name.removeprefix("oracle-eq")))
+        else:
+            if not matchering:
+                raise BadInputError(
+                    f"'{name}' needs --matchering PYTHON, of an environment with `pip install matchering`."
+                )
+            made[name] = partial(Matchering(matchering), reference=name.removeprefix("matchering-"))
+    for text in checkpoints:
+        name, sign, folder = text.partition("=")
+        network = load(Path(folder if sign else text))
+        made[name if sign else network.config.phase] = partial(ours, network=network)
+    return made
+
+
+def ours(item: Item, network: Network) -> Audio:
+    """The network, blind: as `infer.py` plays it, before delivery."""
+    heard = Heard(lambda: [item.source.astype(np.float32)], SAMPLE_RATE, lufs(item.source, SAMPLE_RATE))
+    prediction = listen(heard, network)
+    bands = prediction.settings.eq.bands()
+    return np.concatenate(list(corrected(heard, prediction, bands, network)))
+
+
+def oracle_eq(item: Item, bands: int) -> Audio:
+    """The bells that bring the input's third octaves (of mid) nearest to the original's: a bound for what an equaliser
+    with so many bands can do, since no listener is given the original."""
+    levels = [band_levels_db(mid_side(x)[0], "thirds", SAMPLE_RATE) for x in (item.target, item.source)]
+    fitted = fit_bands(jnp.asarray(levels[0] - levels[1], jnp.float32), bands)
+    return np.concatenate(list(equalised([item.source.astype(np.float32)], fitted, SAMPLE_RATE)))
+
+
+@partial(jax.jit, static_argnums=1)
+def fit_bands(wanted_db: jax.Array, count: int) -> Bands:
+    """`count` bells (±12 dB, Q 0.5 to 5, 20 Hz to 20 kHz, as the decoder's) whose curve over the third octaves is
+    nearest to `wanted_db` but for a constant, by Adam on the mean square from evenly spaced centres."""
+    low, high = band_edges_hz("thirds")
+    grid = jnp.asarray(np.sqrt(low * high), jnp.float32)
+    place = jnp.linspace(0.15, 0.9, count)  # of 20 Hz to 20 kHz, in log frequency
+    gain_db = jnp.interp(place, jnp.log(grid / 20.0) / np.log(1000.0), wanted_db - jnp.mean(wanted_db))
+    gain = jnp.arctanh(jnp.clip(gain_db / _MOST_GAIN_DB, -0.9, 0.9))
+    start = {"freq": place, "gain": gain, "q": jnp.full(count, -2.0)}
+
+    def bands_of(raw):
+        freq_hz = 20.0 * 1000.0 ** jnp.clip(raw["freq"], 0.0, 1.0)
+        q = 0.5 + 4.5 * jax.nn.sigmoid(raw["q"])
+        return Bands(freq_hz[None], _MOST_GAIN_DB * jnp.tanh(raw["gain"])[None], q[None])
+
+    def left(raw):
+        difference = response_db(bands_of(raw), grid, SAMPLE_RATE)[0] - wanted_db
+        return jnp.var(difference)
+
+    adam = optax.adam(optax.cosine_decay_schedule(_FIT_RATE, _FIT_STEPS))
+
+    def step(carried, _):
+        raw, state, best, least = carried
+        value, slope = jax.value_and_grad(left)(raw)
+        best = jax.tree.map(lambda a, b: jnp.where(value < least, a, b), raw, best)
+        updates, state = adam.update(slope, state)
+        return (optax.apply_updates(raw, updates), state, best, jnp.minimum(value, least)), None
+
+    (_, _, best, _), _ = jax.lax.scan(step, (start, adam.init(start), start, jnp.inf), None, _FIT_STEPS)
+    return bands_of(best)
+
+
+class Matchering:
+    """Matchering in a process of its own, one call at a time: files in, a file out."""
+
+    def __init__(self, python: str):
+        worker = Path(__file__).with_name("matchering_worker.py")
+        self._lock, pipe = threading.Lock(), subprocess.PIPE
+        try:
+            self._process = subprocess.Popen([python, str(worker)], stdin=pipe, stdout=pipe, text=True)
+        except OSError as error:
+            raise BadInputError(f"--matchering {python} cannot be started ({error.strerror}).") from None
+        if json.loads(self._process.stdout.readline() or "{}").get("ready") is not True:
+            self._process.communicate()  # ends it: its input is closed
+            raise BadInputError(f"'{python}' has no Matchering; give it one with: {python} -m pip install matchering.")
+
+    def __call__(self, item: Item, reference: str) -> Audio | None:
+        given = item.same if reference == "same" else item.other
+        if given is None:
+            return None
+        with self._lock, tempfile.TemporaryDirectory() as folder:
+            files = {name: str(Path(folder) / f"{name}.wav") for name in ("target", "reference", "result")}
+            for name, audio in (("target", item.source), ("reference", given)):
+                stereo = np.repeat(audio, 2, axis=1) if audio.shape[1] == 1 else audio
+                soundfile.write(files[name], stereo / max(1.0, np.abs(stereo).max()), SAMPLE_RATE, "FLOAT")
+            self._process.stdin.write(json.dumps(files) + "\n")
+            self._process.stdin.flush()
+            if not json.loads(self._process.stdout.readline() or "{}").get("done"):
+                return None
+            output = soundfile.read(files["result"], always_2d=True)[0]
+        output = output.mean(axis=1, keepdims=True) if item.source.shape[1] == 1 else output
+        return output[: len(item.source)]

@@ -1,0 +1,72 @@
+"""evaluate.py from music to table, picture and rows; run again it says the same."""
+
+from __future__ import annotations
+
+import matplotlib.image
+import pyarrow.parquet as pq
+import pytest
+
+from nmjax.cli import main
+from tests.inference.networks import saved
+from tests.music import music, write
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("evaluate")
+    for group in ("x", "y"):
+        write(root / "songs" / group / "a.wav", music(13.0, seed=ord(group)))
+    write(root / "songs" / "y" / "mono.wav", music(12.0, channels=1, seed=3))
+    saved("1a", root / "run")
+    return root
+
+
+def evaluate(place, out, *more):
+    return main(["evaluate", "--data", str(place / "songs"), "--out", str(place / out), "--seconds", "5", *more])
+
+
+def of(rows, tier, system):
+    return [r for r in rows if r["tier"] == tier and r["system"] == system]
+
+
+def test_table_rows_and_pictures(place, capsys):
+    assert evaluate(place, "out", "--systems", "oracle-eq5", "--ckpt", str(place / "run")) == 0
+    rows = pq.read_table(place / "out" / "items.parquet").to_pylist()
+    assert len(rows) == 3 * 2 * 3  # songs, tiers, systems
+    assert {r["system"] for r in rows} == {"input", "oracle-eq5", "1a"}
+    text = (place / "out" / "table.md").read_text()
+    assert text in capsys.readouterr().out
+    for tier in ("tone", "mix"):
+        errors = [[r["tonal_mid_db"] for r in of(rows, tier, system)] for system in ("oracle-eq5", "input")]
+        ratio = sum(errors[0]) / sum(errors[1])
+        assert ratio < 0.6
+        assert f"{ratio:.2f} (" in text
+        assert matplotlib.image.imread(place / "out" / f"ratios-{tier}.png").shape[2] in (3, 4)
+    evaluate(place, "again", "--tiers", "mix", "--systems", "")
+    again = pq.read_table(place / "again" / "items.parquet").to_pylist()
+    assert [r["mr_stft"] for r in again] == [r["mr_stft"] for r in of(rows, "mix", "input")]
+
+
+def test_whole_songs_have_a_loudness_range(place):
+    assert evaluate(place, "full", "--full", "--tiers", "tone", "--systems", "") == 0
+    rows = pq.read_table(place / "full" / "items.parquet").to_pylist()
+    assert {r["length"] for r in rows} == {"full"}
+    assert all(r["loudness_range_lu"] >= 0.0 for r in rows)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--tiers", "tone,loud"], "'loud'"),
+        (["--seconds", "3"], "--seconds"),
+        (["--items", "0"], "--items"),
+        (["--systems", "best"], "'best'"),
+        (["--ckpt", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_nothing_is_written(place, capsys, more, said):
+    assert evaluate(place, "bad", *more) == 2
+    sentence = capsys.readouterr().err
+    assert said in sentence
+    assert sentence.count("\n") == 1
+    assert not (place / "bad").exists()

@@ -1,0 +1,77 @@
+"""The benchmark's faults: curves read off impulses, levels read off sines, and what must stay as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nmjax.evaluation import faults
+
+RATE = 44_100
+
+
+def response_db(process, size=1 << 16):
+    impulse = np.zeros((size, 1))
+    impulse[0] = 1.0
+    out = process(impulse)[:, 0]
+    return np.fft.rfftfreq(size, 1 / RATE), 20.0 * np.log10(np.abs(np.fft.rfft(out)) + 1e-12), out
+
+
+def test_the_filter_has_the_curve_and_is_minimum_phase():
+    curve = faults.tone_curve_db(np.random.default_rng(1))
+    freq_hz, found_db, impulse = response_db(lambda x: faults.toned(x, curve, RATE))
+    inside = (freq_hz > 40.0) & (freq_hz < 18_000.0)
+    wanted = np.interp(np.log(freq_hz[inside]), np.log(faults._GRID_HZ), curve)
+    assert np.abs(found_db[inside] - wanted).max() < 0.1
+    assert np.argmax(np.abs(impulse)) == 0
+    assert np.sum(impulse[:64] ** 2) > 0.9 * np.sum(impulse**2)
+
+
+def test_curves_are_as_large_as_said_and_level_in_the_mean():
+    curves = np.stack([faults.tone_curve_db(np.random.default_rng(seed)) for seed in range(300)])
+    rms = np.sqrt(np.mean(curves**2, axis=1))
+    assert np.abs(curves.mean(axis=1)).max() < 1e-9
+    assert 0.79 < rms.min() < 1.0
+    assert 3.6 < rms.max() < 3.81
+    assert rms.mean() == pytest.approx(2.3, abs=0.15)
+
+
+def test_dynamics_change_levels_by_nine_decibels_at_most_and_go_both_ways():
+    """Four levels 10 dB apart: expansion spreads them, compression draws them together."""
+    levels = np.repeat([-10.0, -20.0, -30.0, -40.0], RATE)
+    audio = (10 ** (levels / 20) * np.sin(2 * np.pi * 500 * np.arange(len(levels)) / RATE))[:, None]
+    spreads = []
+    for seed in range(40):
+        out = faults.with_dynamics(audio, RATE, np.random.default_rng(seed))
+        settled = slice(RATE // 2, RATE)
+        found = [20 * np.log10(np.std(out[i * RATE :][settled])) for i in range(4)]
+        given = [20 * np.log10(np.std(audio[i * RATE :][settled])) for i in range(4)]
+        change = np.array(found) - given
+        assert change.max() < 0.1
+        assert change.min() >= -9.01
+        spreads.append(found[0] - found[3] - 30.0)
+    assert 0.5 < np.mean(np.array(spreads) > 0.5) < 0.85
+    assert np.mean(np.array(spreads) < -0.5) > 0.1
+
+
+@pytest.mark.parametrize("side_db", [-4.0, 3.0])
+def test_width_is_the_side_above_200_hz(side_db):
+    def side_only(x):
+        stereo = np.concatenate([x, -x], axis=1)
+        return faults.widened(stereo, side_db, RATE)[:, :1]
+
+    freq_hz, found_db, _ = response_db(side_only)
+    assert found_db[freq_hz > 2000] == pytest.approx(side_db, abs=0.1)
+    assert np.abs(found_db[(freq_hz > 5) & (freq_hz < 25)]).max() < 0.2
+    at_corner = found_db[np.argmin(np.abs(freq_hz - 200.0))]
+    assert at_corner == pytest.approx(side_db / 2, abs=0.1)
+
+
+def test_width_leaves_mono_alone_and_chance_is_seeded():
+    noise = np.random.default_rng(0).standard_normal((RATE, 1)) * 0.1
+    both = np.repeat(noise, 2, axis=1)
+    assert np.array_equal(faults.widened(both, 5.0, RATE), both)
+    first, again, other = (faults.degraded(both, "mix", RATE, np.random.default_rng(s)) for s in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other)
+    assert faults.degraded(noise, "mix", RATE, np.random.default_rng(1)).shape == noise.shape

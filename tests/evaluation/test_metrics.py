@@ -1,0 +1,108 @@
+"""Metrics on signals whose values can be worked out by hand, and by pyloudnorm and SciPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.signal import sosfilt
+
+from nmjax.evaluation import metrics
+from tests.dsp.oracles import peaking_sos
+
+RATE = 44_100
+
+
+def noise(seconds=4.0, channels=2, seed=0):
+    return 0.1 * np.random.default_rng(seed).standard_normal((round(seconds * RATE), channels))
+
+
+def sine(freq_hz, seconds=2.0, level_db=-20.0):
+    return (10 ** (level_db / 20) * np.sin(2 * np.pi * freq_hz * np.arange(round(seconds * RATE)) / RATE))[:, None]
+
+
+def test_the_original_has_no_error_in_anything():
+    audio = noise()
+    found = metrics.compared(audio, audio, noise(seed=1), RATE, whole=True)
+    assert list(found) == list(metrics.METRICS)
+    assert {name: x for name, x in found.items() if name != "si_sdr_input_db"} == {
+        name: 0.0 for name in metrics.METRICS if name != "si_sdr_input_db"
+    }
+
+
+def test_mono_has_no_side_and_an_excerpt_no_loudness_range():
+    audio = noise(channels=1)
+    found = metrics.compared(audio, audio, audio, RATE, whole=False)
+    unknown = {name for name, value in found.items() if np.isnan(value)}
+    assert unknown == {"tonal_side_db", "bark_side_db", "width_db", "loudness_range_lu"}
+
+
+def test_tonal_error_of_a_bell_is_the_spread_of_its_curve_and_no_gain_counts():
+    audio = noise(20.0)
+    bell = peaking_sos(1000.0, 6.0, 1.0, RATE)[None]
+    changed = 3.0 * sosfilt(bell, audio, axis=0)
+    low, high = metrics.band_edges_hz("thirds")
+    freq_hz = np.sqrt(low * high)
+    z = np.exp(-2j * np.pi * freq_hz / RATE)
+    b, a = bell[0, :3], bell[0, 3:]
+    curve = 20 * np.log10(np.abs((b[0] + b[1] * z + b[2] * z**2) / (a[0] + a[1] * z + a[2] * z**2)))
+    found = metrics.compared(changed, audio, audio, RATE, whole=False)
+    assert found["tonal_mid_db"] == pytest.approx(np.std(curve), abs=0.05)
+    assert found["tonal_side_db"] == pytest.approx(np.std(curve), abs=0.05)
+    assert found["crest_db"] < 1.0
+
+
+def test_third_octaves_and_critical_bands_hold_what_is_in_them():
+    found = metrics.band_levels_db(sine(1000.0)[:, 0], "thirds", RATE)
+    low, high = metrics.band_edges_hz("thirds")
+    assert len(found) == 28
+    assert high[-1] < 16_000.0
+    assert low[np.argmax(found)] < 1000.0 < high[np.argmax(found)]
+    assert np.sort(found)[0] == pytest.approx(found.max() - 80.0)
+    assert len(metrics.band_levels_db(sine(1000.0)[:, 0], "bark", RATE)) == 24
+
+
+def test_centroid_crest_width_and_si_sdr():
+    assert metrics.centroid_hz(sine(3000.0), RATE) == pytest.approx(3000.0, rel=0.02)
+    assert metrics.crest_db(sine(441.0)) == pytest.approx(20 * np.log10(np.sqrt(2)), abs=1e-3)
+    mid, side = noise(channels=1), 0.5 * noise(channels=1, seed=1)
+    assert metrics.width_db(np.concatenate([mid + side, mid - side], axis=1)) == pytest.approx(-6.02, abs=0.1)
+    assert metrics.width_db(np.repeat(mid, 2, axis=1)) == pytest.approx(-60.0)
+    x, e = noise(channels=1), noise(channels=1, seed=2)
+    e -= x * np.sum(e * x) / np.sum(x * x)
+    e *= 0.1 * np.linalg.norm(x) / np.linalg.norm(e)
+    assert metrics.si_sdr_db(0.3 * (x + e), x) == pytest.approx(20.0, abs=1e-6)
+    assert metrics.si_sdr_db(x, x) == pytest.approx(100.0)
+
+
+def test_mr_stft_of_a_gain_is_worked_out_by_hand():
+    """Half the magnitude everywhere: convergence 1/2 and ln 2, in every window and channel."""
+    audio = noise()
+    assert metrics.mr_stft(0.5 * audio, audio, RATE) == pytest.approx(0.5 + np.log(2.0), abs=1e-3)
+    assert metrics.mel_distance_db(0.5 * audio, audio, RATE) == pytest.approx(6.02, abs=0.01)
+
+
+def test_nothing_above_16_khz_counts():
+    audio = noise()
+    high = sosfilt(peaking_sos(19_500.0, 12.0, 8.0, RATE)[None], audio, axis=0)
+    found = metrics.compared(high, audio, audio, RATE, whole=False)
+    assert found["mel_db"] < 0.05
+    assert found["mr_stft"] < 0.02
+    assert found["tonal_mid_db"] < 0.02
+
+
+def test_loudness_is_brought_to_the_wanted_one():
+    louder = metrics.at_loudness(noise(), -14.0, RATE)
+    assert metrics.lufs(louder, RATE) == pytest.approx(-14.0, abs=0.01)
+    silence = np.zeros((RATE, 2))
+    assert np.array_equal(metrics.at_loudness(silence, -14.0, RATE), silence)
+
+
+TECH_3342 = [((-20.0, -30.0), 10.0), ((-20.0, -15.0), 5.0), ((-40.0, -20.0), 20.0)]
+
+
+@pytest.mark.parametrize(("levels_db", "wanted"), TECH_3342)
+def test_loudness_range_of_tech_3342(levels_db, wanted):
+    """Stereo sines of 1 kHz, 20 s at each level; EBU Tech 3342, test signals 1 to 3."""
+    parts = [sine(1000.0, 20.0, level) for level in levels_db]
+    audio = np.repeat(np.concatenate(parts), 2, axis=1)
+    assert metrics.loudness_range_lu(audio, RATE) == pytest.approx(wanted, abs=0.2)

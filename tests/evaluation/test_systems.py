@@ -1,0 +1,85 @@
+"""Systems: the oracle finds what was done, ours is what infer.py plays, and bad requests get a sentence."""
+
+from __future__ import annotations
+
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import soundfile
+
+from nmjax.dsp import response_db
+from nmjax.errors import BadInputError
+from nmjax.evaluation import systems
+from nmjax.evaluation.items import Item
+from nmjax.evaluation.metrics import at_loudness, band_edges_hz, compared, lufs
+from nmjax.inference.master import master
+from tests.dsp.oracles import peaking_sos
+from tests.inference.networks import network, saved
+from tests.music import music, write
+
+RATE = 44_100
+BELLS = np.array([[120.0, 5.0, 0.9], [1500.0, -4.0, 1.5], [7000.0, 6.0, 0.8]])  # Hz, dB, Q
+
+
+def item(source, target):
+    return Item(target, source, target.astype(np.float32), None)
+
+
+def test_the_oracle_finds_three_bells():
+    from scipy.signal import sosfilt
+
+    target = music(6.0)
+    source = target
+    for freq_hz, gain_db, q in BELLS:
+        source = sosfilt(peaking_sos(freq_hz, -gain_db, q, RATE)[None], source, axis=0)
+    source = at_loudness(source, lufs(target, RATE), RATE)
+    before = compared(source, target, source, RATE, whole=False)
+    for bands, left in ((5, 0.25), (10, 0.2)):
+        output = systems.oracle_eq(item(source, target), bands)
+        after = compared(at_loudness(output, lufs(target, RATE), RATE), target, source, RATE, whole=False)
+        assert after["tonal_mid_db"] < left * before["tonal_mid_db"]
+        assert after["mr_stft"] < 0.4 * before["mr_stft"]
+
+
+def test_bands_are_fitted_to_a_curve_but_for_a_constant():
+    low, high = band_edges_hz("thirds")
+    grid = jnp.asarray(np.sqrt(low * high), jnp.float32)
+    wanted = 3.0 * np.sin(2 * np.pi * np.log10(np.asarray(grid) / 25.0) / 1.5)
+    for constant in (0.0, 4.0):
+        bands = systems.fit_bands(jnp.asarray(wanted + constant, jnp.float32), 10)
+        assert np.std(response_db(bands, grid, RATE)[0] - wanted) < 0.35
+    assert float(jnp.abs(bands.gain_db).max()) <= 12.0
+
+
+@pytest.mark.parametrize("phase", ["1a", "1b"])
+def test_ours_is_what_infer_writes(tmp_path, phase):
+    """At 44.1 kHz and but for the delivery's gain, the float file of `master`."""
+    audio = music(3.2).astype(np.float32)
+    track = write(tmp_path / "a.wav", audio, RATE, "FLOAT")
+    master(track, tmp_path / "m.wav", network(phase))
+    wanted = soundfile.read(str(tmp_path / "m.wav"))[0]
+    found = systems.ours(item(audio.astype(np.float64), audio.astype(np.float64)), network(phase))
+    found *= np.sum(found * wanted) / np.sum(found * found)
+    assert 20 * np.log10(np.abs(found - wanted).max() / np.abs(wanted).max()) < -100.0
+
+
+def test_checkpoints_are_named_by_their_phase_or_as_asked(tmp_path):
+    folder = saved("1a", tmp_path / "run")
+    assert list(systems.build(["input"], [str(folder), f"mine={folder}"], None)) == ["input", "1a", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("names", "checkpoints", "python", "said"),
+    [
+        (["inputs"], [], None, "inputs"),
+        (["matchering-same"], [], None, "--matchering"),
+        (["matchering-same"], [], "/no/python", "/no/python"),
+        (["matchering-other"], [], sys.executable, "pip install matchering"),
+        ([], ["nowhere"], None, "nowhere"),
+    ],
+)
+def test_bad_requests_are_a_sentence(names, checkpoints, python, said):
+    with pytest.raises(BadInputError, match=said):
+        systems.build(names, checkpoints, python)
