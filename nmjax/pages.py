@@ -1,4 +1,4 @@
-"""Large pages for large arrays: a sixth to a fifth of a training step on a CPU otherwise goes into page faults.
+"""Large pages for large arrays: a tenth to a sixth of a training step on a CPU otherwise goes into page faults.
 
 XLA asks for its temporary arrays anew at each step, and Linux hands such memory out in pages of 4 kB. glibc (2.35 and
 later) asks for pages of 2 MB where the variable GLIBC_TUNABLES says so, which a process must have when it starts.

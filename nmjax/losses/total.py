@@ -19,14 +19,16 @@ def signal_loss(
     sample_rate: float,
     config: LossConfig,
 ) -> tuple[Float[Array, ""], Terms]:
-    """What is heard: the weighted sum of the signal terms, and each term before its weight."""
-    terms = {
-        "mr_stft": mr_stft(output, target, sample_rate, config.windows, config.highest_hz),
-        "a_weighted": a_weighted(output, target, sample_rate, highest_hz=config.highest_hz),
-        "lufs": lufs_distance(output, target, sample_rate),
-    }
-    total = config.mr_stft * terms["mr_stft"] + config.a_weighted * terms["a_weighted"] + config.lufs * terms["lufs"]
-    return total, terms
+    """What is heard: the weighted sum of the signal terms, and each term before its weight. A term of weight 0 is left
+    out, and costs nothing."""
+    terms = {}
+    if config.mr_stft:
+        terms["mr_stft"] = mr_stft(output, target, sample_rate, config.windows, config.highest_hz)
+    if config.a_weighted:
+        terms["a_weighted"] = a_weighted(output, target, sample_rate, highest_hz=config.highest_hz)
+    if config.lufs:
+        terms["lufs"] = lufs_distance(output, target, sample_rate)
+    return sum((getattr(config, name) * term for name, term in terms.items()), jnp.zeros(())), terms
 
 
 def regularisation(

@@ -17,7 +17,8 @@ from nmjax.dsp.auditory import THIRD_OCTAVES_HZ
 from nmjax.models import SAMPLE_RATE
 from nmjax.training.step import CURVE_HZ
 
-_SHOWN = {"loss": "loss", "mr_stft": "stft"}  # short: all fits 80 columns
+_RATIOS = ("mr_stft", "curve")  # of a validation, beside the whole's
+_SHOWN = {"loss": "loss", "mr_stft": "stft", "curve": "curve"}  # short: all fits 80 columns
 _LINE_EVERY = 20  # steps, where there is no terminal to draw a bar on
 _PACE = 0.1  # of the running means of speed and waiting
 
@@ -55,7 +56,7 @@ class Log:
             self._writer.add_scalar(f"train/{name}", value, step)
         self._writer.add_scalar("train/excerpts_per_second", self._rate, step)
         self._writer.add_scalar("train/waiting_share", self._waited, step)
-        terms = " ".join(f"{short} {metrics[name]:.3f}" for name, short in _SHOWN.items())
+        terms = " ".join(f"{short} {metrics[name]:.3f}" for name, short in _SHOWN.items() if name in metrics)
         terms = f"{terms}{self._validated}"
         skipped = f" left out {metrics['skipped']:.0f}" if metrics["skipped"] else ""
         self._progress.update(self._task, completed=step, terms=f"{terms} {self._rate:.1f}/s{skipped}")
@@ -84,8 +85,8 @@ class Log:
         ours, idle = metrics["signal"], metrics["identity/signal"]
         mark = ", the best so far" if best and step else ""
         self.say(
-            f"step {step}: validation {ours:.4f}, doing nothing {idle:.4f}, ratio {_ratio(ours, idle)} "
-            f"(of mr_stft {_ratio(metrics['mr_stft'], metrics['identity/mr_stft'])}){mark}"
+            f"step {step}: validation {ours:.4f}, doing nothing {idle:.4f}, ratio {_ratio(ours, idle)}"
+            f"{_shares(metrics)}{mark}"
         )
         self._validated = f" val {ours:.3f} (as is {idle:.3f})"
         self._last = time.monotonic()
@@ -116,6 +117,12 @@ class Silence:
     def step(self, step: int, metrics: dict[str, float]) -> None: ...
 
     def validation(self, step: int, metrics: dict[str, float], best: bool, sample: dict[str, np.ndarray]) -> None: ...
+
+
+def _shares(metrics: dict[str, float]) -> str:
+    """The ratios of the terms that say most, of those that the run has."""
+    said = [f"{name} {_ratio(metrics[name], metrics[f'identity/{name}'])}" for name in _RATIOS if name in metrics]
+    return f" (of {', '.join(said)})" if said else ""
 
 
 def _ratio(ours: float, idle: float) -> str:
