@@ -51,6 +51,8 @@ def run(request: Request, console: Console | None = None) -> None:
             made_items(songs, request.seconds, request.per_song, request.seed)]  # fmt: skip
     if not work:
         raise BadInputError("No song is long enough to be judged (10 s); give other music.")
+    with io.temporary_beside(request.out / "table.md"):
+        pass  # a place that cannot be written is named now, and not after the work
     _say(console, f"{len(work)} items of {len(songs)} songs, {len(systems)} systems.")
     threads = 1 if request.seconds is None else os.cpu_count() or 1  # whole songs take much memory
     with ThreadPoolExecutor(threads) as pool:

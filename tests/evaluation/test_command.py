@@ -54,6 +54,14 @@ def test_whole_songs_have_a_loudness_range(place):
     assert all(r["loudness_range_lu"] >= 0.0 for r in rows)
 
 
+def test_a_place_that_cannot_be_written_is_named_before_the_work(place, capsys):
+    (place / "a file").write_text("")
+    assert evaluate(place, "a file", "--systems", "") == 2
+    said = capsys.readouterr()
+    assert "cannot be written" in said.err
+    assert "items of" not in said.out
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
