@@ -1,4 +1,4 @@
-"""What a person starts: `nmjax`, `python -m nmjax`, `train.py` and `infer.py`."""
+"""What a person starts: `nmjax`, `python -m nmjax`, `train.py`, `infer.py`, `evaluate.py`."""
 
 from __future__ import annotations
 

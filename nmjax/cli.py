@@ -165,10 +165,12 @@ def _add_evaluate(commands) -> None:
 
 
 def _evaluate(given: argparse.Namespace) -> None:
+    from nmjax.evaluation.faults import TIERS
+
     tiers = given.tiers.split(",")
     for tier in tiers:
-        if tier not in ("tone", "mix"):
-            raise BadInputError(f"There is no tier '{tier}'; there are: tone, mix.")
+        if tier not in TIERS:
+            raise BadInputError(f"There is no tier '{tier}'; there are: {', '.join(TIERS)}.")
     if not 5.0 <= given.seconds <= 600.0:
         raise BadInputError(f"--seconds must be 5 to 600; it is {given.seconds:g}.")
     if not 1 <= given.items <= 1000:

@@ -38,7 +38,7 @@ class Meter:
     def __init__(self, sample_rate: int, channels: int):
         self._rate = sample_rate
         self.frames = 0  # heard so far
-        self._sections = _k_weighting(sample_rate)
+        self._sections = k_weighting(sample_rate)
         self._state = np.zeros((len(self._sections), 2, min(channels, 2)))
         self._energy: list[float] = []
         self._size = 1 << math.ceil(math.log2(sample_rate / _RESOLUTION_HZ))
@@ -103,8 +103,8 @@ class Meter:
         self._windows += count
 
 
-def _k_weighting(sample_rate: int) -> np.ndarray:
-    """The two biquads as `[section, 6]`: pyloudnorm's after B. De Man, which are BS.1770's at any rate."""
+def k_weighting(sample_rate: int) -> np.ndarray:
+    """BS.1770's two biquads as `[section, 6]` for SciPy's `sosfilt`, at any rate: pyloudnorm's after B. De Man."""
     from pyloudnorm import Meter as Filters
 
     filters = Filters(sample_rate, filter_class="DeMan")._filters.values()

@@ -15,7 +15,7 @@ from nmjax import io, plots
 from nmjax.data import Source, find_all
 from nmjax.errors import BadInputError
 from nmjax.evaluation.items import made_items, read_item
-from nmjax.evaluation.metrics import at_loudness, compared, lufs
+from nmjax.evaluation.metrics import at_loudness, compared
 from nmjax.evaluation.systems import INPUT, System, build
 from nmjax.evaluation.table import markdown, ratios, save
 from nmjax.models import SAMPLE_RATE
@@ -47,8 +47,8 @@ def run(request: Request, console: Console | None = None) -> None:
     console = console or Console()
     systems = build([INPUT, *(s for s in request.systems if s != INPUT)], request.checkpoints, request.matchering)
     songs = find_all(request.data, report=lambda sentence: _say(console, sentence))
-    work = [(tier, *item) for tier in request.tiers for item in
-            made_items(songs, request.seconds, request.per_song, request.seed)]  # fmt: skip
+    places = list(made_items(songs, request.seconds, request.per_song, request.seed))
+    work = [(tier, *place) for tier in request.tiers for place in places]
     if not work:
         raise BadInputError("No song is long enough to be judged (10 s); give other music.")
     with io.temporary_beside(request.out / "table.md"):
@@ -76,14 +76,14 @@ def _judged(given: tuple, systems: dict[str, System], request: Request) -> list[
     item = read_item(name, tier, place, same, other, request.seed)
     if item is None:
         return []
-    level, whole, song = lufs(item.target, SAMPLE_RATE), request.seconds is None, place.song
+    whole, song = request.seconds is None, place.song
     about = {"tier": tier, "length": "full" if whole else f"{request.seconds:g} s", "item": name, "song": song.name,
              "group": song.group, "start_s": place.start, "seconds": place.seconds}  # fmt: skip
     rows = []
     for system, process in systems.items():
         output = process(item)
         if output is not None:
-            output = at_loudness(output.astype("float64"), level, SAMPLE_RATE)
+            output = at_loudness(output.astype("float64"), item.lufs, SAMPLE_RATE)
             rows.append({**about, "system": system, **compared(output, item.target, item.source, SAMPLE_RATE, whole)})
     return rows
 

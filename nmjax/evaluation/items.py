@@ -12,13 +12,13 @@ from jaxtyping import Float
 
 from nmjax import io
 from nmjax.data import Song
+from nmjax.data.songs import BLOCK_SECONDS
 from nmjax.evaluation.faults import degraded
 from nmjax.evaluation.metrics import at_loudness, lufs
 from nmjax.models import SAMPLE_RATE
 
 _LEAST_SECONDS = 5.0  # shorter items are left out
 _REFERENCE_SECONDS = 30.0  # at most, of another song
-_BLOCK_SECONDS = 0.5  # of a song's levels
 _SOUNDING = 0.9  # share of an excerpt's half seconds that must sound
 _QUIET_LU = 20.0  # below the song's loudness, where a half second does not count as sounding
 
@@ -39,9 +39,10 @@ class Item:
     """What a system is given and judged by; all signals at SAMPLE_RATE, `source` at the loudness of `target`.
 
     same, other: references, another part of the same song (None where the item is the whole song) and an excerpt of
-    another one.
+    another one. lufs: of target and source.
     """
 
+    lufs: float
     target: Audio
     source: Audio
     same: Float[np.ndarray, "same_time same_channel"] | None
@@ -83,7 +84,7 @@ def read_item(name: str, tier: str, item: Place, same: Place | None, other: Plac
         return None
     source = degraded(target, tier, SAMPLE_RATE, draw_of(seed, name, tier))
     source = at_loudness(source, level, SAMPLE_RATE)
-    return Item(target, source, same and read(same), other and read(other))
+    return Item(level, target, source, same and read(same), other and read(other))
 
 
 def read(place: Place) -> Audio:
@@ -118,10 +119,10 @@ def _two_places(song: Song, length: float, draw: np.random.Generator) -> tuple[P
 def _sounding_starts(song: Song, length: float) -> np.ndarray:
     """Half seconds at which an excerpt may begin; the loudest one where none sounds throughout."""
     sounds = np.float64(song.target.levels.astype(np.float64) > song.target.loudness - _QUIET_LU)
-    blocks = max(1, int(length / _BLOCK_SECONDS))
+    blocks = max(1, int(length / BLOCK_SECONDS))
     last = max(0.0, song.seconds - length)
-    starts = np.arange(int(last / _BLOCK_SECONDS) + 1)
+    starts = np.arange(int(last / BLOCK_SECONDS) + 1)
     total = np.concatenate([[0.0], np.cumsum(sounds)])
     share = (total[np.minimum(starts + blocks, len(sounds))] - total[np.minimum(starts, len(sounds))]) / blocks
     good = starts[share >= min(_SOUNDING, share.max())]
-    return np.minimum(good * _BLOCK_SECONDS, last)
+    return np.minimum(good * BLOCK_SECONDS, last)

@@ -11,8 +11,9 @@ import functools
 import numpy as np
 from jaxtyping import Float
 from pyloudnorm import Meter
-from scipy.signal import lfilter
+from scipy.signal import sosfilt
 
+from nmjax.data.measure import k_weighting
 from nmjax.dsp.auditory import BARK_EDGES_HZ, THIRD_OCTAVES_HZ, band_shares, mel_matrix
 
 Audio = Float[np.ndarray, "time channel"]
@@ -164,9 +165,7 @@ def width_db(audio: Audio) -> float:
 
 def loudness_range_lu(audio: Audio, sample_rate: int) -> float:
     """EBU Tech 3342: the 10th to the 95th percentile of short-term loudness every 0.1 s, gated 20 LU below its mean."""
-    weighted = audio
-    for stage in Meter(sample_rate, filter_class="DeMan")._filters.values():
-        weighted = stage.passband_gain * lfilter(stage.b, stage.a, weighted, axis=0)
+    weighted = sosfilt(k_weighting(sample_rate), audio, axis=0)
     total = np.concatenate([[0.0], np.cumsum(np.sum(weighted**2, axis=1))])
     starts = np.arange(0, len(audio) - 3 * sample_rate + 1, sample_rate // 10)
     power = (total[starts + 3 * sample_rate] - total[starts]) / (3 * sample_rate)

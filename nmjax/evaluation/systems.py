@@ -22,7 +22,7 @@ import soundfile
 from nmjax.dsp import Bands, response_db
 from nmjax.errors import BadInputError
 from nmjax.evaluation.items import Audio, Item
-from nmjax.evaluation.metrics import band_edges_hz, band_levels_db, lufs, mid_side
+from nmjax.evaluation.metrics import band_edges_hz, band_levels_db, mid_side
 from nmjax.inference.network import Network, load
 from nmjax.inference.render import equalised
 from nmjax.inference.track import Heard, corrected, listen
@@ -44,6 +44,7 @@ def build(names: list[str], checkpoints: list[str], matchering: str | None) -> d
         BadInputError: an unknown name, a checkpoint that cannot be used, Matchering without an environment.
     """
     made: dict[str, System] = {}
+    worker = None  # one process for all of Matchering
     for name in names:
         if name not in NAMES:
             raise BadInputError(f"There is no system '{name}'; there are: {', '.join(NAMES)}, and --ckpt for yours.")
@@ -56,7 +57,8 @@ def build(names: list[str], checkpoints: list[str], matchering: str | None) -> d
                 raise BadInputError(
                     f"'{name}' needs --matchering PYTHON, of an environment with `pip install matchering`."
                 )
-            made[name] = partial(Matchering(matchering), reference=name.removeprefix("matchering-"))
+            worker = worker or Matchering(matchering)
+            made[name] = partial(worker, reference=name.removeprefix("matchering-"))
     for text in checkpoints:
         name, sign, folder = text.partition("=")
         network = load(Path(folder if sign else text))
@@ -66,7 +68,7 @@ def build(names: list[str], checkpoints: list[str], matchering: str | None) -> d
 
 def ours(item: Item, network: Network) -> Audio:
     """The network, blind: as `infer.py` plays it, before delivery."""
-    heard = Heard(lambda: [item.source.astype(np.float32)], SAMPLE_RATE, lufs(item.source, SAMPLE_RATE))
+    heard = Heard(lambda: [item.source.astype(np.float32)], SAMPLE_RATE, item.lufs)
     prediction = listen(heard, network)
     bands = prediction.settings.eq.bands()
     return np.concatenate(list(corrected(heard, prediction, bands, network)))

@@ -32,11 +32,16 @@ def ratios(rows: list[dict], tier: str, metric: str, group: str | None = None) -
     chosen = [r for r in rows if r["tier"] == tier and group in (None, r["group"])]
     before = {r["item"]: r[metric] for r in chosen if r["system"] == INPUT}
     found = {}
-    for system in dict.fromkeys(r["system"] for r in chosen if r["system"] != INPUT):
+    for system in _systems(rows, tier):
         mine = [r for r in chosen if r["system"] == system and r["item"] in before]
         error, idle = (np.array(x) for x in ([r[metric] for r in mine], [before[r["item"]] for r in mine]))
         found[system] = ratio(error, idle, [r["song"] for r in mine])
     return found
+
+
+def _systems(rows: list[dict], tier: str) -> list[str]:
+    """Those beside the input, in the order in which they were judged."""
+    return list(dict.fromkeys(r["system"] for r in rows if r["tier"] == tier and r["system"] != INPUT))
 
 
 def markdown(rows: list[dict]) -> str:
@@ -52,7 +57,7 @@ def markdown(rows: list[dict]) -> str:
 
 def _by_metric(rows: list[dict], tier: str) -> str:
     before = [r for r in rows if r["tier"] == tier and r["system"] == INPUT]
-    systems = list(ratios(rows, tier, "mr_stft"))
+    systems = _systems(rows, tier)
     lines = ["Error over the input's; in brackets the 95 % interval (bootstrap by song).\n"]
     lines += _head(["metric", "input's error", *systems])
     for metric, unit in METRICS.items():
@@ -82,7 +87,7 @@ def _by_group(rows: list[dict], tier: str) -> str:
     groups = sorted({r["group"] for r in rows if r["tier"] == tier})
     if len(groups) < 2:
         return ""
-    systems = list(ratios(rows, tier, "tonal_mid_db"))
+    systems = _systems(rows, tier)
     lines = ["tonal_mid_db by package.\n", *_head(["package", "items", *systems])]
     for group in groups:
         found = ratios(rows, tier, "tonal_mid_db", group)

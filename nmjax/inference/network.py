@@ -42,10 +42,10 @@ class Network:
         """Settings for a mono signal at the model's rate and level, from the mean over all its frames."""
         hear, settle = self._compiled("hear"), self._compiled("settle")
         total, count = 0.0, 0
-        stride, margin = ENCODERS[self.config.model.encoder].STRIDE, ENCODERS[self.config.model.encoder].MARGIN
-        for w in windows(pieces, _LISTEN_CORE, margin):
+        encoder = ENCODERS[self.config.model.encoder]
+        for w in windows(pieces, _LISTEN_CORE, encoder.MARGIN):
             frames = hear(self.variables, w.audio[None], jnp.array([w.valid]))[0]
-            first, own = w.lead // stride, -(-w.core // stride)
+            first, own = w.lead // encoder.STRIDE, encoder.frames_of(w.core)
             mine = (jnp.arange(frames.shape[0]) >= first) & (jnp.arange(frames.shape[0]) < first + own)
             total = total + np.asarray(jnp.sum(jnp.where(mine[:, None], frames, 0.0), axis=0), np.float64)
             count += own

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from nmjax.models.layers import ConvNorm, recomputed, scaled, silenced, within
+from nmjax.models.layers import ConvNorm, pooled, recomputed, scaled, silenced, within
 
 STRIDE = 16  # samples a frame; pieces for streaming start at multiples of it
 MARGIN = 528  # samples on each side that a frame can hear (515), rounded up to whole frames
@@ -81,6 +81,4 @@ class Encoder(nn.Module):
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch 512"]:
         """z of a signal; beyond `lengths` (samples) nothing counts. `train`: by the batch's statistics."""
-        x = self.frames(audio, lengths, train)
-        count = x.shape[1] if lengths is None else frames_of(lengths)[:, None]
-        return self.latent(jnp.sum(x, axis=1) / count)
+        return self.latent(pooled(self.frames(audio, lengths, train), lengths, STRIDE))

@@ -26,6 +26,14 @@ def silenced(x: Float[Array, "batch size channel"], mask: Bool[Array, "batch siz
     return x if mask is None else jnp.where(mask, x, 0.0)
 
 
+def pooled(
+    frames: Float[Array, "batch frames features"], lengths: Int[Array, "batch"] | None, stride: int
+) -> Float[Array, "batch features"]:
+    """The mean over a signal's frames, of which each `stride` samples begin one; frames beyond `lengths` are 0."""
+    count = frames.shape[1] if lengths is None else (-(-lengths // stride))[:, None]
+    return jnp.sum(frames, axis=1) / count
+
+
 def recomputed(block: type[nn.Module], remat: bool) -> type[nn.Module]:
     """A module `(x, mask, train)` as it is, or one that keeps only its input for the gradient and runs again there.
     Parameters have the same names."""

@@ -18,7 +18,7 @@ from nmjax.models.spectral_encoder import SpectralEncoder
 SAMPLE_RATE = 44_100  # Hz, the model's rate
 MODEL_LUFS = -20.0  # every signal is brought here before the model
 PHASES = ("1a", "1b", "1c")
-ENCODERS = {"tcn": encoder, "spectral": spectral_encoder}  # modules: STRIDE and MARGIN of each, in samples
+ENCODERS = {"tcn": encoder, "spectral": spectral_encoder}  # modules: STRIDE and MARGIN (samples) and frames_of
 
 
 class Mastering(nn.Module):

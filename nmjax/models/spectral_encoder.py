@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from nmjax.dsp.auditory import band_shares
 from nmjax.dsp.numerics import safe_log, safe_sqrt
 from nmjax.models.encoder import LATENT
-from nmjax.models.layers import within
+from nmjax.models.layers import pooled, within
 
 WINDOW, HOP = 4096, 1024
 STRIDE = HOP  # samples a frame; pieces for streaming start at multiples of it
@@ -77,9 +77,7 @@ class SpectralEncoder(nn.Module):
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch 512"]:
         """z of a signal; beyond `lengths` (samples) nothing counts."""
-        x = self.frames(audio, lengths, train)
-        count = x.shape[1] if lengths is None else frames_of(lengths)[:, None]
-        return self.latent(jnp.sum(x, axis=1) / count, train)
+        return self.latent(pooled(self.frames(audio, lengths, train), lengths, STRIDE), train)
 
 
 def frames_of(samples):

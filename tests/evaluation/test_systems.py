@@ -24,7 +24,7 @@ BELLS = np.array([[120.0, 5.0, 0.9], [1500.0, -4.0, 1.5], [7000.0, 6.0, 0.8]])  
 
 
 def item(source, target):
-    return Item(target, source, target.astype(np.float32), None)
+    return Item(lufs(source, RATE), target, source, target.astype(np.float32), None)
 
 
 def test_the_oracle_finds_three_bells():
