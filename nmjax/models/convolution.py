@@ -50,11 +50,14 @@ def convolve(
     """
     on_cpu = jax.default_backend() == "cpu" and x.dtype == jnp.float32
     dense = on_cpu and rhs_dilation == (1,)
+    if dense and len(kernel) == 1 and strides == (1,):  # its kernel's gradient is a product then, not a convolution
+        x = lax.optimization_barrier(x)
+        return jnp.einsum("bti,io->bto", x, kernel[0], precision=lax.Precision.HIGHEST)
     if dense and x.shape[2] == 1:
         return unfolded(x, kernel, strides[0], *padding[0])
     if dense and strides == (1,) and pays(x.shape[0] * x.shape[1], *kernel.shape):
         return transformed(x, kernel, *padding[0])
-    if on_cpu and len(kernel) > 1:
+    if on_cpu:
         # Kept as it is for the kernel's gradient, which would compute it again from the layers before, in the order
         # [channel, time, batch]; where barriers are compiled away (see jitted_train_step) that costs time only.
         x = lax.optimization_barrier(x)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
+from nmjax.models.convolution import convolve
 from nmjax.models.layers import ConvNorm, pooled, recomputed, scaled, silenced, within
 
 STRIDE = 16  # samples a frame; pieces for streaming start at multiples of it
@@ -36,7 +37,7 @@ class TcnBlock(nn.Module):
         y = silenced(nn.relu(ConvNorm(self.features, **conv, name="first")(x, mask, train)), mask)
         y = ConvNorm(self.features, **conv, name="second")(y, mask, train)
         if x.shape[-1] != self.features:
-            x = nn.Conv(self.features, (1,), dtype=self.dtype, name="match")(x)
+            x = nn.Conv(self.features, (1,), conv_general_dilated=convolve, dtype=self.dtype, name="match")(x)
         return silenced(nn.relu(x + y), mask)
 
 

@@ -72,4 +72,7 @@ class ConvNorm(nn.Module):
             name="conv",
         )(x)
         norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, dtype=self.dtype, name="norm")
-        return norm(x, mask=mask if train else None)
+        # Frames of all signals in one axis: the gradient of a scale over two, one of them of length 1, takes XLA's CPU
+        # compiler 60 times as long (a batch of one, docs/speed.md).
+        rows = norm(x.reshape(-1, x.shape[-1]), mask=mask.reshape(-1, 1) if train and mask is not None else None)
+        return rows.reshape(x.shape)

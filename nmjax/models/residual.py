@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
+from nmjax.models.convolution import convolve
 from nmjax.models.layers import ConvNorm, recomputed, scaled, silenced, within
 
 STRIDE = 8  # the lowest rate is an eighth; pieces for streaming start at multiples of it
@@ -42,7 +43,16 @@ class FilmBlock(nn.Module):
         beta = nn.Dense(**film, name="beta")(z)
         layer = ConvNorm(self.features, 15, momentum=self.momentum, dtype=self.dtype, name="layer")
         x = nn.relu(layer(x, mask, train))
-        return silenced(gamma[:, None, :] * x + beta[:, None, :], mask)
+        return silenced(modulated(x, gamma, beta), mask)
+
+
+def modulated(
+    x: Float[Array, "batch time channel"], gamma: Float[Array, "batch channel"], beta: Float[Array, "batch channel"]
+) -> Float[Array, "batch time channel"]:
+    """gamma·x + beta. A batch of one goes without its axis, for the gradient's sum over time: see ConvNorm."""
+    if len(x) == 1:
+        return (gamma * x[0] + beta)[None]
+    return gamma[:, None, :] * x + beta[:, None, :]
 
 
 def doubled(
@@ -101,6 +111,7 @@ class Residual(nn.Module):
         x = block("bottleneck", _BOTTLENECK, len(_DOWN), x)
         for level in reversed(range(len(_DOWN))):
             x = block(f"up_{level}", _DOWN[level], level, x, skips[level])
-        x = nn.Conv(1, (1,), kernel_init=nn.initializers.zeros, dtype=self.dtype, name="out")(x).astype(jnp.float32)
+        out = {"kernel_init": nn.initializers.zeros, "conv_general_dilated": convolve, "dtype": self.dtype}
+        x = nn.Conv(1, (1,), **out, name="out")(x).astype(jnp.float32)
         x = jnp.moveaxis(x[:, :time].reshape(batch, channels, time), 1, 2)
         return silenced(x, within(lengths, time))
