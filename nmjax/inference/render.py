@@ -17,7 +17,10 @@ _SECONDS = 3
 
 def equalised(pieces: Pieces, bands: Bands, sample_rate: int) -> Iterator[np.ndarray]:
     """The stream through the bands (arrays `[1, bands]`) with the filters' state carried; float64 inside, float32
-    out."""
+    out. Through bells of 0 dB it passes as it is."""
+    if flat(bands):
+        yield from pieces
+        return
     size = _SECONDS * sample_rate
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda x: jnp.asarray(np.asarray(x, np.float64)), bands)
@@ -38,8 +41,17 @@ def _equalise(audio, bands, sample_rate, state):
     return equalise(audio, bands, sample_rate, state)
 
 
+def flat(bands: Bands) -> bool:
+    """Whether these are bells that change nothing."""
+    return bands.kind == "peaking" and not np.asarray(bands.gain_db).any()
+
+
 def scaled(pieces: Pieces, gain_db: float) -> Iterator[np.ndarray]:
     """The stream times a gain; at 0 dB the same to the bit."""
-    factor = np.float32(10.0 ** (gain_db / 20.0))
+    return multiplied(pieces, 10.0 ** (gain_db / 20.0))
+
+
+def multiplied(pieces: Pieces, factor: float) -> Iterator[np.ndarray]:
+    """The stream times a factor; at 1 the same to the bit."""
     for piece in pieces:
-        yield piece * factor
+        yield piece * np.float32(factor)

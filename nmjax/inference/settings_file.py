@@ -1,48 +1,207 @@
-"""The settings of a track as JSON that a person can read."""
+"""The settings of a track as a file: JSON that a person can read and change, and that renders again what it says."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from nmjax.dsp import Bands
-from nmjax.inference.network import Network
-from nmjax.models import SAMPLE_RATE, Prediction
+from nmjax.errors import BadInputError
+from nmjax.inference import exports
+from nmjax.inference.settings_tree import FORMAT, MOST_BANDS, RANGES, in_range, parsed
+from nmjax.models import SAMPLE_RATE
+from nmjax.models.settings import EqSettings, Prediction, Settings
 
-FORMAT = "nmjax settings 1"
+MOST_BYTES = 4_000_000
+_FLAT = {"freq_hz": 1000.0, "gain_db": 0.0, "q": 1.0, "gate": 1.0}  # for a file that has no band left
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelId:
+    """Which network made settings: its phase, the step it was saved at, and a digest of the checkpoint."""
+
+    phase: str
+    step: int
+    checkpoint: str
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredSettings:
+    """What a settings file says.
+
+    prediction: settings `[1, bands]` and z `[1, 512]`; z is None where the file has none, `input_gain_db` 0 where it
+    has none. sample_rate: Hz, at which the bands draw the curve that is meant. residual_amount: 0 to 2, scales the
+    residual's waveform. model: what made them; None for a file written by hand. track: of which track, if any.
+    notes: sentences for the user.
+    """
+
+    prediction: Prediction
+    sample_rate: int = SAMPLE_RATE
+    residual_amount: float = 1.0
+    model: ModelId | None = None
+    track: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def residual(self, checkpoint: str | None) -> tuple[bool, str | None]:
+        """Whether the residual can be rendered with the network whose digest is `checkpoint` (None: no network is at
+        hand), and a sentence where the settings have one and it cannot."""
+        if self.residual_amount == 0.0 or (self.model and self.model.phase == "1a"):
+            return False, None
+        if self.model is None or self.prediction.z is None:
+            return False, "The settings name no model and z: the equaliser alone is rendered, without a residual."
+        made_with = f"made with checkpoint {self.model.checkpoint} (phase {self.model.phase})"
+        if checkpoint is None:
+            return False, f"The settings were {made_with}; without it (--ckpt) the residual is left out."
+        if checkpoint != self.model.checkpoint:
+            return False, f"The settings were {made_with}, not with {checkpoint}: the residual is left out."
+        return True, None
 
 
 def as_json(
-    track: str, network: Network, prediction: Prediction, rendered: Bands, rate: int, delivery: dict[str, Any]
+    track: str,
+    network: Any,
+    prediction: Prediction,
+    rendered: Bands,
+    rate: int,
+    delivery: dict[str, Any],
+    residual_amount: float = 1.0,
+    eq_rate: int = SAMPLE_RATE,
 ) -> str:
     """Settings in physical units, the bands as rendered at the file's rate, what was delivered, and z on a line of
     its own.
 
-    Numbers are written so that they read back to the same float32.
+    Numbers of `eq` and z are written in the fewest digits that read back to the same float32, the rendered ones in
+    nine.
+
+    Args:
+        track: its name.
+        network: the network that made the settings (anything with `config.phase`, `step` and `identity`), the
+            `ModelId` of a file that was read, or None.
+        prediction: a batch of one; z may be None.
+        rendered: `[1, bands]` at `rate` Hz.
+        rate: of the track, in Hz.
+        delivery: what was done after the model; for reading only.
+        residual_amount: what the residual was scaled by.
+        eq_rate: Hz, at which the prediction's bands draw their curve.
     """
     eq = prediction.settings.eq
-    rows = zip(*(np.asarray(x)[0].tolist() for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate)), strict=True)
+    rows = _rows(_fewest(getattr(eq, field)) for field in RANGES)
+    drawn = _rows(_nine_digits(x) for x in (rendered.freq_hz, rendered.gain_db, rendered.q))
     tree = {
         "format": FORMAT,
         "track": track,
-        "model": {"phase": network.config.phase, "step": network.step, "checkpoint": network.identity},
-        "input_gain_db": float(prediction.settings.input_gain_db[0]),
-        "eq": {
-            "sample_rate": SAMPLE_RATE,
-            "bands": [dict(zip(("freq_hz", "gain_db", "q", "gate"), row, strict=True)) for row in rows],
-        },
-        "eq_as_rendered": {
-            "sample_rate": rate,
-            "bands": [
-                dict(zip(("freq_hz", "gain_db", "q"), row, strict=True))
-                for row in zip(
-                    *(np.asarray(x)[0].tolist() for x in (rendered.freq_hz, rendered.gain_db, rendered.q)), strict=True
-                )
-            ],
-        },
+        "model": _model(network),
+        "input_gain_db": _fewest(prediction.settings.input_gain_db[None])[0],
+        "residual_amount": residual_amount,
+        "eq": {"sample_rate": eq_rate, "bands": rows},
+        "eq_as_rendered": {"sample_rate": rate, "bands": drawn, "check": _check(rate, drawn)},
         "delivery": delivery,
     }
-    z = json.dumps(np.asarray(prediction.z)[0].tolist())
+    z = json.dumps(None if prediction.z is None else _fewest(prediction.z))
     return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)[:-2] + f',\n  "z": {z}\n}}\n'
+
+
+def read_settings(path: Path) -> StoredSettings:
+    """Settings from a file: JSON as `as_json` writes it or shorter, or bands in a text or CSV as `exports` writes
+    them (`.txt`, `.csv`). No code can be in it.
+
+    Bands may have been changed, added, removed or reordered; none at all is a flat equaliser.
+
+    Raises:
+        BadInputError: missing, too large, cut short, no settings, or a value out of its range.
+    """
+    text = _text(path)
+    if path.suffix.lower() in exports.READERS:
+        return _imported(path, text)
+    tree = parsed(text, path.name)
+    rows = tree["eq"]["bands"] or [_FLAT]
+    eq = EqSettings(**{field: _array([row[field] for row in rows]) for field in RANGES})
+    z = None if tree["z"] is None else _array(tree["z"])
+    prediction = Prediction(Settings(_array(tree["input_gain_db"])[0], eq), z)
+    model = tree["model"] and ModelId(**tree["model"])
+    notes = _unheeded(tree["eq_as_rendered"])
+    return StoredSettings(
+        prediction, tree["eq"]["sample_rate"], tree["residual_amount"], model, tree["track"], tuple(notes)
+    )
+
+
+def _imported(path: Path, text: str) -> StoredSettings:
+    """An equaliser of another program, at the rate that the file names."""
+    try:
+        bands, rate = exports.READERS[path.suffix.lower()](text), exports.sample_rate_of(text)
+        columns = [np.asarray(x)[0].tolist() for x in (bands.freq_hz, bands.gain_db, bands.q)]
+        if len(columns[0]) > MOST_BANDS:
+            raise BadInputError(f"there are {len(columns[0])} bands; at most {MOST_BANDS} can be used.")
+        half = (rate or SAMPLE_RATE) / 2
+        for number, band in enumerate(zip(*columns, strict=True), 1):
+            for field, value in zip(("freq_hz", "gain_db", "q"), band, strict=True):
+                in_range(value, field, f"band {number}")
+            if band[0] > half:
+                raise BadInputError(f"band {number}: freq_hz is above half the sample rate, {half:g} Hz.")
+    except BadInputError as error:
+        raise BadInputError(f"'{path.name}': {error}") from None
+    eq = EqSettings(*(_array(x) for x in columns), _array([1.0] * len(columns[0])))
+    notes = () if rate else (f"'{path.name}' names no sample rate; {SAMPLE_RATE} Hz was taken.",)
+    return StoredSettings(Prediction(Settings(_array(0.0)[0], eq), None), rate or SAMPLE_RATE, notes=notes)
+
+
+def _unheeded(rendered: dict[str, Any] | None) -> list[str]:
+    """A sentence where somebody changed what is only for reading."""
+    if rendered is None or rendered["check"] == _check(rendered["sample_rate"], rendered["bands"]):
+        return []
+    return ["'eq_as_rendered' was changed, but it is for reading only: change 'eq', from which it is computed."]
+
+
+def _check(rate: int, bands: list[dict[str, float]]) -> str:
+    """Tells whether the rendered bands are those that the program wrote; comparing them with `eq` would not, since
+    `eq` may have been changed."""
+    return hashlib.sha256(json.dumps([rate, bands]).encode()).hexdigest()[:8]
+
+
+def _text(path: Path) -> str:
+    """A small text file."""
+    if not path.is_file():
+        raise BadInputError(f"'{path}' is {'a folder' if path.is_dir() else 'missing'}; give a settings file.")
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise BadInputError(f"'{path}' cannot be read ({error.strerror or error}); check its permissions.") from None
+    if len(data) > MOST_BYTES:
+        raise BadInputError(f"'{path}' is larger than {MOST_BYTES // 1_000_000} MB; that is no settings file.")
+    try:
+        return data.decode("utf-8-sig")  # some editors put a mark in front
+    except UnicodeDecodeError:
+        raise BadInputError(f"'{path}' is no text in UTF-8; give a settings file.") from None
+
+
+def _model(network: Any) -> dict[str, Any] | None:
+    if network is None:
+        return None
+    if not isinstance(network, ModelId):
+        network = ModelId(network.config.phase, network.step, network.identity)
+    return dataclasses.asdict(network)
+
+
+def _rows(columns) -> list[dict[str, float]]:
+    """Columns in the order of `RANGES` as one dict a band."""
+    return [dict(zip(RANGES, row, strict=False)) for row in zip(*columns, strict=True)]
+
+
+def _fewest(values) -> list[float]:
+    return [float(str(x)) for x in np.asarray(values, np.float32)[0]]
+
+
+def _nine_digits(values) -> list[float]:
+    return [float(f"{x:.9g}") for x in np.asarray(values, np.float64)[0]]
+
+
+def _array(values) -> jnp.ndarray:
+    """`[1, n]` float32 from a list, `[1, 1]` from a number."""
+    return jnp.asarray(np.atleast_1d(np.asarray(values, np.float32))[None])
