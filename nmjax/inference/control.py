@@ -38,13 +38,13 @@ class Control:
         amount(self.residual_amount, "The residual's amount")
         for stage in sorted(self.bypass):
             if stage not in STAGES:
-                raise BadInputError(f"There is no stage '{stage}' to bypass; {known(stage, STAGES)}")
+                raise BadInputError(f"There is no stage {stage!r} to bypass; {known(stage, STAGES)}")
         for number, fields in self.bands.items():
             if not 1 <= number <= MOST_BANDS:
                 raise BadInputError(f"There is no band {number}; bands are counted from 1.")
             for field, value in fields.items():
                 if field not in RANGES:
-                    raise BadInputError(f"A band has no '{field}'; {known(field, tuple(RANGES))}")
+                    raise BadInputError(f"A band has no {field!r}; {known(field, tuple(RANGES))}")
                 in_range(value, field, f"Band {number}")
 
     @property
@@ -76,7 +76,7 @@ def parsed(
         place, equals, value = word.partition("=")
         number, point, field = place.partition(".")
         if not (equals and point and number.isascii() and number.isdigit() and len(number) < 9):
-            raise BadInputError(f"'{word}' cannot be read; write --band 3.gain_db=-1 (band 3, counted from 1).")
+            raise BadInputError(f"{word!r} cannot be read; write --band 3.gain_db=-1 (band 3, counted from 1).")
         fields = changed.setdefault(int(number), {})
         if field in fields:
             raise BadInputError(f"Band {int(number)} is given two values of {field}; leave one of them.")
@@ -134,4 +134,4 @@ def _number(text: str, where: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise BadInputError(f"{where} is '{text}'; give a number, with a point.") from None
+        raise BadInputError(f"{where} is {text!r}; give a number, with a point.") from None

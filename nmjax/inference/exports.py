@@ -89,19 +89,22 @@ def read_csv(text: str) -> Bands:
         BadInputError: a column is missing or unknown, a value is no number, another type, or no band.
     """
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    table = csv.DictReader(lines)
-    columns = [name.strip() for name in table.fieldnames or []]
-    table.fieldnames = columns
+    try:
+        columns, *table = csv.reader(lines)
+    except (ValueError, csv.Error):  # no line at all, a field without an end
+        columns, table = [], []
+    columns = [name.strip() for name in columns]
     if not set(_LIMITS) <= set(columns) <= {"band", "type", *_LIMITS}:
         raise BadInputError("the first row must be 'band,type,freq_hz,gain_db,q', with commas between.")
     rows = []
-    for number, row in enumerate(table, 1):
-        if None in row or None in row.values():
+    for number, values in enumerate(table, 1):
+        if len(values) != len(columns):
             raise BadInputError(
                 f"row {number} has not {len(columns)} values; give one a column, with points in numbers."
             )
+        row = dict(zip(columns, values, strict=True))
         if (kind := row.get("type", "peaking").strip().lower()) not in ("peaking", "pk"):
-            raise BadInputError(f"row {number} is of type '{kind[:40]}'; bells ('peaking') can be imported.")
+            raise BadInputError(f"row {number} is of type {kind[:40]!r}; bells ('peaking') can be imported.")
         rows.append([_value(row[field], field, f"row {number}") for field in _LIMITS])
     return _bands(rows)
 
@@ -139,7 +142,7 @@ def _bell(words: list[str], number: int) -> list[float]:
     if len(words) < 3 or words[0] != "ON":
         raise BadInputError(f"line {number} is no whole filter; {wanted}")
     if words[1] not in ("PK", "PEQ"):
-        raise BadInputError(f"line {number} has a filter of type '{words[1][:40]}'; bells (PK) can be imported.")
+        raise BadInputError(f"line {number} has a filter of type {words[1][:40]!r}; bells (PK) can be imported.")
     if not (found := _BELL.fullmatch(words[2])):
         raise BadInputError(f"line {number} has no Fc, Gain and Q that can be read; {wanted}")
     return [_value(text, field, f"line {number}") for text, field in zip(found.groups(), _LIMITS, strict=True)]
@@ -150,7 +153,7 @@ def _value(text: str, field: str, where: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise BadInputError(f"{where}: {field} is '{text[:40]}'; write a number, with a point.") from None
+        raise BadInputError(f"{where}: {field} is {text[:40]!r}; write a number, with a point.") from None
     if not low <= value <= high:  # NaN is not
         raise BadInputError(f"{where}: {field} is {value:g}; choose {low:g} to {high:g}.")
     return value

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from nmjax.dsp import Bands
 from nmjax.errors import BadInputError
 from nmjax.inference import exports
-from nmjax.inference.settings_tree import FORMAT, MOST_BANDS, RANGES, in_range, parsed
+from nmjax.inference.settings_tree import FOR_READING, FORMAT, MOST_BANDS, RANGES, check_of, in_range, parsed
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.settings import EqSettings, Prediction, Settings
 
 MOST_BYTES = 4_000_000
 _FLAT = {"freq_hz": 1000.0, "gain_db": 0.0, "q": 1.0, "gate": 1.0}  # for a file that has no band left
+
+_UNHEEDED = (
+    f"Something that is only for reading was changed ({', '.join(FOR_READING)}): it is measured or computed again, "
+    "change 'eq' or 'residual_amount' in its place."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,9 +106,10 @@ def as_json(
         "input_gain_db": _fewest(prediction.settings.input_gain_db[None])[0],
         "residual_amount": residual_amount,
         "eq": {"sample_rate": eq_rate, "bands": rows},
-        "eq_as_rendered": {"sample_rate": rate, "bands": drawn, "check": _check(rate, drawn)},
+        "eq_as_rendered": {"sample_rate": rate, "bands": drawn},
         "delivery": delivery,
     }
+    tree["check"] = check_of(tree)
     z = json.dumps(None if prediction.z is None else _fewest(prediction.z))
     return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)[:-2] + f',\n  "z": {z}\n}}\n'
 
@@ -125,10 +132,8 @@ def read_settings(path: Path) -> StoredSettings:
     z = None if tree["z"] is None else _array(tree["z"])
     prediction = Prediction(Settings(_array(tree["input_gain_db"])[0], eq), z)
     model = tree["model"] and ModelId(**tree["model"])
-    notes = _unheeded(tree["eq_as_rendered"])
-    return StoredSettings(
-        prediction, tree["eq"]["sample_rate"], tree["residual_amount"], model, tree["track"], tuple(notes)
-    )
+    notes = (_UNHEEDED,) if tree["reading_changed"] else ()
+    return StoredSettings(prediction, tree["eq"]["sample_rate"], tree["residual_amount"], model, tree["track"], notes)
 
 
 def _imported(path: Path, text: str) -> StoredSettings:
@@ -149,19 +154,6 @@ def _imported(path: Path, text: str) -> StoredSettings:
     eq = EqSettings(*(_array(x) for x in columns), _array([1.0] * len(columns[0])))
     notes = () if rate else (f"'{path.name}' names no sample rate; {SAMPLE_RATE} Hz was taken.",)
     return StoredSettings(Prediction(Settings(_array(0.0)[0], eq), None), rate or SAMPLE_RATE, notes=notes)
-
-
-def _unheeded(rendered: dict[str, Any] | None) -> list[str]:
-    """A sentence where somebody changed what is only for reading."""
-    if rendered is None or rendered["check"] == _check(rendered["sample_rate"], rendered["bands"]):
-        return []
-    return ["'eq_as_rendered' was changed, but it is for reading only: change 'eq', from which it is computed."]
-
-
-def _check(rate: int, bands: list[dict[str, float]]) -> str:
-    """Tells whether the rendered bands are those that the program wrote; comparing them with `eq` would not, since
-    `eq` may have been changed."""
-    return hashlib.sha256(json.dumps([rate, bands]).encode()).hexdigest()[:8]
 
 
 def _text(path: Path) -> str:
@@ -189,7 +181,7 @@ def _model(network: Any) -> dict[str, Any] | None:
     return dataclasses.asdict(network)
 
 
-def _rows(columns) -> list[dict[str, float]]:
+def _rows(columns: Iterable[list[float]]) -> list[dict[str, float]]:
     """Columns in the order of `RANGES` as one dict a band."""
     return [dict(zip(RANGES, row, strict=False)) for row in zip(*columns, strict=True)]
 
@@ -202,6 +194,6 @@ def _nine_digits(values) -> list[float]:
     return [float(f"{x:.9g}") for x in np.asarray(values, np.float64)[0]]
 
 
-def _array(values) -> jnp.ndarray:
-    """`[1, n]` float32 from a list, `[1, 1]` from a number."""
+def _array(values: list[float] | float) -> Float[Array, "1 n"]:
+    """float32; `[1, 1]` from a number."""
     return jnp.asarray(np.atleast_1d(np.asarray(values, np.float32))[None])

@@ -6,6 +6,7 @@ By hand, since a musician edits the file by hand: the sentences name bands by th
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import math
 from typing import Any
@@ -24,6 +25,7 @@ RANGES = {  # of a band's fields: lowest, highest, unit
     "gate": (0.0, 1.0, ""),
 }
 MOST_AMOUNT = 2.0
+FOR_READING = ("input_gain_db", "eq_as_rendered", "delivery")  # measured or computed again whenever a file is used
 _WIDEST = 1e6  # of z and of what is only for reading; float32 and every formula are far from their ends
 _MOST_RENDERED = 2 * MOST_BANDS  # the fit at another rate adds a few
 
@@ -46,8 +48,23 @@ def parsed(text: str, source: str) -> dict[str, Any]:
         raise BadInputError(
             f"'{source}' is not whole JSON ({error.msg}, line {error.lineno}); mend it or take the file as it was."
         ) from None
-    except (ValueError, RecursionError):  # an integer of thousands of digits, brackets within brackets
+    except (ValueError, OverflowError, RecursionError):  # integers of many digits, brackets within brackets
         raise BadInputError(f"'{source}' is no settings file; take one that the program wrote.") from None
+
+
+def check_of(tree: dict[str, Any]) -> str:
+    """A digest of what is only for reading, so that a change to it can be told from one to what counts."""
+    found = {key: _plain(tree[key]) for key in FOR_READING if tree.get(key) is not None}
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _plain(value: Any) -> Any:
+    """Every number as a float: some editors write 1 for 1.0."""
+    if isinstance(value, dict):
+        return {key: _plain(x) for key, x in value.items()}
+    if isinstance(value, list):
+        return [_plain(x) for x in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def in_range(value: Any, field: str, where: str) -> float:
@@ -85,18 +102,19 @@ def _whole(tree: Any) -> dict[str, Any]:
         raise BadInputError(f'this is no settings file; one begins with "format": "{FORMAT}".')
     if tree["format"] != FORMAT:
         raise BadInputError(f"the format is {_shown(tree['format'])}; this version reads '{FORMAT}', update nmjax.")
-    optional = ("track", "model", "input_gain_db", "residual_amount", "eq_as_rendered", "delivery", "z")
+    optional = ("track", "model", *FOR_READING, "residual_amount", "check", "z")
     _keys(tree, ("format", "eq"), optional, "the file")
     track = tree.get("track")
     if not (track is None or (isinstance(track, str) and track.isprintable())):
         raise BadInputError(f"track is {_shown(track)}; it is a name, or null.")
+    _rendered(tree.get("eq_as_rendered"))
     return {
         "track": track,
         "model": _model(tree.get("model")),
         "input_gain_db": _number(tree.get("input_gain_db", 0.0), "input_gain_db", -200.0, 200.0, " dB"),
         "residual_amount": amount(tree.get("residual_amount", 1.0), "residual_amount"),
         "eq": _eq(tree["eq"]),
-        "eq_as_rendered": _rendered(tree.get("eq_as_rendered")),
+        "reading_changed": any(key in tree for key in FOR_READING) and tree.get("check") != check_of(tree),
         "z": _z(tree.get("z")),
     }
 
@@ -131,18 +149,17 @@ def _eq(value: Any) -> dict[str, Any]:
     return {"sample_rate": rate, "bands": rows}
 
 
-def _rendered(value: Any) -> dict[str, Any] | None:
+def _rendered(value: Any) -> None:
     """For reading only, so that its numbers need no more than be numbers."""
     if value is None:
-        return None
-    _keys(value, ("sample_rate", "bands"), ("check",), "eq_as_rendered")
-    rate = _rate(value["sample_rate"], "eq_as_rendered.sample_rate")
-    rows = []
+        return
+    _keys(value, ("sample_rate", "bands"), (), "eq_as_rendered")
+    _rate(value["sample_rate"], "eq_as_rendered.sample_rate")
     for number, band in enumerate(_list(value["bands"], "eq_as_rendered.bands", _MOST_RENDERED), 1):
         where = f"band {number} of eq_as_rendered"
         _keys(band, ("freq_hz", "gain_db", "q"), (), where)
-        rows.append({f: _number(band[f], f"{where}: {f}", -_WIDEST, _WIDEST) for f in ("freq_hz", "gain_db", "q")})
-    return {"sample_rate": rate, "bands": rows, "check": value.get("check")}
+        for field in band:
+            _number(band[field], f"{where}: {field}", -_WIDEST, _WIDEST)
 
 
 def _z(value: Any) -> list[float] | None:

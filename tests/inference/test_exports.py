@@ -212,6 +212,8 @@ def test_a_text_that_would_be_heard_otherwise_is_refused(line, says):
         ("type,freq_hz,gain_db,q\nnotch,100,1,1\n", "of type 'notch'"),
         ("freq_hz,gain_db,q\n", "there are 0 bands"),
         ("", "the first row must be"),
+        ("freq_hz,gain_db,q\n" + '"' + 200_000 * "x", "the first row must be"),
+        ("freq_hz,gain_db,q\n1\x1b[2J,1,1\n", r"'1\x1b[2J'"),
     ],
 )
 def test_a_table_that_is_none_is_refused(text, says):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -107,16 +109,32 @@ def test_no_band_at_all_is_a_flat_equaliser(tmp_path):
     assert not np.asarray(stored.prediction.settings.eq.gain_db).any()
 
 
-def test_a_change_to_the_rendered_bands_alone_is_said(tmp_path):
-    path = written(tmp_path / "a.json", rate=48_000)
-    edited(path, lambda tree: tree["eq_as_rendered"]["bands"][2].update(gain_db=1.25))
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tree: tree["eq_as_rendered"]["bands"][2].update(gain_db=1.25),
+        lambda tree: tree["eq_as_rendered"].update(sample_rate=44_100),
+        lambda tree: tree.update(input_gain_db=0.0),
+        lambda tree: tree["delivery"].update(gain_db=0.0),
+        lambda tree: tree.update(check=None),
+    ],
+)
+def test_a_change_to_what_is_only_for_reading_is_said(tmp_path, change):
+    path = edited(written(tmp_path / "a.json", rate=48_000), change)
     (note,) = read_settings(path).notes
-    assert "'eq_as_rendered' was changed" in note
-    assert "change 'eq'" in note
+    assert "eq_as_rendered" in note
+    assert "change 'eq' or 'residual_amount'" in note
 
 
 def test_a_change_to_the_bands_that_count_is_no_reason_to_warn(tmp_path):
     path = edited(written(tmp_path / "a.json"), lambda tree: tree["eq"]["bands"][2].update(gain_db=1.25))
+    assert read_settings(path).notes == ()
+
+
+def test_an_editor_that_orders_keys_and_shortens_numbers_changes_nothing(tmp_path):
+    path = written(tmp_path / "a.json", rate=48_000)
+    tree = json.loads(path.read_text(), parse_float=lambda text: int(x) if (x := float(text)).is_integer() else x)
+    path.write_text(json.dumps(tree, sort_keys=True))
     assert read_settings(path).notes == ()
 
 
@@ -205,6 +223,8 @@ def without(*place):
         (lambda tree: tree["model"].update(checkpoint="../../etc"), "model.checkpoint"),
         (lambda tree: tree.update(track="a\ud800"), "track is"),
         (lambda tree: tree.update(input_gain_db=1e9), "input_gain_db"),
+        (lambda tree: tree["eq_as_rendered"]["bands"][1].update(q="1"), "band 2 of eq_as_rendered: q"),
+        (lambda tree: tree["delivery"].update(x=10**400), "no settings file"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_sentence(tmp_path, change, says):
@@ -245,6 +265,16 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path):
         (tmp_path / "cut.json").write_text(text[:end])
         with pytest.raises(BadInputError, match=r"cut\.json"):
             read_settings(tmp_path / "cut.json")
+
+
+def test_the_examples_of_the_docs_are_settings(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    examples = re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for example, bands in zip(examples, (2, 1), strict=True):
+        (tmp_path / "a.json").write_text(example)
+        stored = read_settings(tmp_path / "a.json")
+        assert stored.prediction.settings.eq.q.shape == (1, bands)
+        assert stored.notes == ()
 
 
 def test_places_that_hold_no_file_are_named(tmp_path):
