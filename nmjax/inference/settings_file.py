@@ -101,7 +101,7 @@ def as_json(
     drawn = _rows(_nine_digits(x) for x in (rendered.freq_hz, rendered.gain_db, rendered.q))
     tree = {
         "format": FORMAT,
-        "track": track,
+        "track": "".join(c if c.isprintable() else " " for c in track),  # a name may hold what no text can
         "model": _model(network),
         "input_gain_db": _fewest(prediction.settings.input_gain_db[None])[0],
         "residual_amount": residual_amount,

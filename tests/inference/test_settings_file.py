@@ -86,6 +86,13 @@ def test_what_is_read_renders_what_was_predicted_to_the_bit(tmp_path, rate):
     assert np.abs(found[0] - audio).max() > 1e-2
 
 
+def test_a_name_that_is_no_text_does_not_spoil_the_file(tmp_path):
+    found = prediction(1)
+    text = as_json("a\udcff\n.wav", MODEL, found, found.settings.eq.bands(), 44_100, {})
+    (tmp_path / "a.json").write_bytes(text.encode())
+    assert read_settings(tmp_path / "a.json").track == "a  .wav"
+
+
 def test_a_network_is_named_by_what_it_is(tmp_path):
     stored = read_settings(written(tmp_path / "a.json", model=network("1b")))
     assert stored.model == ModelId("1b", 7, "0123456789abcdef")
