@@ -1,4 +1,4 @@
-"""What became of a sound: how its spectrum changed, what of that an equaliser's curve explains, what a residual added."""
+"""What became of a sound: how its spectrum changed, what of it a curve explains, what a residual added."""
 
 from __future__ import annotations
 

@@ -54,6 +54,11 @@ class Heardings:
         """Seconds."""
         return self.frames / self.sample_rate
 
+    @property
+    def crest_db(self) -> float:
+        """How far the largest sample lies above the root mean square, in dB; NaN for silence."""
+        return self.peak_db - self.rms_db if math.isfinite(self.rms_db) else math.nan
+
 
 class Listener:
     """Hears a signal as it passes; `result` after the last piece. Memory does not depend on the length, and the result

@@ -20,7 +20,7 @@ BLACK, BLUE, ORANGE, GREEN, PURPLE, SKY, RED = (
 _FREQUENCIES_HZ = ((20, "20"), (50, "50"), (100, "100"), (200, "200"), (500, "500"), (1000, "1k"), (2000, "2k"),
                    (5000, "5k"), (10_000, "10k"), (20_000, "20k"))  # fmt: skip
 _TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400)
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 10, 40  # margins
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 10, 40  # margins
 _LETTER = 7.0  # width of a letter, about
 
 
@@ -152,11 +152,9 @@ def _grid(frame: Frame) -> list[str]:
     left, right = _LEFT, frame.width - _RIGHT
     top, bottom = _TOP, frame.height - _BOTTOM
     parts = []
-    for value, text in _apart(frame):
-        place = float(frame.across(np.array(value)))
+    for place, middle, text in _apart(frame):
         parts.append(f'<path class="grid" d="M{place:.1f} {top}V{bottom}"/>')
-        anchor = "end" if place > right - _LETTER * len(text) / 2 else "middle"
-        parts.append(f'<text x="{place:.1f}" y="{bottom + 16}" text-anchor="{anchor}">{text}</text>')
+        parts.append(f'<text x="{middle:.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>')
     for value, text in frame.y.ticks:
         place = float(frame.down(np.array(value)))
         kind = "zero" if value == 0.0 else "grid"
@@ -169,15 +167,17 @@ def _grid(frame: Frame) -> list[str]:
     return parts
 
 
-def _apart(frame: Frame) -> list[tuple[float, str]]:
-    """The ticks along the x axis that leave room for each other's text, from the left."""
+def _apart(frame: Frame) -> list[tuple[float, float, str]]:
+    """The ticks along the x axis that leave room for each other's text, from the left: place, middle of the text,
+    text."""
     kept, end = [], -math.inf
     for value, text in frame.x.ticks:
         half = _LETTER * len(text) / 2
         place = float(frame.across(np.array(value)))
-        if place - half >= end:
-            kept.append((value, text))
-            end = place + half + _LETTER
+        middle = min(place, frame.width - half)
+        if middle - half >= end:
+            kept.append((place, middle, text))
+            end = middle + half + _LETTER
     return kept
 
 
@@ -227,8 +227,6 @@ def _marks(frame: Frame, curves: Sequence[Curve]) -> list[str]:
             down += -13.0 if up else 13.0
         down = min(max(down, _TOP + 12.0), frame.height - _BOTTOM - 4.0)
         taken.append((across, down, half))
-        colour = f'fill="{curve.colour}"'
-        parts.append(
-            f'<text class="mark" x="{across:.1f}" y="{down:.1f}" text-anchor="middle" {colour}>{escape(curve.mark)}</text>'
-        )
+        place = f'x="{across:.1f}" y="{down:.1f}" text-anchor="middle" fill="{curve.colour}"'
+        parts.append(f'<text class="mark" {place}>{escape(curve.mark)}</text>')
     return parts
