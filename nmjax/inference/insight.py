@@ -232,6 +232,6 @@ def _lufs(power: np.ndarray) -> np.ndarray:
     return _decibels(power / power_of_loudness(0.0))
 
 
-def _decibels(power: np.ndarray | float, floor: float = -math.inf) -> np.ndarray:
+def _decibels(power: np.ndarray | float, floor: float = -math.inf) -> np.ndarray | np.float64:
     with np.errstate(divide="ignore"):
         return np.maximum(10.0 * np.log10(power), floor)

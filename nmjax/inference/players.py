@@ -7,15 +7,13 @@ import dataclasses
 import io as memory
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import soundfile
 from jaxtyping import Float
 
 from nmjax import io
-from nmjax.dsp import integrated_loudness
 from nmjax.inference.insight import Heardings
+from nmjax.inference.measure import measured
 from nmjax.inference.stream import Pieces
 
 SECONDS = 10.0  # of an excerpt
@@ -98,7 +96,7 @@ def _places(master: Heardings) -> list[tuple[str, float]]:
     if last <= 0.0:
         return [("The whole track", 0.0)]
     spacing = float(master.seconds[0])
-    count = min(len(master.seconds), max(1, round((SECONDS - _SHORT_TERM_S) / spacing)))
+    count = min(len(master.seconds), 1 + round((SECONDS - _SHORT_TERM_S) / spacing))
     power = np.convolve(10.0 ** (master.short_term / 10.0), np.ones(count) / count, "valid")
     starts = np.clip(master.seconds[: len(power)] - _SHORT_TERM_S, 0.0, last)
     loudest = float(starts[np.argmax(power)])
@@ -131,7 +129,7 @@ def _player(excerpt: Excerpt, share: float) -> Player:
     frames = max(1, round(share * len(excerpt.before)))
     before, after = (_playable(x[:frames], excerpt.sample_rate) for x in (excerpt.before, excerpt.after))
     rate = min(excerpt.sample_rate, _HIGHEST_RATE)
-    loud = [_loudness(x, rate) for x in (before, after)]
+    loud = [measured([x], rate, x.shape[1]).lufs for x in (before, after)]  # compiled already, for most tracks
     finite = all(map(math.isfinite, loud))
     gains = [min(loud) - x if finite else 0.0 for x in loud]
     peak = max(float(np.abs(x).max()) * 10.0 ** (g / 20.0) for x, g in zip((before, after), gains, strict=True))
@@ -147,13 +145,6 @@ def _playable(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     if audio.shape[1] > 2:
         audio = audio @ np.array(_FOLDS[audio.shape[1]], np.float32).T
     return io.resampled(audio, sample_rate, min(sample_rate, _HIGHEST_RATE))
-
-
-def _loudness(audio: np.ndarray, sample_rate: int) -> float:
-    return float(_integrated(jnp.asarray(audio, jnp.float32)[None], sample_rate)[0])
-
-
-_integrated = jax.jit(integrated_loudness, static_argnums=1)
 
 
 def _flac(audio: np.ndarray, sample_rate: int) -> str:

@@ -168,7 +168,7 @@ def _listening(facts: ReportFacts) -> str:
         '<p class="keys"><kbd>A</kbd> input, <kbd>B</kbd> master, <kbd>Space</kbd> plays and pauses. '
         "Switching keeps the place.</p>"
     )
-    return f"<section><h2>Listen, at the same loudness</h2>{keys}{boxes}</section>"
+    return f'<section class="listen"><h2>Listen, at the same loudness</h2>{keys}{boxes}</section>'
 
 
 def _player(player: Player) -> str:

@@ -20,7 +20,7 @@ BLACK, BLUE, ORANGE, GREEN, PURPLE, SKY, RED = (
 _FREQUENCIES_HZ = ((20, "20"), (50, "50"), (100, "100"), (200, "200"), (500, "500"), (1000, "1k"), (2000, "2k"),
                    (5000, "5k"), (10_000, "10k"), (20_000, "20k"))  # fmt: skip
 _TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400)
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 10, 40  # margins
+_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 16, 24, 40  # margins
 _LETTER = 7.0  # width of a letter, about
 
 
@@ -34,7 +34,7 @@ class Axis:
     ticks: tuple[tuple[float, str], ...]
     logarithmic: bool = False
 
-    def share(self, values: Float[np.ndarray, "points"]) -> Float[np.ndarray, "points"]:
+    def share(self, values: np.ndarray | float) -> np.ndarray | np.float64:
         """Where values lie, 0 at the low end to 1 at the high end; what lies beyond is held at the end."""
         values = np.clip(np.asarray(values, np.float64), self.low, self.high)
         if self.logarithmic:
@@ -67,11 +67,11 @@ class Frame:
     width: int
     height: int
 
-    def across(self, values: Float[np.ndarray, "points"]) -> Float[np.ndarray, "points"]:
+    def across(self, values: np.ndarray | float) -> np.ndarray | np.float64:
         """Horizontal places of values."""
         return _LEFT + self.x.share(values) * (self.width - _LEFT - _RIGHT)
 
-    def down(self, values: Float[np.ndarray, "points"]) -> Float[np.ndarray, "points"]:
+    def down(self, values: np.ndarray | float) -> np.ndarray | np.float64:
         """Vertical places of values."""
         return self.height - _BOTTOM - self.y.share(values) * (self.height - _TOP - _BOTTOM)
 
@@ -156,14 +156,13 @@ def _grid(frame: Frame) -> list[str]:
         parts.append(f'<path class="grid" d="M{place:.1f} {top}V{bottom}"/>')
         parts.append(f'<text x="{middle:.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>')
     for value, text in frame.y.ticks:
-        place = float(frame.down(np.array(value)))
+        place = float(frame.down(value))
         kind = "zero" if value == 0.0 else "grid"
         parts.append(f'<path class="{kind}" d="M{left} {place:.1f}H{right}"/>')
         parts.append(f'<text x="{left - 6}" y="{place + 4:.1f}" text-anchor="end">{text}</text>')
     middle = (left + right) / 2
     parts.append(f'<text x="{middle:.0f}" y="{bottom + 34}" text-anchor="middle">{escape(frame.x.label)}</text>')
-    turned = f'transform="translate(11 {(top + bottom) / 2:.0f}) rotate(-90)"'
-    parts.append(f'<text {turned} text-anchor="middle">{escape(frame.y.label)}</text>')
+    parts.append(f'<text x="0" y="13">{escape(frame.y.label)}</text>')
     return parts
 
 
@@ -173,7 +172,7 @@ def _apart(frame: Frame) -> list[tuple[float, float, str]]:
     kept, end = [], -math.inf
     for value, text in frame.x.ticks:
         half = _LETTER * len(text) / 2
-        place = float(frame.across(np.array(value)))
+        place = float(frame.across(value))
         middle = min(place, frame.width - half)
         if middle - half >= end:
             kept.append((place, middle, text))
@@ -201,7 +200,7 @@ def _line(frame: Frame, curve: Curve) -> str:
 
 
 def _fill(frame: Frame, curve: Curve) -> str:
-    zero = float(frame.down(np.array(0.0)))
+    zero = float(frame.down(0.0))
     shapes = (f"M{run[0, 0]:.1f} {zero:.1f}L{_path(run)[1:]}V{zero:.1f}Z" for run in _runs(frame, curve))
     return f'<path d="{"".join(shapes)}" fill="{curve.colour}" fill-opacity="0.15"/>'
 
