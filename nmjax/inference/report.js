@@ -22,7 +22,8 @@
       this.now = box.querySelector(".now");
       this.length = Number(box.dataset.seconds);
       Object.assign(this, { side: "b", offset: 0, started: 0, voices: null, buffers: null, loading: false });
-      for (const audio of Object.values(this.audio)) audio.hidden = true;
+      this.plain = box.querySelectorAll(".plain");
+      for (const plain of this.plain) plain.hidden = true;
       box.querySelector(".controls").hidden = false;
       this.play.addEventListener("click", () => this.toggle());
       for (const side of ["a", "b"]) this.button[side].addEventListener("click", () => this.choose(side));
@@ -114,7 +115,7 @@
 
     fallBack(error) {
       this.now.textContent = `This browser cannot switch (${error.message}); here are two plain players.`;
-      for (const audio of Object.values(this.audio)) audio.hidden = false;
+      for (const plain of this.plain) plain.hidden = false;
     }
   }
 

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import math
+import unicodedata
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -105,8 +106,7 @@ def _digest(text: str) -> str:
 
 def _shown(text: str) -> str:
     """Escaped for text and attributes; what no page can hold (half a surrogate, control characters) as a mark."""
-    text = text.encode("utf-8", "replace").decode()
-    return escape("".join(c if c.isprintable() or c == " " else "\ufffd" for c in text))
+    return escape("".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text))
 
 
 def _list(lines: Sequence[str], kind: str) -> str:
@@ -174,7 +174,8 @@ def _listening(facts: ReportFacts) -> str:
 def _player(player: Player) -> str:
     start, end = clock(player.start), clock(player.start + player.seconds)
     audios = "".join(
-        f'<audio class="{side}" controls preload="none" title="{title}" src="data:audio/flac;base64,{data}"></audio>'
+        f'<div class="plain">{title} <audio class="{side}" controls preload="none" src="data:audio/flac;base64,{data}">'
+        "</audio></div>"
         for side, title, data in (("a", "Input", player.before), ("b", "Master", player.after))
     )
     level = f"Both play at {_number(player.lufs, 'LUFS')}" if math.isfinite(player.lufs) else "Loudness not matched"

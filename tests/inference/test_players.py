@@ -83,7 +83,7 @@ def test_a_short_track_is_one_excerpt(seconds):
         assert (len(sound), told) == (len(audio), rate)
 
 
-@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1), (22_050, 2)])
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1)])
 def test_both_sides_play_at_the_same_loudness_and_none_clips(rate, channels):
     before = music(3.0, rate, channels, seed=3).astype(np.float32)
     after = np.tanh(6.0 * before) + 0.3 * music(3.0, rate, channels, seed=4).astype(np.float32)

@@ -90,7 +90,8 @@ def full(song):
     added = 0.05 * music(25.0, 8000, 2, seed=2)
     after = 1.5 * sosfilt(bell(250.0, -3.0, 1.2, 8000)[None], song, axis=0) + added
     facts = facts_of(
-        song, after, 8000, track=NASTY, model=NASTY, verdicts=[f"PASS {NASTY}"], notes=[NASTY, "\ud800 half\x00"],
+        song, after, 8000, track=NASTY, model=NASTY, verdicts=[f"PASS {NASTY}"],
+        notes=[NASTY, "\ud800 half\x00 \u202fspace"],
         residual=residual_beside(heard(song, 8000), heard(added, 8000)), target_lufs=-14.0,
         null_test=NullTest(-3.5, -21.0),
     )  # fmt: skip
@@ -118,7 +119,7 @@ def test_a_name_cannot_become_a_program(full):
     assert "alert" not in reader.text["script"]
     assert NASTY in reader.text["h1"] and NASTY in reader.text["title"] and NASTY in reader.text["li"]
     assert full.count("<script") == 1 and full.count("</script") == 1
-    assert "\ud800" not in full and "\x00" not in full
+    assert "\ud800" not in full and "\x00" not in full and "\ufffd half\ufffd \u202fspace" in reader.text["li"]
 
 
 def test_the_policy_allows_this_script_and_style_alone(full):
@@ -174,7 +175,7 @@ CASES = {
     "silence": (np.zeros((30_000, 2)), 44_100),
     "one second": (music(1.0, 44_100, 1, seed=4), 44_100),
     "two samples": (music(1.0, 44_100, 1, seed=4)[:2], 44_100),
-    "mono": (music(4.0, 22_050, 1, seed=5), 22_050),
+    "mono": (music(4.0, 44_100, 1, seed=5), 44_100),
     "192 kHz": (music(1.5, 192_000, 2, seed=6), 192_000),
     "eight channels": (music(1.5, 8000, 8, seed=7), 8000),
 }
