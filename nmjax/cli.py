@@ -78,6 +78,9 @@ def _add_train(commands) -> None:
     p.add_argument("--seed", type=int, help="of weights, order, degradation and split")
     p.add_argument("--init-from", type=Path, metavar="DIR", help="start from an earlier phase's run")
     p.add_argument(
+        "--teach", action="store_true", help="with --config spectral: teach phase 1a from levels, in minutes, and stop"
+    )
+    p.add_argument(
         "--dry-run", action="store_true", help="print parameters, FLOPs, memory and time per step; train nothing"
     )
     p.add_argument(
@@ -112,10 +115,11 @@ def _train(given: argparse.Namespace) -> None:
 
         hosts.join(given.coordinator, given.processes, given.process)
     from nmjax.data import parse_sources
-    from nmjax.training.session import Request, run
+    from nmjax.training.session import Request, run, teach
 
     sources = parse_sources(given.data)
-    return run(Request(config, sources, given.out, given.target, given.validation, given.init_from))
+    request = Request(config, sources, given.out, given.target, given.validation, given.init_from)
+    return teach(request) if given.teach else run(request)
 
 
 def _add_infer(commands) -> None:

@@ -52,7 +52,7 @@ class Mastering(nn.Module):
         network = {"width": self.width, "momentum": self.momentum, "dtype": self.dtype, "remat": self.remat}
         if self.encoder_kind not in ENCODERS:
             raise ValueError(f"encoder_kind must be one of {', '.join(ENCODERS)}; it is '{self.encoder_kind}'")
-        self.encoder = Encoder(**network) if self.encoder_kind == "tcn" else SpectralEncoder(self.dropout)
+        self.encoder = Encoder(**network) if self.encoder_kind == "tcn" else SpectralEncoder()
         self.decoder = decoder(self.frequency_map, self.dropout)
         if self.phase != "1a":
             self.residual = Residual(**network)

@@ -1,9 +1,14 @@
 """The encoder's alternative: it hears long-term levels in sixth octaves, and nothing of the waveform.
 
-A frame is 4096 samples every 1024. What is pooled over time are each band's power, its level, and the level's square,
-so that the mean over any pieces of a track is the mean over the track. From these come the long-term spectrum, the mean
-level and how far the level moves, and a network of three layers turns them into z. There is nothing to learn before it
-hears a spectrum, which the TCN must learn from the waveform.
+A frame is 4096 samples every 1024. Of each band it hears the power; the level; how noisy the band is (the mean level of
+its bins below the level of their mean: 0 dB for a flat spectrum, far below for a few partials); and by how much the
+level differs from the frame before. What is pooled over time are these and their squares, so that the mean over any
+pieces of a track is the mean over the track.
+
+From the means come the long-term spectrum, which an equaliser changes, and what no equaliser changes: how the levels
+move, how far they lie below the level of the mean power, how noisy the bands are. The second tells what kind of music
+it is and with that what spectrum to expect (docs/results.md). z is linear in all of it: with some hundred songs to
+learn from, a network in between learns them by heart.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from nmjax.dsp.auditory import band_shares
 from nmjax.dsp.numerics import safe_log, safe_sqrt
@@ -20,58 +25,35 @@ from nmjax.models.layers import pooled, within
 
 WINDOW, HOP = 4096, 1024
 STRIDE = HOP  # samples a frame; pieces for streaming start at multiples of it
-MARGIN = 2 * HOP  # samples on each side that a frame can hear (1536), rounded up to whole frames
+MARGIN = 3 * HOP  # samples on each side that a frame and the one before can hear (2560), rounded up to whole frames
 SAMPLE_RATE = 44_100  # Hz, at which the bands are laid out
-_LOWEST_HZ, _HIGHEST_HZ, _BANDS = 30.0, 16_000.0, 54
-_FLOOR_DB = -90.0  # of a mean square of 1; signals are at −20 LUFS
-_HIDDEN = 512
+BANDS = 54
+EDGES_HZ = np.geomspace(30.0, 16_000.0, BANDS + 1)
+FLOOR_DB = -90.0  # levels are held here, relative to a mean square of 1; signals are at −20 LUFS
+_SOUNDING_DB = -60.0  # frames below are left out of all but the power
+_OWN_BINS = 0.2  # a bin counts as a band's own if at least this share of its power is
+FEATURES = 6 * BANDS + 1  # that z is linear in
 
 
 class SpectralEncoder(nn.Module):
     """Audio `[batch, time, 1]` → z `[batch, 512]`, for any time from one sample; the same methods as `Encoder`.
 
-    dropout: after each hidden layer. There is no width: its cost is that of one FFT.
+    There is no width: its cost is that of one FFT.
     """
 
-    dropout: float = 0.2
-
     def setup(self):
-        self.hidden = [nn.Dense(_HIDDEN), nn.Dense(_HIDDEN)]
-        self.drop = nn.Dropout(self.dropout)
         self.out = nn.Dense(LATENT)
 
     def frames(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch frames features"]:
-        """Each band's power, level (in 10 dB) and its square, every 1024 samples; 0 beyond a signal's length."""
-        signal = audio[..., 0] if lengths is None else audio[..., 0] * within(lengths, audio.shape[1])[..., 0]
-        count = frames_of(signal.shape[1])
-        before = (WINDOW - HOP) // 2
-        blocks = count - 1 + WINDOW // HOP
-        padded = jnp.pad(signal, ((0, 0), (before, blocks * HOP - before - signal.shape[1])))
-        padded = padded.reshape(len(signal), blocks, HOP)
-        cut = jnp.concatenate([padded[:, i : i + count] for i in range(WINDOW // HOP)], axis=2)
-        hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
-        spectrum = jnp.fft.rfft(cut * jnp.asarray(hann, jnp.float32)[None, None], axis=2)
-        power = (spectrum.real**2 + spectrum.imag**2) * (2.0 / (WINDOW * np.sum(hann**2)))
-        edges = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _BANDS + 1)
-        shares = jnp.asarray(band_shares(edges[:-1], edges[1:], WINDOW, SAMPLE_RATE), jnp.float32)
-        power = jnp.einsum("btf,fn->btn", power, shares, precision="highest")
-        level = _level(power)
-        features = jnp.concatenate([power, level, level**2], axis=2)
-        mask = None if lengths is None else within(frames_of(lengths), count)
-        return features if mask is None else jnp.where(mask, features, 0.0)
+        """What is pooled, every 1024 samples; 0 beyond a signal's length."""
+        mask = None if lengths is None else within(frames_of(lengths), frames_of(audio.shape[1]))
+        return poolable(*heard(audio, lengths), mask)
 
     def latent(self, mean: Float[Array, "batch features"], train: bool = False) -> Float[Array, "batch 512"]:
-        """z from the mean of the frames; `train` turns dropout on."""
-        power, level, square = jnp.split(mean, 3, axis=1)
-        spectrum = _level(power)
-        motion = safe_sqrt(jnp.maximum(square - level**2, 0.0), 1e-4)
-        middle = jnp.mean(spectrum, axis=1, keepdims=True)
-        x = jnp.concatenate([(spectrum - middle) / 1.5, (level - spectrum) / 0.5, motion / 0.5, middle], axis=1)
-        for dense in self.hidden:
-            x = self.drop(nn.relu(dense(x)), deterministic=not train)
-        return self.out(x)
+        """z from the mean of the frames."""
+        return self.out(features(mean))
 
     def __call__(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
@@ -85,6 +67,66 @@ def frames_of(samples):
     return -(-samples // HOP)
 
 
+def heard(
+    audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None
+) -> tuple[Float[Array, "batch frames band"], Float[Array, "batch frames band"]]:
+    """Each band's power (mean square), and the mean of its bins' levels below the level of the band's power, in tens of
+    dB; every 1024 samples."""
+    signal = audio[..., 0] if lengths is None else audio[..., 0] * within(lengths, audio.shape[1])[..., 0]
+    count = frames_of(signal.shape[1])
+    before = (WINDOW - HOP) // 2
+    blocks = count - 1 + WINDOW // HOP
+    padded = jnp.pad(signal, ((0, 0), (before, blocks * HOP - before - signal.shape[1])))
+    padded = padded.reshape(len(signal), blocks, HOP)
+    cut = jnp.concatenate([padded[:, i : i + count] for i in range(WINDOW // HOP)], axis=2)
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
+    spectrum = jnp.fft.rfft(cut * jnp.asarray(hann, jnp.float32)[None, None], axis=2)
+    bins = (spectrum.real**2 + spectrum.imag**2) * (2.0 / (WINDOW * np.sum(hann**2)))
+    shares = band_shares(EDGES_HZ[:-1], EDGES_HZ[1:], WINDOW, SAMPLE_RATE)
+    power = _product(bins, shares)
+    return power, _product(_level(bins), _means(shares)) - _level(power)
+
+
+def poolable(
+    power: Float[Array, "batch frames band"],
+    noisiness: Float[Array, "batch frames band"],
+    mask: Bool[Array, "batch frames 1"] | None = None,
+) -> Float[Array, "batch frames features"]:
+    """What is pooled of `heard`; frames outside the mask are 0."""
+    level = _level(power)
+    sounds = jnp.sum(power, axis=2, keepdims=True) > 10.0 ** (_SOUNDING_DB / 10.0)
+    before = jnp.concatenate([level[:, :1], level[:, :-1]], axis=1)
+    noisiness = jnp.where(power > 10.0 ** (FLOOR_DB / 10.0), noisiness, 0.0)
+    parts = [jnp.ones_like(sounds, jnp.float32), level, level**2, noisiness, noisiness**2, jnp.abs(level - before)]
+    frames = jnp.concatenate([power, jnp.where(sounds, jnp.concatenate(parts, axis=2), 0.0)], axis=2)
+    return frames if mask is None else jnp.where(mask, frames, 0.0)
+
+
+def features(mean: Float[Array, "batch pooled"]) -> Float[Array, "batch features"]:
+    """What z is linear in, from the means of `poolable`: the long-term spectrum about its middle; how far the levels
+    lie below it, move, and differ from frame to frame; the bands' noisiness and how it moves; the middle. Tens of dB.
+    """
+    power, share, rest = mean[:, :BANDS], mean[:, BANDS : BANDS + 1], mean[:, BANDS + 1 :]
+    level, squares, noisy, noisy_squares, steps = jnp.split(rest / jnp.maximum(share, 1e-3), 5, axis=1)
+    spectrum = _level(power)
+    middle = jnp.mean(spectrum, axis=1, keepdims=True)
+    moves, noise_moves = (
+        safe_sqrt(jnp.maximum(square - first**2, 0.0), 1e-4)
+        for first, square in ((level, squares), (noisy, noisy_squares))
+    )
+    return jnp.concatenate([spectrum - middle, level - spectrum, moves, steps, noisy, noise_moves, middle], axis=1)
+
+
+def _product(x: Array, matrix: np.ndarray) -> Array:
+    return jnp.einsum("btf,fn->btn", x, jnp.asarray(matrix, jnp.float32), precision="highest")
+
+
+def _means(shares: np.ndarray) -> np.ndarray:
+    """The mean over a band's own bins as a matrix; where a band is narrower than a bin, its shares are the weights."""
+    own = np.where((shares >= _OWN_BINS).any(axis=0), shares >= _OWN_BINS, shares)
+    return own / own.sum(axis=0)
+
+
 def _level(power: Array) -> Array:
     """Tens of dB, held at the floor with gradient 0."""
-    return safe_log(power, 10.0 ** (_FLOOR_DB / 10.0)) / np.log(10.0)
+    return safe_log(power, 10.0 ** (FLOOR_DB / 10.0)) / np.log(10.0)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
 from rich.console import Console
 
 from nmjax import hosts, io
@@ -36,6 +37,7 @@ from nmjax.training.log import Log, Silence
 from nmjax.training.loop import Run, stopping_by_signal
 from nmjax.training.record import record_start
 from nmjax.training.state import count, initial_state, initial_variables
+from nmjax.training.teach import LESSONS, check_can_teach, taught
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +94,32 @@ def run(request: Request, console: Console | None = None) -> None:
         _trained(this, out, step or 0, console)
     if held_out and this.best_checkpoints.latest(say) == 0:
         say("No validation was better than the start; the best checkpoint is the start itself.")
+    say(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
+
+
+def teach(request: Request, console: Console | None = None) -> None:
+    """Teach a 1A with the spectral encoder from levels alone (see `nmjax.training.teach`); its checkpoint is `best`.
+
+    Raises:
+        BadInputError: whatever of the request cannot be used, or a folder that holds a run already.
+    """
+    console = console or Console()
+
+    def say(sentence: str) -> None:
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+    config, out = request.config, request.out
+    best = Checkpoints(out / "best")
+    check_can_teach(config)
+    if best.steps() or Checkpoints(out / "latest").steps():
+        raise BadInputError(f"'{out}' holds a run already; choose another --out.")
+    training, held_out = _music(request, say)
+    with _alone(out):
+        _write_split(out / "split.json", training, held_out)
+        record_start(out, config, 0)
+        model = taught(config, training, say)
+        meta = {"config": config.model_dump(mode="json"), "step": LESSONS, "best": None, "order": 0, "data": {}}
+        best.save(LESSONS, model, {"step": np.int32(LESSONS)}, meta)
     say(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
 
 

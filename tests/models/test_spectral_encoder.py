@@ -7,16 +7,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nmjax.dsp import Bands, equalise, response_db
 from nmjax.inference.network import Network
 from nmjax.models import ENCODERS, Mastering
-from nmjax.models.spectral_encoder import HOP, MARGIN, STRIDE, WINDOW, SpectralEncoder, frames_of
+from nmjax.models.spectral_encoder import (
+    BANDS,
+    EDGES_HZ,
+    FEATURES,
+    HOP,
+    MARGIN,
+    STRIDE,
+    WINDOW,
+    SpectralEncoder,
+    features,
+    frames_of,
+    heard,
+)
 from tests.training.tiny import tiny
 
 from .helpers import apart_db, noise, randomised, shapes_of
 
 MODEL = SpectralEncoder()
 VARIABLES = randomised(shapes_of(MODEL, noise((1, 64, 1))), seed=1)
-EDGES_HZ = np.geomspace(30.0, 16_000.0, 55)
 
 
 def frames(audio, lengths=None):
@@ -28,13 +40,62 @@ def test_levels_equal_numpy_for_sines():
     time = np.arange(20 * HOP) / 44_100
     for freq_hz, level_db in ((440.0, -20.0), (5000.0, -35.0)):
         sine = 10 ** (level_db / 20) * np.sin(2 * np.pi * freq_hz * time)
-        found = np.asarray(frames(jnp.asarray(sine[None, :, None], jnp.float32)))[0, 8]
-        power, level, square = np.split(found, 3)
+        power = np.asarray(heard(jnp.asarray(sine[None, :, None], jnp.float32))[0])[0, 8]
         band = np.searchsorted(EDGES_HZ, freq_hz) - 1
         near = slice(max(0, band - 1), band + 2)  # a window's main lobe reaches into the next
         assert 10 * np.log10(power[near].sum()) == pytest.approx(level_db - 3.01, abs=0.1)
-        assert np.argmax(level) == band
-        assert square == pytest.approx(level**2, rel=1e-5)
+        assert np.argmax(power) == band
+
+
+def test_noise_is_noisier_than_a_chord_by_what_theory_says():
+    """The mean level of a noise's bins lies 2.5 dB (γ·10/ln 10) below that of their mean power, whatever its gain."""
+    own = np.diff(np.searchsorted(np.fft.rfftfreq(WINDOW, 1 / 44_100), EDGES_HZ))[-10:]
+    for gain in (0.01, 0.1):
+        _, noisy = heard(gain * noise((1, 60 * HOP, 1)))
+        found = 10.0 * np.asarray(noisy)[0, 5:55, -10:].mean(axis=0)
+        np.testing.assert_allclose(found, -10 * np.log10(own) - 2.51, atol=0.35)
+    chord = 0.1 * sum(np.sin(2 * np.pi * f * np.arange(20 * HOP) / 44_100) for f in (9000.0, 13_000.0))
+    _, pure = heard(jnp.asarray(chord[None, :, None], jnp.float32))
+    band = np.searchsorted(EDGES_HZ, 9000.0) - 1
+    assert 10 * np.asarray(pure)[0, 8, band] < -10 * np.log10(own[band - BANDS]) - 20.0
+
+
+def plain_features(audio):
+    """All that z is linear in, in tens of dB, by NumPy in float64; spreads are held at 0.1 dB."""
+    power, noisy = (np.asarray(x, np.float64)[0] for x in heard(audio))
+    level = np.maximum(np.log10(np.maximum(power, 1e-30)), -9.0)
+    sounds = power.sum(axis=1) > 1e-6
+    steps = np.abs(np.diff(level, axis=0, prepend=level[:1]))[sounds]
+    level, noisy = level[sounds], np.where(power > 1e-9, noisy, 0.0)[sounds]
+    spectrum = np.maximum(np.log10(power.mean(axis=0)), -9.0)
+    first = [
+        spectrum - spectrum.mean(),
+        level.mean(axis=0) - spectrum,
+        np.maximum(level.std(axis=0), 0.01),
+        steps.mean(axis=0),
+    ]
+    return np.concatenate([*first, noisy.mean(axis=0), np.maximum(noisy.std(axis=0), 0.01), [spectrum.mean()]])
+
+
+def music(seed=0, frames=40):
+    """Noise whose level moves, with a silent stretch."""
+    audio = 0.2 * noise((1, frames * HOP, 1), seed=seed) * (1.1 + np.sin(np.arange(frames * HOP) / 5000))[None, :, None]
+    return audio.at[:, 10 * HOP : 18 * HOP].set(0.0)
+
+
+def test_features_are_means_and_spreads_over_what_sounds():
+    found = features(jnp.mean(frames(music()), axis=1))
+    assert found.shape == (1, FEATURES)
+    np.testing.assert_allclose(found[0], plain_features(music()), atol=2e-3)
+
+
+def test_an_equaliser_moves_the_spectrum_alone():
+    bands = Bands(jnp.array([[300.0, 4000.0]]), jnp.array([[6.0, -5.0]]), jnp.array([[0.7, 0.9]]))
+    plain, moved = (features(jnp.mean(frames(x), axis=1))[0] for x in (music(), equalise(music(), bands, 44_100)[0]))
+    curve = response_db(bands, jnp.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1]).astype(jnp.float32), 44_100)[0] / 10.0
+    change = moved[:BANDS] - plain[:BANDS]
+    np.testing.assert_allclose(change[8:], (curve - jnp.mean(curve))[8:], atol=0.06)
+    np.testing.assert_allclose(moved[BANDS:-1], plain[BANDS:-1], atol=0.12)
 
 
 @pytest.mark.parametrize("time", [1, 1023, 1024, 1025, 9000])
@@ -49,11 +110,11 @@ def test_any_length_and_a_frame_for_each_1024_samples_begun(time):
 def test_a_frame_hears_its_window_inside_the_margin():
     base, place = 0.1 * noise((1, 12 * HOP, 1)), 5
     before = frames(base)[0, place]
-    first, last = place * HOP - (WINDOW - HOP) // 2, place * HOP + (WINDOW + HOP) // 2
-    for sample, heard in ((first - 1, False), (first + 40, True), (last - 40, True), (last, False)):
+    first, last = (place - 1) * HOP - (WINDOW - HOP) // 2, place * HOP + (WINDOW + HOP) // 2
+    for sample, reaches in ((first - 1, False), (first + 40, True), (last - 40, True), (last, False)):
         after = frames(base.at[0, sample, 0].add(5.0))[0, place]
-        assert bool(jnp.any(after != before)) == heard
-    assert max((WINDOW - HOP) // 2, (WINDOW + HOP) // 2 - HOP) <= MARGIN
+        assert bool(jnp.any(after != before)) == reaches
+    assert HOP + max((WINDOW - HOP) // 2, (WINDOW + HOP) // 2 - HOP) <= MARGIN  # and the frame before
     assert MARGIN % STRIDE == 0
 
 

@@ -1,0 +1,216 @@
+"""Teaching the spectral encoder and the five bands from levels alone: minutes where training in audio takes hours.
+
+An equaliser moves a song's long-term levels by its curve, and leaves alone how they move and how noisy they are. So:
+
+1. What spectrum does such music have? A ridge regression from what no equaliser changes to the spectrum.
+2. What of the rest is the fault? With covariances C of what the regression leaves (found on albums that it was not
+   fitted to) and F of the faults, the best linear estimate is F (C + F)⁻¹ · rest (Wiener; Gaussian conditioning).
+   C counts twice: unseen music lies further from the known than known albums from each other.
+3. The first 54 numbers of z are the correction, the estimate's negative. The decoder learns to draw it with five bells,
+   by gradient descent on the curves' distance.
+
+Everything but the last is closed form. docs/results.md has what each part is worth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Float, Int
+
+from nmjax import io
+from nmjax.config import Config
+from nmjax.data import Song
+from nmjax.dsp import response_db
+from nmjax.errors import BadInputError
+from nmjax.losses import curve_distance, regularisation
+from nmjax.models import MODEL_LUFS, SAMPLE_RATE, build_model
+from nmjax.models.spectral_encoder import BANDS, EDGES_HZ, HOP, features, heard, poolable
+from nmjax.training.degrade import envelope_powered, random_tone, toned
+from nmjax.training.state import initial_variables
+
+_SECONDS = 30.0  # of an excerpt
+_A_SONG = 8  # excerpts at most
+_FOLDS = 8
+_RIDGE = 0.3  # beside standardised inputs
+_COVARIANCE = 2.0  # what the rest's counts for, see above
+_LEAST_DB2 = 0.5  # added to it
+_Z_DB = 3.0  # of the correction, where z is 1
+_COSINES, _COSINE_DB = 8, 2.4  # the smooth faults: how many over the bands, their RMS
+_FAULTS = 4096
+LESSONS = 4000  # steps of the decoder
+_BATCH, _RATE = 256, 2e-3
+CENTRES_HZ = np.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1])
+
+Features = Float[np.ndarray, "items features"]
+Curves = Float[np.ndarray, "items bands"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """z's first 54 numbers as kernel and bias over the features. rest_db: RMS of what the regression leaves, on albums
+    it was not fitted to; spread_db: of the spectra about their mean."""
+
+    kernel: Float[np.ndarray, "features bands"]
+    bias: Float[np.ndarray, "bands"]
+    rest_db: float
+    spread_db: float
+
+
+def taught(config: Config, songs: Sequence[Song], report: Callable[[str], None]) -> dict:
+    """The variables of a 1A with the spectral encoder, taught on songs.
+
+    Raises:
+        BadInputError: see `check_can_teach`, or fewer than two songs that sound.
+    """
+    check_can_teach(config)
+    found, groups = _listened(songs, config, report)
+    faults = random_faults(config)
+    estimate = fitted(found, groups, faults)
+    report(
+        f"{len(found)} excerpts in {groups.max() + 1} groups; their spectra differ by {estimate.spread_db:.1f} dB RMS, "
+        f"from what is expected of such music by {estimate.rest_db:.1f} dB."
+    )
+    variables = initial_variables(build_model(config), config.seed)
+    params = dict(variables["params"])
+    out = params["encoder"]["out"]
+    kernel = jnp.asarray(np.concatenate([estimate.kernel, out["kernel"][:, BANDS:]], axis=1), jnp.float32)
+    bias = jnp.asarray(np.concatenate([estimate.bias, out["bias"][BANDS:]]), jnp.float32)
+    params["encoder"] = {"out": {"kernel": kernel, "bias": bias}}
+    params["decoder"], distance_db = _decoder_taught(config, variables, estimate, found, faults)
+    report(f"Five bells draw the wanted corrections to {distance_db:.2f} dB RMS.")
+    return {**variables, "params": params}
+
+
+def check_can_teach(config: Config) -> None:
+    """Raises BadInputError for another phase or encoder."""
+    if config.phase != "1a" or config.model.encoder != "spectral":
+        raise BadInputError("--teach is for phase 1a with model.encoder=spectral; add --config spectral.")
+
+
+def fitted(found: Features, groups: Int[np.ndarray, "items"], faults: Curves) -> Estimate:
+    """The estimate of a fault's negative from features (tens of dB), as kernel and bias of z.
+
+    Args:
+        found: features of mastered excerpts.
+        groups: which album each is of, from 0; the rest is found on albums that were left out.
+        faults: curves in dB at the bands' centres.
+    """
+    spectrum, signs = 10.0 * found[:, :BANDS], found[:, BANDS:-1]
+    start, scale = signs.mean(axis=0), signs.std(axis=0) + 1e-3
+    signs = (signs - start) / scale
+    fold = np.random.default_rng(0).permutation(groups.max() + 1)[groups] % _FOLDS
+    rest = np.zeros_like(spectrum)
+    for k in np.unique(fold):
+        mean, slope = _ridge(signs[fold != k], spectrum[fold != k])
+        rest[fold == k] = spectrum[fold == k] - mean - signs[fold == k] @ slope
+    mean, slope = _ridge(signs, spectrum)
+    covariance = _COVARIANCE * rest.T @ rest / len(rest) + _LEAST_DB2 * np.eye(BANDS)
+    of_faults = faults.T @ faults / len(faults)
+    gain = np.linalg.solve(covariance + of_faults, of_faults)  # rest @ gain is the fault
+    slope = slope / scale[:, None]
+    kernel = np.concatenate([10.0 * np.eye(BANDS), -slope, np.zeros((1, BANDS))]) @ gain / -_Z_DB
+    bias = (mean - start @ slope) @ gain / _Z_DB
+    return Estimate(kernel, bias, float(np.sqrt(np.mean(rest**2))), float(spectrum.std(axis=0).mean()))
+
+
+def _ridge(inputs: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean = wanted.mean(axis=0)
+    products = inputs.T @ inputs / len(inputs) + _RIDGE * np.eye(inputs.shape[1])
+    return mean, np.linalg.solve(products, inputs.T @ (wanted - mean) / len(inputs))
+
+
+def random_faults(config: Config) -> Curves:
+    """Curves in dB at the bands' centres, means taken out: half are the shelves and bells of `degrade`, half smooth
+    sums of cosines over log frequency."""
+    half, degrade = _FAULTS // 2, config.degrade
+    chance = jax.random.uniform(jax.random.key(config.seed), (half, 4 + 3 * degrade.bells))
+    impulse = jnp.zeros((half, 8192, 1)).at[:, 0].set(1.0)
+    tone = random_tone(chance, degrade.shelf_db, degrade.bell_db, degrade.bells, SAMPLE_RATE)
+    spectrum = np.abs(np.fft.rfft(np.asarray(jax.jit(toned)(impulse, tone))[..., 0], axis=1))
+    bins_hz = np.fft.rfftfreq(8192, 1.0 / SAMPLE_RATE)
+    bells = [np.interp(CENTRES_HZ, bins_hz, 20.0 * np.log10(row)) for row in spectrum]
+    draw, order = np.random.default_rng(config.seed), np.arange(1, _COSINES + 1)
+    waves = np.cos(np.pi * order[:, None] * (np.arange(BANDS) + 0.5)[None] / BANDS)
+    smooth = (draw.standard_normal((half, _COSINES)) / (1.0 + (order / 3.0) ** 2)) @ waves
+    smooth *= _COSINE_DB / np.sqrt(np.mean(smooth**2))
+    curves = np.concatenate([bells, smooth])
+    return curves - curves.mean(axis=1, keepdims=True)
+
+
+def _listened(
+    songs: Sequence[Song], config: Config, report: Callable[[str], None]
+) -> tuple[Features, Int[np.ndarray, "items"]]:
+    """Features of excerpts, each as it is and with its dynamics changed, and the album of each (the song where there
+    are no albums)."""
+    hear = jax.jit(lambda audio, exponent: features(_mean(envelope_powered(audio, exponent))))
+    draw = np.random.default_rng(config.seed)
+    names = [song.group for song in songs]
+    if len(set(names)) < 2:
+        names = [song.name for song in songs]
+    rows, groups = [], []
+    for number, song in enumerate(songs):
+        for audio in _excerpts(song):
+            exponent = np.array([0.0, draw.uniform(-1.0, 1.0) * config.degrade.dynamics], np.float32)
+            rows += list(np.asarray(hear(jnp.asarray(np.repeat(audio[None], 2, axis=0)), exponent), np.float64))
+            groups += [names[number]] * 2
+        if (number + 1) % 50 == 0:
+            report(f"Heard {number + 1} of {len(songs)} songs.")
+    if len(set(groups)) < 2:
+        raise BadInputError(f"Teaching needs two songs of {_SECONDS:g} s or more; give more music.")
+    return np.stack(rows), np.unique(groups, return_inverse=True)[1]
+
+
+def _mean(audio: jax.Array) -> jax.Array:
+    return jnp.mean(poolable(*heard(audio)), axis=1)
+
+
+def _excerpts(song: Song) -> Iterator[np.ndarray]:
+    """`[time, 1]`, evenly over a song, at the model's rate and level; none of a song that is shorter or silent."""
+    sound = song.target
+    frames, size = int(_SECONDS * sound.sample_rate), int(_SECONDS * SAMPLE_RATE) // HOP * HOP
+    if sound.frames < frames or not np.isfinite(sound.loudness):
+        return
+    gain = sound.scale * 10.0 ** ((MODEL_LUFS - sound.loudness) / 20.0)
+    count = min(_A_SONG, int(sound.frames // frames))
+    for start in np.linspace(0, sound.frames - frames, count):
+        mono = io.mono(io.read(sound.path, int(start), frames))[:, None]
+        audio = io.resampled(mono, sound.sample_rate, SAMPLE_RATE, "HQ")
+        yield (audio[:size] * gain).astype(np.float32)
+
+
+def _decoder_taught(
+    config: Config, variables: dict, estimate: Estimate, found: Features, faults: Curves
+) -> tuple[dict, float]:
+    """The decoder's parameters, and how far its curves are from the wanted ones (dB RMS)."""
+    model, centres_hz = build_model(config), jnp.asarray(CENTRES_HZ, jnp.float32)
+    usual = jnp.asarray(found @ estimate.kernel + estimate.bias, jnp.float32)
+    moved = jnp.asarray(faults / 10.0 @ estimate.kernel[:BANDS], jnp.float32)
+    start = dict(variables["params"]["decoder"])
+    first = start["hidden_0"]
+    start["hidden_0"] = first | {"kernel": first["kernel"].at[BANDS:].set(0.0)}  # the rest of z says nothing yet
+    optimiser = optax.adam(optax.cosine_decay_schedule(_RATE, LESSONS))
+
+    def loss_of(params, key):
+        places, others, strength = (jax.random.uniform(k, (_BATCH,)) for k in jax.random.split(key, 3))
+        z = usual[(places * len(usual)).astype(int)] + moved[(others * len(moved)).astype(int)]
+        z = z * (0.3 + 1.4 * strength)[:, None]
+        z = jnp.pad(z, ((0, 0), (0, first["kernel"].shape[0] - BANDS)))
+        eq = model.apply({"params": {"decoder": params}}, z, method="decode").settings.eq
+        distance = curve_distance(response_db(eq.bands(), centres_hz, SAMPLE_RATE), _Z_DB * z[:, :BANDS])
+        return distance + regularisation(eq.gain_db, eq.q, None, config.loss, jnp.ones(()))[0], distance
+
+    def step(carry, key):
+        params, state = carry
+        (_, distance), slope = jax.value_and_grad(loss_of, has_aux=True)(params, key)
+        updates, state = optimiser.update(slope, state)
+        return (optax.apply_updates(params, updates), state), distance
+
+    keys = jax.random.split(jax.random.key(config.seed), LESSONS)
+    (params, _), distances = jax.jit(lambda c: jax.lax.scan(step, c, keys))((start, optimiser.init(start)))
+    return params, float(jnp.sqrt(jnp.mean(distances[-LESSONS // 20 :])))
