@@ -32,6 +32,11 @@ class Job:
         """The audio file."""
         return self.files[0]
 
+    @property
+    def receipt(self) -> Path:
+        """What a worker's temporary note that the master is written is named after (see `catalogue`)."""
+        return self.out.with_suffix(".receipt")
+
     def absolute(self) -> Job:
         """The same from any current folder."""
         return Job(Path(os.path.abspath(self.track)), tuple(Path(os.path.abspath(file)) for file in self.files))

@@ -148,7 +148,8 @@ def started(
         if manifest.unreadable:
             _say(console, f"{manifest.unreadable} lines of '{shown(manifest_path)}' could not be read; "
                           "what they were about is done again.")  # fmt: skip
-        io.remove_leftovers(file for job in todo if manifest.was_interrupted(job) for file in job.files)
+        interrupted = filter(manifest.was_interrupted, todo)
+        io.remove_leftovers(file for job in interrupted for file in (*job.files, job.receipt))
         todo.sort(key=manifest.was_interrupted)  # what a run died of comes last, and does not keep the rest waiting
         try:
             with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def names(track: Path) -> list[Path]:
 
 
 def master(track: Path, out: Path, seconds: float = 0.0, log: Path | None = None) -> Outcome:
-    """A track named `bad…` cannot be used, `bug…` raises something else, `stop…` is a Ctrl-C halfway."""
+    """A track named `bad…` cannot be used, `bug…` raises something else, `flaky…` does so twice, `stop…` is a Ctrl-C
+    halfway, `deadly…` kills the process. log: gets a line at each start."""
     if log:
         with open(log, "a") as file:
             file.write(f"{track.name} {os.getpid()}\n")
@@ -27,6 +29,10 @@ def master(track: Path, out: Path, seconds: float = 0.0, log: Path | None = None
         raise BadInputError(f"'{track}' is no music.")
     if track.name.startswith("bug"):
         raise RuntimeError("a bug")
+    if track.name.startswith("deadly"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if track.name.startswith("flaky") and log.read_text().count(track.name) < 3:
+        raise OSError("the network disk is away")
     content = track.read_bytes()[::-1]
     with io.temporary_beside(out) as temporary, io.temporary_beside(out.with_suffix(".json")) as settings:
         for part in (content[: len(content) // 2], content[len(content) // 2 :]):
