@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import secrets
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -200,10 +201,17 @@ def _local(workers: int) -> Iterator:
             security=True,  # TLS with keys of this run: other users of the machine cannot send code to the workers
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             local_directory=folder,
+            preload=[__name__],
             silence_logs=logging.ERROR,
         ) as cluster,
     ):
         yield cluster
+
+
+def dask_setup(_worker) -> None:
+    """By this name Dask calls it in each new worker of this machine: a terminal's Ctrl-C is for the process that
+    started them, which then ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _check_versions(client: Client) -> None:

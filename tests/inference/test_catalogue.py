@@ -115,7 +115,8 @@ def test_ctrl_c_ends_the_workers_and_the_next_run_goes_on(tmp_path):
     wait_for(lambda: list((tmp_path / "out").glob(".*.wav")), process)
     workers = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
-    process.communicate(timeout=30)
+    _, said = process.communicate(timeout=30)
+    assert said.count(b"Traceback") == 1, said.decode()  # the program's own, which catches nothing
     assert process.returncode not in (0, None)
     assert not psutil.wait_procs(workers, timeout=5)[1]
     assert not list((tmp_path / "out").glob(".*")), "half-written files"
