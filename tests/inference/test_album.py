@@ -73,7 +73,7 @@ def test_the_loudness_of_an_album_is_that_of_its_songs_in_a_row(levels):
     songs = [song(level, 6.0, seed) for seed, level in enumerate(levels)]
     found = album_level([meter(audio) for audio in songs]).lufs
     assert abs(found - gated_by_hand(*songs)) <= 0.02
-    assert abs(found - lufs_of(*songs)) <= 0.1, "three blocks a joint apart"
+    assert abs(found - lufs_of(*songs)) <= 0.2, "three blocks in sixty at each joint"
 
 
 def test_a_song_far_below_the_others_does_not_count_and_the_loudest_peak_does():
@@ -113,17 +113,21 @@ def test_the_album_comes_to_the_models_level():
     assert album_input_gain_db(Level(-math.inf, -1.0)) == 0.0
 
 
+def whole(method: str, *arguments):
+    return _applied(method, network("1c").variables, *arguments)
+
+
+@partial(jax.jit, static_argnums=0)
+def _applied(method: str, variables, *arguments):
+    return build_model(network("1c").config).apply(variables, *arguments, method=method)
+
+
 def heard(audio: np.ndarray) -> Pooled:
-    n = network("1c")
-    frames = build_model(n.config).apply(n.variables, jnp.asarray(audio)[None], jnp.array([len(audio)]), method="hear")[
-        0
-    ]
+    frames = whole("hear", jnp.asarray(audio)[None], jnp.array([len(audio)]))[0]
     return Pooled(np.asarray(frames, np.float64).sum(0), len(frames))
 
 
-def settle(mean):
-    n = network("1c")
-    return build_model(n.config).apply(n.variables, mean, method="settle")
+settle = partial(whole, "settle")
 
 
 def test_the_settings_of_an_album_are_those_of_its_songs_in_a_row():
