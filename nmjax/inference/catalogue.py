@@ -117,7 +117,8 @@ def _settle(job: Job, found, run: Run) -> None:
         raise BadInputError(_LOST)
     error = found[1]
     if type(error).__name__ == "KilledWorker":
-        sentence = f"'{shown(job.track)}': {RETRIES + 1} workers died while they mastered it; look at their memory."
+        deaths = error.allowed_failures + 1
+        sentence = f"'{shown(job.track)}': {deaths} workers died while they mastered it; look at their memory."
     else:
         sentence = str(error) if isinstance(error, BadInputError) else unexpected(error)
     run.settle(failure(job, run.options, sentence))

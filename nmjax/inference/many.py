@@ -26,6 +26,8 @@ from nmjax.errors import BadInputError, CannotWriteError
 from nmjax.inference.jobs import Job, shown
 from nmjax.inference.manifest import DONE, FAILED, STARTED, Manifest, Record, digest_of_file, written
 
+_MOST_ROWS = 60  # of the table at the end
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -245,12 +247,14 @@ def _show(summary: Summary, todo: int, console: Console) -> None:
     look_at = [r for r in summary.done if r.verdict != "PASS" or r.notes] + summary.failed
     if look_at:
         table = Table("track", "verdict", "LUFS", "dBTP", "notes")
-        for r in look_at:
+        for r in look_at[-_MOST_ROWS:]:  # failures stand last
             numbers = ("" if x is None else f"{x:.1f}" for x in (r.lufs, r.true_peak_db))
             notes = "\n".join(shown(text) for text in [r.sentence, *r.notes] if text)
             verdict = r.verdict if r.status == DONE else "failed"
             table.add_row(*map(Text, (shown(os.path.basename(r.track)), verdict, *numbers, notes)))
         console.print(table)
+        if len(look_at) > _MOST_ROWS:
+            _say(console, f"{len(look_at) - _MOST_ROWS} more rows of this table stand in the manifest.")
     _say(console, ", ".join(parts) + ".")
     if summary.stopped:
         _say(console, summary.stopped)

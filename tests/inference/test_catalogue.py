@@ -22,7 +22,6 @@ from nmjax.inference.manifest import manifest_in
 from nmjax.inference.many import run_all
 from tests.inference.fake_master import Recipe, master, names
 
-pytest.importorskip("distributed")
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys

@@ -1,5 +1,6 @@
 """A run over many tracks: what is done, what is done again, what is left alone."""
 
+import dataclasses
 import io as text_io
 import json
 import os
@@ -111,6 +112,16 @@ def test_failures_are_reported_at_the_end_stop_nothing_and_are_tried_again(tmp_p
     again = run(folder, out, how=lambda track, out: master(track.rename(track.with_name("fixed")), out))
     assert (len(again.skipped), len(again.done)) == (2, 2)
     assert json.dumps(again.as_tree())
+
+
+def test_the_table_at_the_end_stays_short_and_keeps_the_failures(tmp_path):
+    def noted(track, out):
+        return dataclasses.replace(master(track, out), notes=["quiet"])
+
+    console = Console(file=text_io.StringIO(), width=200)
+    run(tracks(tmp_path / "in", "bad", *map(str, range(70))), tmp_path / "out", how=noted, console=console)
+    table = console.file.getvalue().partition("verdict")[2]
+    assert table.count("quiet") == 59 and "is no music." in table and "11 more rows" in table
 
 
 def test_a_file_of_somebody_else_is_not_overwritten_before_any_work(tmp_path):
