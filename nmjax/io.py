@@ -6,8 +6,10 @@ import contextlib
 import dataclasses
 import errno
 import os
+import re
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -141,6 +143,19 @@ def temporary_beside(path: Path) -> Iterator[Path]:
         raise CannotWriteError(unwritable(path, error)) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove the temporary files of `temporary_beside` that a killed process left beside `paths`; nobody may be at
+    work on these."""
+    stems = defaultdict(set)
+    for path in paths:
+        stems[path.parent].add((path.stem[:40], path.suffix))
+    for folder, wanted in stems.items():
+        for name in os.listdir(folder) if folder.is_dir() else ():
+            found = re.fullmatch(r"\.(.+)-[a-z0-9_]{8}(\.[^.]*|)", name, re.DOTALL)
+            if found and found.groups() in wanted:
+                (folder / name).unlink(missing_ok=True)
 
 
 def publish(temporary: Path, path: Path) -> None:

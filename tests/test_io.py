@@ -85,3 +85,21 @@ def test_another_rate_keeps_the_tone():
     expected = np.sin(2 * np.pi * 1000 * np.arange(44_100) / 44_100)[1000:-1000]
     assert np.abs(found - expected).max() < 1e-5
     assert io.resampled(tone, 44_100, 44_100) is tone
+
+
+def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
+    path = tmp_path / f"{'long name ' * 6}.wav"
+    with io.temporary_beside(path) as temporary:
+        left = temporary.name
+    others = [
+        ".hidden.wav",
+        f"{left}.bak",
+        left.replace(".wav", ".json"),
+        left[1:],
+        ".long name-12345678.wav",
+        path.name,
+    ]
+    for name in (left, *others):
+        (tmp_path / name).touch()
+    io.remove_leftovers([path, tmp_path / "no folder" / "a.wav"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(others)
