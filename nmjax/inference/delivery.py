@@ -70,10 +70,13 @@ class Plan:
     reason: str
 
 
-def solve(source: Source, sample_rate: int, channels: int, wanted: Delivery) -> Plan:
+def solve(source: Source, sample_rate: int, channels: int, wanted: Delivery, survey: Survey | None = None) -> Plan:
     """The gain with which the signal, limited, has the loudness that is wanted; less where that would take more
-    limiting than is allowed. Two passes over the signal as a rule, one where nothing has to be limited."""
-    survey = Survey(source(), sample_rate, channels, wanted.true_peak_db is not None)
+    limiting than is allowed. Two passes over the signal as a rule, one where nothing has to be limited.
+
+    survey: the signal's, where several deliveries are made of it; it saves one pass.
+    """
+    survey = survey or Survey(source(), sample_rate, channels, wanted.true_peak_db is not None)
     task = _Task(source, sample_rate, channels, wanted, survey)
     if survey.true_peak == 0.0:
         return task.unlimited(0.0, "The track is silent, and so is the master.")
