@@ -18,6 +18,7 @@ import soundfile
 import soxr
 
 from nmjax.errors import BadInputError, CannotWriteError
+from nmjax.quantise import Quantiser
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
@@ -182,26 +183,40 @@ def unwritable(path: Path, error: OSError) -> str:
     return f"'{path}' cannot be written ({error.strerror or error}); choose another place."
 
 
-# How each subtype that is written stores its samples: the integer type, and the bits that carry the sample.
-_INTEGERS = {"PCM_16": (np.int16, 16), "PCM_24": (np.int32, 24), "PCM_32": (np.int32, 32)}
+# What libsndfile calls compression: Vorbis at quality 8 (about 250 kbit/s), Opus at 128 kbit/s a channel, MP3 at the
+# highest constant rate there is (320 kbit/s from 32 kHz on).
+_LOSSY_SETTINGS = {
+    "VORBIS": {"compression_level": 0.2},
+    "OPUS": {"compression_level": 0.512},
+    "MPEG_LAYER_III": {"compression_level": 0.0, "bitrate_mode": "CONSTANT"},
+}
+_MOST_AT_ONCE = 1 << 14  # frames: libvorbis keeps each write on the stack
 
 
 def encode(
-    path: Path, pieces: Iterable[np.ndarray], sample_rate: int, channels: int, container: str, subtype: str
+    path: Path,
+    pieces: Iterable[np.ndarray],
+    sample_rate: int,
+    channels: int,
+    container: str,
+    subtype: str,
+    dither: int | None = None,
 ) -> None:
-    """Write float pieces `[n, channel]`; integers are rounded to the nearest step and held at full scale.
+    """Write float pieces `[n, channel]`; integers are rounded to the nearest step and held at full scale, with
+    dither (a seed, see `nmjax.quantise`) if it is given. Lossy subtypes at a high rate.
 
     libsndfile would truncate, and some of its writers lose samples in silence, so the written file is probed.
 
     Raises:
         BadInputError: the disk is full, or the format cannot hold the signal.
     """
-    kind, bits = _INTEGERS.get(subtype, (np.float32, 0))
-    given = 0
+    quantise, given = Quantiser(subtype, dither), 0
+    settings = _LOSSY_SETTINGS.get(subtype, {})
     try:
-        with soundfile.SoundFile(str(path), "w", sample_rate, channels, subtype, format=container) as file:
+        with soundfile.SoundFile(str(path), "w", sample_rate, channels, subtype, format=container, **settings) as file:
             for piece in pieces:
-                file.write(_quantised(piece, kind, bits) if bits else piece.astype(np.float32))
+                for start in range(0, len(piece), _MOST_AT_ONCE):
+                    file.write(quantise(piece[start : start + _MOST_AT_ONCE]))
                 given += len(piece)
         written = soundfile.info(str(path)).frames
     except (soundfile.SoundFileError, AssertionError, ValueError) as error:
@@ -209,12 +224,6 @@ def encode(
         raise BadInputError(f"'{path.name}' cannot be written as {container} {subtype} ({error}).") from None
     if written != given:
         raise CannotWriteError(f"The disk is full or the file too large: {written} of {given} samples were written.")
-
-
-def _quantised(piece: np.ndarray, kind: type, bits: int) -> np.ndarray:
-    full = 2.0 ** (bits - 1)
-    steps = np.clip(np.rint(piece.astype(np.float64) * full), -full, full - 1.0)
-    return (steps * 2.0 ** (np.iinfo(kind).bits - bits)).astype(kind)
 
 
 def _raise_if_full(path: Path) -> None:

@@ -9,11 +9,11 @@ import math
 import numpy as np
 
 from nmjax import io
+from nmjax.loudness import gated_loudness, k_weighting, loudness_of_power
 
 CENTRES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 13) / 10.0)  # third octaves of IEC 61260, 25 Hz to 16 kHz
 FLOOR_DB = -150.0  # of a band in which there is nothing
 _STEPS_A_BLOCK = 5  # levels are of half seconds, energies are summed by tenths, as gating needs them
-_OFFSET = -0.691  # LUFS of a K-weighted power of 1
 _RESOLUTION_HZ = 3.0  # of the spectrum: the lowest band is 5.8 Hz wide
 
 
@@ -58,10 +58,14 @@ class Meter:
         edges = np.minimum(self._edge(np.arange(len(self._energy) + 1)), self.frames)
         energy, sizes = np.array(self._energy), np.diff(edges)
         every = np.arange(0, len(energy), _STEPS_A_BLOCK)
-        levels = _lufs(np.add.reduceat(energy, every) / np.add.reduceat(sizes, every))
+        levels = loudness_of_power(np.add.reduceat(energy, every) / np.add.reduceat(sizes, every))
         levels = np.clip(np.rint(levels), -128, 127).astype(np.int8)
         whole = int(np.sum(self._edge(np.arange(1, len(edges))) <= self.frames))
-        loudness = _gated(energy[:whole], sizes[:whole]) if whole >= 4 else float(_lufs(energy.sum() / self.frames))
+        loudness = (
+            gated_loudness(energy[:whole], sizes[:whole])
+            if whole >= 4
+            else float(loudness_of_power(energy.sum() / self.frames))
+        )
         power = self._power / self._windows
         bands = 10.0 * np.log10(np.maximum(power @ _bands(self._rate, self._size), 10.0 ** (FLOOR_DB / 10.0)))
         return Measured(self.frames, loudness, levels, bands.astype(np.float32))
@@ -101,29 +105,6 @@ class Meter:
         scale = 2.0 / (self._size * float(np.sum(hann * hann)))
         self._power += scale * np.sum(lines.real**2 + lines.imag**2, axis=0, dtype=np.float64)
         self._windows += count
-
-
-def k_weighting(sample_rate: int) -> np.ndarray:
-    """BS.1770's two biquads as `[section, 6]` for SciPy's `sosfilt`, at any rate: pyloudnorm's after B. De Man."""
-    from pyloudnorm import Meter as Filters
-
-    filters = Filters(sample_rate, filter_class="DeMan")._filters.values()
-    return np.stack([np.concatenate([stage.b, stage.a]) for stage in filters])
-
-
-def _lufs(power: np.ndarray | float) -> np.ndarray | float:
-    with np.errstate(divide="ignore"):
-        return _OFFSET + 10.0 * np.log10(power)
-
-
-def _gated(energy: np.ndarray, sizes: np.ndarray) -> float:
-    """BS.1770-4: blocks of 400 ms every 100 ms, above −70 LUFS and 10 LU below the mean of those."""
-    four = np.ones(4)
-    power = np.convolve(energy, four, "valid") / np.convolve(sizes, four, "valid")
-    heard = power[_lufs(power) > -70.0]
-    if not len(heard):
-        return -math.inf
-    return float(_lufs(np.mean(heard[heard > 0.1 * np.mean(heard)])))
 
 
 @functools.cache

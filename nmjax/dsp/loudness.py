@@ -34,17 +34,29 @@ def step_samples(sample_rate: float) -> int:
     return max(1, round(sample_rate / 50.0))
 
 
+# By position, as WAV orders the channels: 1.41 to the sides (60 to 120 degrees; 5.1's Ls and Rs), 1 in front and behind
+# 120 degrees, 0 for the LFE (BS.1770-4, tables 3 and 4).
+_WEIGHTS = {
+    1: (1.0,),
+    2: (1.0, 1.0),
+    3: (1.0, 1.0, 1.0),  # L R C
+    4: (1.0, 1.0, 1.41, 1.41),  # L R Ls Rs
+    5: (1.0, 1.0, 1.0, 1.41, 1.41),  # L R C Ls Rs
+    6: (1.0, 1.0, 1.0, 0.0, 1.41, 1.41),  # 5.1: L R C LFE Ls Rs
+    7: (1.0, 1.0, 1.0, 0.0, 1.0, 1.41, 1.41),  # 6.1: L R C LFE, centre behind, left and right side
+    8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.41, 1.41),  # 7.1: L R C LFE, left and right behind, left and right side
+}
+
+
 def channel_weights(channels: int) -> np.ndarray:
-    """BS.1770's weights: 1 for mono and stereo; for 5.1 in the order L R C LFE Ls Rs, 1.41 behind and 0 for the LFE.
+    """BS.1770's weights, `[channel]`, for the layouts of 1 to 8 channels that are listed above.
 
     Raises:
         ValueError: another number of channels.
     """
-    if channels == 6:
-        return np.array([1.0, 1.0, 1.0, 0.0, 1.41, 1.41], np.float32)
-    if channels > 2:
-        raise ValueError(f"channels is {channels}; loudness is defined here for 1, 2 and 6 (5.1)")
-    return np.ones(channels, np.float32)
+    if channels not in _WEIGHTS:
+        raise ValueError(f"channels is {channels}; loudness is defined here for 1 to {max(_WEIGHTS)}")
+    return np.array(_WEIGHTS[channels], np.float32)
 
 
 def weighted(
@@ -124,7 +136,7 @@ def integrated_loudness(audio: Float[Array, "batch time channel"], sample_rate: 
     Differentiable by the audio, at −inf with gradient 0.
 
     Args:
-        audio: 1, 2 or 6 channels (5.1 in the order L R C LFE Ls Rs).
+        audio: 1 to 8 channels, in the order of `channel_weights`.
         sample_rate: Hz, above 0.
 
     Raises:

@@ -82,7 +82,7 @@ class Reading:
 
 
 def meter_state(batch: int, channels: int, dtype=jnp.float32) -> MeterState:
-    """A meter that has heard nothing of `batch` streams of 1, 2 or 6 channels (a ValueError for others)."""
+    """A meter that has heard nothing of `batch` streams of 1 to 8 channels (a ValueError for others)."""
     channel_weights(channels)
     count = jnp.zeros((), jnp.int32)
     still, bins = jnp.zeros((batch,), dtype), jnp.zeros((2, batch, _BINS), dtype)
@@ -108,7 +108,7 @@ def metered(
     """The meter after the stream's next piece, of any length above 0; pieces in turn read as the whole.
 
     Args:
-        audio: the piece; 1, 2 or 6 channels.
+        audio: the piece; 1 to 8 channels.
         sample_rate: Hz, above 0.
         state: from `meter_state` or after the piece before.
         valid: how many samples of the piece count, from 0 to all of them (all if not given): the last piece of a stream

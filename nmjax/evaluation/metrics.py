@@ -13,8 +13,8 @@ from jaxtyping import Float
 from pyloudnorm import Meter
 from scipy.signal import sosfilt
 
-from nmjax.data.measure import k_weighting
 from nmjax.dsp.auditory import BARK_EDGES_HZ, THIRD_OCTAVES_HZ, band_shares, mel_matrix
+from nmjax.loudness import k_weighting
 
 Audio = Float[np.ndarray, "time channel"]
 HIGHEST_HZ = 16_000.0

@@ -83,8 +83,20 @@ def test_surround_channels_have_the_standards_weights():
 
 
 def test_channel_counts_without_a_definition_are_refused():
-    with pytest.raises(ValueError, match="channels is 3"):
-        channel_weights(3)
+    with pytest.raises(ValueError, match="channels is 9"):
+        channel_weights(9)
+
+
+def test_the_other_layouts():
+    """3 and 5 channels as pyloudnorm has them; 7.1 and 6.1 by hand: the sides count more, what is behind does not."""
+    for channels in (3, 5):
+        audio = noise(4, 1, 22_050, channels)
+        np.testing.assert_allclose(MEASURE(jnp.asarray(audio), RATE), reference_lufs(audio, RATE), atol=0.01)
+    powers = {channels: channel_weights(channels).tolist() for channels in (4, 7, 8)}
+    louder = pytest.approx(10 ** (1.5 / 10), abs=0.005)
+    assert powers[4] == [1, 1, louder, louder]
+    assert powers[7] == [1, 1, 1, 0, 1, louder, louder]
+    assert powers[8] == [1, 1, 1, 0, 1, 1, louder, louder]
 
 
 def edge_cases():
