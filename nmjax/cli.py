@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_evaluate(commands)
     try:
         given = _parsed(parser, sys.argv[1:] if arguments is None else arguments)
-        given.run(given)
+        return given.run(given) or 0
     except BadInputError as error:
         print(f"nmjax: {error}", file=sys.stderr)
         return 2
@@ -43,7 +43,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("nmjax: stopped.", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
@@ -123,21 +122,65 @@ def _train(given: argparse.Namespace) -> None:
 
 
 def _add_infer(commands) -> None:
-    p = commands.add_parser("infer", help="master a track", description="Master a track.")
-    p.add_argument("track", type=Path, help="WAV, FLAC, OGG, Opus, MP3 or AIFF")
-    p.add_argument("--ckpt", type=Path, required=True, metavar="DIR", help="a run's folder (train.py --out)")
-    p.add_argument(
-        "-o", "--out", type=Path, metavar="FILE", help="where the master goes; default TRACK-mastered beside it"
+    p = commands.add_parser("infer", help="master a track, or many", description="Master a track, or many.")
+    p.add_argument("inputs", nargs="+", metavar="TRACK", help="WAV, FLAC, OGG, Opus, MP3, AIFF; or folders and globs")
+    p.add_argument("-o", "--out", type=Path, metavar="PATH", help="the master's file; of many tracks, their folder")
+    p.add_argument("--force", action="store_true", help="overwrite existing outputs")
+    p.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    p.add_argument("--json", action="store_true", help="print what was done as JSON, and nothing else")
+    network = p.add_argument_group("what is rendered")
+    network.add_argument("--model", metavar="NAME", help="a network that comes with the program; default: the best")
+    network.add_argument("--ckpt", metavar="DIR", help="a network of your own: a run's folder (train.py --out)")
+    network.add_argument(
+        "--analyse-seconds", type=float, metavar="N", help="listen to N evenly spread seconds, not all"
     )
-    p.add_argument("--force", action="store_true", help="overwrite an existing output")
-    p.add_argument("--plot", type=Path, metavar="FILE", help="write the EQ curve as a PNG picture")
+    network.add_argument(
+        "--settings", metavar="FILE", help="render these settings (JSON, .txt, .csv), see docs/settings.md"
+    )
+    network.add_argument("--band", action="append", default=[], metavar="N.FIELD=X", help="as 3.gain_db=-1; repeatable")
+    network.add_argument("--bypass", action="append", default=[], metavar="STAGE", help="eq or residual; repeatable")
+    network.add_argument("--eq-amount", default="1", metavar="X", help="0 to 2, scales the bands' decibels")
+    network.add_argument("--residual-amount", default="1", metavar="X", help="0 to 2, scales the residual")
+    delivery = p.add_argument_group("delivery")
+    delivery.add_argument(
+        "--deliver",
+        default="streaming",
+        metavar="A,B",
+        help="streaming (-14 LUFS, -1 dBTP), cd (-9, -0.3), club (-7, -0.3)",
+    )
+    delivery.add_argument("--lufs", metavar="N", help="another loudness, or none")
+    delivery.add_argument("--true-peak", metavar="N", help="another ceiling in dBTP, or none")
+    delivery.add_argument("--max-limiting", type=float, metavar="DB", help="deepest gain reduction; default 6")
+    delivery.add_argument("--bits", metavar="N", help="16, 24, 32 or float; default: as the input's")
+    more = p.add_argument_group("further files, of a single track")
+    more.add_argument("--plot", type=Path, metavar="FILE", help="the EQ curve as a PNG picture")
+    more.add_argument(
+        "--export", type=Path, metavar="FILE", help="the EQ for other programs: .txt (Equalizer APO), .csv, .rpl"
+    )
+    more.add_argument("--report", type=Path, metavar="FILE", help="an HTML page: curves, meters, players")
+    more.add_argument("--null-test", type=Path, metavar="FILE", help="what was changed, as a WAV")
+    many = p.add_argument_group("many tracks")
+    many.add_argument("--album", action="store_true", help="one set of settings, and the songs' relative loudness")
+    many.add_argument("--workers", type=int, metavar="N", help="so many processes (pip install nmjax[dask])")
+    many.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, for several machines")
     p.set_defaults(run=_infer)
 
 
-def _infer(given: argparse.Namespace) -> None:
-    from nmjax.inference.command import run
+def _infer(given: argparse.Namespace) -> int:
+    from nmjax.inference.command import Request, run
+    from nmjax.inference.wish import Wish
 
-    run(given.track, given.ckpt, given.out, given.force, given.plot)
+    wish = Wish(
+        given.ckpt, given.model, given.settings, tuple(given.deliver.split(",")), given.lufs, given.true_peak,
+        given.max_limiting, tuple(given.band), tuple(given.bypass), given.eq_amount, given.residual_amount,
+        given.analyse_seconds, given.bits,
+    )  # fmt: skip
+    return run(
+        Request(
+            tuple(given.inputs), wish, given.out, given.plot, given.export, given.report, given.null_test, given.force,
+            given.album, given.scheduler, given.workers, given.quiet, given.json,
+        )
+    )  # fmt: skip
 
 
 def _add_evaluate(commands) -> None:

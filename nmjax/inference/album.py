@@ -13,22 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from nmjax.dsp import MeterState, reading
 from nmjax.errors import BadInputError
 from nmjax.inference.jobs import shown
+from nmjax.inference.network import Pooled
+from nmjax.inference.track import at_level
 from nmjax.models import MODEL_LUFS, Prediction
-
-
-@dataclasses.dataclass(frozen=True)
-class Pooled:
-    """What an encoder heard of a signal: the sum over its frames, `[size]` float64, and how many there were."""
-
-    total: np.ndarray
-    frames: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +63,7 @@ def album_prediction(
     frames = sum(song.frames for song in songs)
     if not frames:
         raise ValueError("no song has a frame")
-    mean = sum(song.total for song in songs) / frames
-    prediction = settle(jnp.asarray(mean, jnp.float32)[None])
-    gain_db = jnp.full(1, input_gain_db, jnp.float32)
-    return prediction.replace(settings=prediction.settings.replace(input_gain_db=gain_db))
+    return at_level(settle(Pooled(sum(song.total for song in songs), frames).mean), input_gain_db)
 
 
 def album_level(meters: Sequence[tuple[MeterState, int]]) -> Level:

@@ -1,7 +1,11 @@
-"""`infer.py`: master one track and say what was done."""
+"""`infer.py`: master a track, or many, and say what was done."""
 
 from __future__ import annotations
 
+import dataclasses
+import glob
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,53 +13,137 @@ from rich.console import Console
 from rich.table import Table
 
 from nmjax import io
-from nmjax.inference.master import Mastered, check_paths, master, output_path
-from nmjax.inference.network import load
+from nmjax.errors import BadInputError
+from nmjax.inference.master import Mastered, master
+from nmjax.inference.outputs import Outputs, check, outputs_of
+from nmjax.inference.wish import Wish
 
 
-def run(
-    track: Path, ckpt: Path, out: Path | None, force: bool, picture: Path | None = None, console: Console | None = None
-) -> None:
-    """Master `track` with the network in `ckpt`; print settings, loudness and where the files lie.
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What `infer.py` was asked for.
 
-    picture: where a PNG of the equaliser's curve goes, if one is wanted.
+    inputs: a track; or several, folders, globs. wish: what is to be done with each. out: the master's file; of many,
+    their folder. picture, export, report, null_test: further files of a single track. force: overwrite. album: one set
+    of settings and one gain for all. scheduler, workers: of Dask. quiet: say nothing but errors; as_json: print what
+    was done as JSON.
+    """
+
+    inputs: tuple[str, ...]
+    wish: Wish
+    out: Path | None = None
+    picture: Path | None = None
+    export: Path | None = None
+    report: Path | None = None
+    null_test: Path | None = None
+    force: bool = False
+    album: bool = False
+    scheduler: str | None = None
+    workers: int | None = None
+    quiet: bool = False
+    as_json: bool = False
+
+    @property
+    def many(self) -> bool:
+        """Whether it is about more than one track."""
+        first = self.inputs[0]
+        glob_of_some = glob.has_magic(first) and not Path(first).exists()
+        return self.album or len(self.inputs) > 1 or Path(first).is_dir() or glob_of_some
+
+
+def run(request: Request, console: Console | None = None) -> int:
+    """Master; returns the exit code.
 
     Raises:
-        BadInputError: see `master`, `load` and `check_paths`.
+        BadInputError: whatever of the request cannot be used.
     """
-    console = console or Console()
+    console = console or Console(quiet=request.quiet or request.as_json)
+    if request.many:
+        from nmjax.inference.batch import run_many
+
+        return run_many(request, console)
+    if request.scheduler or request.workers:
+        raise BadInputError("--scheduler and --workers are for many tracks; give a folder or several files.")
+    return _run_one(request, console)
+
+
+def _run_one(request: Request, console: Console) -> int:
+    track, options = Path(request.inputs[0]), request.wish.options()
     io.probe(track)
-    out = output_path(track, out)
-    check_paths(track, out, picture, force)
-    network = load(ckpt, lambda sentence: _say(console, sentence))
+    more = {name: getattr(request, name) for name in ("picture", "export", "report", "null_test")}
+    outputs = outputs_of(track, request.out, options.deliveries, **more)
+    settings = Path(request.wish.settings) if request.wish.settings else None
+    check(track, outputs, request.force, settings)
+    network = request.wish.network(lambda sentence: say(console, sentence))
     with console.status(f"Mastering {track.name} …"):
-        result = master(track, out, network, picture)
-    console.print(settings_table(result, network.config.phase))
-    before, after = result.before, result.after
-    peak = after.true_peak_db + result.gain_db
-    _say(console, f"Loudness {before.lufs:.1f} → {result.delivered_lufs:.1f} LUFS, "
-                  f"true peak {before.true_peak_db:.1f} → {peak:.1f} dBTP.")  # fmt: skip
+        result = master(track, outputs, network, options)
+    if request.as_json:
+        print(json.dumps(as_tree(result), indent=1, ensure_ascii=False))
+    model = f"phase {network.config.phase}" if network else f"settings of {settings.name if settings else track.name}"
+    console.print(settings_table(result, model))
+    for one in result.made:
+        say(console, f"{one.wanted.name}: {one.verdict.line}")
+    before = f"{result.before.lufs:.1f} LUFS, {_db(result.before.true_peak):.1f} dBTP"
+    say(console, f"It was {before}.")
     for note in result.notes:
-        _say(console, note)
-    if picture:
-        _say(console, f"Picture:  {picture}")
-    _say(console, f"Master:   {result.out}\nSettings: {result.settings}")
+        say(console, note)
+    for name, path in _named(outputs):
+        say(console, f"{name + ':':10}{path}")
+    return 0
 
 
-def settings_table(result: Mastered, phase: str) -> Table:
-    """The predicted bands as a table."""
-    eq = result.prediction.settings.eq
-    gain_db = float(result.prediction.settings.input_gain_db[0])
-    table = Table(title=f"Phase {phase}, input gain {gain_db:+.1f} dB")
-    gated = phase == "1c"
+def as_tree(result: Mastered) -> dict:
+    """What was done, for JSON."""
+    return {
+        "track": str(result.info.path),
+        "files": {name.lower(): str(path) for name, path in _named(result.outputs)},
+        "deliveries": [
+            {"name": one.wanted.name, "passed": one.verdict.passed, "line": one.verdict.line} for one in result.made
+        ],
+        "notes": result.notes,
+    }
+
+
+def _named(outputs: Outputs) -> list[tuple[str, Path]]:
+    several = len(outputs.audio) > 1
+    named = [(f"Master {i}" if several else "Master", path) for i, path in enumerate(outputs.audio, 1)]
+    named += [("Settings", outputs.settings), ("Picture", outputs.picture), ("Export", outputs.export)]
+    named += [("Report", outputs.report), ("Null test", outputs.null_test)]
+    return [(name, path) for name, path in named if path]
+
+
+def settings_table(result: Mastered, title: str) -> Table:
+    """The bands that were rendered, as the model means them."""
+    eq = result.chosen.prediction.settings.eq
+    rows = list(zip(*(np.asarray(x)[0] for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate)), strict=True))
+    gated = any(gate != 1.0 for *_, gate in rows)
+    residual = f", residual × {result.chosen.amount:g}" if result.chosen.amount not in (0.0, 1.0) else ""
+    table = Table(title=f"{title}{residual}")
     for name in ("band", "frequency", "gain", "Q", *(("gate", "rendered") if gated else ())):
         table.add_column(name, justify="right")
-    rows = zip(*(np.asarray(x)[0] for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate, eq.rendered_gain_db)), strict=True)
-    for number, (freq_hz, gain, q, gate, rendered) in enumerate(rows, 1):
-        extra = (f"{gate:.2f}", f"{rendered:+.2f} dB") if gated else ()
+    for number, (freq_hz, gain, q, gate) in enumerate(rows, 1):
+        extra = (f"{gate:.2f}", f"{gain * gate:+.2f} dB") if gated else ()
         table.add_row(str(number), f"{freq_hz:,.0f} Hz", f"{gain:+.2f} dB", f"{q:.2f}", *extra)
     return table
 
 
-def _say(console: Console, sentence: str) -> None:
+def say(console: Console, sentence: str) -> None:
+    """A line as it is: no colours, no markup in names, no wrapping."""
     console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def _db(amplitude: float) -> float:
+    return 20.0 * float(np.log10(amplitude)) if amplitude > 0.0 else -np.inf
+
+
+def outputs_from(track: Path, audio: Path, wish: Wish) -> Outputs:
+    """The outputs whose first master is `audio`."""
+    deliveries = wish.deliveries()
+    if len(deliveries) > 1:
+        audio = audio.with_name(f"{audio.stem.removesuffix('-' + deliveries[0].name)}{audio.suffix}")
+    return outputs_of(track, audio, deliveries)
+
+
+def names_of(track: Path, deliveries: Sequence) -> list[Path]:
+    """All files that a master of a track writes, the audio first."""
+    return outputs_of(track, None, deliveries).files()

@@ -1,10 +1,11 @@
-"""One track from file to file: measure, listen, render, bring to a loudness, write."""
+"""One track from file to files: measure, listen, change, render, deliver, and say what was done."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import math
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,182 +16,187 @@ from nmjax import io
 from nmjax.dsp import Bands
 from nmjax.dsp.rates import bands_at_rate
 from nmjax.errors import BadInputError
-from nmjax.inference.measure import Measurement, Meter, measured
+from nmjax.formats import format_for
+from nmjax.inference import exports
+from nmjax.inference.control import Control, apply
+from nmjax.inference.delivery import PRESETS, Delivery, Source
 from nmjax.inference.network import Network
+from nmjax.inference.outputs import Outputs
 from nmjax.inference.picture import draw
-from nmjax.inference.render import scaled
-from nmjax.inference.settings_file import as_json
-from nmjax.inference.track import Heard, corrected, listen
+from nmjax.inference.render import equalised, flat, multiplied
+from nmjax.inference.settings_file import StoredSettings, as_json
+from nmjax.inference.settings_tree import MOST_AMOUNT
+from nmjax.inference.story import Story
+from nmjax.inference.stream import added
+from nmjax.inference.survey import Survey
+from nmjax.inference.track import Heard, listen, residual
+from nmjax.inference.write import Delivered, write_delivery
 from nmjax.io import AudioInfo
 from nmjax.models import SAMPLE_RATE, Prediction
 
-TARGET_LUFS = -14.0
-CEILING_DB = -1.0  # dBTP
-_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # a sample
-_MOST_WAV_BYTES = 4_000_000_000
-_WORTH_SAYING_LU = 0.05
 _PIECE = 1 << 16  # frames
-_CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".aif": "AIFF", ".aiff": "AIFF"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is asked for, the same for every track.
+
+    deliveries: a file for each. control: changes to the settings. settings: these in place of the network's. seconds:
+    how much of a track is listened to, evenly spread; None for all. bits: of the samples, as `formats.BITS` has them;
+    None as the input's. shared: an album's settings and its level in LUFS. gain_db: an album's, before delivery.
+    """
+
+    deliveries: tuple[Delivery, ...] = (PRESETS["streaming"],)
+    control: Control = dataclasses.field(default_factory=Control)
+    settings: StoredSettings | None = None
+    seconds: float | None = None
+    bits: str | None = None
+    shared: tuple[Prediction, float] | None = None
+    gain_db: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Settings and what is rendered of them. prediction: after all changes. eq_rate: Hz, at which its bands draw the
+    curve that is meant; rendered: the same at the file's rate. amount: of the residual, 0 for none."""
+
+    prediction: Prediction
+    eq_rate: int
+    rendered: Bands
+    amount: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Mastered:
-    """What became of a track. `before` and `after` delivery are measured at full precision; gain_db is the
-    delivery's."""
+    """What became of a track. before: the input. made: each delivery."""
 
-    out: Path
-    settings: Path
-    prediction: Prediction
-    rendered: Bands
-    before: Measurement
-    after: Measurement
-    gain_db: float
+    outputs: Outputs
+    info: AudioInfo
+    before: Survey
+    chosen: Chosen
+    made: list[Delivered]
     notes: list[str]
 
-    @property
-    def delivered_lufs(self) -> float:
-        """Loudness of the written file."""
-        return self.after.lufs + self.gain_db
 
+def master(track: Path, outputs: Outputs, network: Network | None, options: Options = Options()) -> Mastered:
+    """Master a track; all its files appear together, or none does.
 
-def output_path(track: Path, out: Path | None) -> Path:
-    """Where a master goes: beside the track, in its own format where that is lossless, else as WAV."""
-    if out is None:
-        suffix = track.suffix if track.suffix.lower() in _CONTAINERS else ".wav"
-        return track.with_name(f"{track.stem}-mastered{suffix}")
-    if out.suffix.lower() not in _CONTAINERS:
-        raise BadInputError(f"'{out}' must end in one of: {', '.join(_CONTAINERS)}.")
-    return out
-
-
-def check_paths(track: Path, out: Path, picture: Path | None, force: bool) -> None:
-    """Raise before any work if the track would be overwritten, two outputs are one file, or something else would be
-    overwritten without `force`."""
-    if picture and picture.suffix.lower() != ".png":
-        raise BadInputError(f"'{picture}' must end in .png; that is what --plot writes.")
-    taken = {track.resolve()}
-    for path in (out, settings_path(out), *([picture] if picture else [])):
-        try:
-            exists = path.exists()
-        except OSError as error:  # a name that no file system takes
-            raise BadInputError(io.unwritable(path, error)) from None
-        if path.is_dir():
-            raise BadInputError(f"'{path}' is a folder; name a file in it.")
-        if path.resolve() in taken or (exists and track.exists() and path.samefile(track)):
-            raise BadInputError(f"'{path}' is the track itself or another output; choose another name.")
-        if exists and not force:
-            raise BadInputError(
-                f"'{path}' exists already; add --force to overwrite it, or name another output with -o."
-            )
-        taken.add(path.resolve())
-
-
-def settings_path(out: Path) -> Path:
-    """Where the settings of a master go."""
-    return out.with_suffix(".json")
-
-
-def master(track: Path, out: Path, network: Network, picture: Path | None = None) -> Mastered:
-    """Master a track; the file, its settings and the picture, if one is wanted, appear together, or none does.
+    network: None where settings are given and their residual is not wanted.
 
     Raises:
-        BadInputError: the track cannot be used, or the output cannot be written.
+        BadInputError: the track or the settings cannot be used, or an output cannot be written.
     """
-    info = _usable(track)
-    notes: list[str] = []
-    before = measured(io.pieces(track, _PIECE), info.sample_rate, info.channels)
+    info = io.probe(track)
+    formats = [format_for(path, info, options.bits) for path in outputs.audio]
+    notes = list(options.settings.notes) if options.settings else []
+    story = Story(info, outputs)
+    before = Survey(story.before(io.pieces(track, _PIECE)), info.sample_rate, info.channels)
     if before.frames < 2:
         raise BadInputError(f"'{track}' holds a single sample; there is nothing to master.")
     if before.frames < info.frames:
         notes.append(f"The file says that it holds {info.frames} samples; {before.frames} could be read.")
-    heard = Heard(lambda: io.pieces(track, _PIECE), info.sample_rate, before.lufs)
-    prediction = listen(heard, network)
-    rendered = bands_at_rate(prediction.settings.eq.bands(), SAMPLE_RATE, info.sample_rate)
-    settings = settings_path(out)
+    lufs = options.shared[1] if options.shared else before.lufs
+    heard = Heard(lambda: io.pieces(track, _PIECE), info.sample_rate, lufs, before.frames)
+    chosen = choose(heard, network, options, notes)
     with contextlib.ExitStack() as stack:
-        audio_file, settings_file = (stack.enter_context(io.temporary_beside(path)) for path in (out, settings))
-        picture_file = stack.enter_context(io.temporary_beside(picture)) if picture else None
-        audio = corrected(heard, prediction, rendered, network)
-        after, gain_db = _delivered(audio, info, audio_file, out, notes)
-        result = Mastered(out, settings, prediction, rendered, before, after, gain_db, notes)
-        settings_file.write_text(
-            as_json(track.name, network, prediction, rendered, info.sample_rate, _delivery(result))
-        )
-        if picture and picture_file:
-            draw(prediction, f"{out.name}: equaliser", picture_file)
-            io.publish(picture_file, picture)
-        io.publish(settings_file, settings)
-        io.publish(audio_file, out)
+        files = {path: stack.enter_context(io.temporary_beside(path)) for path in outputs.files()}
+        source = stack.enter_context(_source(heard, chosen, network, options.gain_db, info, outputs, story))
+        made = [
+            write_delivery(source, info.sample_rate, info.channels, wanted, files[path], chosen_format)
+            for wanted, path, chosen_format in zip(options.deliveries, outputs.audio, formats, strict=True)
+        ]
+        notes += _notes(made, before)
+        result = Mastered(outputs, info, before, chosen, made, notes)
+        _write_beside(result, files, track, network, options)
+        story.write(files, result, source, track, network)
+        for path in reversed(outputs.files()):
+            io.publish(files[path], path)
     return result
 
 
-def _delivered(
-    audio: Iterator[np.ndarray], info: AudioInfo, file: Path, out: Path, notes: list[str]
-) -> tuple[Measurement, float]:
-    """Measure the master on its way into a spool, then write it to `file`, in the format of `out`, with one gain."""
-    with tempfile.TemporaryFile(dir=out.parent) as spool:
-        meter = Meter(info.sample_rate, info.channels)
-        for piece in meter.watch(audio):
-            spool.write(piece.tobytes())
-        after = meter.result()
-        gain_db = _delivery_gain_db(after, notes)
-        spool.seek(0)
-        louder = scaled(_spooled(spool, info.channels), gain_db)
-        io.encode(file, louder, info.sample_rate, info.channels, _container(info, out), _subtype(info, out))
-    return after, gain_db
+def choose(heard: Heard, network: Network | None, options: Options, notes: list[str]) -> Chosen:
+    """The settings to render: from a file, an album or the network, then changed as the options say."""
+    stored, control = options.settings, options.control
+    rate, amount = SAMPLE_RATE, 1.0
+    if stored:
+        prediction, rate = stored.prediction, stored.sample_rate
+        wanted, why_not = stored.residual(network.identity if network else None)
+        amount = stored.residual_amount if wanted else 0.0
+        notes += [why_not] if why_not else []
+    elif options.shared:
+        prediction = options.shared[0]
+    else:
+        prediction = listen(heard, network, options.seconds)
+    prediction = apply(control, prediction, rate)
+    amount = min(amount * control.residual_scale, MOST_AMOUNT)
+    if not network or not network.has_residual or not math.isfinite(heard.lufs):
+        amount = 0.0  # silent, or at no level that the network knows
+    rendered = bands_at_rate(prediction.settings.eq.bands(), rate, heard.sample_rate)
+    return Chosen(prediction, rate, rendered, amount)
 
 
-def _usable(track: Path) -> AudioInfo:
-    info = io.probe(track)
-    if info.channels > 2:
-        raise BadInputError(f"'{track}' has {info.channels} channels; mono and stereo can be mastered.")
-    return info
+@contextlib.contextmanager
+def _source(
+    heard: Heard,
+    chosen: Chosen,
+    network: Network | None,
+    gain_db: float,
+    info: AudioInfo,
+    outputs: Outputs,
+    story: Story,
+) -> Iterator[Source]:
+    """The rendered signal, from its start at each call: the input itself where nothing is changed, else a spool."""
+    if not chosen.amount and flat(chosen.rendered) and gain_db == 0.0:
+        yield heard.pieces
+        return
+    audio = story.clean(equalised(heard.pieces(), chosen.rendered, heard.sample_rate))
+    if chosen.amount:
+        more = residual(heard, network, chosen.prediction.z, chosen.amount)
+        audio = added(audio, story.residual(more))
+    with tempfile.TemporaryFile(dir=outputs.audio[0].parent) as spool:
+        for piece in multiplied(audio, 10.0 ** (gain_db / 20.0)):
+            spool.write(np.ascontiguousarray(piece, np.float32).data)
+        spool.flush()
+        yield lambda: _spooled(spool.fileno(), info.channels)
 
 
-def _delivery_gain_db(after: Measurement, notes: list[str]) -> float:
-    """The gain to −14 LUFS, or less where the true peak would pass −1 dBTP."""
-    if after.peak == 0.0:
-        notes.append("The track is silent, and so is the master.")
-        return 0.0
-    room = CEILING_DB - after.true_peak_db
-    if not math.isfinite(after.lufs):
-        notes.append(
-            "The track is too short or too quiet to have a loudness (400 ms above −70 LUFS); its peak alone was held."
-        )
-        return min(0.0, room)
-    wanted = TARGET_LUFS - after.lufs
-    if wanted - room > _WORTH_SAYING_LU:
-        notes.append(
-            f"A true peak of {CEILING_DB:g} dBTP allows no more than {after.lufs + room:.1f} LUFS by gain alone; "
-            f"the master is {wanted - room:.1f} LU below {TARGET_LUFS:g} LUFS."
-        )
-    return min(wanted, room)
-
-
-def _delivery(result: Mastered) -> dict[str, float | None]:
-    lufs, peak = result.delivered_lufs, result.after.true_peak_db + result.gain_db
-    return {
-        "gain_db": result.gain_db,
-        "lufs": round(lufs, 2) if math.isfinite(lufs) else None,
-        "true_peak_db": round(peak, 2) if math.isfinite(peak) else None,
-    }
-
-
-def _spooled(spool, channels: int) -> Iterator[np.ndarray]:
-    while block := spool.read(_PIECE * channels * 4):
+def _spooled(file: int, channels: int) -> Iterator[np.ndarray]:
+    place = 0
+    while block := os.pread(file, _PIECE * channels * 4, place):
         yield np.frombuffer(block, np.float32).reshape(-1, channels)
+        place += len(block)
 
 
-def _container(info: AudioInfo, out: Path) -> str:
-    """WAV's own size field ends at 4 GB; RF64 is WAV with a longer one."""
-    container = _CONTAINERS[out.suffix.lower()]
-    size = info.frames * info.channels * _BYTES[_subtype(info, out)]
-    return "RF64" if container == "WAV" and size > _MOST_WAV_BYTES else container
+def _notes(made: list[Delivered], before: Survey) -> list[str]:
+    if before.true_peak == 0.0:
+        return ["The track is silent, and so is the master."]
+    return list(dict.fromkeys(note for one in made for note in one.notes))
 
 
-def _subtype(info: AudioInfo, out: Path) -> str:
-    """The input's bit depth where the output's format has it; 24 bits for lossy inputs."""
-    container = _CONTAINERS[out.suffix.lower()]
-    if info.lossy or (container == "FLAC" and info.subtype not in ("PCM_16", "PCM_24")):
-        return "PCM_24"
-    return info.subtype if info.subtype in _BYTES else "PCM_16"
+def _write_beside(
+    result: Mastered, files: dict[Path, Path], track: Path, network: Network | None, options: Options
+) -> None:
+    """Settings, picture and export, into their temporary files."""
+    outputs, chosen = result.outputs, result.chosen
+    model = options.settings.model if options.settings else network
+    rate = result.info.sample_rate
+    delivery = {one.wanted.name: _facts(one) for one in result.made}
+    text = as_json(track.name, model, chosen.prediction, chosen.rendered, rate, delivery, chosen.amount, chosen.eq_rate)
+    files[outputs.settings].write_text(text, encoding="utf-8")
+    if outputs.picture:
+        title = f"{outputs.audio[0].name}: equaliser"
+        draw(chosen.prediction.settings.eq.bands(), chosen.eq_rate, title, files[outputs.picture])
+    if outputs.export:
+        exports.export(chosen.rendered, rate, files[outputs.export], track.name)
+
+
+def _facts(one: Delivered) -> dict:
+    found, plan = one.verdict, one.plan
+    numbers = {
+        "gain_db": plan.gain_db,
+        "lufs": found.lufs,
+        "true_peak_db": found.true_peak_db,
+        "loudness_range_lu": found.loudness_range,
+        "limiting_db": plan.reduction.deepest_db,
+    }
+    return {"passed": found.passed, **{k: round(v, 2) if math.isfinite(v) else None for k, v in numbers.items()}}

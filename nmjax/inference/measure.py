@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmjax.dsp import meter_state, metered, reading
+from nmjax.dsp import MeterState, meter_state, metered, reading
 from nmjax.inference.stream import Pieces, recut
 
 _SECONDS = 3  # measured at a time
@@ -43,6 +43,11 @@ class Meter:
             self._state = _metered(audio, self.sample_rate, self._state, len(piece))
             self._frames += len(piece)
             yield piece
+
+    @property
+    def state(self) -> MeterState:
+        """As it stands; what an album is measured by."""
+        return self._state
 
     def result(self) -> Measurement:
         """What was heard."""

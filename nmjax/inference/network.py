@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from nmjax import checkpoint
 from nmjax.config import Config, restored
@@ -22,6 +23,19 @@ from nmjax.models import ENCODERS, Prediction, build_model, residual
 _LISTEN_CORE = 16 * 16_384  # samples a window, about 6 s; a multiple of either encoder's stride
 _RESIDUAL_CORE = 65_536
 _A_MILLISECOND = 44  # samples at the model's rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Pooled:
+    """What an encoder heard of a signal: the sum over its frames, `[size]` float64, and how many there were."""
+
+    total: np.ndarray
+    frames: int
+
+    @property
+    def mean(self) -> Float[Array, "1 size"]:
+        """Over the frames, as `settle` takes it."""
+        return jnp.asarray(self.total / self.frames, jnp.float32)[None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +52,9 @@ class Network:
         """Whether the phase has a second network."""
         return self.config.phase != "1a"
 
-    def predict(self, pieces: Pieces) -> Prediction:
-        """Settings for a mono signal at the model's rate and level, from the mean over all its frames."""
-        hear, settle = self._compiled("hear"), self._compiled("settle")
+    def pooled(self, pieces: Pieces) -> Pooled:
+        """What the encoder hears of a mono signal at the model's rate and level: the sum over all its frames."""
+        hear = self._compiled("hear")
         total, count = 0.0, 0
         encoder = ENCODERS[self.config.model.encoder]
         for w in windows(pieces, _LISTEN_CORE, encoder.MARGIN):
@@ -50,8 +64,16 @@ class Network:
             total = total + np.asarray(jnp.sum(jnp.where(mine[:, None], frames, 0.0), axis=0), np.float64)
             count += own
         if not count:  # two samples at 192 kHz are none at the model's rate
-            return self.predict([np.zeros((1, 1), np.float32)])
-        return settle(self.variables, jnp.asarray(total / count, jnp.float32)[None])
+            return self.pooled([np.zeros((1, 1), np.float32)])
+        return Pooled(total, count)
+
+    def settle(self, mean: Float[Array, "1 size"]) -> Prediction:
+        """Settings from the mean over a track's frames."""
+        return self._compiled("settle")(self.variables, mean)
+
+    def predict(self, pieces: Pieces) -> Prediction:
+        """Settings for a mono signal at the model's rate and level, from the mean over all its frames."""
+        return self.settle(self.pooled(pieces).mean)
 
     def correction(self, pieces: Pieces, z: jax.Array) -> Iterator[np.ndarray]:
         """The residual of a signal at the model's rate and level, piece by piece; none in digital silence, where the

@@ -1,4 +1,4 @@
-"""The picture of a prediction."""
+"""The picture of an equaliser."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import numpy as np
 
 from nmjax import plots
 from nmjax.dsp import Bands, response_db
-from nmjax.models import SAMPLE_RATE, Prediction
 
 
-def draw(prediction: Prediction, title: str, path: Path) -> None:
-    """The equaliser's curve, as the model means it, as a PNG."""
-    bands = prediction.settings.eq.bands()
-    freq_hz = np.geomspace(20.0, 20_000.0, 600)
+def draw(bands: Bands, sample_rate: int, title: str, path: Path) -> None:
+    """The curve of `bands` (`[1, bands]`), as they draw it at `sample_rate` (Hz), as a PNG."""
+    freq_hz = np.geomspace(20.0, min(20_000.0, sample_rate / 2), 600)
     each = [Bands(*(x[:, i : i + 1] for x in (bands.freq_hz, bands.gain_db, bands.q))) for i in range(bands.q.shape[1])]
-    curves = [np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), SAMPLE_RATE))[0] for band in each]
+    curves = [np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), sample_rate))[0] for band in each]
     names = [f"{float(b.freq_hz[0, 0]):,.0f} Hz {float(b.gain_db[0, 0]):+.1f} dB" for b in each]
     plots.eq_curve(path, freq_hz, np.stack(curves), names, title)

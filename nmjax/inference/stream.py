@@ -92,3 +92,22 @@ def added(first: Pieces, second: Pieces) -> Iterator[np.ndarray]:
             rest = more if rest is None else np.concatenate([rest, more])
         yield piece + rest[: len(piece)]
         rest = rest[len(piece) :]
+
+
+def stretches(pieces: Pieces, frames: int, sample_rate: int, seconds: float, each: float) -> Iterator[np.ndarray]:
+    """Evenly spread parts of a signal, one after another.
+
+    Args:
+        frames: the signal's length.
+        seconds: of all parts together, less than the signal; each: of one part, at most.
+    """
+    count = max(1, round(seconds / each))
+    size = int(seconds / count * sample_rate)
+    starts = np.linspace(0, frames - size, count).astype(int) if count > 1 else np.array([(frames - size) // 2])
+    place = 0
+    for piece in pieces:
+        for start in starts:
+            part = piece[max(0, start - place) : max(0, start + size - place)]
+            if len(part):
+                yield part
+        place += len(piece)

@@ -8,24 +8,28 @@ from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from nmjax.dsp import Bands
-from nmjax.inference.network import Network
-from nmjax.inference.render import equalised, scaled
-from nmjax.inference.stream import Pieces, added, recut, resampled
+from nmjax.inference.network import Network, Pooled
+from nmjax.inference.render import equalised, multiplied, scaled
+from nmjax.inference.stream import Pieces, added, recut, resampled, stretches
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
 
 _PIECE = 1 << 16  # frames
+_STRETCH_SECONDS = 6.0  # of what is listened to where not all is
 
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
     """A signal that can be read again and again: `pieces()` from its start, `[frames, channel]` float32 at
-    `sample_rate` (Hz). lufs: its integrated loudness, −inf where there is none."""
+    `sample_rate` (Hz). lufs: its integrated loudness, or that of the album which it belongs to; −inf where there is
+    none. frames: its length, where not all of it is to be listened to."""
 
     pieces: Callable[[], Pieces]
     sample_rate: int
     lufs: float
+    frames: int = 0
 
     @property
     def level_gain_db(self) -> float:
@@ -37,22 +41,38 @@ class Heard:
         return scaled(self.pieces(), self.level_gain_db)
 
 
-def listen(heard: Heard, network: Network) -> Prediction:
-    """The network's settings for the whole signal, `input_gain_db` among them."""
+def pooled(heard: Heard, network: Network, seconds: float | None = None) -> Pooled:
+    """What the network hears of a signal: all of it, or evenly spread stretches of `seconds` together."""
     mono = (piece.mean(axis=1, keepdims=True) for piece in heard.levelled())
-    prediction = network.predict(recut(resampled(mono, heard.sample_rate, SAMPLE_RATE), _PIECE))
-    gain_db = jnp.full(1, heard.level_gain_db, jnp.float32)
+    if seconds is not None and seconds * heard.sample_rate < heard.frames:
+        mono = stretches(mono, heard.frames, heard.sample_rate, seconds, _STRETCH_SECONDS)
+    return network.pooled(recut(resampled(mono, heard.sample_rate, SAMPLE_RATE), _PIECE))
+
+
+def listen(heard: Heard, network: Network, seconds: float | None = None) -> Prediction:
+    """The network's settings for a signal, `input_gain_db` among them; `seconds` as for `pooled`."""
+    return at_level(network.settle(pooled(heard, network, seconds).mean), heard.level_gain_db)
+
+
+def at_level(prediction: Prediction, gain_db: float) -> Prediction:
+    """The same with its `input_gain_db`."""
+    gain_db = jnp.full(1, gain_db, jnp.float32)
     return prediction.replace(settings=prediction.settings.replace(input_gain_db=gain_db))
 
 
+def residual(heard: Heard, network: Network, z: Float[Array, "1 latent"], amount: float = 1.0) -> Iterator[np.ndarray]:
+    """What the network adds to the signal, times `amount`, at the signal's own rate and level."""
+    at_model_rate = resampled(heard.levelled(), heard.sample_rate, SAMPLE_RATE)
+    at_own_rate = resampled(network.correction(at_model_rate, z), SAMPLE_RATE, heard.sample_rate)
+    return multiplied(at_own_rate, amount * 10.0 ** (-heard.level_gain_db / 20.0))
+
+
 def corrected(heard: Heard, prediction: Prediction, bands: Bands, network: Network) -> Iterator[np.ndarray]:
-    """The signal through `bands` (for its rate), with the network's residual; at the model's level.
+    """The signal through `bands` (for its rate), with the network's residual; at the signal's own level.
 
     Silence needs no correction, and stays silence.
     """
-    clean = equalised(heard.levelled(), bands, heard.sample_rate)
+    clean = equalised(heard.pieces(), bands, heard.sample_rate)
     if not network.has_residual or not math.isfinite(heard.lufs):  # silent, or at no level that the network knows
         return clean
-    at_model_rate = resampled(heard.levelled(), heard.sample_rate, SAMPLE_RATE)
-    correction = network.correction(at_model_rate, prediction.z)
-    return added(clean, resampled(correction, SAMPLE_RATE, heard.sample_rate))
+    return added(clean, residual(heard, network, prediction.z))

@@ -1,0 +1,99 @@
+"""What a person asked for, as words and numbers: it can be compared, hashed and sent to another process."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from nmjax import formats
+from nmjax.errors import BadInputError
+from nmjax.inference import control, weights
+from nmjax.inference.delivery import PRESETS, Delivery
+from nmjax.inference.master import Options
+from nmjax.inference.network import Network, load
+from nmjax.inference.settings_file import read_settings
+
+_LEAST_SECONDS = 3.0  # that a network can be asked to listen to
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """See `infer.py --help`. ckpt: a run's folder; model: the name of one that comes with the program; both None: the
+    best of those. lufs, true_peak: numbers or "none"; None: as the delivery says."""
+
+    ckpt: str | None = None
+    model: str | None = None
+    settings: str | None = None
+    deliver: tuple[str, ...] = ("streaming",)
+    lufs: str | None = None
+    true_peak: str | None = None
+    max_limiting: float | None = None
+    bands: tuple[str, ...] = ()
+    bypass: tuple[str, ...] = ()
+    eq_amount: str = "1"
+    residual_amount: str = "1"
+    seconds: float | None = None
+    bits: str | None = None
+
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """What is to be delivered.
+
+        Raises:
+            BadInputError: an unknown name, one twice, or numbers beside several names.
+        """
+        for name in self.deliver:
+            if name not in PRESETS:
+                raise BadInputError(f"There is no delivery '{name}'; there are: {', '.join(PRESETS)}.")
+            if self.deliver.count(name) > 1:
+                raise BadInputError(f"--deliver names '{name}' twice.")
+        changes = {
+            "lufs": _number_or_none(self.lufs, "--lufs"),
+            "true_peak_db": _number_or_none(self.true_peak, "--true-peak"),
+            "max_limiting_db": self.max_limiting,
+        }
+        given = (self.lufs, self.true_peak, self.max_limiting)
+        changes = {key: value for (key, value), word in zip(changes.items(), given, strict=True) if word is not None}
+        if len(self.deliver) > 1 and (self.lufs or self.true_peak):
+            raise BadInputError("--lufs and --true-peak are for one delivery; name one with --deliver.")
+        return tuple(dataclasses.replace(PRESETS[name], **changes) for name in self.deliver)
+
+    def options(self) -> Options:
+        """The same, checked.
+
+        Raises:
+            BadInputError: a word that means nothing, a number out of its range, settings that cannot be read.
+        """
+        if self.seconds is not None and not _LEAST_SECONDS <= self.seconds < float("inf"):
+            raise BadInputError(f"--analyse-seconds must be {_LEAST_SECONDS:g} or more; it is {self.seconds:g}.")
+        if self.bits is not None and self.bits not in formats.BITS:
+            raise BadInputError(f"--bits must be one of {', '.join(formats.BITS)}; it is '{self.bits}'.")
+        return Options(
+            deliveries=self.deliveries(),
+            control=control.parsed(self.bands, self.bypass, self.eq_amount, self.residual_amount),
+            settings=read_settings(Path(self.settings)) if self.settings else None,
+            seconds=self.seconds,
+            bits=self.bits,
+        )
+
+    def network(self, report=print) -> Network | None:
+        """The network that is meant; None where settings are given and no network is named.
+
+        Raises:
+            BadInputError: see `load` and `weights.folder`; both a checkpoint and a model are named.
+        """
+        if self.ckpt and self.model:
+            raise BadInputError("--ckpt and --model name two networks; give one of them.")
+        if self.ckpt:
+            return load(Path(self.ckpt), report)
+        if self.settings and not self.model:
+            return None
+        return load(weights.folder(self.model), report)
+
+
+def _number_or_none(word: str | None, flag: str) -> float | None:
+    if word is None or word == "none":
+        return None
+    try:
+        return float(word)
+    except ValueError:
+        raise BadInputError(f"{flag} must be a number or 'none'; it is '{word}'.") from None
