@@ -76,7 +76,7 @@ class _Steps:
     def __init__(self, reduce: np.ufunc, sample_rate: int):
         self._reduce, self._rate, self.frames = reduce, sample_rate, 0
         self._values: list[np.ndarray] = []
-        self._numbers: list[np.ndarray] = []
+        self._first: list[int] = []  # number of each piece's first step
 
     def add(self, values: np.ndarray) -> None:
         """The next `[frames]`."""
@@ -86,15 +86,17 @@ class _Steps:
         inside = starts < len(values)
         if len(values):
             self._values.append(self._reduce.reduceat(values, starts[inside]).astype(np.float32))
-            self._numbers.append(numbers[inside])
+            self._first.append(first)
         self.frames += len(values)
 
     def whole(self) -> np.ndarray:
         """All steps, float32; the last one may be shorter than the others."""
         if not self._values:
             return np.zeros(0, np.float32)
-        numbers = np.concatenate(self._numbers)
-        starts = np.nonzero(np.diff(numbers, prepend=-1))[0]  # a step that two pieces share stands there twice
+        numbers = [first + np.arange(len(v)) for first, v in zip(self._first, self._values, strict=True)]
+        starts = np.nonzero(np.diff(np.concatenate(numbers), prepend=-1))[
+            0
+        ]  # a step that pieces share stands there twice
         return self._reduce.reduceat(np.concatenate(self._values), starts)
 
 

@@ -84,10 +84,9 @@ def write_delivery(
         io.encode(file, pieces, rate, channels, chosen.container, chosen.subtype, _DITHER_SEED)
         notes = copy_tags(tags_from, file) if tags_from else []
         verdict = verify(file, wanted)
-        lower = _lower(aim, wanted, plan, verdict)
-        if verdict.passed or not chosen.lossy or tries == _TRIES or lower == aim:
+        if verdict.passed or not chosen.lossy or tries == _TRIES:
             break
-        aim = lower
+        aim = _next_aim(aim, wanted, plan, verdict)
     return Delivered(wanted, plan, verdict, tries, [x for x in (chosen.note, plan.reason, *notes) if x])
 
 
@@ -97,13 +96,13 @@ def _first_aim(wanted: Delivery, chosen: Format) -> Delivery:
     return dataclasses.replace(wanted, true_peak_db=max(_LOWEST_CEILING_DB, wanted.true_peak_db - _LOSSY_ROOM_DB))
 
 
-def _lower(aim: Delivery, wanted: Delivery, plan: Plan, verdict: Verdict) -> Delivery:
-    """What to aim at next, by what the codec made of it: a lower ceiling by what was over, a loudness that makes up
-    for what it took or added."""
+def _next_aim(aim: Delivery, wanted: Delivery, plan: Plan, verdict: Verdict) -> Delivery:
+    """What to aim at next, by what the codec made of it: a ceiling lower by what was over, or higher by what was left
+    over, which saves limiting; a loudness that makes up for what it took or added."""
     changes = {}
-    if wanted.true_peak_db is not None and verdict.true_peak_db > wanted.true_peak_db:
-        over = verdict.true_peak_db - wanted.true_peak_db + _LOWER_BY_DB
-        changes["true_peak_db"] = max(_LOWEST_CEILING_DB, aim.true_peak_db - over)
+    if wanted.true_peak_db is not None and np.isfinite(verdict.true_peak_db):
+        ceiling_db = aim.true_peak_db + wanted.true_peak_db - verdict.true_peak_db - _LOWER_BY_DB
+        changes["true_peak_db"] = float(np.clip(ceiling_db, _LOWEST_CEILING_DB, wanted.true_peak_db))
     if wanted.lufs is not None and plan.reached and np.isfinite(verdict.lufs):
         changes["lufs"] = min(0.0, aim.lufs + wanted.lufs - verdict.lufs)
     return dataclasses.replace(aim, **changes)
