@@ -18,6 +18,7 @@ from nmjax.loudness import gated_loudness, k_weighting
 
 _STEPS_A_HOP = 64  # of a tenth of a second, from which gating is built
 _STEPS_A_SECOND = 10 * _STEPS_A_HOP
+_PART = 1 << 16  # steps at a time
 
 
 class Loudness:
@@ -66,7 +67,9 @@ class Survey:
     def limited_lufs(self, gain: float, aim: float) -> float:
         """About the loudness after a gain and a limiter that works to `aim` (both factors)."""
         curve = Curve(_STEPS_A_SECOND, 1, 0)
-        reduction = np.concatenate([curve.push(needed(self._peaks * gain, aim)), curve.push(np.zeros(curve.delay))])
+        parts = (self._peaks[start : start + _PART] for start in range(0, len(self._peaks), _PART))
+        done = [curve.push(needed(part * gain, aim)).astype(np.float32) for part in parts]
+        reduction = np.concatenate([*done, curve.push(np.zeros(curve.delay)).astype(np.float32)])
         return self._loudness.lufs(gain * (1.0 - reduction[curve.delay :]))
 
 
