@@ -18,6 +18,7 @@ from nmjax.loudness import gated_loudness, k_weighting
 
 _STEPS_A_HOP = 64  # of a tenth of a second, from which gating is built
 _STEPS_A_SECOND = 10 * _STEPS_A_HOP
+_PART = 1 << 16  # steps at a time
 
 
 class Loudness:
@@ -66,7 +67,9 @@ class Survey:
     def limited_lufs(self, gain: float, aim: float) -> float:
         """About the loudness after a gain and a limiter that works to `aim` (both factors)."""
         curve = Curve(_STEPS_A_SECOND, 1, 0)
-        reduction = np.concatenate([curve.push(needed(self._peaks * gain, aim)), curve.push(np.zeros(curve.delay))])
+        parts = (self._peaks[start : start + _PART] for start in range(0, len(self._peaks), _PART))
+        done = [curve.push(needed(part * gain, aim)).astype(np.float32) for part in parts]
+        reduction = np.concatenate([*done, curve.push(np.zeros(curve.delay)).astype(np.float32)])
         return self._loudness.lufs(gain * (1.0 - reduction[curve.delay :]))
 
 
@@ -76,7 +79,7 @@ class _Steps:
     def __init__(self, reduce: np.ufunc, sample_rate: int):
         self._reduce, self._rate, self.frames = reduce, sample_rate, 0
         self._values: list[np.ndarray] = []
-        self._numbers: list[np.ndarray] = []
+        self._first: list[int] = []  # number of each piece's first step
 
     def add(self, values: np.ndarray) -> None:
         """The next `[frames]`."""
@@ -86,15 +89,17 @@ class _Steps:
         inside = starts < len(values)
         if len(values):
             self._values.append(self._reduce.reduceat(values, starts[inside]).astype(np.float32))
-            self._numbers.append(numbers[inside])
+            self._first.append(first)
         self.frames += len(values)
 
     def whole(self) -> np.ndarray:
         """All steps, float32; the last one may be shorter than the others."""
         if not self._values:
             return np.zeros(0, np.float32)
-        numbers = np.concatenate(self._numbers)
-        starts = np.nonzero(np.diff(numbers, prepend=-1))[0]  # a step that two pieces share stands there twice
+        numbers = [first + np.arange(len(v)) for first, v in zip(self._first, self._values, strict=True)]
+        starts = np.nonzero(np.diff(np.concatenate(numbers), prepend=-1))[
+            0
+        ]  # a step that pieces share stands there twice
         return self._reduce.reduceat(np.concatenate(self._values), starts)
 
 

@@ -145,3 +145,13 @@ def test_a_peak_between_two_blocks_is_seen():
     audio[32_768 - 12 : 32_768 + 12, 0] = np.cos(0.5 * np.pi * place) * np.hanning(26)[1:-1] * 1.3
     assert decibels(true_peak(audio)) > CEILING_DB + 2.0 > decibels(np.abs(audio).max()) + 1.0
     assert decibels(true_peak(limited(audio, 44_100)[0])) <= CEILING_DB
+
+
+def test_the_gain_does_not_follow_a_bass_wave():
+    """A 60 Hz sine that is limited by 7 dB keeps its shape: what is not at 60 Hz lies 35 dB lower."""
+    rate = 44_100
+    audio = sine(3 * rate, 60 / rate, 2.0)[:, None].astype(np.float32)
+    out = limited(audio, rate)[0][rate : 2 * rate, 0].astype(np.float64)
+    spectrum = np.abs(np.fft.rfft(out * np.hanning(rate)))
+    rest = np.sqrt(np.sum(spectrum[66:] ** 2) / np.sum(spectrum[55:66] ** 2))
+    assert decibels(rest) < -35.0
