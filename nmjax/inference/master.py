@@ -33,6 +33,7 @@ from nmjax.inference.track import Heard, listen, residual
 from nmjax.inference.write import Delivered, write_delivery
 from nmjax.io import AudioInfo
 from nmjax.models import SAMPLE_RATE, Prediction
+from nmjax.tags import copy_tags
 
 _PIECE = 1 << 16  # frames
 
@@ -105,6 +106,8 @@ def master(track: Path, outputs: Outputs, network: Network | None, options: Opti
             write_delivery(source, info.sample_rate, info.channels, wanted, files[path], chosen_format)
             for wanted, path, chosen_format in zip(options.deliveries, outputs.audio, formats, strict=True)
         ]
+        for path in outputs.audio:
+            notes += copy_tags(track, files[path])
         notes += _notes(made, before)
         result = Mastered(outputs, info, before, chosen, made, notes)
         _write_beside(result, files, track, network, options)

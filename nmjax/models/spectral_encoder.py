@@ -30,6 +30,7 @@ SAMPLE_RATE = 44_100  # Hz, at which the bands are laid out
 BANDS = 54
 EDGES_HZ = np.geomspace(30.0, 16_000.0, BANDS + 1)
 FLOOR_DB = -90.0  # levels are held here, relative to a mean square of 1; signals are at −20 LUFS
+_BIN_FLOOR_DB = -130.0  # of one bin: held any higher, its distance to the band's level would tell that level
 _SOUNDING_DB = -60.0  # frames below are left out of all but the power
 _OWN_BINS = 0.2  # a bin counts as a band's own if at least this share of its power is
 FEATURES = 6 * BANDS + 1  # that z is linear in
@@ -84,7 +85,7 @@ def heard(
     bins = (spectrum.real**2 + spectrum.imag**2) * (2.0 / (WINDOW * np.sum(hann**2)))
     shares = band_shares(EDGES_HZ[:-1], EDGES_HZ[1:], WINDOW, SAMPLE_RATE)
     power = _product(bins, shares)
-    return power, _product(_level(bins), _means(shares)) - _level(power)
+    return power, _product(_level(bins, _BIN_FLOOR_DB), _means(shares)) - _level(power)
 
 
 def poolable(
@@ -127,6 +128,6 @@ def _means(shares: np.ndarray) -> np.ndarray:
     return own / own.sum(axis=0)
 
 
-def _level(power: Array) -> Array:
+def _level(power: Array, floor_db: float = FLOOR_DB) -> Array:
     """Tens of dB, held at the floor with gradient 0."""
-    return safe_log(power, 10.0 ** (FLOOR_DB / 10.0)) / np.log(10.0)
+    return safe_log(power, 10.0 ** (floor_db / 10.0)) / np.log(10.0)
