@@ -16,7 +16,7 @@ from nmjax import io
 from nmjax.dsp import Bands
 from nmjax.dsp.rates import bands_at_rate
 from nmjax.errors import BadInputError
-from nmjax.formats import format_for
+from nmjax.formats import Format, format_for
 from nmjax.inference import exports
 from nmjax.inference.control import Control, apply
 from nmjax.inference.delivery import PRESETS, Delivery, Source
@@ -33,7 +33,6 @@ from nmjax.inference.track import Heard, listen, residual
 from nmjax.inference.write import Delivered, write_delivery
 from nmjax.io import AudioInfo
 from nmjax.models import SAMPLE_RATE, Prediction
-from nmjax.tags import copy_tags
 
 _PIECE = 1 << 16  # frames
 
@@ -102,12 +101,7 @@ def master(track: Path, outputs: Outputs, network: Network | None, options: Opti
     with contextlib.ExitStack() as stack:
         files = {path: stack.enter_context(io.temporary_beside(path)) for path in outputs.files()}
         source = stack.enter_context(_source(heard, chosen, network, options.gain_db, info, outputs, story))
-        made = [
-            write_delivery(source, info.sample_rate, info.channels, wanted, files[path], chosen_format)
-            for wanted, path, chosen_format in zip(options.deliveries, outputs.audio, formats, strict=True)
-        ]
-        for path in outputs.audio:
-            notes += copy_tags(track, files[path])
+        made = _delivered(source, info, formats, files, track, outputs, options)
         notes += _notes(made, before)
         result = Mastered(outputs, info, before, chosen, made, notes)
         _write_beside(result, files, track, network, options)
@@ -115,6 +109,26 @@ def master(track: Path, outputs: Outputs, network: Network | None, options: Opti
         for path in reversed(outputs.files()):
             io.publish(files[path], path)
     return result
+
+
+def _delivered(
+    source: Source,
+    info: AudioInfo,
+    formats: list[Format],
+    files: dict[Path, Path],
+    track: Path,
+    outputs: Outputs,
+    options: Options,
+) -> list[Delivered]:
+    """Each delivery in its temporary file; the signal is surveyed once where they share a rate."""
+    at_own_rate = [chosen.sample_rate == info.sample_rate for chosen in formats]
+    survey = Survey(source(), info.sample_rate, info.channels) if any(at_own_rate) else None
+    made = []
+    for wanted, path, chosen, own in zip(options.deliveries, outputs.audio, formats, at_own_rate, strict=True):
+        given = (source, info.sample_rate, info.channels, wanted, files[path], chosen)
+        one = write_delivery(*given, tags_from=track, survey=survey if own else None)
+        made.append(dataclasses.replace(one, verdict=dataclasses.replace(one.verdict, path=path)))
+    return made
 
 
 def choose(heard: Heard, network: Network | None, options: Options, notes: list[str]) -> Chosen:

@@ -1,5 +1,6 @@
 """A whole track from file to file, read back and judged by SciPy, pyloudnorm and the network run on the whole."""
 
+import dataclasses
 import resource
 
 import jax
@@ -11,7 +12,11 @@ import soundfile
 from scipy.signal import sosfilt
 
 from nmjax.errors import BadInputError
-from nmjax.inference.master import master
+from nmjax.inference.control import Control
+from nmjax.inference.delivery import PRESETS, Delivery
+from nmjax.inference.master import Options, master
+from nmjax.inference.outputs import outputs_of
+from nmjax.inference.settings_file import read_settings
 from nmjax.models import build_model
 from tests.dsp.oracles import peaking_sos
 from tests.inference.networks import network, settings_of
@@ -24,9 +29,18 @@ def lufs(path):
     return pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(audio)
 
 
+PLAIN = Delivery(lufs=None, true_peak_db=None, name="plain")  # neither gain nor limiter
+
+
+def mastered(track, out, phase, *deliveries, **options):
+    """`master` with the network of a phase; streaming unless said otherwise."""
+    options = Options(**({"deliveries": deliveries} if deliveries else {}), **options)
+    return master(track, outputs_of(track, out, options.deliveries), network(phase), options)
+
+
 def equalised(audio, settings, rate):
     """What the settings file says, by SciPy in float64: `[frames, channel]`."""
-    out = audio * 10 ** (settings["input_gain_db"] / 20)
+    out = audio
     for band in settings["eq_as_rendered"]["bands"]:
         out = sosfilt(peaking_sos(band["freq_hz"], band["gain_db"], band["q"], rate)[None], out, axis=0)
     return out
@@ -43,7 +57,7 @@ def equalised(audio, settings, rate):
 def test_rate_length_format_and_loudness(tmp_path, phase, rate, channels, name, subtype):
     track = write(tmp_path / name, 0.3 * np.tanh(30.0 * music(3.3, rate, channels)), rate, subtype)  # few peaks
     out = tmp_path / f"master{track.suffix}"
-    result = master(track, out, network(phase))
+    result = mastered(track, out, phase)
     before, after = soundfile.info(str(track)), soundfile.info(str(out))
     for field in ("frames", "samplerate", "channels", "format", "subtype"):
         assert getattr(after, field) == getattr(before, field)
@@ -57,24 +71,24 @@ def test_the_master_is_what_the_settings_file_says(tmp_path, rate):
     """An equaliser's phase, nulled against SciPy's filters in float64 from the written settings."""
     audio = music(3.2, rate).astype(np.float32)
     track = write(tmp_path / "a.wav", audio, rate, "FLOAT")
-    result = master(track, tmp_path / "m.wav", network("1a"))
-    found, _ = soundfile.read(str(result.out), always_2d=True)
-    wanted = equalised(audio.astype(np.float64), settings_of(result.settings), rate) * 10 ** (result.gain_db / 20)
+    result = mastered(track, tmp_path / "m.wav", "1a", PLAIN)
+    found, _ = soundfile.read(str(result.outputs.audio[0]), always_2d=True)
+    wanted = equalised(audio.astype(np.float64), settings_of(result.outputs.settings), rate)
     assert apart_db(found, wanted) <= -120.0
-    assert np.abs(np.asarray(result.prediction.settings.eq.gain_db)).max() > 3.0
+    assert np.abs(np.asarray(result.chosen.prediction.settings.eq.gain_db)).max() > 3.0
 
 
 def test_the_residual_is_added_where_it_belongs(tmp_path):
     audio = music(3.2).astype(np.float32)
     track = write(tmp_path / "a.wav", audio, subtype="FLOAT")
-    result = master(track, tmp_path / "m.wav", network("1b"))
-    settings, n = settings_of(result.settings), network("1b")
+    result = mastered(track, tmp_path / "m.wav", "1b", PLAIN)
+    settings, n = settings_of(result.outputs.settings), network("1b")
     levelled = jnp.asarray(audio * np.float32(10 ** (settings["input_gain_db"] / 20)))[None]
     model = build_model(n.config)
     z = jnp.asarray(settings["z"], jnp.float32)[None]
     residual = np.asarray(jax.jit(lambda v, x: model.apply(v, x, z, method="correct"))(n.variables, levelled))[0]
-    wanted = (equalised(audio.astype(np.float64), settings, 44_100) + residual) * 10 ** (result.gain_db / 20)
-    found, _ = soundfile.read(str(result.out), always_2d=True)
+    wanted = equalised(audio.astype(np.float64), settings, 44_100) + residual * 10 ** (-settings["input_gain_db"] / 20)
+    found, _ = soundfile.read(str(result.outputs.audio[0]), always_2d=True)
     assert apart_db(found, wanted) <= -105.0
     assert np.abs(residual).max() > 1e-2
 
@@ -87,42 +101,113 @@ def test_at_another_rate_the_residual_is_aligned_to_the_sample(tmp_path):
     added = {}
     for rate, sound in ((44_100, audio), (88_200, resample_poly(audio, 2, 1, axis=0))):
         track = write(tmp_path / f"{rate}.wav", sound.astype(np.float32), rate, "FLOAT")
-        result = master(track, tmp_path / f"m{rate}.wav", network("1b"))
-        found = soundfile.read(str(result.out), always_2d=True)[0] / 10 ** (result.gain_db / 20)
-        added[rate] = found - equalised(sound, settings_of(result.settings), rate)
+        result = mastered(track, tmp_path / f"m{rate}.wav", "1b", PLAIN)
+        found = soundfile.read(str(result.outputs.audio[0]), always_2d=True)[0]
+        added[rate] = found - equalised(sound, settings_of(result.outputs.settings), rate)
     apart = resample_poly(added[44_100], 2, 1, axis=0) - added[88_200]
     inside = slice(2000, -2000)
     assert np.sqrt(np.mean(apart[inside] ** 2)) < 0.03 * np.sqrt(np.mean(added[88_200][inside] ** 2))
 
 
-def test_a_peak_that_forbids_the_loudness_is_held_and_said(tmp_path):
+def test_peaks_that_allow_no_loudness_make_it_fail_and_say_so(tmp_path):
     audio = 0.01 * music(3.0)
     audio[::20_000] = 0.9
     track = write(tmp_path / "a.wav", audio)
-    result = master(track, tmp_path / "m.wav", network("1a"))
-    assert len(result.notes) == 1
-    assert "-1 dBTP" in result.notes[0]
-    assert lufs(result.out) < -14.2
-    assert result.after.true_peak_db + result.gain_db == pytest.approx(-1.0, abs=1e-3)
-    assert settings_of(result.settings)["delivery"]["true_peak_db"] == -1.0
-    assert lufs(result.out) == pytest.approx(settings_of(result.settings)["delivery"]["lufs"], abs=0.05)
+    result = mastered(track, tmp_path / "m.wav", "1a")
+    (made,) = result.made
+    assert not made.verdict.passed
+    assert "6 dB of limiting" in " ".join(result.notes)
+    assert lufs(made.verdict.path) < -14.2
+    assert made.verdict.true_peak_db <= -1.0
+    said = settings_of(result.outputs.settings)["delivery"]["streaming"]
+    assert said["passed"] is False
+    assert lufs(made.verdict.path) == pytest.approx(said["lufs"], abs=0.05)
 
 
 def test_silence_comes_out_as_silence(tmp_path):
     track = write(tmp_path / "a.wav", np.zeros((30_000, 2)))
-    result = master(track, tmp_path / "m.wav", network("1c"))
-    found, _ = soundfile.read(str(result.out))
+    result = mastered(track, tmp_path / "m.wav", "1c")
+    found, _ = soundfile.read(str(result.outputs.audio[0]))
     assert found.shape == (30_000, 2)
     assert not found.any()
     assert result.notes == ["The track is silent, and so is the master."]
-    assert settings_of(result.settings)["delivery"]["lufs"] is None
+    assert settings_of(result.outputs.settings)["delivery"]["streaming"]["lufs"] is None
 
 
 def test_a_track_too_short_for_a_loudness_is_mastered_by_its_peak(tmp_path):
     track = write(tmp_path / "a.wav", music(0.2))
-    result = master(track, tmp_path / "m.wav", network("1a"))
+    result = mastered(track, tmp_path / "m.wav", "1a")
     assert "too short or too quiet" in result.notes[0]
-    assert soundfile.info(str(result.out)).frames == round(0.2 * 44_100)
+    assert soundfile.info(str(result.outputs.audio[0])).frames == round(0.2 * 44_100)
+
+
+@pytest.mark.parametrize(("name", "subtype"), [("a.wav", "PCM_16"), ("a.flac", "PCM_24"), ("a.wav", "FLOAT")])
+def test_with_all_amounts_at_0_and_no_delivery_the_samples_are_the_inputs(tmp_path, name, subtype):
+    track = write(tmp_path / name, music(3.0, 48_000), 48_000, subtype)
+    nothing = Control(eq_amount=0.0, residual_amount=0.0)
+    result = mastered(track, tmp_path / f"m{track.suffix}", "1b", PLAIN, control=nothing)
+    before, after = (soundfile.read(str(p), dtype="float64")[0] for p in (track, result.outputs.audio[0]))
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("phase", ["1a", "1b"])
+def test_settings_from_the_file_render_to_the_bit_what_the_prediction_rendered(tmp_path, phase):
+    track = write(tmp_path / "a.wav", music(3.2, 48_000), 48_000, "FLOAT")
+    first = mastered(track, tmp_path / "m.wav", phase, PLAIN)
+    again = mastered(track, tmp_path / "n.wav", phase, PLAIN, settings=read_settings(first.outputs.settings))
+    one, other = (soundfile.read(str(r.outputs.audio[0]), dtype="float32")[0] for r in (first, again))
+    np.testing.assert_array_equal(one, other)
+    assert not again.notes
+
+
+def test_settings_without_their_network_render_the_equaliser_and_say_so(tmp_path):
+    track = write(tmp_path / "a.wav", music(3.2), subtype="FLOAT")
+    first = mastered(track, tmp_path / "m.wav", "1b", PLAIN)
+    options = Options(deliveries=(PLAIN,), settings=read_settings(first.outputs.settings))
+    found = master(track, outputs_of(track, tmp_path / "n.wav", (PLAIN,)), None, options)
+    audio, _ = soundfile.read(str(found.outputs.audio[0]), always_2d=True)
+    before, _ = soundfile.read(str(track), always_2d=True)
+    assert apart_db(audio, equalised(before, settings_of(first.outputs.settings), 44_100)) <= -120.0
+    assert "the residual is left out" in found.notes[0]
+
+
+def test_half_of_the_residual_is_half_of_it(tmp_path):
+    track = write(tmp_path / "a.wav", music(3.2), subtype="FLOAT")
+    sounds = []
+    for amount in (0.0, 0.5, 1.0):
+        out = tmp_path / f"{amount}.wav"
+        mastered(track, out, "1b", PLAIN, control=Control(residual_amount=amount))
+        sounds.append(soundfile.read(str(out))[0])
+    assert apart_db(sounds[1] - sounds[0], 0.5 * (sounds[2] - sounds[0])) <= -80.0
+    assert np.abs(sounds[2] - sounds[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("channels", [3, 6, 8])
+def test_more_than_two_channels_share_the_settings(tmp_path, channels):
+    audio = np.repeat(music(3.2), 4, axis=1)[:, :channels] * np.linspace(1.0, 0.5, channels)
+    track = write(tmp_path / "a.wav", audio, subtype="FLOAT")
+    result = mastered(track, tmp_path / "m.wav", "1b", PLAIN, control=Control(residual_amount=0.0))
+    found, _ = soundfile.read(str(result.outputs.audio[0]), always_2d=True)
+    assert apart_db(found, equalised(audio.astype(np.float32), settings_of(result.outputs.settings), 44_100)) <= -110.0
+    streaming = mastered(track, tmp_path / "s.wav", "1b")
+    assert streaming.made[0].verdict.lufs == pytest.approx(-14.0, abs=0.1) or not streaming.made[0].verdict.passed
+
+
+def test_several_deliveries_of_one_rendering(tmp_path):
+    track = write(tmp_path / "a.wav", 0.3 * np.tanh(30.0 * music(3.3)), subtype="FLOAT")
+    wanted = (PRESETS["streaming"], dataclasses.replace(PRESETS["streaming"], lufs=-18.0, name="quiet"))
+    result = mastered(track, tmp_path / "m.wav", "1a", *wanted)
+    assert [p.name for p in result.outputs.audio] == ["m-streaming.wav", "m-quiet.wav"]
+    found = [lufs(path) for path in result.outputs.audio]
+    assert found == pytest.approx([-14.0, -18.0], abs=0.1)
+
+
+def test_listening_to_a_part_hears_nearly_what_the_whole_has(tmp_path):
+    track = write(tmp_path / "a.wav", music(20.0), subtype="FLOAT")
+    whole = mastered(track, tmp_path / "m.wav", "1a").chosen.prediction.settings.eq
+    part = mastered(track, tmp_path / "n.wav", "1a", seconds=9.0).chosen.prediction.settings.eq
+    assert not np.array_equal(whole.gain_db, part.gain_db)
+    np.testing.assert_allclose(whole.gain_db, part.gain_db, atol=1.5)
 
 
 def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path):
@@ -132,7 +217,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
     try:
         with pytest.raises(BadInputError, match=r"cannot be written|full"):
-            master(track, tmp_path / "m.wav", network("1a"))
+            mastered(track, tmp_path / "m.wav", "1a")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
@@ -143,7 +228,7 @@ def test_a_nan_that_shows_half_way_leaves_nothing_behind(tmp_path):
     audio[150_000, 1] = np.nan
     track = write(tmp_path / "a.wav", audio, subtype="FLOAT")
     with pytest.raises(BadInputError, match="NaN"):
-        master(track, tmp_path / "m.wav", network("1a"))
+        mastered(track, tmp_path / "m.wav", "1a")
     assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
 
 
@@ -151,6 +236,6 @@ def test_the_prediction_does_not_depend_on_the_level_of_the_file(tmp_path):
     found = []
     for name, level in (("a.wav", 0.1), ("b.wav", 2.0)):
         track = write(tmp_path / name, level * music(3.0), subtype="FLOAT")
-        found.append(master(track, tmp_path / f"m-{name}", network("1a")).prediction.settings.eq)
+        found.append(mastered(track, tmp_path / f"m-{name}", "1a").chosen.prediction.settings.eq)
     for name in ("freq_hz", "gain_db", "q"):
         np.testing.assert_allclose(getattr(found[0], name), getattr(found[1], name), rtol=1e-3, atol=1e-3)
