@@ -91,7 +91,7 @@ def read(place: Place) -> Audio:
     """A place's sound at SAMPLE_RATE, the first two channels, float32."""
     sound = place.song.target
     rate = sound.sample_rate
-    audio = io.read(Path(sound.path), round(place.start * rate), round(place.seconds * rate)) * np.float32(sound.scale)
+    audio = io.read(Path(sound.path), round(place.start * rate), round(place.seconds * rate)) / np.float32(sound.scale)
     return io.resampled(np.ascontiguousarray(audio[:, :2]), rate, SAMPLE_RATE)
 
 

@@ -48,7 +48,7 @@ _BATCH, _RATE = 256, 2e-3
 CENTRES_HZ = np.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1])
 
 Features = Float[np.ndarray, "items features"]
-Curves = Float[np.ndarray, "items bands"]
+Curves = Float[np.ndarray, "curves bands"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _excerpts(song: Song) -> Iterator[np.ndarray]:
     frames, size = int(_SECONDS * sound.sample_rate), int(_SECONDS * SAMPLE_RATE) // HOP * HOP
     if sound.frames < frames or not np.isfinite(sound.loudness):
         return
-    gain = sound.scale * 10.0 ** ((MODEL_LUFS - sound.loudness) / 20.0)
+    gain = 10.0 ** ((MODEL_LUFS - sound.loudness) / 20.0) / sound.scale
     count = min(_A_SONG, int(sound.frames // frames))
     for start in np.linspace(0, sound.frames - frames, count):
         mono = io.mono(io.read(sound.path, int(start), frames))[:, None]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import soundfile
 
 from nmjax.data import find_songs
-from nmjax.evaluation.items import made_items, read, read_item
+from nmjax.evaluation.items import Place, made_items, read, read_item
 from nmjax.evaluation.metrics import lufs
 from tests.music import music, write
 
@@ -70,3 +71,10 @@ def test_whole_songs_have_no_reference_of_their_own(found):
     made = list(made_items(found, None, 3, 0))
     assert len(made) == 7
     assert all(item.seconds == item.song.seconds and same is None for _, item, same, _ in made)
+
+
+def test_a_lossy_song_is_read_at_its_own_level(tmp_path):
+    track = write(tmp_path / "a.ogg", 0.3 * music(12.0), 44_100, "VORBIS")
+    (song,) = find_songs(tmp_path, cache_dir=tmp_path / "cache")
+    decoded, _ = soundfile.read(str(track), always_2d=True)
+    np.testing.assert_allclose(read(Place(song, 2.0, 5.0)), decoded[2 * 44_100 : 7 * 44_100], atol=1e-5)

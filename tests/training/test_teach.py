@@ -1,0 +1,91 @@
+"""Teaching from levels: excerpts at the model's level, the estimate against a regression on many draws, and a run."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pyloudnorm import Meter
+
+from nmjax.config import load_config
+from nmjax.data import find_songs, parse_sources
+from nmjax.dsp import response_db
+from nmjax.errors import BadInputError
+from nmjax.inference.network import load
+from nmjax.models.spectral_encoder import BANDS, FEATURES
+from nmjax.training import session, teach
+from tests.music import music, songs, write
+
+CONFIG = load_config("1a", ["small", "spectral"], [])
+
+
+def test_excerpts_are_at_the_models_level_of_lossy_files_too(tmp_path):
+    for name, subtype in (("a.wav", "PCM_16"), ("b.ogg", "VORBIS")):
+        write(tmp_path / name, 0.3 * music(35.0, channels=1), 44_100, subtype)
+    for song in find_songs(tmp_path, cache_dir=tmp_path / "cache"):
+        (first,) = teach._excerpts(song)  # of 30 s: one
+        found = Meter(44_100).integrated_loudness(first.astype(np.float64))
+        assert found == pytest.approx(-20.0, abs=1.0)
+
+
+def test_the_estimate_is_what_a_regression_on_many_draws_finds(monkeypatch):
+    """Songs drawn from a Gaussian whose mean depends on the signs: least squares on 30,000 faulty ones, by NumPy."""
+    monkeypatch.setattr(teach, "_RIDGE", 1e-3)  # which is there for hundreds of songs, not for thousands
+    draw = np.random.default_rng(0)
+    smooth = np.exp(-0.5 * ((np.arange(BANDS)[:, None] - np.arange(BANDS)[None]) / 4.0) ** 2)
+    slope = 0.3 * draw.standard_normal((20, BANDS))
+
+    def songs_of(count):
+        signs = draw.standard_normal((count, 20))
+        spectrum = 5.0 * signs @ slope + 3.0 * draw.standard_normal((count, BANDS)) @ smooth
+        found = np.zeros((count, FEATURES))
+        found[:, :BANDS], found[:, BANDS : BANDS + 20] = spectrum / 10.0, signs
+        return found
+
+    faults = 2.5 * draw.standard_normal((4000, BANDS)) @ smooth
+    estimate = teach.fitted(songs_of(8000), np.arange(8000) % 16, faults)
+    many = songs_of(30_000)
+    fault = faults[draw.integers(len(faults), size=len(many))]
+    # What the estimate assumes: the rest's covariance counts twice, and something is added to it.
+    blur = 3.0 * draw.standard_normal((len(many), BANDS)) @ smooth + draw.standard_normal((len(many), BANDS)) * 0.5**0.5
+    faulty = many.copy()
+    faulty[:, :BANDS] += (fault + blur) / 10.0
+    used = np.concatenate([faulty[:, : BANDS + 20], np.ones((len(many), 1))], axis=1)
+    wanted = used @ np.linalg.lstsq(used, -fault, rcond=None)[0]
+    found = teach._Z_DB * (faulty @ estimate.kernel + estimate.bias)
+    assert np.sqrt(np.mean((found - wanted) ** 2)) < 0.15 * np.sqrt(np.mean(wanted**2))
+    assert np.sqrt(np.mean(wanted**2)) > 0.3
+    assert estimate.rest_db == pytest.approx(3.0 * np.sqrt(np.mean(np.sum(smooth**2, axis=0))), rel=0.05)
+
+
+def test_faults_are_curves_about_zero_of_both_kinds():
+    faults = teach.random_faults(CONFIG)
+    np.testing.assert_allclose(faults.mean(axis=1), 0.0, atol=1e-9)
+    half = len(faults) // 2
+    for kind in (faults[:half], faults[half:]):
+        assert 1.5 < np.sqrt(np.mean(kind**2)) < 4.5
+        assert np.sqrt(np.mean(np.diff(kind, axis=1) ** 2)) < 0.25 * np.sqrt(np.mean(kind**2))
+
+
+def test_a_taught_run_masters_and_its_bands_draw_what_its_z_wants(tmp_path, monkeypatch):
+    monkeypatch.setattr(teach, "LESSONS", 800)
+    folder = songs(tmp_path / "music", 4, 32.0)
+    sources = parse_sources([str(folder)])
+    config = load_config("1a", ["small", "spectral"], ["data.validation_share=0.25"])
+    session.teach(session.Request(config, sources, tmp_path / "run"))
+    network = load(tmp_path / "run")
+    prediction = network.predict([np.float32(0.1) * music(10.0)[:, :1].astype(np.float32)])
+    wanted = teach._Z_DB * np.asarray(prediction.z)[0, :BANDS]
+    drawn = np.asarray(response_db(prediction.settings.eq.bands(), jnp.asarray(teach.CENTRES_HZ, jnp.float32), 44_100))[
+        0
+    ]
+    apart = (drawn - drawn.mean()) - (wanted - wanted.mean())
+    assert np.sqrt(np.mean(apart**2)) < max(0.5, 0.35 * np.std(wanted))
+    with pytest.raises(BadInputError, match="holds a run already"):
+        session.teach(session.Request(config, sources, tmp_path / "run"))
+
+
+def test_only_a_1a_that_hears_levels_is_taught():
+    for phase, overlays in (("1b", ["spectral"]), ("1a", [])):
+        with pytest.raises(BadInputError, match="--config spectral"):
+            teach.check_can_teach(load_config(phase, overlays, []))
