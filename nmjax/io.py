@@ -7,10 +7,10 @@ import dataclasses
 import errno
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +87,7 @@ def pieces(path: Path | str, size: int = _PIECE) -> Iterator[np.ndarray]:
     try:
         with soundfile.SoundFile(str(path)) as file:
             while len(piece := file.read(size, dtype="float32", always_2d=True)):
-                yield _finite(piece, path)
+                yield check_samples(piece, f"'{path}'")
     except (soundfile.SoundFileError, OSError) as error:
         raise BadInputError(f"'{path}' is damaged and cannot be read to its end ({error}); export it again.") from None
 
@@ -102,16 +102,21 @@ def read(path: Path | str, start: int, frames: int) -> np.ndarray:
     try:
         with soundfile.SoundFile(str(path)) as file:
             file.seek(start)
-            return _finite(file.read(frames, dtype="float32", always_2d=True), path)
+            return check_samples(file.read(frames, dtype="float32", always_2d=True), f"'{path}'")
     except (soundfile.SoundFileError, OSError) as error:
         raise BadInputError(f"'{path}' cannot be read at frame {start} ({error}); export it again.") from None
 
 
-def _finite(piece: np.ndarray, path: Path | str) -> np.ndarray:
+def check_samples(piece: np.ndarray, name: str) -> np.ndarray:
+    """The piece, if sound can be made of it. name: of what holds it, for the sentence.
+
+    Raises:
+        BadInputError: a sample that is NaN, infinite, or far beyond full scale.
+    """
     if not np.isfinite(piece).all():
-        raise BadInputError(f"'{path}' holds samples that are NaN or infinite; export it again.")
+        raise BadInputError(f"{name} holds samples that are NaN or infinite; export it again.")
     if len(piece) and np.abs(piece).max() > _HIGHEST_SAMPLE:
-        raise BadInputError(f"'{path}' holds samples above +60 dBFS; full scale is 1.0, export it again.")
+        raise BadInputError(f"{name} holds samples above +60 dBFS; full scale is 1.0, export it again.")
     return piece
 
 
@@ -131,19 +136,16 @@ def temporary_beside(path: Path) -> Iterator[Path]:
 
     A full disk or a folder that cannot be written becomes a CannotWriteError.
     """
-    try:
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
+    try:  # from here on: Ctrl-C may come before the next line
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise CannotWriteError(unwritable(path, error)) from None
-    temporary = Path(name)
-    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         yield temporary
     except OSError as error:
         raise CannotWriteError(unwritable(path, error)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a name or place that could not be made in the first place
+            temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(paths: Iterable[Path]) -> None:
@@ -161,12 +163,20 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
 
 def publish(temporary: Path, path: Path) -> None:
     """Give a finished temporary file its name and the permissions a new file has, on the disk before the rename."""
+    publish_all([(temporary, path)])
+
+
+def publish_all(files: Sequence[tuple[Path, Path]]) -> None:
+    """The same for several (temporary, path): all are on the disk before the first rename, and the renames, in this
+    order, have nothing between them."""
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(temporary, 0o666 & ~umask)
-    with open(temporary, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    for temporary, _ in files:
+        os.chmod(temporary, 0o666 & ~umask)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+    for temporary, path in files:
+        os.replace(temporary, path)
 
 
 def write_text(path: Path, text: str) -> None:
