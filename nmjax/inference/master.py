@@ -19,7 +19,7 @@ from nmjax.errors import BadInputError
 from nmjax.formats import Format, format_for
 from nmjax.inference import exports
 from nmjax.inference.control import Control, apply
-from nmjax.inference.delivery import PRESETS, Delivery, Plan, Source
+from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
 from nmjax.inference.picture import draw
@@ -163,9 +163,13 @@ def _delivered(
 ) -> list[Delivered]:
     """Each delivery in its temporary file; the signal is surveyed once where they share a rate."""
     at_own_rate = [chosen.sample_rate == info.sample_rate for chosen in formats]
-    survey = Survey(source(), info.sample_rate, info.channels) if any(at_own_rate) else None
+    survey = Survey(source(), info.sample_rate, info.channels) if any(at_own_rate) or options.shared else None
+    deliveries = options.deliveries
+    if options.shared:  # a song keeps its place in the album, whatever the limiter does
+        own = survey.lufs if LEAST_LUFS <= survey.lufs <= 0.0 else None
+        deliveries = [dataclasses.replace(x, lufs=own) if x.true_peak_db is not None else x for x in deliveries]
     made = []
-    for wanted, path, chosen, own in zip(options.deliveries, outputs.audio, formats, at_own_rate, strict=True):
+    for wanted, path, chosen, own in zip(deliveries, outputs.audio, formats, at_own_rate, strict=True):
         given = (source, info.sample_rate, info.channels, wanted, files[path], chosen)
         one = write_delivery(*given, tags_from=track, survey=survey if own else None)
         made.append(dataclasses.replace(one, verdict=dataclasses.replace(one.verdict, path=path)))
@@ -265,4 +269,9 @@ def facts_of(verdict: Verdict, plan: Plan) -> dict:
         "loudness_range_lu": verdict.loudness_range,
         "limiting_db": plan.reduction.deepest_db,
     }
-    return {"passed": verdict.passed, **{k: round(v, 2) if math.isfinite(v) else None for k, v in numbers.items()}}
+    return {"passed": verdict.passed, **{name: finite(value) for name, value in numbers.items()}}
+
+
+def finite(value: float) -> float | None:
+    """A number for JSON, which knows no infinity."""
+    return round(value, 2) if math.isfinite(value) else None

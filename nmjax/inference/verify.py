@@ -98,7 +98,7 @@ def _reason(found: Verdict, wanted: Delivery) -> str:
     if wanted.lufs is not None and math.isfinite(found.lufs):
         away = found.lufs - wanted.lufs
         if abs(away) > TOLERANCE_LU:
-            reasons.append(f"{abs(away):.1f} LU {'above' if away > 0 else 'below'} {wanted.lufs:g} LUFS")
+            reasons.append(f"{abs(away):.1f} LU {'above' if away > 0 else 'below'} {round(wanted.lufs, 2):g} LUFS")
     if wanted.true_peak_db is not None and found.true_peak_db > wanted.true_peak_db + PEAK_TOLERANCE_DB:
         over = found.true_peak_db - wanted.true_peak_db
         reasons.append(f"{over:.2f} dB over {wanted.true_peak_db:g} dBTP")
