@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from nmjax import mpeg
 from nmjax.errors import BadInputError, CannotWriteError
 from nmjax.quantise import Quantiser
 
@@ -62,19 +63,32 @@ def probe(path: Path | str) -> AudioInfo:
             f"'{path}' is {'a folder, not a file' if path.is_dir() else 'missing'}; give an audio file."
         )
     try:
-        info = soundfile.info(str(path))
+        with _decoder(path) as info:
+            found = AudioInfo(path, info.frames, info.samplerate, info.channels, info.format, info.subtype)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError):  # the last: a name that is no text
         shown = os.fsencode(path).decode(errors="replace")
         raise BadInputError(
             f"'{shown}' cannot be read as audio (WAV, FLAC, OGG, Opus, MP3 or AIFF); check the file or leave it out."
         ) from None
-    if not LOWEST_RATE <= info.samplerate <= HIGHEST_RATE:
-        raise BadInputError(f"'{path}' says {info.samplerate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be used.")
-    if not 1 <= info.channels <= MOST_CHANNELS:
-        raise BadInputError(f"'{path}' says {info.channels} channels; 1 to {MOST_CHANNELS} can be used.")
-    if info.frames == 0:
+    if not LOWEST_RATE <= found.sample_rate <= HIGHEST_RATE:
+        raise BadInputError(f"'{path}' says {found.sample_rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be used.")
+    if not 1 <= found.channels <= MOST_CHANNELS:
+        raise BadInputError(f"'{path}' says {found.channels} channels; 1 to {MOST_CHANNELS} can be used.")
+    if found.frames == 0:
         raise BadInputError(f"'{path}' holds no sound at all (0 samples); leave it out.")
-    return AudioInfo(path, info.frames, info.samplerate, info.channels, info.format, info.subtype)
+    return found
+
+
+@contextlib.contextmanager
+def _decoder(path: Path | str) -> Iterator[soundfile.SoundFile]:
+    """A file that is open for reading, an MP3 in its whole length."""
+    given = mpeg.opened(path)
+    try:
+        with soundfile.SoundFile(given) as file:
+            yield file
+    finally:
+        if not isinstance(given, str):
+            given.close()
 
 
 def pieces(path: Path | str, size: int = _PIECE) -> Iterator[np.ndarray]:
@@ -85,7 +99,7 @@ def pieces(path: Path | str, size: int = _PIECE) -> Iterator[np.ndarray]:
         BadInputError: damaged inside, or a sample that is no finite number.
     """
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with _decoder(path) as file:
             while len(piece := file.read(size, dtype="float32", always_2d=True)):
                 yield check_samples(piece, f"'{path}'")
     except (soundfile.SoundFileError, OSError) as error:
@@ -100,7 +114,7 @@ def read(path: Path | str, start: int, frames: int) -> np.ndarray:
         BadInputError: damaged there, or a sample that is no finite number.
     """
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with _decoder(path) as file:
             file.seek(start)
             return check_samples(file.read(frames, dtype="float32", always_2d=True), f"'{path}'")
     except (soundfile.SoundFileError, OSError) as error:

@@ -36,6 +36,7 @@ from nmjax.io import AudioInfo
 from nmjax.models import SAMPLE_RATE, Prediction
 
 PIECE = 1 << 16  # frames
+_CODEC_FRAMES = 4 * 1152  # that a lossy file may lack at its ends
 
 Watch = Callable[[str, Pieces], Pieces]  # passes on a signal, which it is told the name of
 
@@ -121,7 +122,7 @@ def master(track: Path, outputs: Outputs, network: Network | None, options: Opti
     sound = Sound(lambda: io.pieces(track, PIECE), info.sample_rate, info.channels, f"'{track}'")
     prepared = prepare(sound, network, options, story.watched)
     notes = prepared.notes
-    if not info.lossy and prepared.before.frames < info.frames:  # what a lossy file says is an estimate
+    if prepared.before.frames < info.frames - (_CODEC_FRAMES if info.lossy else 0):
         notes.append(f"The file says that it holds {info.frames} samples; {prepared.before.frames} could be read.")
     with contextlib.ExitStack() as stack:
         files = {path: stack.enter_context(io.temporary_beside(path)) for path in outputs.files()}
