@@ -26,12 +26,14 @@ LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
 MOST_CHANNELS = 8
 _LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
 _PIECE = 1 << 16  # frames
+_STREAMED = 0x7FFF0000  # bytes: from here on a length stands for one that was not known when writing began
 _HIGHEST_SAMPLE = 1000.0  # integers in a float file are far above, float32's arithmetic is not yet in danger
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says. `frames` of a lossy file may be wrong until it has been decoded once."""
+    """What a file's header says. `frames` of a lossy file may be wrong until it has been decoded once. cut: a WAV or
+    AIFF that ends before its header says so; `frames` are those that are there."""
 
     path: Path
     frames: int
@@ -39,6 +41,7 @@ class AudioInfo:
     channels: int
     container: str
     subtype: str
+    cut: bool = False
 
     @property
     def lossy(self) -> bool:
@@ -64,7 +67,7 @@ def probe(path: Path | str) -> AudioInfo:
         )
     try:
         with _decoder(path) as info:
-            found = AudioInfo(path, info.frames, info.samplerate, info.channels, info.format, info.subtype)
+            found = AudioInfo(path, info.frames, info.samplerate, info.channels, info.format, info.subtype, _cut(info))
     except (soundfile.SoundFileError, OSError, TypeError, ValueError):  # the last: a name that is no text
         shown = os.fsencode(path).decode(errors="replace")
         raise BadInputError(
@@ -77,6 +80,12 @@ def probe(path: Path | str) -> AudioInfo:
     if found.frames == 0:
         raise BadInputError(f"'{path}' holds no sound at all (0 samples); leave it out.")
     return found
+
+
+def _cut(file: soundfile.SoundFile) -> bool:
+    """By libsndfile's log, the only place where it says so."""
+    found = re.search(r"\b(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info)
+    return bool(found) and int(found[2]) < int(found[1]) < _STREAMED
 
 
 @contextlib.contextmanager

@@ -122,8 +122,9 @@ def master(track: Path, outputs: Outputs, network: Network | None, options: Opti
     sound = Sound(lambda: io.pieces(track, PIECE), info.sample_rate, info.channels, f"'{track}'")
     prepared = prepare(sound, network, options, story.watched)
     notes = prepared.notes
-    if prepared.before.frames < info.frames - (_CODEC_FRAMES if info.lossy else 0):
-        notes.append(f"The file says that it holds {info.frames} samples; {prepared.before.frames} could be read.")
+    if info.cut or prepared.before.frames < info.frames - (_CODEC_FRAMES if info.lossy else 0):
+        seconds = prepared.before.frames / info.sample_rate
+        notes.append(f"The file is cut short or damaged: {seconds:.1f} s could be read, its header says more.")
     with contextlib.ExitStack() as stack:
         files = {path: stack.enter_context(io.temporary_beside(path)) for path in outputs.files()}
         folder = outputs.audio[0].parent
