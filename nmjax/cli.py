@@ -32,17 +32,20 @@ def main(arguments: list[str] | None = None) -> int:
         given = _parsed(parser, sys.argv[1:] if arguments is None else arguments)
         return given.run(given) or 0
     except BadInputError as error:
-        print(f"nmjax: {error}", file=sys.stderr)
+        _complain(str(error))
         return 2
     except OSError as error:  # a name too long, a folder that may not be looked into
         what = f"'{error.filename}'" if error.filename else "A file"
-        print(
-            f"nmjax: {what} cannot be used ({error.strerror or error}); check the path and its rights.", file=sys.stderr
-        )
+        _complain(f"{what} cannot be used ({error.strerror or error}); check the path and its rights.")
         return 2
     except KeyboardInterrupt:
-        print("nmjax: stopped.", file=sys.stderr)
+        _complain("stopped.")
         return 130
+
+
+def _complain(sentence: str) -> None:
+    """On stderr; of a name, bytes that are no text are replaced."""
+    print(f"nmjax: {sentence.encode(errors='replace').decode()}", file=sys.stderr)
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:

@@ -7,16 +7,17 @@ import dataclasses
 import errno
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from nmjax import mpeg
 from nmjax.errors import BadInputError, CannotWriteError
 from nmjax.quantise import Quantiser
 
@@ -25,12 +26,14 @@ LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
 MOST_CHANNELS = 8
 _LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
 _PIECE = 1 << 16  # frames
+_STREAMED = 0x7FFF0000  # bytes: from here on a length stands for one that was not known when writing began
 _HIGHEST_SAMPLE = 1000.0  # integers in a float file are far above, float32's arithmetic is not yet in danger
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says. `frames` of a lossy file may be wrong until it has been decoded once."""
+    """What a file's header says. `frames` of a lossy file may be wrong until it has been decoded once. cut: a WAV or
+    AIFF that ends before its header says so; `frames` are those that are there."""
 
     path: Path
     frames: int
@@ -38,6 +41,7 @@ class AudioInfo:
     channels: int
     container: str
     subtype: str
+    cut: bool = False
 
     @property
     def lossy(self) -> bool:
@@ -62,19 +66,38 @@ def probe(path: Path | str) -> AudioInfo:
             f"'{path}' is {'a folder, not a file' if path.is_dir() else 'missing'}; give an audio file."
         )
     try:
-        info = soundfile.info(str(path))
+        with _decoder(path) as info:
+            found = AudioInfo(path, info.frames, info.samplerate, info.channels, info.format, info.subtype, _cut(info))
     except (soundfile.SoundFileError, OSError, TypeError, ValueError):  # the last: a name that is no text
         shown = os.fsencode(path).decode(errors="replace")
         raise BadInputError(
             f"'{shown}' cannot be read as audio (WAV, FLAC, OGG, Opus, MP3 or AIFF); check the file or leave it out."
         ) from None
-    if not LOWEST_RATE <= info.samplerate <= HIGHEST_RATE:
-        raise BadInputError(f"'{path}' says {info.samplerate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be used.")
-    if not 1 <= info.channels <= MOST_CHANNELS:
-        raise BadInputError(f"'{path}' says {info.channels} channels; 1 to {MOST_CHANNELS} can be used.")
-    if info.frames == 0:
+    if not LOWEST_RATE <= found.sample_rate <= HIGHEST_RATE:
+        raise BadInputError(f"'{path}' says {found.sample_rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be used.")
+    if not 1 <= found.channels <= MOST_CHANNELS:
+        raise BadInputError(f"'{path}' says {found.channels} channels; 1 to {MOST_CHANNELS} can be used.")
+    if found.frames == 0:
         raise BadInputError(f"'{path}' holds no sound at all (0 samples); leave it out.")
-    return AudioInfo(path, info.frames, info.samplerate, info.channels, info.format, info.subtype)
+    return found
+
+
+def _cut(file: soundfile.SoundFile) -> bool:
+    """By libsndfile's log, the only place where it says so."""
+    found = re.search(r"\b(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info)
+    return bool(found) and int(found[2]) < int(found[1]) < _STREAMED
+
+
+@contextlib.contextmanager
+def _decoder(path: Path | str) -> Iterator[soundfile.SoundFile]:
+    """A file that is open for reading, an MP3 in its whole length."""
+    given = mpeg.opened(path)
+    try:
+        with soundfile.SoundFile(given) as file:
+            yield file
+    finally:
+        if not isinstance(given, str):
+            given.close()
 
 
 def pieces(path: Path | str, size: int = _PIECE) -> Iterator[np.ndarray]:
@@ -85,9 +108,9 @@ def pieces(path: Path | str, size: int = _PIECE) -> Iterator[np.ndarray]:
         BadInputError: damaged inside, or a sample that is no finite number.
     """
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with _decoder(path) as file:
             while len(piece := file.read(size, dtype="float32", always_2d=True)):
-                yield _finite(piece, path)
+                yield check_samples(piece, f"'{path}'")
     except (soundfile.SoundFileError, OSError) as error:
         raise BadInputError(f"'{path}' is damaged and cannot be read to its end ({error}); export it again.") from None
 
@@ -100,18 +123,23 @@ def read(path: Path | str, start: int, frames: int) -> np.ndarray:
         BadInputError: damaged there, or a sample that is no finite number.
     """
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with _decoder(path) as file:
             file.seek(start)
-            return _finite(file.read(frames, dtype="float32", always_2d=True), path)
+            return check_samples(file.read(frames, dtype="float32", always_2d=True), f"'{path}'")
     except (soundfile.SoundFileError, OSError) as error:
         raise BadInputError(f"'{path}' cannot be read at frame {start} ({error}); export it again.") from None
 
 
-def _finite(piece: np.ndarray, path: Path | str) -> np.ndarray:
+def check_samples(piece: np.ndarray, name: str) -> np.ndarray:
+    """The piece, if sound can be made of it. name: of what holds it, for the sentence.
+
+    Raises:
+        BadInputError: a sample that is NaN, infinite, or far beyond full scale.
+    """
     if not np.isfinite(piece).all():
-        raise BadInputError(f"'{path}' holds samples that are NaN or infinite; export it again.")
+        raise BadInputError(f"{name} holds samples that are NaN or infinite; export it again.")
     if len(piece) and np.abs(piece).max() > _HIGHEST_SAMPLE:
-        raise BadInputError(f"'{path}' holds samples above +60 dBFS; full scale is 1.0, export it again.")
+        raise BadInputError(f"{name} holds samples above +60 dBFS; full scale is 1.0, export it again.")
     return piece
 
 
@@ -131,19 +159,16 @@ def temporary_beside(path: Path) -> Iterator[Path]:
 
     A full disk or a folder that cannot be written becomes a CannotWriteError.
     """
-    try:
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
+    try:  # from here on: Ctrl-C may come before the next line
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise CannotWriteError(unwritable(path, error)) from None
-    temporary = Path(name)
-    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         yield temporary
     except OSError as error:
         raise CannotWriteError(unwritable(path, error)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a name or place that could not be made in the first place
+            temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(paths: Iterable[Path]) -> None:
@@ -161,12 +186,20 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
 
 def publish(temporary: Path, path: Path) -> None:
     """Give a finished temporary file its name and the permissions a new file has, on the disk before the rename."""
+    publish_all([(temporary, path)])
+
+
+def publish_all(files: Sequence[tuple[Path, Path]]) -> None:
+    """The same for several (temporary, path): all are on the disk before the first rename, and the renames, in this
+    order, have nothing between them."""
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(temporary, 0o666 & ~umask)
-    with open(temporary, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    for temporary, _ in files:
+        os.chmod(temporary, 0o666 & ~umask)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+    for temporary, path in files:
+        os.replace(temporary, path)
 
 
 def write_text(path: Path, text: str) -> None:

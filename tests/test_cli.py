@@ -29,6 +29,7 @@ def place(tmp_path_factory):
     bad[500] = np.nan
     write(root / "nan.wav", bad, subtype="FLOAT")
     write(root / "three.wav", np.zeros((500, 3)))
+    write(root / "nine.wav", np.zeros((500, 9)))
     write(root / "taken.wav", music(0.5))
     write(root / "left" / "a.wav", music(1.0))
     write(root / "mono" / "a.wav", music(1.0, channels=1))
@@ -68,17 +69,19 @@ def refused(capsys, place, arguments):
 
 INFER = [
     (["missing.wav"], ["'missing.wav'", "missing"]),
-    (["songs"], ["'songs'", "folder"]),
+    (["empty"], ["'empty'", "No tracks"]),
+    (["empty/*.wav"], ["'empty/*.wav'", "missing"]),
     (["text.wav"], ["'text.wav'", "cannot be read as audio"]),
     (["nothing.wav"], ["'nothing.wav'"]),
     (["none.wav"], ["'none.wav'", "0 samples"]),
     (["one.wav"], ["'one.wav'", "single sample"]),
     (["nan/nan.wav"], ["'nan/nan.wav'", "NaN"]),
-    (["three.wav"], ["'three.wav'", "3 channels", "mono and stereo"]),
+    (["nine.wav"], ["'nine.wav'", "9 channels", "1 to 8"]),
+    (["three.wav", "-o", "m.mp3"], ["'m.mp3'", "3 channels", "WAV"]),
     (["good.wav", "-o", "taken.wav"], ["'taken.wav'", "--force"]),
     (["good.wav", "-o", "good.wav", "--force"], ["'good.wav'", "the track itself"]),
     (["good.wav", "-o", "songs"], ["'songs'"]),
-    (["good.wav", "-o", "m.mp3"], ["'m.mp3'", ".flac"]),
+    (["good.wav", "-o", "m.m4a"], ["'m.m4a'", ".flac"]),
     (["good.wav", "-o", "m.wav", "--plot", "m.pdf"], ["'m.pdf'", ".png"]),
     (["good.wav", "-o", "m.wav", "--plot", "folder.png", "--force"], ["'folder.png'", "folder"]),
     (["good.wav", "-o", "m.wav", "--plot", "/proc/m.png"], ["/proc/m.png", "cannot be written"]),

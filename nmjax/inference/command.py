@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nmjax import io
 from nmjax.errors import BadInputError
-from nmjax.inference.master import Mastered, master
+from nmjax.inference.jobs import shown
+from nmjax.inference.master import Mastered, facts_of, finite, master
 from nmjax.inference.outputs import Outputs, check, outputs_of
 from nmjax.inference.wish import Wish
 
@@ -62,7 +64,7 @@ def run(request: Request, console: Console | None = None) -> int:
         from nmjax.inference.batch import run_many
 
         return run_many(request, console)
-    if request.scheduler or request.workers:
+    if request.scheduler or request.workers is not None:
         raise BadInputError("--scheduler and --workers are for many tracks; give a folder or several files.")
     return _run_one(request, console)
 
@@ -75,20 +77,19 @@ def _run_one(request: Request, console: Console) -> int:
     settings = Path(request.wish.settings) if request.wish.settings else None
     check(track, outputs, request.force, settings)
     network = request.wish.network(lambda sentence: say(console, sentence))
-    with console.status(f"Mastering {track.name} …"):
+    with console.status(Text(f"Mastering {shown(track.name)} …")):
         result = master(track, outputs, network, options)
     if request.as_json:
-        print(json.dumps(as_tree(result), indent=1, ensure_ascii=False))
-    model = f"phase {network.config.phase}" if network else f"settings of {settings.name if settings else track.name}"
+        print(json.dumps(as_tree(result), indent=1))  # ASCII: a name may hold what no text can
+    model = f"settings of {shown(settings.name)}" if settings else f"phase {network.config.phase}"
     console.print(settings_table(result, model))
     for one in result.made:
         say(console, f"{one.wanted.name}: {one.verdict.line}")
-    before = f"{result.before.lufs:.1f} LUFS, {_db(result.before.true_peak):.1f} dBTP"
-    say(console, f"It was {before}.")
+    say(console, f"It was {result.before.lufs:.1f} LUFS, {_db(result.before.true_peak):.1f} dBTP.")
     for note in result.notes:
-        say(console, note)
+        say(console, shown(note))
     for name, path in _named(outputs):
-        say(console, f"{name + ':':10}{path}")
+        say(console, f"{name + ':':11}{shown(path)}")
     return 0
 
 
@@ -97,8 +98,10 @@ def as_tree(result: Mastered) -> dict:
     return {
         "track": str(result.info.path),
         "files": {name.lower(): str(path) for name, path in _named(result.outputs)},
+        "before": {"lufs": finite(result.before.lufs), "true_peak_db": finite(_db(result.before.true_peak))},
         "deliveries": [
-            {"name": one.wanted.name, "passed": one.verdict.passed, "line": one.verdict.line} for one in result.made
+            {"name": one.wanted.name, **facts_of(one.verdict, one.plan), "line": one.verdict.line}
+            for one in result.made
         ],
         "notes": result.notes,
     }
@@ -118,7 +121,7 @@ def settings_table(result: Mastered, title: str) -> Table:
     rows = list(zip(*(np.asarray(x)[0] for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate)), strict=True))
     gated = any(gate != 1.0 for *_, gate in rows)
     residual = f", residual × {result.chosen.amount:g}" if result.chosen.amount not in (0.0, 1.0) else ""
-    table = Table(title=f"{title}{residual}")
+    table = Table(title=Text(f"{title}{residual}"))
     for name in ("band", "frequency", "gain", "Q", *(("gate", "rendered") if gated else ())):
         table.add_column(name, justify="right")
     for number, (freq_hz, gain, q, gate) in enumerate(rows, 1):

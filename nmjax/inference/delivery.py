@@ -15,6 +15,7 @@ from nmjax.inference.survey import Loudness, Survey
 
 Source = Callable[[], Pieces]  # from its start each time, `[frames, channel]`
 
+LEAST_LUFS = -60.0  # that can be asked for
 TOLERANCE_LU = 0.1  # of what counts as reached
 _CLOSE_LU = 0.03  # of what is not tried again
 _TRIES = 4
@@ -37,7 +38,7 @@ class Delivery:
 
     def __post_init__(self):
         for value, low, high, what in (
-            (self.lufs, -60.0, 0.0, "A loudness of {:g} LUFS"),
+            (self.lufs, LEAST_LUFS, 0.0, "A loudness of {:g} LUFS"),
             (self.true_peak_db, -30.0, 0.0, "A ceiling of {:g} dBTP"),
             (self.max_limiting_db, 0.0, 30.0, "A limit of {:g} dB for the limiter"),
         ):
@@ -91,6 +92,12 @@ def solve(source: Source, sample_rate: int, channels: int, wanted: Delivery, sur
     if task.limits(gain_db):
         return task.limited(gain_db)
     return task.unlimited(gain_db, task.shortfall(gain_db, survey.lufs + gain_db))
+
+
+def highest_lufs(survey: Survey, wanted: Delivery) -> float:
+    """About the loudness up to which a signal's delivery needs no more limiting than is allowed."""
+    task = _Task(lambda: (), 0, 0, wanted, survey)
+    return task.estimate(task.most_db) if task.limits(task.most_db) else survey.lufs + task.most_db
 
 
 def delivered(source: Source, sample_rate: int, plan: Plan) -> Iterator[np.ndarray]:
@@ -174,7 +181,7 @@ class _Task:
             return ""
         if self.wanted.true_peak_db is None:
             limiting = f"more than {_LOUDEST_GAIN_DB:g} dB of gain"
-        return f"{wanted.lufs:g} LUFS would take {limiting}; the master is at {lufs:.1f} LUFS."
+        return f"{round(wanted.lufs, 2):g} LUFS would take {limiting}; the master is at {lufs:.1f} LUFS."
 
 
 def _louder(pieces: Pieces, gain_db: float) -> Iterator[np.ndarray]:

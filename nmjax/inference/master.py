@@ -7,7 +7,7 @@ import dataclasses
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from nmjax.errors import BadInputError
 from nmjax.formats import Format, format_for
 from nmjax.inference import exports
 from nmjax.inference.control import Control, apply
-from nmjax.inference.delivery import PRESETS, Delivery, Source
+from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
 from nmjax.inference.picture import draw
@@ -27,14 +27,18 @@ from nmjax.inference.render import equalised, flat, multiplied
 from nmjax.inference.settings_file import StoredSettings, as_json
 from nmjax.inference.settings_tree import MOST_AMOUNT
 from nmjax.inference.story import Story
-from nmjax.inference.stream import added
+from nmjax.inference.stream import Pieces, added
 from nmjax.inference.survey import Survey
 from nmjax.inference.track import Heard, listen, residual
+from nmjax.inference.verify import Verdict
 from nmjax.inference.write import Delivered, write_delivery
 from nmjax.io import AudioInfo
 from nmjax.models import SAMPLE_RATE, Prediction
 
-_PIECE = 1 << 16  # frames
+PIECE = 1 << 16  # frames
+_CODEC_FRAMES = 4 * 1152  # that a lossy file may lack at its ends
+
+Watch = Callable[[str, Pieces], Pieces]  # passes on a signal, which it is told the name of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +71,32 @@ class Chosen:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sound:
+    """What is to be mastered: `pieces()` from its start, `[frames, channel]` float32. name: for the sentences."""
+
+    pieces: Source
+    sample_rate: int
+    channels: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A sound that was measured and listened to, and what is to be rendered. notes: sentences for the user."""
+
+    sound: Sound
+    before: Survey
+    heard: Heard
+    chosen: Chosen
+    notes: list[str]
+
+
+def unwatched(name: str, pieces: Pieces) -> Pieces:
+    """A `Watch` that does nothing."""
+    return pieces
+
+
+@dataclasses.dataclass(frozen=True)
 class Mastered:
     """What became of a track. before: the input. made: each delivery."""
 
@@ -88,27 +118,40 @@ def master(track: Path, outputs: Outputs, network: Network | None, options: Opti
     """
     info = io.probe(track)
     formats = [format_for(path, info, options.bits) for path in outputs.audio]
-    notes = list(options.settings.notes) if options.settings else []
     story = Story(info, outputs)
-    before = Survey(story.before(io.pieces(track, _PIECE)), info.sample_rate, info.channels)
-    if before.frames < 2:
-        raise BadInputError(f"'{track}' holds a single sample; there is nothing to master.")
-    if before.frames < info.frames:
-        notes.append(f"The file says that it holds {info.frames} samples; {before.frames} could be read.")
-    lufs = options.shared[1] if options.shared else before.lufs
-    heard = Heard(lambda: io.pieces(track, _PIECE), info.sample_rate, lufs, before.frames)
-    chosen = choose(heard, network, options, notes)
+    sound = Sound(lambda: io.pieces(track, PIECE), info.sample_rate, info.channels, f"'{track}'")
+    prepared = prepare(sound, network, options, story.watched)
+    notes = prepared.notes
+    if info.cut or prepared.before.frames < info.frames - (_CODEC_FRAMES if info.lossy else 0):
+        seconds = prepared.before.frames / info.sample_rate
+        notes.append(f"The file is cut short or damaged: {seconds:.1f} s could be read, its header says more.")
     with contextlib.ExitStack() as stack:
         files = {path: stack.enter_context(io.temporary_beside(path)) for path in outputs.files()}
-        source = stack.enter_context(_source(heard, chosen, network, options.gain_db, info, outputs, story))
+        folder = outputs.audio[0].parent
+        source = stack.enter_context(rendered(prepared, network, options.gain_db, folder, story.watched))
         made = _delivered(source, info, formats, files, track, outputs, options)
-        notes += _notes(made, before)
-        result = Mastered(outputs, info, before, chosen, made, notes)
+        notes += _notes(made, prepared.before)
+        result = Mastered(outputs, info, prepared.before, prepared.chosen, made, notes)
         _write_beside(result, files, track, network, options)
         story.write(files, result, source, track, network)
-        for path in reversed(outputs.files()):
-            io.publish(files[path], path)
+        io.publish_all([(files[path], path) for path in reversed(outputs.files())])  # the first master last
     return result
+
+
+def prepare(sound: Sound, network: Network | None, options: Options, watch: Watch = unwatched) -> Prepared:
+    """Measure and listen, and choose what is rendered.
+
+    Raises:
+        BadInputError: a sound or settings that cannot be used.
+    """
+    notes = list(options.settings.notes) if options.settings else []
+    before = Survey(watch("before", sound.pieces()), sound.sample_rate, sound.channels)
+    if before.frames < 2:
+        raise BadInputError(f"{sound.name} holds a single sample; there is nothing to master.")
+    lufs = options.shared[1] if options.shared else before.lufs
+    heard = Heard(sound.pieces, sound.sample_rate, lufs, before.frames)
+    chosen = choose(heard, network, options, notes)
+    return Prepared(sound, before, heard, chosen, notes)
 
 
 def _delivered(
@@ -122,9 +165,13 @@ def _delivered(
 ) -> list[Delivered]:
     """Each delivery in its temporary file; the signal is surveyed once where they share a rate."""
     at_own_rate = [chosen.sample_rate == info.sample_rate for chosen in formats]
-    survey = Survey(source(), info.sample_rate, info.channels) if any(at_own_rate) else None
+    survey = Survey(source(), info.sample_rate, info.channels) if any(at_own_rate) or options.shared else None
+    deliveries = options.deliveries
+    if options.shared:  # a song keeps its place in the album, whatever the limiter does
+        own = survey.lufs if LEAST_LUFS <= survey.lufs <= 0.0 else None
+        deliveries = [dataclasses.replace(x, lufs=own) if x.true_peak_db is not None else x for x in deliveries]
     made = []
-    for wanted, path, chosen, own in zip(options.deliveries, outputs.audio, formats, at_own_rate, strict=True):
+    for wanted, path, chosen, own in zip(deliveries, outputs.audio, formats, at_own_rate, strict=True):
         given = (source, info.sample_rate, info.channels, wanted, files[path], chosen)
         one = write_delivery(*given, tags_from=track, survey=survey if own else None)
         made.append(dataclasses.replace(one, verdict=dataclasses.replace(one.verdict, path=path)))
@@ -153,33 +200,33 @@ def choose(heard: Heard, network: Network | None, options: Options, notes: list[
 
 
 @contextlib.contextmanager
-def _source(
-    heard: Heard,
-    chosen: Chosen,
+def rendered(
+    prepared: Prepared,
     network: Network | None,
-    gain_db: float,
-    info: AudioInfo,
-    outputs: Outputs,
-    story: Story,
+    gain_db: float = 0.0,
+    folder: Path | None = None,
+    watch: Watch = unwatched,
 ) -> Iterator[Source]:
-    """The rendered signal, from its start at each call: the input itself where nothing is changed, else a spool."""
+    """The rendered signal, from its start at each call: the input itself where nothing is changed, else a spool in
+    `folder`."""
+    heard, chosen = prepared.heard, prepared.chosen
     if not chosen.amount and flat(chosen.rendered) and gain_db == 0.0:
         yield heard.pieces
         return
-    audio = story.clean(equalised(heard.pieces(), chosen.rendered, heard.sample_rate))
+    audio = watch("clean", equalised(heard.pieces(), chosen.rendered, heard.sample_rate))
     if chosen.amount:
         more = residual(heard, network, chosen.prediction.z, chosen.amount)
-        audio = added(audio, story.residual(more))
-    with tempfile.TemporaryFile(dir=outputs.audio[0].parent) as spool:
+        audio = added(audio, watch("residual", more))
+    with tempfile.TemporaryFile(dir=folder) as spool:
         for piece in multiplied(audio, 10.0 ** (gain_db / 20.0)):
             spool.write(np.ascontiguousarray(piece, np.float32).data)
         spool.flush()
-        yield lambda: _spooled(spool.fileno(), info.channels)
+        yield lambda: _spooled(spool.fileno(), prepared.sound.channels)
 
 
 def _spooled(file: int, channels: int) -> Iterator[np.ndarray]:
     place = 0
-    while block := os.pread(file, _PIECE * channels * 4, place):
+    while block := os.pread(file, PIECE * channels * 4, place):
         yield np.frombuffer(block, np.float32).reshape(-1, channels)
         place += len(block)
 
@@ -194,11 +241,9 @@ def _write_beside(
     result: Mastered, files: dict[Path, Path], track: Path, network: Network | None, options: Options
 ) -> None:
     """Settings, picture and export, into their temporary files."""
-    outputs, chosen = result.outputs, result.chosen
-    model = options.settings.model if options.settings else network
-    rate = result.info.sample_rate
-    delivery = {one.wanted.name: _facts(one) for one in result.made}
-    text = as_json(track.name, model, chosen.prediction, chosen.rendered, rate, delivery, chosen.amount, chosen.eq_rate)
+    outputs, chosen, rate = result.outputs, result.chosen, result.info.sample_rate
+    delivery = {one.wanted.name: facts_of(one.verdict, one.plan) for one in result.made}
+    text = settings_text(track.name, chosen, rate, network, options, delivery)
     files[outputs.settings].write_text(text, encoding="utf-8")
     if outputs.picture:
         title = f"{outputs.audio[0].name}: equaliser"
@@ -207,13 +252,28 @@ def _write_beside(
         exports.export(chosen.rendered, rate, files[outputs.export], track.name)
 
 
-def _facts(one: Delivered) -> dict:
-    found, plan = one.verdict, one.plan
+def settings_text(
+    name: str, chosen: Chosen, sample_rate: int, network: Network | None, options: Options, delivery: dict
+) -> str:
+    """The settings file of what was rendered at `sample_rate` (Hz)."""
+    model = options.settings.model if options.settings else network
+    return as_json(
+        name, model, chosen.prediction, chosen.rendered, sample_rate, delivery, chosen.amount, chosen.eq_rate
+    )
+
+
+def facts_of(verdict: Verdict, plan: Plan) -> dict:
+    """A delivery in numbers, for JSON; None for what is not finite."""
     numbers = {
         "gain_db": plan.gain_db,
-        "lufs": found.lufs,
-        "true_peak_db": found.true_peak_db,
-        "loudness_range_lu": found.loudness_range,
+        "lufs": verdict.lufs,
+        "true_peak_db": verdict.true_peak_db,
+        "loudness_range_lu": verdict.loudness_range,
         "limiting_db": plan.reduction.deepest_db,
     }
-    return {"passed": found.passed, **{k: round(v, 2) if math.isfinite(v) else None for k, v in numbers.items()}}
+    return {"passed": verdict.passed, **{name: finite(value) for name, value in numbers.items()}}
+
+
+def finite(value: float) -> float | None:
+    """A number for JSON, which knows no infinity."""
+    return round(value, 2) if math.isfinite(value) else None

@@ -126,7 +126,12 @@ def read_settings(path: Path) -> StoredSettings:
     text = _text(path)
     if path.suffix.lower() in exports.READERS:
         return _imported(path, text)
-    tree = parsed(text, path.name)
+    return stored(text, path.name)
+
+
+def stored(text: str, name: str) -> StoredSettings:
+    """Settings from the text of a JSON file, as `read_settings`. name: for the sentences."""
+    tree = parsed(text, name)
     rows = tree["eq"]["bands"] or [_FLAT]
     eq = EqSettings(**{field: _array([row[field] for row in rows]) for field in RANGES})
     z = None if tree["z"] is None else _array(tree["z"])

@@ -29,19 +29,8 @@ class Story:
         self._info, self._outputs = info, outputs
         self._heard: dict[str, Listener] = {}
 
-    def before(self, pieces: Pieces) -> Pieces:
-        """The input, passed on."""
-        return self._watched("before", pieces)
-
-    def clean(self, pieces: Pieces) -> Pieces:
-        """The equaliser's output, passed on."""
-        return self._watched("clean", pieces)
-
-    def residual(self, pieces: Pieces) -> Pieces:
-        """The residual, passed on."""
-        return self._watched("residual", pieces)
-
-    def _watched(self, name: str, pieces: Pieces) -> Pieces:
+    def watched(self, name: str, pieces: Pieces) -> Pieces:
+        """The signal "before", "clean" or "residual", passed on."""
         if not self._outputs.report:
             return pieces
         self._heard[name] = Listener(self._info.sample_rate, self._info.channels)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from nmjax import io
 from nmjax.dsp.loudness import channel_weights
 from nmjax.inference.delivery import TOLERANCE_LU, Delivery
+from nmjax.inference.stream import Pieces
 
 PEAK_TOLERANCE_DB = 0.01  # dither of 16 bits moves a peak by a tenth of that
 _TIMES = 8  # the rate
@@ -28,10 +29,10 @@ _PART = 4096  # frames
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What a file holds. lufs: −inf where there is no loudness. loudness_range: LU. clipped: samples at or above what
-    the format can hold. reason: why it fails, otherwise empty."""
+    """What a file holds; path: None for a signal in memory. lufs: −inf where there is no loudness. loudness_range: LU.
+    clipped: samples at or above what the format can hold. reason: why it fails, otherwise empty."""
 
-    path: Path
+    path: Path | None
     lufs: float
     true_peak_db: float
     loudness_range: float
@@ -63,22 +64,28 @@ def verify(path: Path, wanted: Delivery) -> Verdict:
     """
     info = io.probe(path)
     bits = int(info.subtype.removeprefix("PCM_")) if info.subtype in ("PCM_16", "PCM_24", "PCM_32") else 0
+    found = judged(io.pieces(path), info.sample_rate, info.channels, wanted, bits)
+    return dataclasses.replace(found, path=path)
+
+
+def judged(pieces: Pieces, sample_rate: int, channels: int, wanted: Delivery, bits: int = 0) -> Verdict:
+    """The same of a signal. bits: of its integers, 0 for floats."""
     hops, peak, clipped, frames = [np.zeros((0, 2))], 0.0, 0, 0
-    weigh, between = _Weighting(info.sample_rate, info.channels), _Between(info.channels)
-    for piece in io.pieces(path):
+    weigh, between = _Weighting(sample_rate, channels), _Between(channels)
+    for piece in pieces:
         frames += len(piece)
         hops.append(weigh.tenths(piece))
         peak = max(peak, between.peak(piece, peak))
         clipped += _clipped(piece, bits)
-    peak = max(peak, between.peak(np.zeros((_REACH, info.channels), np.float32), peak))
+    peak = max(peak, between.peak(np.zeros((_REACH, channels), np.float32), peak))
     energy, sizes = np.concatenate(hops).T
     lufs = _integrated(_means(energy, sizes, 4))
     found = Verdict(
-        path=path,
+        path=None,
         lufs=lufs,
         true_peak_db=20.0 * math.log10(peak) if peak > 0.0 else -math.inf,
         loudness_range=_range(_means(energy, sizes, 30)),
-        sample_rate=info.sample_rate,
+        sample_rate=sample_rate,
         frames=frames,
         clipped=clipped,
         reason="",
@@ -91,7 +98,7 @@ def _reason(found: Verdict, wanted: Delivery) -> str:
     if wanted.lufs is not None and math.isfinite(found.lufs):
         away = found.lufs - wanted.lufs
         if abs(away) > TOLERANCE_LU:
-            reasons.append(f"{abs(away):.1f} LU {'above' if away > 0 else 'below'} {wanted.lufs:g} LUFS")
+            reasons.append(f"{abs(away):.1f} LU {'above' if away > 0 else 'below'} {round(wanted.lufs, 2):g} LUFS")
     if wanted.true_peak_db is not None and found.true_peak_db > wanted.true_peak_db + PEAK_TOLERANCE_DB:
         over = found.true_peak_db - wanted.true_peak_db
         reasons.append(f"{over:.2f} dB over {wanted.true_peak_db:g} dBTP")

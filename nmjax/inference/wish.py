@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from nmjax import formats
@@ -55,7 +56,14 @@ class Wish:
         changes = {key: value for (key, value), word in zip(changes.items(), given, strict=True) if word is not None}
         if len(self.deliver) > 1 and (self.lufs or self.true_peak):
             raise BadInputError("--lufs and --true-peak are for one delivery; name one with --deliver.")
+        if self.lufs or self.true_peak:  # no longer what the name stands for
+            changes["name"] = "custom"
         return tuple(dataclasses.replace(PRESETS[name], **changes) for name in self.deliver)
+
+    def absolute(self) -> Wish:
+        """The same from any current folder."""
+        places = {name: os.path.abspath(path) for name in ("ckpt", "settings") if (path := getattr(self, name))}
+        return dataclasses.replace(self, **places)
 
     def options(self) -> Options:
         """The same, checked.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nmjax import io
-from nmjax.errors import BadInputError
+from nmjax.errors import CannotWriteError
 from nmjax.tags.chunks import append_chunks, read_chunks
 from nmjax.tags.id3 import id3, read_id3, size_of
 from nmjax.tags.model import MOST_BYTES, Tags
@@ -17,6 +17,7 @@ from nmjax.tags.ogg import read_headers, write_with
 from nmjax.tags.vorbis import comments, picture, read_comments, read_picture
 
 _MOST_NAMED = 8
+_MOST_TAGS = 10
 _DAMAGED = (ValueError, IndexError, struct.error)
 _VORBIS, _OPUS = b"\x03vorbis", b"OpusTags"
 _COMMENT, _PICTURE, _PADDING, _LAST = 4, 6, 1, 0x80  # FLAC's kinds of blocks
@@ -27,6 +28,9 @@ def copy_tags(source: Path, target: Path) -> list[str]:
 
     Returns:
         What could not be carried, as sentences; nothing here raises for a tag that is damaged.
+
+    Raises:
+        CannotWriteError: the disk is full.
     """
     tags, notes = Tags(), []
     try:
@@ -38,9 +42,15 @@ def copy_tags(source: Path, target: Path) -> list[str]:
         what = ", ".join([*dict.fromkeys(tags.left_out)][:_MOST_NAMED])
         notes.append(f"Not carried over from '{source.name}': {what}.")
     if tags:
+        size = target.stat().st_size
         try:
             _write(target, tags)
-        except (*_DAMAGED, OSError, BadInputError):
+        except CannotWriteError:
+            raise
+        except OSError as error:
+            raise CannotWriteError(io.unwritable(target, error)) from None
+        except _DAMAGED:
+            os.truncate(target, size)  # what was appended
             notes.append(f"The tags of '{source.name}' could not be written to the master.")
     return notes
 
@@ -54,17 +64,7 @@ def read_tags(path: Path) -> Tags:
 
 
 def _read(file: BinaryIO, tags: Tags) -> None:
-    head = file.read(12)
-    while size := size_of(head[:10]):  # MP3, and some FLAC files
-        if size > MOST_BYTES:
-            raise ValueError("a tag without end")
-        start = file.tell() - len(head)
-        file.seek(start)
-        found = Tags()
-        read_id3(file.read(size), found)
-        tags.add_all(found)
-        head = file.read(12)
-    file.seek(file.tell() - len(head))
+    head = _read_in_front(file, tags)
     if head[:4] == b"fLaC":
         for kind, block in _flac_blocks(file):
             if kind == _COMMENT:
@@ -78,6 +78,23 @@ def _read(file: BinaryIO, tags: Tags) -> None:
             read_comments(packet[len(prefix) :], tags)
     elif head[:4] in (b"RIFF", b"RF64", b"FORM"):
         read_chunks(file, tags)
+
+
+def _read_in_front(file: BinaryIO, tags: Tags) -> bytes:
+    """The ID3 tags before MP3, and before some FLAC files. Leaves the file at what follows; returns how that begins."""
+    head = file.read(12)
+    for _ in range(_MOST_TAGS):
+        if not (size := size_of(head[:10])):
+            break
+        if size > MOST_BYTES:
+            raise ValueError("a tag without end")
+        file.seek(file.tell() - len(head))
+        found = Tags()
+        read_id3(file.read(size), found)
+        tags.add_all(found)
+        head = file.read(12)
+    file.seek(file.tell() - len(head))
+    return head
 
 
 def _flac_blocks(file: BinaryIO) -> list[tuple[int, bytes]]:

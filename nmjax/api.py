@@ -1,0 +1,148 @@
+"""Mastering from Python: `nmjax.master`, the same as `infer.py` without files.
+
+import nmjax
+
+result = nmjax.master(audio, 44_100, ckpt="runs/1b", deliver="cd")
+result.audio                # [time, channel] float32
+result.measurements.lufs    # of the master
+result.settings["eq"]["bands"][2]["gain_db"] = -1.0
+again = nmjax.master(audio, 44_100, ckpt="runs/1b", settings=result.settings)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from nmjax import io
+from nmjax.errors import BadInputError
+from nmjax.inference.control import Control
+from nmjax.inference.delivery import Plan, delivered, solve
+from nmjax.inference.master import PIECE, Options, Prepared, Sound, facts_of, prepare, rendered, settings_text
+from nmjax.inference.network import Network, load
+from nmjax.inference.settings_file import StoredSettings, read_settings, stored
+from nmjax.inference.verify import Verdict, judged
+from nmjax.inference.wish import Wish
+
+__all__ = ["Result", "load", "master"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A master. audio: as it was given, `[time, channel]` or `[time]`, float32. settings: what a settings file holds
+    (docs/settings.md), as a dict; `json.dump` makes one of it. measurements: of the master, by code that shares nothing
+    with what made it; `.passed` says whether it is what was asked for, `.line` all in one line. notes: sentences."""
+
+    audio: Float[np.ndarray, "time *channel"]
+    settings: dict[str, Any]
+    measurements: Verdict
+    notes: list[str]
+
+
+def master(
+    audio: np.ndarray,
+    sample_rate: int,
+    *,
+    ckpt: str | Path | Network | None = None,
+    model: str | None = None,
+    settings: str | Path | Mapping[str, Any] | None = None,
+    deliver: str = "streaming",
+    lufs: float | str | None = None,
+    true_peak: float | str | None = None,
+    max_limiting: float | None = None,
+    eq_amount: float = 1.0,
+    residual_amount: float = 1.0,
+    bands: Mapping[int, Mapping[str, float]] | None = None,
+    bypass: Iterable[str] = (),
+    analyse_seconds: float | None = None,
+) -> Result:
+    """Master a signal as `infer.py` masters a file of floats: the same samples.
+
+    Args:
+        audio: `[time, channel]` or `[time]`, 1 to 8 channels, full scale ±1; integers are scaled to it.
+        sample_rate: 8,000 to 192,000 Hz.
+        ckpt: a run's folder, or what `nmjax.load` made of it (for many signals). model: the name of a network that
+            comes with the program. Neither: the best of those, or none where `settings` are given.
+        settings: these in place of the network's: a file (JSON, .txt, .csv) or a dict as `Result.settings`.
+        deliver: "streaming" (−14 LUFS, −1 dBTP), "cd" (−9, −0.3) or "club" (−7, −0.3). lufs, true_peak: another number
+            in its place, or "none". max_limiting: dB, the deepest gain reduction; 6 by default.
+        eq_amount: 0 to 2, scales the bands' decibels. residual_amount: 0 to 2, scales the residual.
+        bands: values in place of the network's, by number from 1: `{3: {"gain_db": -1.0}}`.
+        bypass: of "eq" and "residual".
+        analyse_seconds: so much is listened to, evenly spread; None: all.
+
+    Raises:
+        BadInputError: anything that cannot be used; a sentence says what and what instead.
+    """
+    wish = Wish(
+        ckpt=None if ckpt is None or isinstance(ckpt, Network) else str(ckpt),
+        model=model,
+        settings=None if settings is None else "given",  # so that no network is needed
+        deliver=(deliver,),
+        lufs=None if lufs is None else str(lufs),
+        true_peak=None if true_peak is None else str(true_peak),
+        max_limiting=max_limiting,
+        seconds=analyse_seconds,
+    )
+    options = dataclasses.replace(
+        dataclasses.replace(wish, settings=None).options(),
+        control=Control(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass)),
+        settings=None if settings is None else _settings(settings),
+    )
+    sound = _sound(audio, sample_rate)
+    network = ckpt if isinstance(ckpt, Network) else wish.network(lambda _: None)
+    prepared = prepare(sound, network, options)
+    with rendered(prepared, network) as source:
+        plan = solve(source, sample_rate, sound.channels, options.deliveries[0])
+        made = np.concatenate([piece.astype(np.float32) for piece in delivered(source, sample_rate, plan)])
+    return _result(made.reshape(np.shape(audio)), prepared, plan, network, options)
+
+
+def _result(made: np.ndarray, prepared: Prepared, plan: Plan, network: Network | None, options: Options) -> Result:
+    sound, wanted = prepared.sound, options.deliveries[0]
+    found = judged(_cut(made), sound.sample_rate, sound.channels, wanted)
+    delivery = {wanted.name: facts_of(found, plan)}
+    text = settings_text("audio", prepared.chosen, sound.sample_rate, network, options, delivery)
+    notes = [*prepared.notes, *([plan.reason] if plan.reason else [])]
+    return Result(made, json.loads(text), found, notes)
+
+
+def _settings(given: str | Path | Mapping[str, Any]) -> StoredSettings:
+    if isinstance(given, str | Path):
+        return read_settings(Path(given))
+    try:
+        return stored(json.dumps(given), "settings")
+    except TypeError:
+        raise BadInputError("The settings hold something that JSON cannot; give numbers, texts and lists.") from None
+
+
+def _sound(audio: np.ndarray, sample_rate: int) -> Sound:
+    """Checked as a file would be."""
+    audio = np.asarray(audio)
+    if audio.ndim not in (1, 2) or not audio.size or audio.dtype.kind not in "if":
+        raise BadInputError(
+            f"The audio is {audio.dtype} of shape {audio.shape}; give numbers, [time, channel] or [time]."
+        )
+    channels = 1 if audio.ndim == 1 else audio.shape[1]
+    if channels > io.MOST_CHANNELS:
+        raise BadInputError(f"The audio has {channels} channels; give [time, channel] with 1 to {io.MOST_CHANNELS}.")
+    if int(sample_rate) != sample_rate or not io.LOWEST_RATE <= sample_rate <= io.HIGHEST_RATE:
+        raise BadInputError(f"The sample rate is {sample_rate}; {io.LOWEST_RATE} to {io.HIGHEST_RATE} Hz can be used.")
+    for piece in _cut(audio):
+        io.check_samples(piece, "The audio")
+    return Sound(lambda: _cut(audio), int(sample_rate), channels, "The audio")
+
+
+def _cut(audio: np.ndarray) -> Iterator[Float[np.ndarray, "frames channel"]]:
+    """`[time, channel]` or `[time]` in pieces of float32."""
+    full = -float(np.iinfo(audio.dtype).min) if audio.dtype.kind == "i" else 1.0
+    for start in range(0, len(audio), PIECE):
+        piece = audio[start : start + PIECE]
+        piece = piece.astype(np.float32) if full == 1.0 else (piece / full).astype(np.float32)
+        yield piece.reshape(len(piece), -1)

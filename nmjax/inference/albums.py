@@ -1,0 +1,114 @@
+"""How an album is mastered: what `album` plans, with a network; its songs keep their relative loudness.
+
+Each song is delivered at the loudness that the album's one gain gives it, solved around the limiter: so a song that the
+limiter works on is no quieter for it. The gain is bounded by the song that has the least room.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from nmjax import io
+from nmjax.dsp import MeterState
+from nmjax.errors import BadInputError
+from nmjax.inference.album import Steps, plan_album
+from nmjax.inference.command import say
+from nmjax.inference.delivery import Delivery, highest_lufs
+from nmjax.inference.jobs import Job, shown
+from nmjax.inference.master import Options, choose
+from nmjax.inference.measure import Meter
+from nmjax.inference.network import Network
+from nmjax.inference.render import equalised
+from nmjax.inference.stream import added
+from nmjax.inference.survey import Survey
+from nmjax.inference.track import Heard, pooled, residual
+from nmjax.models import MODEL_LUFS, Prediction
+
+_NEAR_LU = 0.05  # of what counts as reached
+
+
+def album_options(
+    jobs: Sequence[Job], network: Network | None, options: Options, console: Console
+) -> tuple[Options, list[str]]:
+    """The options with what an album's songs share: settings, and the gain to the delivery. And what it falls short
+    of, as sentences.
+
+    Raises:
+        BadInputError: no network, several deliveries, or a song that cannot be used.
+    """
+    if network is None or options.settings:
+        raise BadInputError("--album takes its settings from a network; leave --settings out.")
+    if len(options.deliveries) > 1:
+        raise BadInputError("--album makes one delivery; name one with --deliver.")
+    (wanted,) = options.deliveries
+    songs = _Songs(network, options)
+    with console.status("Listening to the album …"):
+        plan = plan_album([job.track for job in jobs], songs.steps(), wanted.lufs or 0.0, math.inf)
+    gain_db, short = _gain_db(wanted, plan.rendered.lufs, songs.surveys)
+    for sentence in short:
+        say(console, sentence)
+    level = MODEL_LUFS - float(plan.prediction.settings.input_gain_db[0])
+    delivery = dataclasses.replace(wanted, lufs=None)  # the gain has been found; see `master`
+    return dataclasses.replace(options, shared=(plan.prediction, level), gain_db=gain_db, deliveries=(delivery,)), short
+
+
+def _gain_db(wanted: Delivery, lufs: float, songs: dict[Path, Survey]) -> tuple[float, list[str]]:
+    """From the rendered album at `lufs` to the delivery, and a sentence if that is less than was wanted."""
+    heard = {track: survey for track, survey in songs.items() if math.isfinite(survey.lufs)}
+    if not heard:
+        return 0.0, []
+    room = {track: highest_lufs(survey, wanted) - survey.lufs for track, survey in heard.items()}
+    tightest = min(room, key=room.get)
+    gain_db = wanted.lufs - lufs if wanted.lufs is not None else 0.0
+    if gain_db <= room[tightest] + _NEAR_LU:
+        return gain_db, []
+    gain_db, name = room[tightest], shown(tightest.name)
+    limit = f"'{name}' more than {wanted.max_limiting_db:g} dB of limiting"
+    return gain_db, [f"The album is at {lufs + gain_db:.1f} LUFS; more would take in {limit}."]
+
+
+@dataclasses.dataclass
+class _Songs:
+    """An album's songs one at a time, as `album.Steps` wants them. surveys: of the rendered songs, as they come."""
+
+    network: Network
+    options: Options
+    surveys: dict[Path, Survey] = dataclasses.field(default_factory=dict)
+
+    def steps(self) -> Steps:
+        """Of these songs."""
+        return Steps(
+            rate=lambda track: io.probe(track).sample_rate,
+            measure=self._measure,
+            listen=lambda track, gain_db: pooled(_heard(track, gain_db), self.network, self.options.seconds),
+            settle=self.network.settle,
+            render=self._render,
+        )
+
+    def _measure(self, track: Path) -> MeterState:
+        info = io.probe(track)
+        meter = Meter(info.sample_rate, info.channels)
+        for _ in meter.watch(io.pieces(track)):
+            pass
+        return meter.state
+
+    def _render(self, track: Path, prediction: Prediction) -> MeterState:
+        info = io.probe(track)
+        heard = _heard(track, float(prediction.settings.input_gain_db[0]))
+        chosen = choose(heard, self.network, dataclasses.replace(self.options, shared=(prediction, heard.lufs)), [])
+        audio = equalised(heard.pieces(), chosen.rendered, heard.sample_rate)
+        if chosen.amount:
+            audio = added(audio, residual(heard, self.network, chosen.prediction.z, chosen.amount))
+        meter = Meter(info.sample_rate, info.channels)
+        self.surveys[track] = Survey(meter.watch(audio), info.sample_rate, info.channels)
+        return meter.state
+
+
+def _heard(track: Path, gain_db: float) -> Heard:
+    info = io.probe(track)
+    return Heard(lambda: io.pieces(track), info.sample_rate, MODEL_LUFS - gain_db, info.frames)

@@ -1,0 +1,187 @@
+"""Cut, damaged and lying files of every format, in a process of little memory and time: a sentence, or a master of what
+could be read. And Ctrl-C or a full disk at any moment: no half files, older outputs as they were."""
+
+import json
+import os
+import random
+import re
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from nmjax.cli import main
+from tests.inference.networks import saved
+from tests.music import music, write
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+ENVIRONMENT.pop("XLA_FLAGS", None)
+
+# Reads, measures and carries tags over for each file of a folder; a line of JSON each. Memory: that of Python, NumPy
+# and SciPy, and 300 MB.
+READER = """
+import json, resource, sys, time
+from pathlib import Path
+from nmjax import io, mpeg, formats
+from nmjax.errors import BadInputError
+from nmjax.inference.survey import Survey
+from nmjax.tags import copy_tags
+import scipy.signal, scipy.ndimage, pyloudnorm
+def used():
+    return int(next(x for x in open("/proc/self/status") if x.startswith("VmSize")).split()[1]) * 1024
+most = used() + 300_000_000
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    began, said = time.process_time(), ""
+    try:
+        info = io.probe(path)
+        formats.format_for(Path("m.wav"), info)
+        Survey(io.pieces(path), info.sample_rate, info.channels)
+    except BadInputError as error:
+        said = str(error)
+    copy_tags(path, Path(sys.argv[2]))
+    print(json.dumps([path.name, said, time.process_time() - began]))
+"""
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """A short file of each format, with a tag where one can be written."""
+    folder = tmp_path_factory.mktemp("sounds")
+    audio = music(1.5)
+    for name in ("a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff"):
+        write(folder / name, audio)
+        with soundfile.SoundFile(str(folder / name), "r+" if name in ("a.wav", "a.aiff") else "r") as file:
+            if file.mode == "r+":
+                file.title = "A title"
+    soundfile.write(str(folder / "a.opus"), audio, 48_000, format="OGG", subtype="OPUS")
+    return folder
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """Cut, overwritten, with a number that lies, or with something left out; most of it near the start."""
+    data, reach = bytearray(data), rng.choice([64, 256, 4096, len(data)])
+    place = rng.randrange(min(reach, len(data)))
+    match rng.randrange(4):
+        case 0:
+            del data[place:]
+        case 1:
+            data[place] ^= 1 << rng.randrange(8)
+        case 2:
+            number = rng.choice([0, 1, 255, 1 << 24, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+            data[place : place + 4] = struct.pack(rng.choice("<>") + "I", number)
+        case 3:
+            del data[place : place + rng.choice([1, 7, 100, 5000])]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.opus", "a.mp3", "a.aiff"])
+def test_damaged_files_are_read_or_refused_with_a_sentence(sounds, tmp_path, name):
+    rng, data = random.Random(name), (sounds / name).read_bytes()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(150):
+        (folder / f"{i:03}{Path(name).suffix}").write_bytes(damaged(data, rng))
+    target = write(tmp_path / "m.wav", music(0.1))
+    done = subprocess.run(
+        [sys.executable, "-c", READER, str(folder), str(target)],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == 150
+    for file, said, seconds in lines:
+        assert not said or (said.count("\n") == 0 and said.rstrip().endswith(".")), (file, said)
+        assert seconds < 5.0, file
+    assert any(said for _, said, _ in lines)
+    assert soundfile.info(str(target)).frames == round(0.1 * 44_100)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder."""
+    return saved("1a", tmp_path_factory.mktemp("run"))
+
+
+def started(*words, **more):
+    """`infer.py` as another process."""
+    command = [sys.executable, str(ROOT / "infer.py"), *map(str, words)]
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+
+def test_a_header_that_promises_hours_costs_neither_memory_nor_time(tmp_path, run):
+    """A second of FLAC that says it is 2^35 samples long."""
+    path = write(tmp_path / "a.flac", music(1.0))
+    data = bytearray(path.read_bytes())
+    data[21:26] = bytes([data[21] | 0x0F, 0xFF, 0xFF, 0xFF, 0xFF])  # STREAMINFO's 36 bits
+    path.write_bytes(data)
+    assert soundfile.info(str(path)).frames > 1 << 34
+    process = started(path, "--ckpt", run)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 2
+    assert "damaged" in said
+    assert said.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["a.flac"]
+
+
+def test_ctrl_c_at_any_moment_leaves_no_half_files(tmp_path, run):
+    track = write(tmp_path / "a.wav", music(20.0))
+    old = {"a-mastered.wav": b"an older master", "a-mastered.json": b"its settings"}
+    for name, text in old.items():
+        (tmp_path / name).write_bytes(text)
+    for wait in (random.Random(1).uniform(1.0, 5.0), None):
+        process = started(track, "--ckpt", run, "--force", "--quiet")
+        if wait is None:  # while it writes
+            until = time.monotonic() + 60.0
+            while not any(p.name.startswith(".") for p in tmp_path.iterdir()) and time.monotonic() < until:
+                time.sleep(0.01)
+        else:
+            time.sleep(wait)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130, said
+        assert said == "nmjax: stopped.\n"
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["a-mastered.json", "a-mastered.wav", "a.wav"]
+        assert {name: (tmp_path / name).read_bytes() for name in old} == old
+
+
+@pytest.mark.parametrize("most", [100_000, 600_000, 1_100_000])
+def test_a_full_disk_leaves_the_older_master_whole(tmp_path, run, most, capsys):
+    """A limit on a file's size stands in for the disk: the spool does not fit, the master does not, or its tags."""
+    track = write(tmp_path / "a.wav", music(3.0))
+    out = tmp_path / "m.wav"
+    out.write_bytes(b"an older master")
+    if most > 1_000_000:
+        most = 44 + 132_300 * 8 + 80 + 100
+        with soundfile.SoundFile(str(track), "r+") as file:
+            file.comment = "long " * 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        code = main(["infer", str(track), "--ckpt", str(run), "-o", str(out), "--force", "--bits", "float"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = capsys.readouterr().err
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "cannot be written" in said or "full" in said
+    assert out.read_bytes() == b"an older master"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.wav", "m.wav"]
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.wav", "a.aiff"])
+def test_a_cut_file_is_mastered_as_far_as_it_goes_and_that_is_said(tmp_path, run, name, capsys):
+    path = write(tmp_path / name, np.tanh(music(8.0)))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert main(["infer", str(path), "--ckpt", str(run), "-o", str(tmp_path / "m.flac")]) == 0
+    assert re.search(r"cut short or damaged: (4\.0|3\.9) s", capsys.readouterr().out)
+    assert soundfile.info(str(tmp_path / "m.flac")).frames / 44_100 == pytest.approx(4.0, abs=0.1)

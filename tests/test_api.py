@@ -1,0 +1,94 @@
+"""`nmjax.master`: the samples of the command, settings that can be edited and given back, and what is refused."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyloudnorm
+import pytest
+import soundfile
+
+import nmjax
+from nmjax.cli import main
+from nmjax.errors import BadInputError
+from tests.inference.networks import network, saved
+from tests.music import music, write
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder of phase 1B."""
+    return saved("1b", tmp_path_factory.mktemp("run"))
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1)])
+def test_the_samples_are_those_of_the_command(tmp_path, run, rate, channels):
+    audio = np.tanh(8.0 * music(3.3, rate, channels)).astype(np.float32)
+    track = write(tmp_path / "a.wav", audio, rate, "FLOAT")
+    words = ["--lufs", "-13", "--band", "2.gain_db=-3", "--residual-amount", "0.5"]
+    assert main(["infer", str(track), "--ckpt", str(run), "-o", str(tmp_path / "m.wav"), "--quiet", *words]) == 0
+    wanted, _ = soundfile.read(str(tmp_path / "m.wav"), dtype="float32", always_2d=True)
+    changes = {"lufs": -13.0, "bands": {2: {"gain_db": -3.0}}, "residual_amount": 0.5}
+    result = nmjax.master(audio if channels > 1 else audio[:, 0], rate, ckpt=run, **changes)
+    assert result.audio.dtype == np.float32
+    np.testing.assert_array_equal(result.audio.reshape(wanted.shape), wanted)
+    said = json.loads((tmp_path / "m.json").read_text())
+    assert {**result.settings, "track": "a.wav"} == said
+    meter = pyloudnorm.Meter(rate, filter_class="DeMan")
+    assert result.measurements.lufs == pytest.approx(meter.integrated_loudness(wanted), abs=0.02)
+    assert result.measurements.passed
+
+
+def test_settings_can_be_edited_and_given_back():
+    """The example of the module and of the README."""
+    audio = music(3.0)
+    result = nmjax.master(audio, 44_100, ckpt=network("1b"), lufs="none", true_peak="none")
+    same = nmjax.master(audio, 44_100, ckpt=network("1b"), settings=result.settings, lufs="none", true_peak="none")
+    np.testing.assert_array_equal(same.audio, result.audio)
+    result.settings["eq"]["bands"] = []
+    alone = nmjax.master(audio, 44_100, settings=result.settings, lufs="none", true_peak="none")
+    np.testing.assert_array_equal(alone.audio, audio.astype(np.float32))  # a flat equaliser, and no network
+    assert any("residual is left out" in note for note in alone.notes)
+
+
+def test_integers_are_scaled_to_full_scale():
+    audio = music(1.0)
+    whole = np.rint(audio * 32768).astype(np.int16)
+    given = {"ckpt": network("1a"), "lufs": "none", "true_peak": "none", "bypass": ["eq"]}
+    np.testing.assert_array_equal(nmjax.master(whole, 44_100, **given).audio, (whole / 32768).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "more", "said"),
+    [
+        (np.zeros((3, 2, 2)), 44_100, {}, "shape (3, 2, 2)"),
+        (np.zeros(0), 44_100, {}, "shape (0,)"),
+        (np.zeros((2, 44_100)), 44_100, {}, "44100 channels"),
+        (np.zeros(500), 4_000, {}, "4000"),
+        (np.zeros(500), 200_000, {}, "200000"),
+        (np.full(500, np.nan), 44_100, {}, "NaN"),
+        (np.full(500, 30_000.0), 44_100, {}, "+60 dBFS"),
+        (np.array(["a"]), 44_100, {}, "give numbers"),
+        (np.zeros(1), 44_100, {}, "single sample"),
+        (np.zeros(500), 44_100, {"deliver": "radio"}, "'radio'"),
+        (np.zeros(500), 44_100, {"lufs": "loud"}, "'loud'"),
+        (np.zeros(500), 44_100, {"bands": {9: {"gain_db": 1.0}}}, "no band 9"),
+        (np.zeros(500), 44_100, {"bypass": ["eqq"]}, "'eqq'"),
+        (np.zeros(500), 44_100, {"eq_amount": 3.0}, "2"),
+        (np.zeros(500), 44_100, {"settings": {"format": "x"}}, "settings"),
+        (np.zeros(500), 44_100, {"settings": {"format": {1, 2}}}, "JSON"),
+        (np.zeros(500), 44_100, {"settings": "absent.json"}, "'absent.json' is missing"),
+    ],
+)
+def test_what_cannot_be_used_is_a_sentence(audio, rate, more, said):
+    with pytest.raises(BadInputError) as caught:
+        nmjax.master(audio, rate, **{"ckpt": network("1a"), **more})
+    assert said in str(caught.value)
+
+
+def test_import_is_cheap():
+    code = "import nmjax, sys; assert 'jax' not in sys.modules and 'numpy' not in sys.modules; nmjax.__version__"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="mister"):
+        nmjax.mister  # noqa: B018
