@@ -22,7 +22,6 @@ from nmjax.inference.control import Control, apply
 from nmjax.inference.delivery import PRESETS, Delivery, Source
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
-from nmjax.inference.picture import draw
 from nmjax.inference.render import equalised, flat, multiplied
 from nmjax.inference.settings_file import StoredSettings, as_json
 from nmjax.inference.settings_tree import MOST_AMOUNT
@@ -90,7 +89,7 @@ def master(track: Path, outputs: Outputs, network: Network | None, options: Opti
     formats = [format_for(path, info, options.bits) for path in outputs.audio]
     notes = list(options.settings.notes) if options.settings else []
     story = Story(info, outputs)
-    before = Survey(story.before(io.pieces(track, _PIECE)), info.sample_rate, info.channels)
+    before = Survey(story.before(io.pieces(track, _PIECE)), info.sample_rate, info.channels, limiting_db=0.0)
     if before.frames < 2:
         raise BadInputError(f"'{track}' holds a single sample; there is nothing to master.")
     if before.frames < info.frames:
@@ -122,7 +121,8 @@ def _delivered(
 ) -> list[Delivered]:
     """Each delivery in its temporary file; the signal is surveyed once where they share a rate."""
     at_own_rate = [chosen.sample_rate == info.sample_rate for chosen in formats]
-    survey = Survey(source(), info.sample_rate, info.channels) if any(at_own_rate) else None
+    most_db = max(wanted.most_limiting_db for wanted in options.deliveries)
+    survey = Survey(source(), info.sample_rate, info.channels, most_db) if any(at_own_rate) else None
     made = []
     for wanted, path, chosen, own in zip(options.deliveries, outputs.audio, formats, at_own_rate, strict=True):
         given = (source, info.sample_rate, info.channels, wanted, files[path], chosen)
@@ -201,6 +201,8 @@ def _write_beside(
     text = as_json(track.name, model, chosen.prediction, chosen.rendered, rate, delivery, chosen.amount, chosen.eq_rate)
     files[outputs.settings].write_text(text, encoding="utf-8")
     if outputs.picture:
+        from nmjax.inference.picture import draw  # matplotlib takes 0.7 s to import
+
         title = f"{outputs.audio[0].name}: equaliser"
         draw(chosen.prediction.settings.eq.bands(), chosen.eq_rate, title, files[outputs.picture])
     if outputs.export:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class Network:
         return _compiled(self.config, method)
 
 
-@cache  # a second track of the same network compiles nothing
+@functools.cache  # a second track of the same network compiles nothing
 def _compiled(config: Config, method: str):
     model = build_model(config)
     return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
@@ -96,7 +96,7 @@ def _compiled(config: Config, method: str):
 def _near_sound(audio: np.ndarray, valid: int) -> np.ndarray:
     """`[frames, 1]`: 1 where at least a millisecond within the network's reach is not digital silence, falling to 0
     where all of it is; of a signal shorter than that, where all of it sounds."""
-    sounds = np.concatenate([[0], np.cumsum(np.any(audio != 0.0, axis=1))])
+    sounds = np.concatenate([[0], np.cumsum(functools.reduce(np.logical_or, (audio != 0.0).T))])
     place = np.arange(len(audio))
     first, end = np.clip(place - residual.MARGIN, 0, valid), np.clip(place + residual.MARGIN + 1, 0, valid)
     enough = np.clip(end - first, 1, _A_MILLISECOND)

@@ -13,12 +13,13 @@ import numpy as np
 from nmjax.dsp.loudness import channel_weights
 from nmjax.inference.envelope import enveloped
 from nmjax.inference.limiter import Curve, needed
-from nmjax.inference.stream import Pieces
+from nmjax.inference.stream import Pieces, ahead
 from nmjax.loudness import gated_loudness, k_weighting
 
 _STEPS_A_HOP = 64  # of a tenth of a second, from which gating is built
 _STEPS_A_SECOND = 10 * _STEPS_A_HOP
 _PART = 1 << 16  # steps at a time
+_SPARE_DB = 0.5  # a search for the gain looks a little beyond the limit
 
 
 class Loudness:
@@ -50,13 +51,17 @@ class Loudness:
 
 
 class Survey:
-    """Loudness and peaks of a whole signal. true_peak: highest amplitude between samples, or at them if `between` was
-    not asked for. frames: its length."""
+    """Loudness and peaks of a whole signal. true_peak: its highest amplitude, between samples too. frames: its length.
 
-    def __init__(self, pieces: Pieces, sample_rate: int, channels: int, between: bool = True):
+    limiting_db: the most that a limiter is going to take off the highest peak; lower peaks are known less well, which
+    saves time.
+    """
+
+    def __init__(self, pieces: Pieces, sample_rate: int, channels: int, limiting_db: float = math.inf):
         self._loudness = Loudness(sample_rate, channels)
         peaks = _Steps(np.maximum, sample_rate)
-        for block, envelope in enveloped(pieces, 0.0 if between else math.inf):
+        share = 10.0 ** (-(limiting_db + _SPARE_DB) / 20.0)
+        for block, envelope in ahead(enveloped(pieces, share=share)):
             peaks.add(envelope)
             self._loudness.hear(block)
         self._peaks = peaks.whole()

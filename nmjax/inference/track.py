@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from nmjax import io
 from nmjax.dsp import Bands
 from nmjax.inference.network import Network, Pooled
 from nmjax.inference.render import equalised, multiplied, scaled
@@ -43,7 +44,7 @@ class Heard:
 
 def pooled(heard: Heard, network: Network, seconds: float | None = None) -> Pooled:
     """What the network hears of a signal: all of it, or evenly spread stretches of `seconds` together."""
-    mono = (piece.mean(axis=1, keepdims=True) for piece in heard.levelled())
+    mono = (io.mono(piece)[:, None] for piece in heard.levelled())
     if seconds is not None and seconds * heard.sample_rate < heard.frames:
         mono = stretches(mono, heard.frames, heard.sample_rate, seconds, _STRETCH_SECONDS)
     return network.pooled(recut(resampled(mono, heard.sample_rate, SAMPLE_RATE), _PIECE))

@@ -76,7 +76,7 @@ def write_delivery(
         return resampled(source(), sample_rate, chosen.sample_rate)
 
     rate, aim, tries = chosen.sample_rate, _first_aim(wanted, chosen), 0
-    survey = survey or Survey(at_its_rate(), rate, channels)
+    survey = survey or Survey(at_its_rate(), rate, channels, wanted.most_limiting_db)
     while True:
         tries += 1
         plan = solve(at_its_rate, rate, channels, aim, survey)
