@@ -10,7 +10,7 @@ import numpy as np
 
 from nmjax.errors import BadInputError
 from nmjax.inference.limiter import MARGIN_DB, Limiter, Reduction
-from nmjax.inference.stream import Pieces
+from nmjax.inference.stream import Pieces, ahead
 from nmjax.inference.survey import Loudness, Survey
 
 Source = Callable[[], Pieces]  # from its start each time, `[frames, channel]`
@@ -151,7 +151,7 @@ class _Task:
         target, ceiling_db = self.wanted.lufs, self.wanted.true_peak_db
         for left in reversed(range(_TRIES)):
             limiter, loudness = Limiter(self.sample_rate, ceiling_db), Loudness(self.sample_rate, self.channels)
-            for piece in limiter.limited(_louder(self.source(), gain_db)):
+            for piece in ahead(limiter.limited(_louder(self.source(), gain_db))):
                 loudness.hear(piece)
             lufs = loudness.lufs()
             missing = 0.0 if target is None else target - lufs

@@ -28,8 +28,8 @@ def enveloped(pieces: Pieces, floor: float = 0.0, share: float = 0.0) -> Iterato
     """The signal `[frames, channel]` in blocks of fixed size, each with its envelope `[frames]` float64.
 
     The envelope is the largest amplitude over all channels at a sample and in the gaps on both sides of it; before and
-    after the signal is silence. Where it lies below `floor` (an amplitude), or below this `share` of the highest so far,
-    it may read too little: such places cost nothing.
+    after the signal is silence. Where it lies below `floor` (an amplitude), or below this `share` of the highest so
+    far, it may read too little: such places cost nothing.
     """
     before, block = None, None
     for after in itertools.chain(recut(pieces, _BLOCK), [None]):

@@ -26,7 +26,7 @@ from nmjax.inference.render import equalised, flat, multiplied
 from nmjax.inference.settings_file import StoredSettings, as_json
 from nmjax.inference.settings_tree import MOST_AMOUNT
 from nmjax.inference.story import Story
-from nmjax.inference.stream import added
+from nmjax.inference.stream import added, ahead
 from nmjax.inference.survey import Survey
 from nmjax.inference.track import Heard, listen, residual
 from nmjax.inference.write import Delivered, write_delivery
@@ -166,7 +166,7 @@ def _source(
     if not chosen.amount and flat(chosen.rendered) and gain_db == 0.0:
         yield heard.pieces
         return
-    audio = story.clean(equalised(heard.pieces(), chosen.rendered, heard.sample_rate))
+    audio = story.clean(ahead(equalised(heard.pieces(), chosen.rendered, heard.sample_rate)))
     if chosen.amount:
         more = residual(heard, network, chosen.prediction.z, chosen.amount)
         audio = added(audio, story.residual(more))

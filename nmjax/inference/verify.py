@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from nmjax import io
 from nmjax.dsp.loudness import channel_weights
 from nmjax.inference.delivery import TOLERANCE_LU, Delivery
+from nmjax.inference.stream import Pieces, ahead
 
 PEAK_TOLERANCE_DB = 0.01  # dither of 16 bits moves a peak by a tenth of that
 _TIMES = 8  # the rate
@@ -63,14 +65,13 @@ def verify(path: Path, wanted: Delivery) -> Verdict:
     """
     info = io.probe(path)
     bits = int(info.subtype.removeprefix("PCM_")) if info.subtype in ("PCM_16", "PCM_24", "PCM_32") else 0
-    hops, peak, clipped, frames = [np.zeros((0, 2))], 0.0, 0, 0
+    hops, clipped, frames = [np.zeros((0, 2))], 0, 0
     weigh, between = _Weighting(info.sample_rate, info.channels), _Between(info.channels)
-    for piece in io.pieces(path):
+    for piece in ahead(between.watch(io.pieces(path))):
         frames += len(piece)
         hops.append(weigh.tenths(piece))
-        peak = between.peak(piece, peak)
         clipped += _clipped(piece, bits)
-    peak = between.last(peak)
+    peak = between.highest
     energy, sizes = np.concatenate(hops).T
     lufs = _integrated(_means(energy, sizes, 4))
     found = Verdict(
@@ -185,29 +186,30 @@ def _range(lufs: np.ndarray) -> float:
 
 
 class _Between:
-    """The largest amplitude at and between samples, in pieces."""
+    """The largest amplitude at and between samples of what passes: `highest`, after the last piece."""
 
     def __init__(self, channels: int):
         self._open = np.zeros((_REACH, channels), np.float32)
+        self.highest = 0.0
 
-    def peak(self, piece: Float[np.ndarray, "frames channel"], least: float) -> float:
-        """Up to this piece, if it was `least` before; places that cannot pass that are left out. What lies in the last
-        frames comes with the next piece."""
+    def watch(self, pieces: Pieces) -> Iterator[np.ndarray]:
+        """The same pieces, passed on."""
+        for piece in pieces:
+            self._hear(piece)
+            yield piece
+        self._hear(np.zeros((_ROW + _REACH, self._open.shape[1]), np.float32))  # what rings on
+
+    def _hear(self, piece: Float[np.ndarray, "frames channel"]) -> None:
         joined = np.concatenate([self._open, piece])
         rows = (len(joined) - _REACH) // _ROW
-        self._open = joined[rows * _ROW :]
-        least = max(least, float(np.abs(piece).max(initial=0.0)))
+        self._open = joined[rows * _ROW :]  # needs to know what follows
+        self.highest = max(self.highest, float(np.abs(piece).max(initial=0.0)))
         for channel in joined.T if rows else ():
-            least = _highest(np.ascontiguousarray(channel), least)
-        return least
-
-    def last(self, least: float) -> float:
-        """With what rings on after the end."""
-        return self.peak(np.zeros((_ROW + _REACH, self._open.shape[1]), np.float32), least)
+            self.highest = _highest(np.ascontiguousarray(channel), self.highest)
 
 
 def _highest(samples: Float[np.ndarray, "frames"], least: float) -> float:
-    """The largest interpolated amplitude, or `least`."""
+    """The largest interpolated amplitude, or `least`; places that cannot pass that are left out."""
     matrix, most = _interpolator()
     rows = np.lib.stride_tricks.sliding_window_view(samples, len(matrix))[::_ROW]
     (loud,) = np.nonzero(np.maximum(rows.max(axis=1), -rows.min(axis=1)) * most > least)
@@ -218,8 +220,8 @@ def _highest(samples: Float[np.ndarray, "frames"], least: float) -> float:
 
 @functools.cache
 def _interpolator() -> tuple[Float[np.ndarray, "heard points"], float]:
-    """What SciPy's `resample_poly` does for eight times the rate, as a matrix from `_ROW + _REACH` samples to the values
-    that hear no others, and the most that it can make of samples within ±1."""
+    """What SciPy's `resample_poly` does for eight times the rate, as a matrix from `_ROW + _REACH` samples to the
+    values that hear no others, and the most that it can make of samples within ±1."""
     from scipy.signal import firwin, upfirdn
 
     taps = firwin(_TIMES * _REACH + 1, 1.0 / _TIMES, window=("kaiser", 5.0)) * _TIMES
