@@ -79,33 +79,36 @@ class Survey:
 
 
 class _Steps:
-    """Values of a signal reduced by step, as pieces of any size go by. frames: so far."""
+    """Values of a signal reduced by step, as pieces of any size go by. frames: so far.
+
+    They lie in one array that doubles: thousands of small ones would keep the memory between them from being given
+    back.
+    """
 
     def __init__(self, reduce: np.ufunc, sample_rate: int):
         self._reduce, self._rate, self.frames = reduce, sample_rate, 0
-        self._values: list[np.ndarray] = []
-        self._first: list[int] = []  # number of each piece's first step
+        self._values = np.zeros(_PART, np.float32)
+        self._count = 0
 
     def add(self, values: np.ndarray) -> None:
         """The next `[frames]`."""
+        if not len(values):
+            return
         first, last = ((place * _STEPS_A_SECOND) // self._rate for place in (self.frames, self.frames + len(values)))
-        numbers = np.arange(first, last + 1)
-        starts = np.maximum(_edge(numbers, self._rate) - self.frames, 0)
-        inside = starts < len(values)
-        if len(values):
-            self._values.append(self._reduce.reduceat(values, starts[inside]).astype(np.float32))
-            self._first.append(first)
+        starts = np.maximum(_edge(np.arange(first, last + 1), self._rate) - self.frames, 0)
+        new = self._reduce.reduceat(values, starts[starts < len(values)]).astype(np.float32)
+        if first < self._count:  # the step in which the piece before ended
+            self._values[first] = self._reduce(self._values[first], new[0])
+            new, first = new[1:], first + 1
+        while first + len(new) > len(self._values):
+            self._values = np.concatenate([self._values, np.zeros_like(self._values)])
+        self._values[first : first + len(new)] = new
+        self._count = first + len(new)
         self.frames += len(values)
 
     def whole(self) -> np.ndarray:
         """All steps, float32; the last one may be shorter than the others."""
-        if not self._values:
-            return np.zeros(0, np.float32)
-        numbers = [first + np.arange(len(v)) for first, v in zip(self._first, self._values, strict=True)]
-        starts = np.nonzero(np.diff(np.concatenate(numbers), prepend=-1))[
-            0
-        ]  # a step that pieces share stands there twice
-        return self._reduce.reduceat(np.concatenate(self._values), starts)
+        return self._values[: self._count]
 
 
 def _edge(step: np.ndarray, rate: int) -> np.ndarray:
