@@ -171,8 +171,10 @@ def _add_infer(commands) -> None:
 
 def _infer(given: argparse.Namespace) -> int:
     from nmjax.inference.command import Request, run
+    from nmjax.inference.programs import keep_programs
     from nmjax.inference.wish import Wish
 
+    keep_programs()
     wish = Wish(
         given.ckpt, given.model, given.settings, tuple(given.deliver.split(",")), given.lufs, given.true_peak,
         given.max_limiting, tuple(given.band), tuple(given.bypass), given.eq_amount, given.residual_amount,

@@ -7,7 +7,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import least_squares
 
 from nmjax.dsp.bands import Bands, response_db
 from nmjax.dsp.svf import TOP_FREQUENCY
@@ -68,6 +67,10 @@ def _fit(
 ) -> tuple[np.ndarray, float]:
     """Bands fitted to the curve of `row` from `start`, all `[freq_hz | gain_db | q, bands]`, and the largest error in
     dB."""
+    from scipy.optimize import (
+        least_squares,  # half a second of importing, which a file at the model's rate can do without
+    )
+
     grid_hz = np.geomspace(20.0, min(_HIGHEST_HZ, TOP_FREQUENCY * min(from_rate, to_rate)), _POINTS)
     weight = np.where(grid_hz <= HELD_TO_HZ, 1.0, _WEIGHT_ABOVE)
     wanted = np.asarray(_curve(_logarithmic(row), grid_hz, from_rate, _with_bells(kinds, row.shape[1])))

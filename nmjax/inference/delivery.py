@@ -10,7 +10,7 @@ import numpy as np
 
 from nmjax.errors import BadInputError
 from nmjax.inference.limiter import MARGIN_DB, Limiter, Reduction
-from nmjax.inference.stream import Pieces
+from nmjax.inference.stream import Pieces, ahead
 from nmjax.inference.survey import Loudness, Survey
 
 Source = Callable[[], Pieces]  # from its start each time, `[frames, channel]`
@@ -45,6 +45,11 @@ class Delivery:
             if value is not None and not low <= value <= high:
                 raise BadInputError(f"{what.format(value)} cannot be delivered; choose {low:g} to {high:g}.")
 
+    @property
+    def most_limiting_db(self) -> float:
+        """Deepest gain reduction; 0 without a limiter."""
+        return 0.0 if self.true_peak_db is None else self.max_limiting_db
+
 
 PRESETS = {
     "streaming": Delivery(),
@@ -77,7 +82,7 @@ def solve(source: Source, sample_rate: int, channels: int, wanted: Delivery, sur
 
     survey: the signal's, where several deliveries are made of it; it saves one pass.
     """
-    survey = survey or Survey(source(), sample_rate, channels, wanted.true_peak_db is not None)
+    survey = survey or Survey(source(), sample_rate, channels, wanted.most_limiting_db)
     task = _Task(source, sample_rate, channels, wanted, survey)
     if survey.true_peak == 0.0:
         return task.unlimited(0.0, "The track is silent, and so is the master.")
@@ -126,8 +131,7 @@ class _Task:
     @property
     def most_db(self) -> float:
         """Gain up to where it would do more than is allowed."""
-        limiting = 0.0 if self.wanted.true_peak_db is None else self.wanted.max_limiting_db
-        return min(_LOUDEST_GAIN_DB, self.room_db + limiting)
+        return min(_LOUDEST_GAIN_DB, self.room_db + self.wanted.most_limiting_db)
 
     def limits(self, gain_db: float) -> bool:
         """Whether this much gain makes the limiter work."""
@@ -154,7 +158,7 @@ class _Task:
         target, ceiling_db = self.wanted.lufs, self.wanted.true_peak_db
         for left in reversed(range(_TRIES)):
             limiter, loudness = Limiter(self.sample_rate, ceiling_db), Loudness(self.sample_rate, self.channels)
-            for piece in limiter.limited(_louder(self.source(), gain_db)):
+            for piece in ahead(limiter.limited(_louder(self.source(), gain_db))):
                 loudness.hear(piece)
             lufs = loudness.lufs()
             missing = 0.0 if target is None else target - lufs

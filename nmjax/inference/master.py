@@ -22,12 +22,11 @@ from nmjax.inference.control import Control, apply
 from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
-from nmjax.inference.picture import draw
 from nmjax.inference.render import equalised, flat, multiplied
 from nmjax.inference.settings_file import StoredSettings, as_json
 from nmjax.inference.settings_tree import MOST_AMOUNT
 from nmjax.inference.story import Story
-from nmjax.inference.stream import Pieces, added
+from nmjax.inference.stream import Pieces, added, ahead
 from nmjax.inference.survey import Survey
 from nmjax.inference.track import Heard, listen, residual
 from nmjax.inference.verify import Verdict
@@ -145,7 +144,7 @@ def prepare(sound: Sound, network: Network | None, options: Options, watch: Watc
         BadInputError: a sound or settings that cannot be used.
     """
     notes = list(options.settings.notes) if options.settings else []
-    before = Survey(watch("before", sound.pieces()), sound.sample_rate, sound.channels)
+    before = Survey(watch("before", sound.pieces()), sound.sample_rate, sound.channels, limiting_db=0.0)
     if before.frames < 2:
         raise BadInputError(f"{sound.name} holds a single sample; there is nothing to master.")
     lufs = options.shared[1] if options.shared else before.lufs
@@ -165,7 +164,9 @@ def _delivered(
 ) -> list[Delivered]:
     """Each delivery in its temporary file; the signal is surveyed once where they share a rate."""
     at_own_rate = [chosen.sample_rate == info.sample_rate for chosen in formats]
-    survey = Survey(source(), info.sample_rate, info.channels) if any(at_own_rate) or options.shared else None
+    most_db = max(wanted.most_limiting_db for wanted in options.deliveries)
+    shared = any(at_own_rate) or options.shared
+    survey = Survey(source(), info.sample_rate, info.channels, most_db) if shared else None
     deliveries = options.deliveries
     if options.shared:  # a song keeps its place in the album, whatever the limiter does
         own = survey.lufs if LEAST_LUFS <= survey.lufs <= 0.0 else None
@@ -213,7 +214,7 @@ def rendered(
     if not chosen.amount and flat(chosen.rendered) and gain_db == 0.0:
         yield heard.pieces
         return
-    audio = watch("clean", equalised(heard.pieces(), chosen.rendered, heard.sample_rate))
+    audio = watch("clean", ahead(equalised(heard.pieces(), chosen.rendered, heard.sample_rate)))
     if chosen.amount:
         more = residual(heard, network, chosen.prediction.z, chosen.amount)
         audio = added(audio, watch("residual", more))
@@ -246,6 +247,8 @@ def _write_beside(
     text = settings_text(track.name, chosen, rate, network, options, delivery)
     files[outputs.settings].write_text(text, encoding="utf-8")
     if outputs.picture:
+        from nmjax.inference.picture import draw  # matplotlib takes 0.7 s to import
+
         title = f"{outputs.audio[0].name}: equaliser"
         draw(chosen.prediction.settings.eq.bands(), chosen.eq_rate, title, files[outputs.picture])
     if outputs.export:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from nmjax.inference.stream import Pieces, windows
 from nmjax.models import ENCODERS, Prediction, build_model, residual
 
 _LISTEN_CORE = 16 * 16_384  # samples a window, about 6 s; a multiple of either encoder's stride
-_RESIDUAL_CORE = 65_536
+_RESIDUAL_CORE = 32_768  # larger windows take as long and more memory
 _A_MILLISECOND = 44  # samples at the model's rate
 
 
@@ -35,7 +35,7 @@ class Pooled:
     @property
     def mean(self) -> Float[Array, "1 size"]:
         """Over the frames, as `settle` takes it."""
-        return jnp.asarray(self.total / self.frames, jnp.float32)[None]
+        return jnp.asarray((self.total / self.frames)[None], jnp.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +54,13 @@ class Network:
 
     def pooled(self, pieces: Pieces) -> Pooled:
         """What the encoder hears of a mono signal at the model's rate and level: the sum over all its frames."""
-        hear = self._compiled("hear")
         total, count = 0.0, 0
         encoder = ENCODERS[self.config.model.encoder]
         for w in windows(pieces, _LISTEN_CORE, encoder.MARGIN):
-            frames = hear(self.variables, w.audio[None], jnp.array([w.valid]))[0]
             first, own = w.lead // encoder.STRIDE, encoder.frames_of(w.core)
-            mine = (jnp.arange(frames.shape[0]) >= first) & (jnp.arange(frames.shape[0]) < first + own)
-            total = total + np.asarray(jnp.sum(jnp.where(mine[:, None], frames, 0.0), axis=0), np.float64)
+            valid = np.array([w.valid], np.int32)
+            heard = _summed(self.config)(self.variables, w.audio[None], valid, np.int32(first), np.int32(first + own))
+            total = total + np.asarray(heard, np.float64)
             count += own
         if not count:  # two samples at 192 kHz are none at the model's rate
             return self.pooled([np.zeros((1, 1), np.float32)])
@@ -80,23 +79,37 @@ class Network:
         network hears nothing and adds a constant."""
         correct = self._compiled("correct")
         for w in windows(pieces, _RESIDUAL_CORE, residual.MARGIN):
-            out = np.asarray(correct(self.variables, w.audio[None], z, jnp.array([w.valid]))[0])
+            out = np.asarray(correct(self.variables, w.audio[None], z, np.array([w.valid], np.int32)))[0]
             yield (out * _near_sound(w.audio, w.valid))[w.lead : w.lead + w.core]
 
     def _compiled(self, method: str):
         return _compiled(self.config, method)
 
 
-@cache  # a second track of the same network compiles nothing
+@functools.cache  # a second track of the same network compiles nothing
 def _compiled(config: Config, method: str):
     model = build_model(config)
     return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
 
 
+@functools.cache
+def _summed(config: Config):
+    """The sum over an encoder's frames from `first` to before `end`."""
+    model = build_model(config)
+
+    @jax.jit
+    def summed(variables, audio, valid, first, end):
+        frames = model.apply(variables, audio, valid, method="hear")[0]
+        number = jnp.arange(frames.shape[0])
+        return jnp.sum(jnp.where(((number >= first) & (number < end))[:, None], frames, 0.0), axis=0)
+
+    return summed
+
+
 def _near_sound(audio: np.ndarray, valid: int) -> np.ndarray:
     """`[frames, 1]`: 1 where at least a millisecond within the network's reach is not digital silence, falling to 0
     where all of it is; of a signal shorter than that, where all of it sounds."""
-    sounds = np.concatenate([[0], np.cumsum(np.any(audio != 0.0, axis=1))])
+    sounds = np.concatenate([[0], np.cumsum(functools.reduce(np.logical_or, (audio != 0.0).T))])
     place = np.arange(len(audio))
     first, end = np.clip(place - residual.MARGIN, 0, valid), np.clip(place + residual.MARGIN + 1, 0, valid)
     enough = np.clip(end - first, 1, _A_MILLISECOND)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nmjax.dsp import Bands, equalise
@@ -22,18 +21,17 @@ def equalised(pieces: Pieces, bands: Bands, sample_rate: int) -> Iterator[np.nda
         yield from pieces
         return
     size = _SECONDS * sample_rate
-    with jax.enable_x64(True):
-        wide = jax.tree.map(lambda x: jnp.asarray(np.asarray(x, np.float64)), bands)
+    wide = jax.tree.map(lambda x: np.asarray(x, np.float64), bands)
     state = None
     for piece in recut(pieces, size):
         audio = np.zeros((1, size, piece.shape[1]), np.float64)
         audio[0, : len(piece)] = piece
         with jax.enable_x64(True):  # not around the yield: the caller's own arithmetic stays as it is
             if state is None:
-                state = jnp.zeros((1, piece.shape[1], bands.freq_hz.shape[1], 2), jnp.float64)
-            out, state = _equalise(jnp.asarray(audio), wide, sample_rate, state)
-            out = np.asarray(out[0, : len(piece)])
-        yield out.astype(np.float32)
+                state = np.zeros((1, piece.shape[1], bands.freq_hz.shape[1], 2), np.float64)
+            out, state = _equalise(audio, wide, sample_rate, state)
+            out = np.asarray(out)
+        yield out[0, : len(piece)].astype(np.float32)
 
 
 @partial(jax.jit, static_argnums=2)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import queue
+import threading
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import soxr
 
 Pieces = Iterable[np.ndarray]  # each [frames, channel]
+Item = TypeVar("Item")
+_AHEAD = 2  # items that wait at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,3 +117,42 @@ def stretches(pieces: Pieces, frames: int, sample_rate: int, seconds: float, eac
             if len(part):
                 yield part
         place += len(piece)
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same, made in a thread of its own a few items before they are asked for; errors come where they are raised.
+
+    NumPy, SciPy, soxr, libsndfile and XLA let other threads compute while they do.
+    """
+    made: queue.Queue = queue.Queue(_AHEAD)
+    stopped = threading.Event()
+
+    def put(what) -> bool:
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                made.put(what, timeout=0.1)
+                return True
+        return False
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:  # for whoever waits for it
+            put((None, error))
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = made.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

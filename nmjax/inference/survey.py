@@ -13,12 +13,13 @@ import numpy as np
 from nmjax.dsp.loudness import channel_weights
 from nmjax.inference.envelope import enveloped
 from nmjax.inference.limiter import Curve, needed
-from nmjax.inference.stream import Pieces
+from nmjax.inference.stream import Pieces, ahead
 from nmjax.loudness import gated_loudness, k_weighting
 
 _STEPS_A_HOP = 64  # of a tenth of a second, from which gating is built
 _STEPS_A_SECOND = 10 * _STEPS_A_HOP
 _PART = 1 << 16  # steps at a time
+_SPARE_DB = 0.5  # a search for the gain looks a little beyond the limit
 
 
 class Loudness:
@@ -50,13 +51,17 @@ class Loudness:
 
 
 class Survey:
-    """Loudness and peaks of a whole signal. true_peak: highest amplitude between samples, or at them if `between` was
-    not asked for. frames: its length."""
+    """Loudness and peaks of a whole signal. true_peak: its highest amplitude, between samples too. frames: its length.
 
-    def __init__(self, pieces: Pieces, sample_rate: int, channels: int, between: bool = True):
+    limiting_db: the most that a limiter is going to take off the highest peak; lower peaks are known less well, which
+    saves time.
+    """
+
+    def __init__(self, pieces: Pieces, sample_rate: int, channels: int, limiting_db: float = math.inf):
         self._loudness = Loudness(sample_rate, channels)
         peaks = _Steps(np.maximum, sample_rate)
-        for block, envelope in enveloped(pieces, 0.0 if between else math.inf):
+        share = 10.0 ** (-(limiting_db + _SPARE_DB) / 20.0)
+        for block, envelope in ahead(enveloped(pieces, share=share)):
             peaks.add(envelope)
             self._loudness.hear(block)
         self._peaks = peaks.whole()
@@ -74,33 +79,36 @@ class Survey:
 
 
 class _Steps:
-    """Values of a signal reduced by step, as pieces of any size go by. frames: so far."""
+    """Values of a signal reduced by step, as pieces of any size go by. frames: so far.
+
+    They lie in one array that doubles: thousands of small ones would keep the memory between them from being given
+    back.
+    """
 
     def __init__(self, reduce: np.ufunc, sample_rate: int):
         self._reduce, self._rate, self.frames = reduce, sample_rate, 0
-        self._values: list[np.ndarray] = []
-        self._first: list[int] = []  # number of each piece's first step
+        self._values = np.zeros(_PART, np.float32)
+        self._count = 0
 
     def add(self, values: np.ndarray) -> None:
         """The next `[frames]`."""
+        if not len(values):
+            return
         first, last = ((place * _STEPS_A_SECOND) // self._rate for place in (self.frames, self.frames + len(values)))
-        numbers = np.arange(first, last + 1)
-        starts = np.maximum(_edge(numbers, self._rate) - self.frames, 0)
-        inside = starts < len(values)
-        if len(values):
-            self._values.append(self._reduce.reduceat(values, starts[inside]).astype(np.float32))
-            self._first.append(first)
+        starts = np.maximum(_edge(np.arange(first, last + 1), self._rate) - self.frames, 0)
+        new = self._reduce.reduceat(values, starts[starts < len(values)]).astype(np.float32)
+        if first < self._count:  # the step in which the piece before ended
+            self._values[first] = self._reduce(self._values[first], new[0])
+            new, first = new[1:], first + 1
+        while first + len(new) > len(self._values):
+            self._values = np.concatenate([self._values, np.zeros_like(self._values)])
+        self._values[first : first + len(new)] = new
+        self._count = first + len(new)
         self.frames += len(values)
 
     def whole(self) -> np.ndarray:
         """All steps, float32; the last one may be shorter than the others."""
-        if not self._values:
-            return np.zeros(0, np.float32)
-        numbers = [first + np.arange(len(v)) for first, v in zip(self._first, self._values, strict=True)]
-        starts = np.nonzero(np.diff(np.concatenate(numbers), prepend=-1))[
-            0
-        ]  # a step that pieces share stands there twice
-        return self._reduce.reduceat(np.concatenate(self._values), starts)
+        return self._values[: self._count]
 
 
 def _edge(step: np.ndarray, rate: int) -> np.ndarray:

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from nmjax import io
 from nmjax.dsp import Bands
 from nmjax.inference.network import Network, Pooled
 from nmjax.inference.render import equalised, multiplied, scaled
-from nmjax.inference.stream import Pieces, added, recut, resampled, stretches
+from nmjax.inference.stream import Pieces, added, ahead, recut, resampled, stretches
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
 
 _PIECE = 1 << 16  # frames
@@ -43,10 +44,10 @@ class Heard:
 
 def pooled(heard: Heard, network: Network, seconds: float | None = None) -> Pooled:
     """What the network hears of a signal: all of it, or evenly spread stretches of `seconds` together."""
-    mono = (piece.mean(axis=1, keepdims=True) for piece in heard.levelled())
+    mono = (io.mono(piece)[:, None] for piece in heard.levelled())
     if seconds is not None and seconds * heard.sample_rate < heard.frames:
         mono = stretches(mono, heard.frames, heard.sample_rate, seconds, _STRETCH_SECONDS)
-    return network.pooled(recut(resampled(mono, heard.sample_rate, SAMPLE_RATE), _PIECE))
+    return network.pooled(ahead(recut(resampled(mono, heard.sample_rate, SAMPLE_RATE), _PIECE)))
 
 
 def listen(heard: Heard, network: Network, seconds: float | None = None) -> Prediction:
@@ -62,7 +63,7 @@ def at_level(prediction: Prediction, gain_db: float) -> Prediction:
 
 def residual(heard: Heard, network: Network, z: Float[Array, "1 latent"], amount: float = 1.0) -> Iterator[np.ndarray]:
     """What the network adds to the signal, times `amount`, at the signal's own rate and level."""
-    at_model_rate = resampled(heard.levelled(), heard.sample_rate, SAMPLE_RATE)
+    at_model_rate = ahead(resampled(heard.levelled(), heard.sample_rate, SAMPLE_RATE))
     at_own_rate = resampled(network.correction(at_model_rate, z), SAMPLE_RATE, heard.sample_rate)
     return multiplied(at_own_rate, amount * 10.0 ** (-heard.level_gain_db / 20.0))
 

@@ -11,7 +11,7 @@ import numpy as np
 from nmjax import io
 from nmjax.formats import Format
 from nmjax.inference.delivery import Delivery, Plan, Source, delivered, solve
-from nmjax.inference.stream import resampled
+from nmjax.inference.stream import ahead, resampled
 from nmjax.inference.survey import Survey
 from nmjax.inference.verify import Verdict, verify
 from nmjax.tags import copy_tags
@@ -76,11 +76,11 @@ def write_delivery(
         return resampled(source(), sample_rate, chosen.sample_rate)
 
     rate, aim, tries = chosen.sample_rate, _first_aim(wanted, chosen), 0
-    survey = survey or Survey(at_its_rate(), rate, channels)
+    survey = survey or Survey(at_its_rate(), rate, channels, wanted.most_limiting_db)
     while True:
         tries += 1
         plan = solve(at_its_rate, rate, channels, aim, survey)
-        pieces = delivered(at_its_rate, rate, plan)
+        pieces = ahead(delivered(at_its_rate, rate, plan))
         io.encode(file, pieces, rate, channels, chosen.container, chosen.subtype, _DITHER_SEED)
         notes = copy_tags(tags_from, file) if tags_from else []
         verdict = verify(file, wanted)

@@ -1,10 +1,14 @@
 """Whatever pieces a signal comes in, the streams make of them what the whole would give."""
 
+import itertools
+import threading
+import time
+
 import numpy as np
 import pytest
 import soxr
 
-from nmjax.inference.stream import added, recut, resampled, windows
+from nmjax.inference.stream import added, ahead, recut, resampled, windows
 
 
 def signal(frames, channels=2, seed=0):
@@ -68,3 +72,43 @@ def test_a_sum_has_the_pieces_and_the_length_of_the_first(length):
     wanted = first.copy()
     wanted[: min(length, 1000)] += second[:1000]
     np.testing.assert_array_equal(np.concatenate(pieces), wanted)
+
+
+def test_ahead_gives_the_same_in_order_and_an_error_where_it_is_raised():
+    def broken():
+        yield from range(5)
+        raise OSError("disk")
+
+    assert list(ahead(iter(range(100)))) == list(range(100))
+    assert list(ahead([])) == []
+    items = ahead(broken())
+    assert list(itertools.islice(items, 5)) == [0, 1, 2, 3, 4]
+    with pytest.raises(OSError, match="disk"):
+        next(items)
+
+
+def test_ahead_works_while_its_items_are_used_but_only_a_few_ahead():
+    made = []
+    items = ahead(made.append(i) or i for i in itertools.count())
+    assert next(items) == 0
+    deadline = time.monotonic() + 20.0
+    while len(made) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    assert 3 <= len(made) <= 5  # memory does not grow while nobody asks
+    items.close()
+
+
+def test_ahead_left_early_ends_its_threads_and_its_source():
+    before, ended = threading.active_count(), []
+
+    def source():
+        try:
+            yield from itertools.count()
+        finally:
+            ended.append(True)
+
+    items = ahead(ahead(source()))  # a thread that waits for another
+    assert next(items) == 0
+    items.close()
+    assert threading.active_count() == before and ended == [True]

@@ -1,0 +1,119 @@
+"""Mastering a track: wall and CPU seconds and the peak of memory, beside Matchering, in turns.
+
+    python benchmarks/infer.py MUSIC --ckpt NAME=DIR [--ckpt …] [--matchering PYTHON] [--rounds 3] [--hour]
+
+MUSIC is any audio file; it is repeated or cut to 30 s and 3.5 min at 44.1 kHz (and with --hour to 3 min and 1 h at
+48 kHz), 16 bits, stereo. Every run is a process of its own: `infer.py` with an empty cache of compiled programs (cold)
+and with a filled one (warm). PYTHON is of an environment with Matchering, which takes its aim from the same music in
+another order; it refuses tracks of more than 15 minutes. Prints medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+ROOT = Path(__file__).parents[1]
+SHORT = ((30, 44_100), (210, 44_100))  # seconds, Hz
+LONG = ((180, 48_000), (3600, 48_000))
+MATCHERING = "import sys, matchering as mg; mg.process(sys.argv[1], sys.argv[2], [mg.pcm16(sys.argv[3])])"
+MATCHERING_LONGEST = 900  # s
+
+
+def music(source: Path, seconds: int, rate: int, shift: float, path: Path) -> Path:
+    """The source from a share of its length on, around and around."""
+    audio, own = soundfile.read(source, dtype="float32", always_2d=True, frames=600 * 44_100)
+    audio = soxr.resample(audio[:, [0, -1]], own, rate)
+    audio = np.roll(audio, int(shift * len(audio)), axis=0) * (0.7 / np.abs(audio).max())
+    with soundfile.SoundFile(path, "w", rate, 2, "PCM_16") as file:
+        left = seconds * rate
+        while left:
+            file.write(audio[:left])
+            left -= min(left, len(audio))
+    return path
+
+
+def measured(command: list[str], cache: Path) -> tuple[float, float, float]:
+    """Wall seconds, CPU seconds and the peak in MB of one process."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    complaints = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed:\n{complaints.decode()}")
+    return time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def systems(given: argparse.Namespace, folder: Path, track: Path, reference: Path, seconds: int):
+    """Name → one measured run."""
+
+    def infer(checkpoint: str, fresh: bool) -> Callable:
+        def run():
+            cache = Path(tempfile.mkdtemp(dir=folder)) if fresh else folder / "warm"
+            out = str(folder / "out.wav")
+            command = [sys.executable, str(ROOT / "infer.py"), "--ckpt", checkpoint, str(track), "-o", out]
+            return measured([*command, "--force", "--quiet"], cache)
+
+        return run
+
+    found = {}
+    for word in given.ckpt:
+        name, checkpoint = word.split("=", 1)
+        found[f"{name}, warm"] = infer(checkpoint, fresh=False)
+        found[f"{name}, cold"] = infer(checkpoint, fresh=True)
+    if given.matchering and seconds <= MATCHERING_LONGEST:
+        command = [given.matchering, "-c", MATCHERING, str(track), str(reference), str(folder / "match.wav")]
+        found["Matchering"] = lambda: measured(command, folder / "match")
+    return found
+
+
+def main() -> None:
+    """Prints the table row by row."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("music", type=Path)
+    parser.add_argument("--ckpt", action="append", required=True, metavar="NAME=DIR")
+    parser.add_argument("--matchering", metavar="PYTHON")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--hour", action="store_true")
+    given = parser.parse_args()
+    load = os.getloadavg()[0]
+    print(f"{os.cpu_count()} cores, load {load:.1f} before it, medians of {given.rounds}.\n", flush=True)
+    print("| track | what | wall s | CPU s | × real time | peak MB |\n| --- | --- | ---: | ---: | ---: | ---: |")
+    for seconds, rate in (*SHORT, *(LONG if given.hour else ())):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            track = music(given.music, seconds, rate, 0.0, folder / "track.wav")
+            reference = music(given.music, min(seconds, 210), rate, 0.4, folder / "reference.wav")
+            table(
+                f"{seconds} s, {rate / 1000:g} kHz", seconds, systems(given, folder, track, reference, seconds), given
+            )
+
+
+def table(track: str, seconds: int, runs: dict[str, Callable], rounds: int) -> None:
+    """Rounds over all, in turns; an hour only once, and without a run that fills the cache."""
+    rounds, results = (1 if seconds > 1000 else rounds), {name: [] for name in runs}
+    for name, run in runs.items():
+        if name.endswith("warm") and seconds <= 1000:
+            run()
+    for _ in range(rounds):
+        for name, run in runs.items():
+            results[name].append(run())
+    for name, found in results.items():
+        wall, cpu, peak = (statistics.median(values) for values in zip(*found, strict=True))
+        print(f"| {track} | {name} | {wall:.1f} | {cpu:.1f} | {seconds / wall:.1f} | {peak:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
