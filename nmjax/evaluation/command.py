@@ -15,7 +15,7 @@ from nmjax import io, plots
 from nmjax.data import Source, find_all
 from nmjax.errors import BadInputError
 from nmjax.evaluation.items import made_items, read_item
-from nmjax.evaluation.metrics import at_loudness, compared
+from nmjax.evaluation.metrics import Kept, at_loudness, compared
 from nmjax.evaluation.systems import INPUT, System, build
 from nmjax.evaluation.table import markdown, ratios, save
 from nmjax.models import SAMPLE_RATE
@@ -79,12 +79,14 @@ def _judged(given: tuple, systems: dict[str, System], request: Request) -> list[
     whole, song = request.seconds is None, place.song
     about = {"tier": tier, "length": "full" if whole else f"{request.seconds:g} s", "item": name, "song": song.name,
              "group": song.group, "start_s": place.start, "seconds": place.seconds}  # fmt: skip
-    rows = []
+    rows, kept = [], Kept()
     for system, process in systems.items():
         output = process(item)
         if output is not None:
             output = at_loudness(output.astype("float64"), item.lufs, SAMPLE_RATE)
-            rows.append({**about, "system": system, **compared(output, item.target, item.source, SAMPLE_RATE, whole)})
+            rows.append(
+                {**about, "system": system, **compared(output, item.target, item.source, SAMPLE_RATE, whole, kept)}
+            )
     return rows
 
 

@@ -7,6 +7,8 @@ The music is lossy, so nothing above 16 kHz counts. All metrics are errors, 0 fo
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -40,20 +42,38 @@ METRICS = {
 }
 
 
-def compared(output: Audio, target: Audio, source: Audio, sample_rate: int, whole: bool) -> dict[str, float]:
+class Kept(dict):
+    """What was worked out of an original, so that each of several systems is compared with it at half the cost."""
+
+    def get_or(self, key, work: Callable[[], np.ndarray]) -> np.ndarray:
+        """What is kept under a key; worked out the first time."""
+        if key not in self:
+            self[key] = work()
+        return self[key]
+
+
+def compared(
+    output: Audio, target: Audio, source: Audio, sample_rate: int, whole: bool, kept: Kept | None = None
+) -> dict[str, float]:
     """Every metric of an output, all three signals at one loudness; NaN where one means nothing (the side of mono, the
     loudness range of an excerpt).
 
-    whole: whether they are whole songs, which alone have a loudness range (EBU Tech 3342).
+    whole: whether they are whole songs, which alone have a loudness range (EBU Tech 3342). kept: of this target, from
+    one output to the next.
     """
+    kept = Kept() if kept is None else kept
     found = {name: float("nan") for name in METRICS}
-    found["mr_stft"] = mr_stft(output, target, sample_rate)
-    found["mel_db"] = mel_distance_db(output, target, sample_rate)
+    found["mr_stft"] = mr_stft(output, target, sample_rate, kept)
+    found["mel_db"] = mel_distance_db(output, target, sample_rate, kept)
     found["centroid_hz"] = abs(centroid_hz(output, sample_rate) - centroid_hz(target, sample_rate))
     parts = [mid_side(x) for x in (output, target)]
     for index, name in enumerate(("mid", "side")[: target.shape[1]]):
         thirds, bark = (
-            [band_levels_db(part[index], kind, sample_rate) for part in parts] for kind in ("thirds", "bark")
+            [
+                band_levels_db(parts[0][index], kind, sample_rate),
+                kept.get_or((kind, name), partial(band_levels_db, parts[1][index], kind, sample_rate)),
+            ]
+            for kind in ("thirds", "bark")
         )
         found[f"tonal_{name}_db"] = float(np.std(thirds[0] - thirds[1]))
         found[f"bark_{name}_db"] = float(np.sqrt(np.mean((bark[0] - bark[1]) ** 2)))
@@ -89,15 +109,19 @@ def spectra(signal: Float[np.ndarray, "time"], window: int) -> Float[np.ndarray,
     return np.abs(np.fft.rfft(cut * hann, axis=1))
 
 
-def mr_stft(output: Audio, target: Audio, sample_rate: int) -> float:
+def mr_stft(output: Audio, target: Audio, sample_rate: int, kept: Kept | None = None) -> float:
     """Multi-resolution STFT distance (Yamamoto, Song and Kim 2020): spectral convergence and the mean difference of log
     magnitudes (neper), averaged over windows of 512, 2048 and 8192 and over the channels."""
-    total = []
-    for window in _STFT_WINDOWS:
+    total, kept = [], Kept() if kept is None else kept
+
+    def magnitudes(audio: Audio, channel: int, window: int) -> np.ndarray:
         heard = np.fft.rfftfreq(window, 1.0 / sample_rate) <= HIGHEST_HZ
-        floor = _FLOOR * window / 4
+        return np.maximum(spectra(audio[:, channel], window)[:, heard], _FLOOR * window / 4)
+
+    for window in _STFT_WINDOWS:
         for channel in range(target.shape[1]):
-            y, t = (np.maximum(spectra(x[:, channel], window)[:, heard], floor) for x in (output, target))
+            y = magnitudes(output, channel, window)
+            t = kept.get_or(("stft", window, channel), partial(magnitudes, target, channel, window))
             total.append(np.linalg.norm(y - t) / np.linalg.norm(t) + np.mean(np.abs(np.log(y / t))))
     return float(np.mean(total))
 
@@ -107,13 +131,14 @@ def _mels(sample_rate: int) -> np.ndarray:
     return mel_matrix(_MELS, _MEL_WINDOW, sample_rate, 20.0, min(HIGHEST_HZ, sample_rate / 2))
 
 
-def mel_distance_db(output: Audio, target: Audio, sample_rate: int) -> float:
+def mel_distance_db(output: Audio, target: Audio, sample_rate: int, kept: Kept | None = None) -> float:
     """Mean difference of the levels in 128 mel bands, of windows of 65,536 samples and the mean of the channels."""
-    y, t = (
-        10.0
-        * np.log10(spectra(x.mean(axis=1), _MEL_WINDOW) ** 2 @ _mels(sample_rate) + (_FLOOR * _MEL_WINDOW / 4) ** 2)
-        for x in (output, target)
-    )
+
+    def levels_db(audio: Audio) -> np.ndarray:
+        power = spectra(audio.mean(axis=1), _MEL_WINDOW) ** 2 @ _mels(sample_rate)
+        return 10.0 * np.log10(power + (_FLOOR * _MEL_WINDOW / 4) ** 2)
+
+    y, t = levels_db(output), (Kept() if kept is None else kept).get_or("mel", lambda: levels_db(target))
     return float(np.mean(np.abs(y - t)))
 
 

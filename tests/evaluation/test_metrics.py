@@ -29,6 +29,14 @@ def test_the_original_has_no_error_in_anything():
     }
 
 
+def test_what_is_kept_of_an_original_changes_nothing():
+    audio, kept = noise(), metrics.Kept()
+    for seed in (1, 2):
+        given = (audio + 0.3 * noise(seed=seed), audio, audio, RATE, False)
+        np.testing.assert_equal(metrics.compared(*given, kept), metrics.compared(*given))
+    assert len(kept) == 3 * 2 + 1 + 2 * 2
+
+
 def test_mono_has_no_side_and_an_excerpt_no_loudness_range():
     audio = noise(channels=1)
     found = metrics.compared(audio, audio, audio, RATE, whole=False)
