@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import sys
 
-from nmjax.pages import restart_with_large_pages
+from nmjax import interrupt
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line (`nmjax.cli`), with large pages; the exit code."""
-    restart_with_large_pages()
-    from nmjax import cli  # only now: the start would load it twice
+    interrupt.hold()
+    from nmjax.pages import restart_with_large_pages
 
-    return cli.main(arguments)
+    restart_with_large_pages()
+    try:
+        interrupt.listen()
+        from nmjax import cli  # only now: the start would load it twice
+
+        code = cli.main(arguments)
+    except KeyboardInterrupt:  # before the command line could hear it
+        print("nmjax: stopped.", file=sys.stderr)
+        code = 130
+    if code == 130:
+        interrupt.end(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """`nmjax.master`: the samples of the command, settings that can be edited and given back, and what is refused."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyloudnorm
@@ -50,6 +52,19 @@ def test_settings_can_be_edited_and_given_back():
     alone = nmjax.master(audio, 44_100, settings=result.settings, lufs="none", true_peak="none")
     np.testing.assert_array_equal(alone.audio, audio.astype(np.float32))  # a flat equaliser, and no network
     assert any("residual is left out" in note for note in alone.notes)
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    (example,) = (part for part in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "nmjax.master" in part)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "track.wav", music(3.0))
+    saved("1b", tmp_path / "runs" / "1b")
+    names = {}
+    exec(example, names)
+    assert re.match("(PASS|FAIL) .* LUFS", capsys.readouterr().out)
+    np.testing.assert_array_equal(soundfile.read("master.wav", dtype="float32")[0], names["result"].audio)
+    assert names["again"].settings["eq"]["bands"][2]["gain_db"] == -1.0
 
 
 def test_integers_are_scaled_to_full_scale():
