@@ -96,9 +96,8 @@ def main() -> None:
             folder = Path(name)
             track = music(given.music, seconds, rate, 0.0, folder / "track.wav")
             reference = music(given.music, min(seconds, 210), rate, 0.4, folder / "reference.wav")
-            table(
-                f"{seconds} s, {rate / 1000:g} kHz", seconds, systems(given, folder, track, reference, seconds), given
-            )
+            runs = systems(given, folder, track, reference, seconds)
+            table(f"{seconds} s, {rate / 1000:g} kHz", seconds, runs, given.rounds)
 
 
 def table(track: str, seconds: int, runs: dict[str, Callable], rounds: int) -> None:

@@ -45,9 +45,11 @@ class Loudness:
         hops = self._energy.frames * 10 // self._rate
         if hops < 4:
             return -math.inf
-        energy = (self._energy.whole().astype(np.float64) * np.square(gains))[: hops * _STEPS_A_HOP]
+        steps = hops * _STEPS_A_HOP
+        energy = self._energy.whole()[:steps].reshape(hops, -1)
+        gains = np.broadcast_to(gains, (self._energy.count,))[:steps].reshape(hops, -1)
         sizes = np.diff(_edge(np.arange(hops + 1) * _STEPS_A_HOP, self._rate))
-        return gated_loudness(energy.reshape(hops, _STEPS_A_HOP).sum(axis=1), sizes)
+        return gated_loudness(np.einsum("hs,hs,hs->h", energy, gains, gains, dtype=np.float64), sizes)
 
 
 class Survey:
@@ -72,14 +74,16 @@ class Survey:
     def limited_lufs(self, gain: float, aim: float) -> float:
         """About the loudness after a gain and a limiter that works to `aim` (both factors)."""
         curve = Curve(_STEPS_A_SECOND, 1, 0)
-        parts = (self._peaks[start : start + _PART] for start in range(0, len(self._peaks), _PART))
-        done = [curve.push(needed(part * gain, aim)).astype(np.float32) for part in parts]
-        reduction = np.concatenate([*done, curve.push(np.zeros(curve.delay)).astype(np.float32)])
+        reduction = np.empty(len(self._peaks) + curve.delay, np.float32)
+        for start in range(0, len(self._peaks), _PART):
+            done = curve.push(needed(self._peaks[start : start + _PART] * gain, aim))
+            reduction[start : start + len(done)] = done
+        reduction[len(self._peaks) :] = curve.push(np.zeros(curve.delay))
         return self._loudness.lufs(gain * (1.0 - reduction[curve.delay :]))
 
 
 class _Steps:
-    """Values of a signal reduced by step, as pieces of any size go by. frames: so far.
+    """Values of a signal reduced by step, as pieces of any size go by. frames, count: of samples and of steps so far.
 
     They lie in one array that doubles: thousands of small ones would keep the memory between them from being given
     back.
@@ -88,7 +92,7 @@ class _Steps:
     def __init__(self, reduce: np.ufunc, sample_rate: int):
         self._reduce, self._rate, self.frames = reduce, sample_rate, 0
         self._values = np.zeros(_PART, np.float32)
-        self._count = 0
+        self.count = 0
 
     def add(self, values: np.ndarray) -> None:
         """The next `[frames]`."""
@@ -97,18 +101,18 @@ class _Steps:
         first, last = ((place * _STEPS_A_SECOND) // self._rate for place in (self.frames, self.frames + len(values)))
         starts = np.maximum(_edge(np.arange(first, last + 1), self._rate) - self.frames, 0)
         new = self._reduce.reduceat(values, starts[starts < len(values)]).astype(np.float32)
-        if first < self._count:  # the step in which the piece before ended
+        if first < self.count:  # the step in which the piece before ended
             self._values[first] = self._reduce(self._values[first], new[0])
             new, first = new[1:], first + 1
         while first + len(new) > len(self._values):
             self._values = np.concatenate([self._values, np.zeros_like(self._values)])
         self._values[first : first + len(new)] = new
-        self._count = first + len(new)
+        self.count = first + len(new)
         self.frames += len(values)
 
     def whole(self) -> np.ndarray:
         """All steps, float32; the last one may be shorter than the others."""
-        return self._values[: self._count]
+        return self._values[: self.count]
 
 
 def _edge(step: np.ndarray, rate: int) -> np.ndarray:
