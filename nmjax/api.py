@@ -80,16 +80,7 @@ def master(
     Raises:
         BadInputError: anything that cannot be used; a sentence says what and what instead.
     """
-    wish = Wish(
-        ckpt=None if ckpt is None or isinstance(ckpt, Network) else str(ckpt),
-        model=model,
-        settings=None if settings is None else "given",  # so that no network is needed
-        deliver=(deliver,),
-        lufs=None if lufs is None else str(lufs),
-        true_peak=None if true_peak is None else str(true_peak),
-        max_limiting=max_limiting,
-        seconds=analyse_seconds,
-    )
+    wish = _wish(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, analyse_seconds)
     options = dataclasses.replace(
         dataclasses.replace(wish, settings=None).options(),
         control=Control(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass)),
@@ -102,6 +93,20 @@ def master(
         plan = solve(source, sample_rate, sound.channels, options.deliveries[0])
         made = np.concatenate([piece.astype(np.float32) for piece in delivered(source, sample_rate, plan)])
     return _result(made.reshape(np.shape(audio)), prepared, plan, network, options)
+
+
+def _wish(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, seconds) -> Wish:
+    """The command's words for the same."""
+    return Wish(
+        ckpt=None if ckpt is None or isinstance(ckpt, Network) else str(ckpt),
+        model=model,
+        settings=None if settings is None else "given",  # no network is needed then
+        deliver=(deliver,),
+        lufs=None if lufs is None else str(lufs),
+        true_peak=None if true_peak is None else str(true_peak),
+        max_limiting=max_limiting,
+        seconds=seconds,
+    )
 
 
 def _result(made: np.ndarray, prepared: Prepared, plan: Plan, network: Network | None, options: Options) -> Result:
