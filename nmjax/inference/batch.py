@@ -19,6 +19,7 @@ from nmjax.inference.manifest import Manifest, digest_of, digest_of_file, manife
 from nmjax.inference.many import Master, Outcome, run_all
 from nmjax.inference.master import Options, master
 from nmjax.inference.network import Network
+from nmjax.inference.programs import keep_programs
 from nmjax.inference.wish import Wish
 
 _MOST_WORKERS = 1000
@@ -71,6 +72,7 @@ class Recipe:
 
     def __call__(self) -> Master:
         """Loads the network."""
+        keep_programs()
         return master_with(self.wish, self.wish.network(lambda _: None), self.wish.options())
 
 

@@ -18,6 +18,7 @@ from nmjax.errors import BadInputError
 from nmjax.inference.jobs import shown
 from nmjax.inference.master import Mastered, facts_of, finite, master
 from nmjax.inference.outputs import Outputs, check, outputs_of
+from nmjax.inference.progress import Bars
 from nmjax.inference.wish import Wish
 
 
@@ -71,14 +72,14 @@ def run(request: Request, console: Console | None = None) -> int:
 
 def _run_one(request: Request, console: Console) -> int:
     track, options = Path(request.inputs[0]), request.wish.options()
-    io.probe(track)
+    info = io.probe(track)
     more = {name: getattr(request, name) for name in ("picture", "export", "report", "null_test")}
     outputs = outputs_of(track, request.out, options.deliveries, **more)
     settings = Path(request.wish.settings) if request.wish.settings else None
     check(track, outputs, request.force, settings)
     network = request.wish.network(lambda sentence: say(console, sentence))
-    with console.status(Text(f"Mastering {shown(track.name)} …")):
-        result = master(track, outputs, network, options)
+    with Bars(console, info.frames) as bars:
+        result = master(track, outputs, network, options, bars)
     if request.as_json:
         print(json.dumps(as_tree(result), indent=1))  # ASCII: a name may hold what no text can
     model = f"settings of {shown(settings.name)}" if settings else f"phase {network.config.phase}"

@@ -107,10 +107,12 @@ class Mastered:
     notes: list[str]
 
 
-def master(track: Path, outputs: Outputs, network: Network | None, options: Options = Options()) -> Mastered:
+def master(
+    track: Path, outputs: Outputs, network: Network | None, options: Options = Options(), passes: Watch = unwatched
+) -> Mastered:
     """Master a track; all its files appear together, or none does.
 
-    network: None where settings are given and their residual is not wanted.
+    network: None where settings are given and their residual is not wanted. passes: is shown every pass over the sound.
 
     Raises:
         BadInputError: the track or the settings cannot be used, or an output cannot be written.
@@ -118,7 +120,7 @@ def master(track: Path, outputs: Outputs, network: Network | None, options: Opti
     info = io.probe(track)
     formats = [format_for(path, info, options.bits) for path in outputs.audio]
     story = Story(info, outputs)
-    sound = Sound(lambda: io.pieces(track, PIECE), info.sample_rate, info.channels, f"'{track}'")
+    sound = Sound(lambda: passes("Reading", io.pieces(track, PIECE)), info.sample_rate, info.channels, f"'{track}'")
     prepared = prepare(sound, network, options, story.watched)
     notes = prepared.notes
     if info.cut or prepared.before.frames < info.frames - (_CODEC_FRAMES if info.lossy else 0):
@@ -128,7 +130,7 @@ def master(track: Path, outputs: Outputs, network: Network | None, options: Opti
         files = {path: stack.enter_context(io.temporary_beside(path)) for path in outputs.files()}
         folder = outputs.audio[0].parent
         source = stack.enter_context(rendered(prepared, network, options.gain_db, folder, story.watched))
-        made = _delivered(source, info, formats, files, track, outputs, options)
+        made = _delivered(lambda: passes("Delivering", source()), info, formats, files, track, outputs, options)
         notes += _notes(made, prepared.before)
         result = Mastered(outputs, info, prepared.before, prepared.chosen, made, notes)
         _write_beside(result, files, track, network, options)
