@@ -18,10 +18,10 @@ def main(arguments: list[str] | None = None) -> int:
         from nmjax import cli  # only now: the start would load it twice
 
         code = cli.main(arguments)
-    except KeyboardInterrupt:  # before the command line could hear it
+    except KeyboardInterrupt as stop:  # before the command line could hear it
         print("nmjax: stopped.", file=sys.stderr)
-        code = 130
-    if code == 130:
+        code = interrupt.code_of(stop)
+    if code > 128:
         interrupt.end(code)
     return code
 

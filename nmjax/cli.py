@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nmjax import __version__
+from nmjax import __version__, interrupt
 from nmjax.errors import BadInputError
 
 
@@ -20,7 +20,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """`nmjax train …`, `nmjax infer …`, `nmjax evaluate …`.
 
-    Returns the exit code: 0, 130 after Ctrl-C, or 2 with one sentence on stderr for bad input.
+    Returns the exit code: 0, 130 after Ctrl-C, 143 after SIGTERM, or 2 with one sentence on stderr for bad input.
     """
     parser = _Parser(prog="nmjax", description="Neural audio mastering with settings you can read.")
     parser.add_argument("--version", action="version", version=f"nmjax {__version__}")
@@ -38,9 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         what = f"'{error.filename}'" if error.filename else "A file"
         _complain(f"{what} cannot be used ({error.strerror or error}); check the path and its rights.")
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _complain("stopped.")
-        return 130
+        return interrupt.code_of(stop)
 
 
 def _complain(sentence: str) -> None:

@@ -132,12 +132,16 @@ def test_a_header_that_promises_hours_costs_neither_memory_nor_time(tmp_path, ru
     assert [p.name for p in tmp_path.iterdir()] == ["a.flac"]
 
 
-def test_ctrl_c_at_any_moment_leaves_no_half_files(tmp_path, run):
+def test_stopped_at_any_moment_it_leaves_no_half_files(tmp_path, run):
     track = write(tmp_path / "a.wav", music(20.0))
     old = {"a-mastered.wav": b"an older master", "a-mastered.json": b"its settings"}
     for name, text in old.items():
         (tmp_path / name).write_bytes(text)
-    for wait in (random.Random(1).uniform(1.0, 5.0), None):
+    for wait, number in (
+        (random.Random(1).uniform(1.0, 5.0), signal.SIGINT),
+        (None, signal.SIGINT),
+        (None, signal.SIGTERM),
+    ):
         process = started(track, "--ckpt", run, "--force", "--quiet")
         if wait is None:  # while it writes
             until = time.monotonic() + 60.0
@@ -145,9 +149,9 @@ def test_ctrl_c_at_any_moment_leaves_no_half_files(tmp_path, run):
                 time.sleep(0.01)
         else:
             time.sleep(wait)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=60)
-        assert process.returncode == 130, said
+        assert process.returncode == 128 + number, said
         assert said == "nmjax: stopped.\n"
         assert sorted(p.name for p in tmp_path.iterdir()) == ["a-mastered.json", "a-mastered.wav", "a.wav"]
         assert {name: (tmp_path / name).read_bytes() for name in old} == old
