@@ -14,7 +14,9 @@ from nmjax.errors import BadInputError
 from nmjax.evaluation import systems
 from nmjax.evaluation.items import Item
 from nmjax.evaluation.metrics import at_loudness, band_edges_hz, compared, lufs
-from nmjax.inference.master import master
+from nmjax.inference.delivery import Delivery
+from nmjax.inference.master import Options, master
+from nmjax.inference.outputs import outputs_of
 from tests.dsp.oracles import peaking_sos
 from tests.inference.networks import network, saved
 from tests.music import music, write
@@ -55,10 +57,12 @@ def test_bands_are_fitted_to_a_curve_but_for_a_constant():
 
 @pytest.mark.parametrize("phase", ["1a", "1b"])
 def test_ours_is_what_infer_writes(tmp_path, phase):
-    """At 44.1 kHz and but for the delivery's gain, the float file of `master`."""
+    """At 44.1 kHz and but for a gain, the float file of `master` without a limiter."""
     audio = music(3.2).astype(np.float32)
     track = write(tmp_path / "a.wav", audio, RATE, "FLOAT")
-    master(track, tmp_path / "m.wav", network(phase))
+    plain = Delivery(lufs=None, true_peak_db=None, name="plain")
+    outputs = outputs_of(track, tmp_path / "m.wav", (plain,))
+    master(track, outputs, network(phase), Options(deliveries=(plain,)))
     wanted = soundfile.read(str(tmp_path / "m.wav"))[0]
     found = systems.ours(item(audio.astype(np.float64), audio.astype(np.float64)), network(phase))
     found *= np.sum(found * wanted) / np.sum(found * found)
