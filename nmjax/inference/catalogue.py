@@ -151,6 +151,7 @@ def _check_installed() -> None:
         import distributed  # noqa: F401
     except ImportError:
         raise BadInputError("Dask is missing; install it with: pip install 'nmjax[dask]'") from None
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # else it reports each connection wherever others log
 
 
 @contextlib.contextmanager

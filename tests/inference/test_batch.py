@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,3 +183,12 @@ def test_what_cannot_be_used_is_one_sentence_before_any_work(runs, folder, tmp_p
 def test_a_folder_with_a_point_in_its_name(runs, folder, tmp_path):
     infer(runs, folder / "b.wav", folder / "a.wav", "-o", tmp_path / "v1.2", "--quiet")
     assert (tmp_path / "v1.2" / "a-mastered.wav").is_file()
+
+
+def test_workers_say_nothing_of_their_connections(folder, tmp_path):
+    """As a person starts it: other libraries have set up logging, which Dask's lines would go to."""
+    root = Path(__file__).parents[2]
+    words = [str(root / "infer.py"), str(folder), "-o", str(tmp_path / "out"), "--workers", "1"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 mastered." in done.stdout
