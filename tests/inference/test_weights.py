@@ -38,3 +38,8 @@ def test_an_unknown_name_is_refused_with_those_there_are():
 def test_they_are_small_enough_to_ship():
     for name in weights.names():
         assert sum(p.stat().st_size for p in weights.folder(name).rglob("*") if p.is_file()) < 12_000_000
+
+
+def test_nothing_in_them_says_where_they_were_made():
+    for path in (p for name in weights.names() for p in weights.folder(name).rglob("commit_success.txt")):
+        assert "/" not in path.read_text()
