@@ -19,13 +19,14 @@ class Bars(AbstractContextManager):
     """
 
     def __init__(self, console: Console, frames: int):
+        off = console.quiet or not console.is_terminal  # a file would get an empty line
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
         )
-        self._progress = Progress(*columns, console=console, transient=True, disable=console.quiet)
+        self._progress = Progress(*columns, console=console, transient=True, disable=off)
         self._frames = frames
 
     def __enter__(self) -> Bars:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from nmjax.inference.progress import Bars
@@ -24,9 +25,10 @@ def test_the_signal_passes_and_the_bar_shows_its_name_and_share():
     assert "75%" in text.getvalue()
 
 
-def test_a_quiet_console_shows_nothing():
+@pytest.mark.parametrize("kind", [{"quiet": True, "force_terminal": True}, {"force_terminal": False}])
+def test_a_quiet_console_or_a_file_gets_nothing(kind):
     text = io.StringIO()
-    with Bars(Console(file=text, quiet=True, force_terminal=True), 10) as bars:
+    with Bars(Console(file=text, **kind), 10) as bars:
         assert len(list(bars("Reading", [np.zeros((10, 1), np.float32)]))) == 1
     assert not text.getvalue()
 
