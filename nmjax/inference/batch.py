@@ -19,12 +19,11 @@ from nmjax.inference.manifest import Manifest, digest_of, digest_of_file, manife
 from nmjax.inference.many import Master, Outcome, run_all
 from nmjax.inference.master import Options, master
 from nmjax.inference.network import Network
+from nmjax.inference.outputs import FLAGS
 from nmjax.inference.programs import keep_programs
 from nmjax.inference.wish import Wish
 
 _MOST_WORKERS = 1000
-_SINGLE = ("picture", "export", "report", "null_test")
-_FLAGS = {"picture": "--plot", "export": "--export", "report": "--report", "null_test": "--null-test"}
 
 
 def run_many(request: Request, console: Console) -> int:
@@ -33,9 +32,9 @@ def run_many(request: Request, console: Console) -> int:
     Raises:
         BadInputError: whatever of the request cannot be used, before any work.
     """
-    for name in _SINGLE:
+    for name, flag in FLAGS.items():
         if getattr(request, name):
-            raise BadInputError(f"{_FLAGS[name]} is for a single track; give one file.")
+            raise BadInputError(f"{flag} is for a single track; give one file.")
     if request.out and not request.out.is_dir() and (request.out.exists() or request.out.suffix.lower() in io.SUFFIXES):
         raise BadInputError(f"'{request.out}' is a file or is named like one; for many tracks -o names a folder.")
     if request.workers is not None and not 1 <= request.workers <= _MOST_WORKERS:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from nmjax.dsp.auditory import band_shares
 from nmjax.dsp.loudness import channel_weights, power_of_loudness
 from nmjax.inference.stream import Pieces
+from nmjax.loudness import k_weighting
 
 CENTRES_HZ = 1000.0 * 2.0 ** (np.arange(-68, 53) / 12.0)  # twelfths of an octave, 19.7 Hz to 20.2 kHz
 FLOOR_DB = -150.0  # of a band in which there is nothing
@@ -172,9 +173,9 @@ class _ShortTerm:
 
     def __init__(self, sample_rate: int, channels: int):
         self._step = sample_rate // 2
-        self._sections = _k_weighting(sample_rate)
+        self._sections = k_weighting(sample_rate)
         self._state = np.zeros((len(self._sections), channels, 2))
-        self._weights = _weights(channels)
+        self._weights = channel_weights(channels).astype(np.float64)
         self._open = np.zeros(0)  # energies of the half second that is not full yet
         self._recent = np.zeros(0)  # powers of the last half seconds
         self._points: list[float] = []
@@ -210,22 +211,6 @@ class _ShortTerm:
         if len(self._points) == MOST_POINTS:
             self._points = np.array(self._points).reshape(-1, 2).mean(axis=1).tolist()
             self._spacing *= 2
-
-
-def _k_weighting(sample_rate: int) -> np.ndarray:
-    """BS.1770's two biquads as `[section, 6]` for SciPy, at any rate: pyloudnorm's after B. De Man."""
-    from pyloudnorm import Meter
-
-    filters = Meter(sample_rate, filter_class="DeMan")._filters.values()
-    return np.stack([np.concatenate([stage.b, stage.a]) for stage in filters])
-
-
-def _weights(channels: int) -> np.ndarray:
-    """BS.1770's, and 1 for every channel of a layout that is not known."""
-    try:
-        return channel_weights(channels).astype(np.float64)
-    except ValueError:
-        return np.ones(channels)
 
 
 def _lufs(power: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ _ENDINGS = {
     "report": (".html",),
     "null_test": (".wav",),
 }
-_FLAGS = {"picture": "--plot", "export": "--export", "report": "--report", "null_test": "--null-test"}
+FLAGS = {"picture": "--plot", "export": "--export", "report": "--report", "null_test": "--null-test"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ def outputs_of(track: Path, out: Path | None, deliveries: Sequence[Delivery], **
     for what, path in more.items():
         if path and path.suffix.lower() not in _ENDINGS[what]:
             raise BadInputError(
-                f"'{path}' must end in {' or '.join(_ENDINGS[what])}; that is what {_FLAGS[what]} writes."
+                f"'{path}' must end in {' or '.join(_ENDINGS[what])}; that is what {FLAGS[what]} writes."
             )
     audio = (out,)
     if len(deliveries) > 1:

@@ -52,7 +52,7 @@ class SpectralEncoder(nn.Module):
         mask = None if lengths is None else within(frames_of(lengths), frames_of(audio.shape[1]))
         return poolable(*heard(audio, lengths), mask)
 
-    def latent(self, mean: Float[Array, "batch features"], train: bool = False) -> Float[Array, "batch 512"]:
+    def latent(self, mean: Float[Array, "batch features"]) -> Float[Array, "batch 512"]:
         """z from the mean of the frames."""
         return self.out(features(mean))
 
@@ -60,7 +60,7 @@ class SpectralEncoder(nn.Module):
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch 512"]:
         """z of a signal; beyond `lengths` (samples) nothing counts."""
-        return self.latent(pooled(self.frames(audio, lengths, train), lengths, STRIDE), train)
+        return self.latent(pooled(self.frames(audio, lengths, train), lengths, STRIDE))
 
 
 def frames_of(samples):

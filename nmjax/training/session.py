@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -66,10 +67,7 @@ def run(request: Request, console: Console | None = None) -> None:
         BadInputError: whatever of the request cannot be used.
     """
     console = console or Console(quiet=not hosts.first())
-
-    def say(sentence: str) -> None:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     config, out = request.config, request.out
     step = _where_it_stands(request, say)
     if step is not None and step >= config.train.steps:
@@ -104,10 +102,7 @@ def teach(request: Request, console: Console | None = None) -> None:
         BadInputError: whatever of the request cannot be used, or a folder that holds a run already.
     """
     console = console or Console()
-
-    def say(sentence: str) -> None:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     config, out = request.config, request.out
     best = Checkpoints(out / "best")
     check_can_teach(config)
