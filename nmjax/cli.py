@@ -80,7 +80,9 @@ def _add_train(commands) -> None:
     p.add_argument("--seed", type=int, help="of weights, order, degradation and split")
     p.add_argument("--init-from", type=Path, metavar="DIR", help="start from an earlier phase's run")
     p.add_argument(
-        "--teach", action="store_true", help="with --config spectral: teach phase 1a from levels, in minutes, and stop"
+        "--teach",
+        action="store_true",
+        help="with --config spectral: teach encoder and bands from levels, in minutes, and stop",
     )
     p.add_argument(
         "--dry-run", action="store_true", help="print parameters, FLOPs, memory and time per step; train nothing"

@@ -104,6 +104,7 @@ class TrainConfig(_Frozen):
     ema: Annotated[float, Field(ge=0, lt=1)]
     spike: Annotated[float, Field(gt=1)]
     bad_steps: Count
+    frozen: tuple[Literal["encoder", "decoder", "residual"], ...]
     validate_every: Count
     checkpoint_every: Count
 

@@ -30,7 +30,8 @@ class Mastering(nn.Module):
     momentum: of the running BatchNorm statistics. dtype: of the arithmetic in encoder and residual (`float32` or
     `bfloat16`); parameters, statistics, settings and signals are float32. remat: of encoder and residual keep only the
     blocks' inputs for the gradient and compute the blocks again: less memory, more work. encoder_kind: `tcn` (the
-    waveform) or `spectral` (long-term levels; width, dtype and remat are the residual's alone then).
+    waveform) or `spectral` (long-term levels; width, dtype and remat are the residual's alone then). frozen: parts
+    ("encoder", "decoder", "residual") that run in training as they do in mastering: no dropout, running statistics.
 
     Raises:
         ValueError: another phase, frequency map or encoder.
@@ -44,6 +45,7 @@ class Mastering(nn.Module):
     dtype: str = "float32"
     remat: bool = False
     encoder_kind: str = "tcn"
+    frozen: tuple[str, ...] = ()
 
     def setup(self):
         if self.phase not in PHASES:
@@ -59,14 +61,15 @@ class Mastering(nn.Module):
 
     def decode(self, z: Float[Array, "batch 512"], train: bool = False) -> Prediction:
         """Settings from z."""
-        eq, gate_logit = self.decoder(z, train)
+        eq, gate_logit = self.decoder(z, self._learns("decoder", train))
         return Prediction(at_model_level(eq), z, gate_logit)
 
     def predict(
         self, audio: Float[Array, "batch time channel"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> Prediction:
         """Settings for a signal; the encoder listens to the mean of its channels."""
-        return self.decode(self.encoder(jnp.mean(audio, axis=2, keepdims=True), lengths, train), train)
+        mid = jnp.mean(audio, axis=2, keepdims=True)
+        return self.decode(self.encoder(mid, lengths, self._learns("encoder", train)), train)
 
     def hear(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"]
@@ -88,7 +91,10 @@ class Mastering(nn.Module):
         """The residual of a signal; zeros in phase 1a."""
         if self.phase == "1a":
             return jnp.zeros_like(audio)
-        return self.residual(audio, z, lengths, train)
+        return self.residual(audio, z, lengths, self._learns("residual", train))
+
+    def _learns(self, part: str, train: bool) -> bool:
+        return train and part not in self.frozen
 
     def __call__(
         self, audio: Float[Array, "batch time channel"], lengths: Int[Array, "batch"] | None = None, train: bool = False
@@ -111,7 +117,8 @@ class Mastering(nn.Module):
 def build_model(config: Config) -> Mastering:
     """The network that a config describes."""
     m = config.model
-    return Mastering(config.phase, m.width, m.frequency_map, m.dropout, m.momentum, m.dtype, m.remat, m.encoder)
+    sizes = (config.phase, m.width, m.frequency_map, m.dropout, m.momentum, m.dtype, m.remat, m.encoder)
+    return Mastering(*sizes, config.train.frozen)
 
 
 def render_eq(audio: Float[Array, "batch time channel"], eq: EqSettings) -> Float[Array, "batch time channel"]:

@@ -82,6 +82,7 @@ def _gradient(config: Config) -> Callable:
     model = build_model(config)
 
     def loss_of(params, rest: dict, batch: Batch, style: Style, key, dropout_key, sparsity: Array):
+        params = {k: jax.lax.stop_gradient(x) if k in config.train.frozen else x for k, x in params.items()}
         source, target, lengths = _training_pair(batch, key, style, config)
         (output, prediction), changed = model.apply(
             {"params": params, **rest},

@@ -165,3 +165,17 @@ def test_the_sparsity_warms_up():
     for number, share in enumerate((0.0, 0.25)):
         state, m = step(state.replace(step=jnp.asarray(number, jnp.int32)), batch(), dice())
         assert float(m["loss"] - m["signal"]) == pytest.approx(share * float(m["gates"]), abs=1e-4)
+
+
+def test_frozen_parts_stay_and_the_others_learn():
+    """The encoder's statistics and the decoder's dropout included: with both frozen, settings answer as in mastering."""
+    frozen = config("1b", "train.frozen=[encoder,decoder]", "train.weight_decay=0.1", "train.warmup_steps=0")
+    state = fresh(frozen)
+    after, metrics = jax.jit(make_train_step(frozen))(state, batch(), dice())
+    for part in ("encoder", "decoder"):
+        for kind in state.model.keys() & {"params", "batch_stats"}:
+            for a, b in zip(leaves(after.model[kind].get(part)), leaves(state.model[kind].get(part)), strict=True):
+                np.testing.assert_array_equal(a, b)
+    changed = zip(leaves(after.model["params"]["residual"]), leaves(state.model["params"]["residual"]), strict=True)
+    assert any((a != b).any() for a, b in changed)
+    assert float(metrics["gradient_norm"]) > 0.0
