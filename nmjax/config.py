@@ -24,7 +24,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000_000)]
-_SWITCHES = {"model.remat"}  # the settings that are true or false
+_SWITCHES = {"model.remat", "loss.match_level"}  # the settings that are true or false
 
 
 class _Frozen(BaseModel):
@@ -89,6 +89,8 @@ class LossConfig(_Frozen):
     decisiveness: NotNegative
     sparsity_warmup: Whole
     highest_hz: Positive
+    seconds: NotNegative
+    match_level: StrictBool
     windows: Annotated[tuple[Annotated[int, Field(ge=16, le=65_536, multiple_of=4)], ...], Field(min_length=1)]
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nmjax.config import LossConfig
-from nmjax.losses.loudness import lufs_distance
+from nmjax.losses.loudness import at_loudness_of, lufs_distance
 from nmjax.losses.regularisers import gain_size, gate_entropy, gate_sum, q_spread
 from nmjax.losses.spectral import a_weighted, mr_stft
 
@@ -20,14 +20,16 @@ def signal_loss(
     config: LossConfig,
 ) -> tuple[Float[Array, ""], Terms]:
     """What is heard: the weighted sum of the signal terms, and each term before its weight. A term of weight 0 is left
-    out, and costs nothing."""
+    out, and costs nothing. With `match_level` all but `lufs` judge the output at the target's loudness."""
     terms = {}
+    if config.lufs:
+        terms["lufs"] = lufs_distance(output, target, sample_rate)
+    if config.match_level:
+        output = at_loudness_of(target, output, sample_rate)
     if config.mr_stft:
         terms["mr_stft"] = mr_stft(output, target, sample_rate, config.windows, config.highest_hz)
     if config.a_weighted:
         terms["a_weighted"] = a_weighted(output, target, sample_rate, highest_hz=config.highest_hz)
-    if config.lufs:
-        terms["lufs"] = lufs_distance(output, target, sample_rate)
     return sum((getattr(config, name) * term for name, term in terms.items()), jnp.zeros(())), terms
 
 

@@ -97,8 +97,12 @@ class Mastering(nn.Module):
         return train and part not in self.frozen
 
     def __call__(
-        self, audio: Float[Array, "batch time channel"], lengths: Int[Array, "batch"] | None = None, train: bool = False
-    ) -> tuple[Float[Array, "batch time channel"], Prediction]:
+        self,
+        audio: Float[Array, "batch time channel"],
+        lengths: Int[Array, "batch"] | None = None,
+        train: bool = False,
+        part: tuple[Float[Array, "batch rendered channel"], Int[Array, "batch"]] | None = None,
+    ) -> tuple[Float[Array, "batch rendered channel"], Prediction]:
         """A signal → the master before delivery and what was predicted.
 
         Args:
@@ -106,8 +110,10 @@ class Mastering(nn.Module):
             lengths: samples of each signal that are signal; None where all are. Beyond them the network neither hears
                 nor adds anything; the equaliser rings on.
             train: dropout, and BatchNorm by the batch's own statistics (then `batch_stats` must be mutable).
+            part: a stretch of the signal and its lengths, which is rendered in place of all that was heard.
         """
         prediction = self.predict(audio, lengths, train)
+        audio, lengths = part or (audio, lengths)
         y = render_eq(audio, prediction.settings.eq)
         if self.phase != "1a":
             y = y + self.correct(audio, prediction.z, lengths, train)
