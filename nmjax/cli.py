@@ -61,7 +61,7 @@ def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.N
 def _add_train(commands) -> None:
     p = commands.add_parser("train", help="train a phase on a folder of music", description="Train a phase.")
     p.add_argument(
-        "--phase", required=True, type=str.lower, choices=("1a", "1b", "1c"), help="1a EQ, 1b + residual, 1c gated"
+        "--phase", required=True, type=str.lower, choices=("1a", "1b", "1c", "2"), help="1a EQ, 1b + residual, 1c gated, 2 grey box"
     )
     p.add_argument(
         "--data",

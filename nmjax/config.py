@@ -87,6 +87,7 @@ class LossConfig(_Frozen):
     q: NotNegative
     sparsity: NotNegative
     decisiveness: NotNegative
+    processing: NotNegative
     sparsity_warmup: Whole
     highest_hz: Positive
     seconds: NotNegative
@@ -106,7 +107,7 @@ class TrainConfig(_Frozen):
     ema: Annotated[float, Field(ge=0, lt=1)]
     spike: Annotated[float, Field(gt=1)]
     bad_steps: Count
-    frozen: tuple[Literal["encoder", "decoder", "residual"], ...]
+    frozen: tuple[Literal["encoder", "decoder", "stages", "residual"], ...]
     validate_every: Count
     checkpoint_every: Count
 
@@ -114,7 +115,7 @@ class TrainConfig(_Frozen):
 class Config(_Frozen):
     """A whole run."""
 
-    phase: Literal["1a", "1b", "1c"]
+    phase: Literal["1a", "1b", "1c", "2"]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     model: ModelConfig
     data: DataConfig

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from nmjax.config import LossConfig
 from nmjax.losses.loudness import at_loudness_of, lufs_distance
-from nmjax.losses.regularisers import gain_size, gate_entropy, gate_sum, q_spread
+from nmjax.losses.regularisers import gain_size, gate_entropy, gate_sum, processing_size, q_spread
 from nmjax.losses.spectral import a_weighted, mr_stft
 
 Terms = dict[str, Array]
@@ -39,11 +39,16 @@ def regularisation(
     gate_logit: Float[Array, "batch bands"] | None,
     config: LossConfig,
     sparsity_share: Float[Array, ""],
+    processing: Float[Array, "batch settings"] | None = None,
 ) -> tuple[Float[Array, ""], Terms]:
-    """What the settings cost. `sparsity_share` (0 to 1) is how far the weight of the gates' sparsity has warmed up."""
+    """What the settings cost. `sparsity_share` (0 to 1) is how far the weight of the gates' sparsity has warmed up.
+    processing: how far the stages behind the equaliser are from neutral (`nmjax.models.stages.processing`)."""
     terms = {"gain": gain_size(gain_db), "q": q_spread(q)}
     total = config.gain * terms["gain"] + config.q * terms["q"]
     if gate_logit is not None:
         terms |= {"gates": gate_sum(gate_logit), "gate_entropy": gate_entropy(gate_logit)}
         total += config.sparsity * sparsity_share * terms["gates"] + config.decisiveness * terms["gate_entropy"]
+    if processing is not None:
+        terms["processing"] = processing_size(processing)
+        total += config.processing * terms["processing"]
     return jnp.asarray(total), terms

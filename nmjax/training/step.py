@@ -18,6 +18,7 @@ from nmjax.dsp import Bands, response_db, third_octaves_db
 from nmjax.dsp.auditory import THIRD_OCTAVES_HZ
 from nmjax.losses import curve_distance, regularisation, signal_loss
 from nmjax.models import SAMPLE_RATE, build_model
+from nmjax.models.stages import processing
 from nmjax.training import augment, degrade
 from nmjax.training.augment import Style
 from nmjax.training.chance import draw_chances
@@ -108,7 +109,8 @@ def _gradient(config: Config) -> Callable:
         )
         eq = prediction.settings.eq
         heard, terms = _signal(output, part, target, eq.bands(), config)
-        cost, more = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, sparsity)
+        moved = processing(prediction.settings)
+        cost, more = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, sparsity, moved)
         return heard + cost, ({"loss": heard + cost, "signal": heard, **terms, **more}, changed)
 
     def gradient(variables: dict, *given):
