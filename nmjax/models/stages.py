@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from nmjax.dsp import (
     COMPRESSOR_LIMITS,
+    SATURATOR_LATENCY,
     SATURATOR_LIMITS,
     WIDTH_LIMITS,
     Compressor,
@@ -24,12 +25,17 @@ from nmjax.dsp import (
     Width,
     compress,
     saturate,
+    saturate_stream,
     widen,
 )
+from nmjax.dsp.compressor import HOP, compressor_state
+from nmjax.dsp.saturator import saturator_state
 from nmjax.models.layers import StartHead
 
 _HIDDEN = 64
 STAGES = {"compressor": Compressor, "saturator": Saturator, "width": Width}  # in the order of the chain
+PIECE = HOP  # pieces of a stream are multiples of it
+LATENCY = {"compressor": 0, "saturator": SATURATOR_LATENCY, "width": 0}  # samples by which a stream comes out late
 _LIMITS = {"compressor": COMPRESSOR_LIMITS, "saturator": SATURATOR_LIMITS, "width": WIDTH_LIMITS}
 
 
@@ -122,6 +128,22 @@ def play(audio: Float[Array, "batch time channel"], settings: Any, sample_rate: 
     if settings.saturator is not None:
         audio = saturate(audio, settings.saturator, sample_rate)
     return audio if settings.width is None else widen(audio, settings.width, sample_rate)[0]
+
+
+def stage_state(stage: str, batch: int, channels: int, sample_rate: float, dtype=jnp.float32) -> Any:
+    """What a stage remembers before a stream begins."""
+    if stage == "compressor":
+        return compressor_state(batch, channels, sample_rate, dtype)
+    return saturator_state(batch, channels, dtype) if stage == "saturator" else jnp.zeros((batch, 1, 1, 2), dtype)
+
+
+def play_piece(
+    audio: Float[Array, "batch time channel"], stage: str, settings: Any, sample_rate: float, state: Any
+) -> tuple[Float[Array, "batch time channel"], Any]:
+    """The next piece of a stream through one stage, `LATENCY` samples late, and the state after it; pieces are
+    multiples of `PIECE` long, the last one is free."""
+    run = {"compressor": compress, "saturator": saturate_stream, "width": widen}[stage]
+    return run(audio, settings, sample_rate, state)
 
 
 class StageDecoder(nn.Module):

@@ -17,8 +17,8 @@ from .oracles import noise
 
 RATE, TIME = 44_100.0, 17_640  # 400 ms: loudness measures one block
 CONFIG = LossConfig(
-    mr_stft=0.7, a_weighted=1.3, lufs=0.11, curve=0.0, gain=0.017, q=0.023, sparsity=0.031, decisiveness=0.041, processing=0.02,
-    sparsity_warmup=10, highest_hz=9000.0, seconds=0.0, match_level=False, windows=(256, 1024),
+    mr_stft=0.7, a_weighted=1.3, lufs=0.11, curve=0.0, gain=0.017, q=0.023, sparsity=0.031, decisiveness=0.041,
+    processing=0.02, sparsity_warmup=10, highest_hz=9000.0, seconds=0.0, match_level=False, windows=(256, 1024),
 )  # fmt: skip
 SIGNAL = jax.jit(functools.partial(signal_loss, sample_rate=RATE, config=CONFIG))
 SLOPES = jax.jit(jax.grad(lambda y, t: signal_loss(y, t, RATE, CONFIG)[0], argnums=(0, 1)))
