@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -183,3 +184,18 @@ def test_every_product_states_the_highest_precision():
 
     found = precisions(jax.grad(energy, argnums=(0, 1)), AUDIO, given)
     assert found and all(map(stated, found))
+
+
+def documented(row):
+    """A setting as a row of the table in docs/grey-box.md."""
+    unit = f" {row.unit}" if row.unit else ""
+    ends = (f"{round(low, 3):g} to {round(high, 3):g}{unit}" for low, high in ((row.low, row.high), row.limits))
+    neutral = "" if row.neutral is None else f"{row.neutral:g}{unit}"
+    return " | ".join((f"| {row.stage}.{row.name}", *ends, row.axis, f"{row.start:g}{unit}", f"{neutral} |"))
+
+
+def test_the_table_in_the_documentation_is_this_one():
+    page = (Path(__file__).parents[2] / "docs" / "grey-box.md").read_text()
+    stated = [line for line in page.replace("−", "-").splitlines() if line.startswith(tuple(f"| {s}." for s in STAGES))]
+    wanted = [documented(row) for row in TABLE]
+    assert stated[: len(wanted)] == wanted, "\n".join(wanted)

@@ -91,6 +91,7 @@ def test_a_run_starts_from_1c_and_goes_on_from_its_last_checkpoint_to_the_bit(tm
     jax.tree.map(np.testing.assert_array_equal, found, wanted)
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_the_stages(tmp_path, capsys):
     assert main([*command("2", songs(tmp_path / "music", 2, 1.0), tmp_path / "out", "--dry-run"), *RUN]) == 0
     said = capsys.readouterr().out
