@@ -42,12 +42,18 @@ class Heard:
         return scaled(self.pieces(), self.level_gain_db)
 
 
-def pooled(heard: Heard, network: Network, seconds: float | None = None) -> Pooled:
-    """What the network hears of a signal: all of it, or evenly spread stretches of `seconds` together."""
+def for_network(heard: Heard, seconds: float | None = None) -> Iterator[np.ndarray]:
+    """The mean of a signal's channels at the model's rate and level: all of it, or evenly spread stretches of `seconds`
+    together."""
     mono = (io.mono(piece)[:, None] for piece in heard.levelled())
     if seconds is not None and seconds * heard.sample_rate < heard.frames:
         mono = stretches(mono, heard.frames, heard.sample_rate, seconds, _STRETCH_SECONDS)
-    return network.pooled(ahead(recut(resampled(mono, heard.sample_rate, SAMPLE_RATE), _PIECE)))
+    return recut(resampled(mono, heard.sample_rate, SAMPLE_RATE), _PIECE)
+
+
+def pooled(heard: Heard, network: Network, seconds: float | None = None) -> Pooled:
+    """What the network hears of a signal, `seconds` as for `for_network`."""
+    return network.pooled(ahead(for_network(heard, seconds)))
 
 
 def listen(heard: Heard, network: Network, seconds: float | None = None) -> Prediction:
