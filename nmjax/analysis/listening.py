@@ -24,7 +24,7 @@ from nmjax.config import Config
 from nmjax.errors import BadInputError
 from nmjax.inference.network import Network
 from nmjax.inference.stream import Window, ahead, windows
-from nmjax.inference.track import for_network
+from nmjax.inference.track import to_ears
 from nmjax.models import ENCODERS, SAMPLE_RATE, build_model
 
 GRID = 1024  # samples: a multiple of either encoder's stride
@@ -35,22 +35,23 @@ _IN_FLIGHT = 2  # batches that the device works on while others are read
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
-    """What an encoder heard of a track: the sum over each window's frames and their number, and what was measured."""
+    """What an encoder heard of a track: the sum over each window's frames, of mid and in phase 2 of the side, and their
+    number; and what was measured."""
 
     track: Track
-    totals: Float[np.ndarray, "windows size"]
+    totals: Float[np.ndarray, "windows ears size"]
     frames: Int[np.ndarray, "windows"]
     measures: dict[str, float]
 
     @property
-    def mean(self) -> Float[np.ndarray, "size"]:
+    def mean(self) -> Float[np.ndarray, "ears size"]:
         """Over the whole track, as `settle` takes it."""
         return self.totals.sum(axis=0) / self.frames.sum()
 
     @property
-    def window_means(self) -> Float[np.ndarray, "windows size"]:
+    def window_means(self) -> Float[np.ndarray, "windows ears size"]:
         """Over each window."""
-        return self.totals / self.frames[:, None]
+        return self.totals / self.frames[:, None, None]
 
 
 def core_of(seconds: float) -> int:
@@ -131,13 +132,14 @@ def _sent(waiting: list[tuple[int, Window]], network: Network, size: int) -> tup
 
 @functools.cache
 def _summed(config: Config):
-    """`[batch, size]`: the sum over an encoder's frames from `first` to before `end`, of each window."""
+    """`[batch, ears, size]`: the sum over an encoder's frames from `first` to before `end`, of each window."""
     model = build_model(config)
 
     def one(variables, audio, valid, first, end):
-        frames = model.apply(variables, audio[None], valid[None], method="hear")[0]
-        number = jnp.arange(frames.shape[0])
-        return jnp.sum(jnp.where(((number >= first) & (number < end))[:, None], frames, 0.0), axis=0)
+        lengths = jnp.broadcast_to(valid, audio.shape[1:])
+        frames = model.apply(variables, audio.T[:, :, None], lengths, method="hear")
+        number = jnp.arange(frames.shape[1])
+        return jnp.sum(jnp.where(((number >= first) & (number < end))[None, :, None], frames, 0.0), axis=1)
 
     return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0)))
 
@@ -151,7 +153,7 @@ def _interleaved(
     try:
         while True:
             while len(opened) < (os.cpu_count() or 1) and (following := next(coming, None)):
-                opened.append((following[0], ahead(_windowed(following[1], core, margin))))
+                opened.append((following[0], ahead(_windowed(following[1], network, core, margin))))
             if not opened:
                 return
             number, items = opened.popleft()
@@ -171,13 +173,15 @@ def _interleaved(
                 items.close()
 
 
-def _windowed(track: Track, core: int, margin: int) -> Iterator[Window | tuple[int, dict[str, float]]]:
+def _windowed(
+    track: Track, network: Network, core: int, margin: int
+) -> Iterator[Window | tuple[int, dict[str, float]]]:
     signal, measures, count = track.heard(), Measures(track.sound), 0
     watched = dataclasses.replace(signal, pieces=lambda: measures.watch(signal.pieces()))
-    for window in windows(for_network(watched), core, margin):
+    for window in windows(to_ears(watched, network), core, margin):
         yield window
         count += 1
     if not count:  # two samples at 192 kHz are none at the model's rate
-        yield from windows([np.zeros((1, 1), np.float32)], core, margin)
+        yield from windows([np.zeros((1, network.ears), np.float32)], core, margin)
         count = 1
     yield count, measures.result()

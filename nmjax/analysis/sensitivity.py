@@ -34,16 +34,17 @@ def sensitivity(tracks: Sequence[Track], network: Network) -> dict[str, Float[np
     """Derivatives of `rendered_gain_db`, `gate`, `octaves` (log2 of the frequency), each by band, and of `curve_db` (in
     third octaves) by the level of each third octave of the input, of up to TRACKS tracks. Per dB."""
     variables = network.variables
-    found = [_jacobian(network.config)(variables, _stretch(tracks[i])) for i in spread(tracks, TRACKS)]
+    found = [_jacobian(network.config)(variables, _stretch(tracks[i], network.ears)) for i in spread(tracks, TRACKS)]
     return {name: np.stack([np.asarray(f[name], np.float64) for f in found]) for name in found[0]}
 
 
-def _stretch(track: Track) -> Float[np.ndarray, "time"]:
-    """At the model's rate and level; padded with silence where the track is shorter."""
-    audio = io.mono(typical(track, (_SIZE + 1024) / SAMPLE_RATE))[:, None]
-    audio = io.resampled(audio, track.sound.sample_rate, SAMPLE_RATE)[:_SIZE, 0]
+def _stretch(track: Track, ears: int) -> Float[np.ndarray, "time channel"]:
+    """At the model's rate and level, in mono for one ear; padded with silence where the track is shorter."""
+    audio = typical(track, (_SIZE + 1024) / SAMPLE_RATE)
+    audio = io.mono(audio)[:, None] if ears == 1 else np.ascontiguousarray(audio[:, :2])
+    audio = io.resampled(audio, track.sound.sample_rate, SAMPLE_RATE)[:_SIZE]
     gain = 10.0 ** ((MODEL_LUFS - track.sound.loudness) / 20.0)
-    return np.pad(audio * np.float32(gain), (0, _SIZE - len(audio)))
+    return np.pad(audio * np.float32(gain), ((0, _SIZE - len(audio)), (0, 0)))
 
 
 @functools.cache
@@ -52,7 +53,7 @@ def _jacobian(config: Config):
 
     def jacobian(variables, audio):
         def predict(signal):
-            return model.apply(variables, signal[None, :, None], method="predict")
+            return model.apply(variables, signal[None], method="predict")
 
         return jacobian_of(predict, audio)
 
@@ -60,7 +61,7 @@ def _jacobian(config: Config):
 
 
 def jacobian_of(
-    predict: Callable[[Float[Array, "time"]], Prediction], audio: Float[Array, "time"]
+    predict: Callable[[Float[Array, "time channel"]], Prediction], audio: Float[Array, "time channel"]
 ) -> dict[str, Float[Array, "output 31"]]:
     """The derivatives of `sensitivity` for one signal, whose length is even."""
 
@@ -77,16 +78,16 @@ def jacobian_of(
     return jax.jacfwd(moved)(jnp.zeros(len(THIRD_OCTAVES_HZ), jnp.float32))
 
 
-def shaped(audio: Float[Array, "time"], gains_db: Float[Array, "31"]) -> Float[Array, "time"]:
+def shaped(audio: Float[Array, "time channel"], gains_db: Float[Array, "31"]) -> Float[Array, "time channel"]:
     """The signal with a gain in each third octave (interpolated over log frequency, held beyond the ends), at the
     K-weighted power that it had."""
     weights, heard = _weights(audio.shape[0])
-    spectrum = jnp.fft.rfft(audio)
+    spectrum = jnp.fft.rfft(audio, axis=0)
     gain = jnp.exp(jnp.einsum("fb,b->f", weights, gains_db, precision="highest") * (np.log(10.0) / 20.0))
-    power = heard * (spectrum.real**2 + spectrum.imag**2)
+    power = heard * jnp.sum(spectrum.real**2 + spectrum.imag**2, axis=1)
     before, after = jnp.sum(power), jnp.sum(power * gain**2)
     level = jnp.sqrt(jnp.where(before > 0.0, after / jnp.maximum(before, 1e-20), 1.0))
-    return jnp.fft.irfft(spectrum * gain, audio.shape[0]) / level
+    return jnp.fft.irfft(spectrum * gain[:, None], audio.shape[0], axis=0) / level
 
 
 @functools.cache

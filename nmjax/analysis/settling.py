@@ -17,13 +17,13 @@ _ROWS = 64  # decoded at a time, so that one program decodes any number
 EQ = ("freq_hz", "gain_db", "gate", "q")
 
 
-def settled(means: Float[np.ndarray, "rows size"], network: Network) -> dict[str, np.ndarray]:
+def settled(means: Float[np.ndarray, "rows ears size"], network: Network) -> dict[str, np.ndarray]:
     """Settings from means over frames: `freq_hz`, `gain_db`, `gate`, `q`, each `[rows, bands]`; `STAGE_FIELD`, each
     `[rows]`, of the stages after the equaliser that the network has; `z`, `[rows, 512]`. float32."""
     found = []
     for start in range(0, len(means), _ROWS):
         part = means[start : start + _ROWS].astype(np.float32)
-        padded = np.pad(part, ((0, _ROWS - len(part)), (0, 0)), mode="edge")
+        padded = np.pad(part, ((0, _ROWS - len(part)), (0, 0), (0, 0)), mode="edge")
         answer = jax.device_get(_settled(network.config)(network.variables, padded))
         found.append({name: values[: len(part)] for name, values in flat(answer).items()})
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
@@ -51,15 +51,15 @@ def shape_of(network: Network) -> Prediction:
     audio = jax.ShapeDtypeStruct((1, encoder.STRIDE, 1), np.float32)
     lengths = jax.ShapeDtypeStruct((1,), np.int32)
     frames = jax.eval_shape(functools.partial(model.apply, method="hear"), network.variables, audio, lengths)
-    mean = jax.ShapeDtypeStruct((1, frames.shape[-1]), np.float32)
-    return jax.eval_shape(functools.partial(model.apply, method="settle"), network.variables, mean)
+    means = [jax.ShapeDtypeStruct((1, frames.shape[-1]), np.float32)] * network.ears
+    return jax.eval_shape(functools.partial(model.apply, method="settle"), network.variables, *means)
 
 
 @functools.cache
 def _settled(config: Config):
     model = build_model(config)
 
-    def one(variables, mean):
-        return jax.tree.map(lambda x: x[0], model.apply(variables, mean[None], method="settle"))
+    def one(variables, mean):  # [ears, size]
+        return jax.tree.map(lambda x: x[0], model.apply(variables, *mean[:, None], method="settle"))
 
     return jax.jit(jax.vmap(one, in_axes=(None, 0)))

@@ -35,6 +35,8 @@ class Wish:
     residual_amount: str = "1"
     seconds: float | None = None
     bits: str | None = None
+    stages: tuple[str, ...] = ()
+    solo: str | None = None
 
     def deliveries(self) -> tuple[Delivery, ...]:
         """What is to be delivered.
@@ -77,7 +79,9 @@ class Wish:
             raise BadInputError(f"--bits must be one of {', '.join(formats.BITS)}; it is '{self.bits}'.")
         return Options(
             deliveries=self.deliveries(),
-            control=control.parsed(self.bands, self.bypass, self.eq_amount, self.residual_amount),
+            control=control.parsed(
+                self.bands, self.bypass, self.eq_amount, self.residual_amount, self.stages, self.solo
+            ),
             settings=read_settings(Path(self.settings)) if self.settings else None,
             seconds=self.seconds,
             bits=self.bits,

@@ -1,4 +1,4 @@
-"""Teaching the spectral encoder and the five bands from levels alone: minutes where training in audio takes hours.
+"""Teaching the spectral encoder and the bands from levels alone: minutes where training in audio takes hours.
 
 An equaliser moves a song's long-term levels by its curve, and leaves alone how they move and how noisy they are. So:
 
@@ -6,8 +6,8 @@ An equaliser moves a song's long-term levels by its curve, and leaves alone how 
 2. What of the rest is the fault? With covariances C of what the regression leaves (found on albums that it was not
    fitted to) and F of the faults, the best linear estimate is F (C + F)⁻¹ · rest (Wiener; Gaussian conditioning).
    C counts three times: unseen music lies further from the known than known albums from each other.
-3. The first 54 numbers of z are the correction, the estimate's negative. The decoder learns to draw it with five bells,
-   by gradient descent on the curves' distance.
+3. The first 54 numbers of z are the correction, the estimate's negative. The decoder learns to draw it with its bells,
+   by gradient descent on the curves' distance and the regularisers, which tell 1C's gates to be few and decided.
 
 Everything but the last is closed form. docs/results.md has what each part is worth.
 """
@@ -30,6 +30,7 @@ from nmjax.dsp import response_db
 from nmjax.errors import BadInputError
 from nmjax.losses import curve_distance, regularisation
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, build_model
+from nmjax.models.encoder import LATENT
 from nmjax.models.spectral_encoder import BANDS, EDGES_HZ, HOP, features, heard, poolable
 from nmjax.training.degrade import envelope_powered
 from nmjax.training.state import initial_variables
@@ -63,7 +64,7 @@ class Estimate:
 
 
 def taught(config: Config, songs: Sequence[Song], report: Callable[[str], None]) -> dict:
-    """The variables of a 1A with the spectral encoder, taught on songs.
+    """The variables of a phase with the spectral encoder, taught on songs; what is not taught stands as untrained.
 
     Raises:
         BadInputError: see `check_can_teach`, or fewer than two songs that sound.
@@ -83,14 +84,14 @@ def taught(config: Config, songs: Sequence[Song], report: Callable[[str], None])
     bias = jnp.asarray(np.concatenate([estimate.bias, out["bias"][BANDS:]]), jnp.float32)
     params["encoder"] = {"out": {"kernel": kernel, "bias": bias}}
     params["decoder"], distance_db = _decoder_taught(config, variables, estimate, found, faults)
-    report(f"Five bells draw the wanted corrections to {distance_db:.2f} dB RMS.")
+    report(f"The bells draw the wanted corrections to {distance_db:.2f} dB RMS.")
     return {**variables, "params": params}
 
 
 def check_can_teach(config: Config) -> None:
-    """Raises BadInputError for another phase or encoder."""
-    if config.phase != "1a" or config.model.encoder != "spectral":
-        raise BadInputError("--teach is for phase 1a with model.encoder=spectral; add --config spectral.")
+    """Raises BadInputError for another encoder."""
+    if config.model.encoder != "spectral":
+        raise BadInputError("--teach is for model.encoder=spectral; add --config spectral.")
 
 
 def fitted(found: Features, groups: Int[np.ndarray, "items"], faults: Curves) -> Estimate:
@@ -183,19 +184,22 @@ def _decoder_taught(
     model, centres_hz = build_model(config), jnp.asarray(CENTRES_HZ, jnp.float32)
     usual = jnp.asarray(found @ estimate.kernel + estimate.bias, jnp.float32)
     moved = jnp.asarray(faults / 10.0 @ estimate.kernel[:BANDS], jnp.float32)
+    rest = {k: v for k, v in variables.items() if k != "params"}
     start = dict(variables["params"]["decoder"])
-    first = start["hidden_0"]
-    start["hidden_0"] = first | {"kernel": first["kernel"].at[BANDS:].set(0.0)}  # the rest of z says nothing yet
+    for name in start.keys() & {"hidden_0", "selector"}:  # the rest of z says nothing yet
+        start[name] = start[name] | {"kernel": start[name]["kernel"].at[BANDS:].set(0.0)}
     optimiser = optax.adam(optax.cosine_decay_schedule(_RATE, LESSONS))
 
     def loss_of(params, key):
         places, others, strength = (jax.random.uniform(k, (_BATCH,)) for k in jax.random.split(key, 3))
         z = usual[(places * len(usual)).astype(int)] + moved[(others * len(moved)).astype(int)]
         z = z * (0.3 + 1.4 * strength)[:, None]
-        z = jnp.pad(z, ((0, 0), (0, first["kernel"].shape[0] - BANDS)))
-        eq = model.apply({"params": {"decoder": params}}, z, method="decode").settings.eq
+        z = jnp.pad(z, ((0, 0), (0, LATENT - BANDS)))
+        prediction = model.apply({"params": {"decoder": params}, **rest}, z, method="decode")
+        eq = prediction.settings.eq
         distance = curve_distance(response_db(eq.bands(), centres_hz, SAMPLE_RATE), _Z_DB * z[:, :BANDS])
-        return distance + regularisation(eq.gain_db, eq.q, None, config.loss, jnp.ones(()))[0], distance
+        cost, _ = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, jnp.ones(()))
+        return distance + cost, distance
 
     def step(carry, key):
         params, state = carry
