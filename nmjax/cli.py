@@ -262,7 +262,9 @@ def _add_analyze(commands) -> None:
     p.add_argument(
         "--windows", nargs="?", type=float, const=6.0, metavar="SECONDS", help="settings of every window too; default 6"
     )
-    p.add_argument("--parts", metavar="A,B", help="usage, groups, curves, stability, latent, sensitivity; default: all")
+    p.add_argument(
+        "--parts", metavar="A,B", help="usage, groups, curves, stages, stability, latent, sensitivity; default: all"
+    )
     p.add_argument("--threshold", type=float, default=0.5, metavar="X", help="above it a gate is open; default 0.5")
     p.add_argument("--seed", type=int, default=0, help="of intervals, tests, clusters and probes")
     p.set_defaults(run=_analyze)

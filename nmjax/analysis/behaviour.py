@@ -150,7 +150,7 @@ def sensitivity_section(study: Study) -> Section:
     kinds = [name for name in found if name != "gate" or study.answers.gated]
     ticks = [nominal(f) for f in FREQ_HZ]
     rows = [
-        {"what": kind, "output": f"{ticks[i]} Hz" if kind == "curve_db" else f"band {i + 1}", "input_hz": f,
+        {"what": kind, "output": f"{ticks[i]} Hz" if kind == "curve_db" else i + 1, "input_hz": f,
          "mean_per_db": found[kind][:, i, j].mean(), "sd_per_db": found[kind][:, i, j].std()}
         for kind in kinds for i in range(found[kind].shape[1]) for j, f in enumerate(FREQ_HZ)
     ]  # fmt: skip

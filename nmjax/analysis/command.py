@@ -10,10 +10,9 @@ from pathlib import Path
 from rich.console import Console
 
 from nmjax import io
-from nmjax.analysis import answers, bands, behaviour, tables
+from nmjax.analysis import answers, bands, behaviour, settling, stages, tables
 from nmjax.analysis.collection import collected
 from nmjax.analysis.page import write_page
-from nmjax.analysis.settling import shape_of
 from nmjax.analysis.study import Study
 from nmjax.errors import BadInputError
 from nmjax.inference.network import Network
@@ -22,6 +21,7 @@ PARTS = {
     "usage": bands.usage_section,
     "groups": bands.groups_section,
     "curves": behaviour.curves_section,
+    "stages": stages.stages_section,
     "stability": behaviour.stability_section,
     "latent": behaviour.latent_section,
     "sensitivity": behaviour.sensitivity_section,
@@ -83,9 +83,10 @@ def run(request: Request, network: Network, console: Console | None = None) -> N
 
 
 def _parts(request: Request, network: Network) -> list[str]:
-    gated = shape_of(network).gate_logit is not None
+    shape = settling.shape_of(network)
+    gated, staged = shape.gate_logit is not None, bool(settling.stages(shape.settings))
     if request.parts is None:
-        return [name for name in PARTS if name != "usage" or gated]
+        return [name for name in PARTS if {"usage": gated, "stages": staged}.get(name, True)]
     for name in request.parts:
         if name not in PARTS:
             raise BadInputError(f"There is no part '{name}'; there are: {', '.join(PARTS)}.")

@@ -16,7 +16,7 @@ from nmjax.models import SAMPLE_RATE
 _AT_ONCE = 4096  # tracks
 _MOST_KINDS = 6
 _JUDGED = 1000  # tracks at most by which a number of clusters is judged, since every pair is compared
-_CLOUDS = 40
+_CLOUDS = 20
 
 
 def band_curves_db(

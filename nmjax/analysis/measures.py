@@ -70,7 +70,7 @@ def _range_of(sound: Sound) -> float:
 
 def window_loudness(sound: Sound, edges_s: np.ndarray) -> np.ndarray:
     """LUFS of each window between `edges_s` (s, `[windows + 1]`), without gates, from the index's half seconds in whole
-    dB; a window shorter than a half second has that of the half second in which it lies."""
+    dB, held at −120; a window shorter than a half second has that of the half second in which it lies."""
     power = 10.0 ** (sound.levels.astype(np.float64) / 10.0)
     total = np.concatenate([[0.0], np.cumsum(power)])
     first = np.minimum((edges_s[:-1] / BLOCK_SECONDS).astype(int), len(power) - 1)

@@ -20,6 +20,7 @@ from nmjax import io
 from nmjax.analysis.collection import Track
 from nmjax.analysis.curves import band_curves_of
 from nmjax.analysis.excerpts import spread, typical
+from nmjax.analysis.settling import stages
 from nmjax.config import Config
 from nmjax.dsp.auditory import THIRD_OCTAVES_HZ
 from nmjax.inference.network import Network
@@ -31,8 +32,9 @@ _SIZE = 1 << 18  # samples of a stretch, 5.9 s
 
 
 def sensitivity(tracks: Sequence[Track], network: Network) -> dict[str, Float[np.ndarray, "heard output 31"]]:
-    """Derivatives of `rendered_gain_db`, `gate`, `octaves` (log2 of the frequency), each by band, and of `curve_db` (in
-    third octaves) by the level of each third octave of the input, of up to TRACKS tracks. Per dB."""
+    """Derivatives of `rendered_gain_db`, `gate`, `octaves` (log2 of the frequency), each by band, of `curve_db` (in
+    third octaves) and of later stages' settings (`STAGE_FIELD`, one output) by the level of each third octave of the
+    input, of up to TRACKS tracks. Per dB."""
     variables = network.variables
     found = [_jacobian(network.config)(variables, _stretch(tracks[i], network.ears)) for i in spread(tracks, TRACKS)]
     return {name: np.stack([np.asarray(f[name], np.float64) for f in found]) for name in found[0]}
@@ -66,13 +68,15 @@ def jacobian_of(
     """The derivatives of `sensitivity` for one signal, whose length is even."""
 
     def moved(gains_db: Float[Array, "31"]) -> dict[str, Array]:
-        eq = predict(shaped(audio, gains_db)).settings.eq
+        settings = predict(shaped(audio, gains_db)).settings
+        eq = settings.eq
         curve = jnp.sum(band_curves_of(eq.freq_hz[0], eq.rendered_gain_db[0], eq.q[0]), axis=0)
         return {
             "rendered_gain_db": eq.rendered_gain_db[0],
             "gate": eq.gate[0],
             "octaves": jnp.log2(eq.freq_hz[0]),
             "curve_db": curve,
+            **stages(settings),
         }
 
     return jax.jacfwd(moved)(jnp.zeros(len(THIRD_OCTAVES_HZ), jnp.float32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,13 +30,13 @@ def settled(means: Float[np.ndarray, "rows ears size"], network: Network) -> dic
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
-def flat(prediction: Prediction) -> dict[str, np.ndarray]:
-    """A prediction's arrays by the names of `settled`."""
+def flat(prediction: Prediction) -> dict[str, Any]:
+    """A prediction's arrays (or their shapes) by the names of `settled`."""
     eq = prediction.settings.eq
     return {**{name: getattr(eq, name) for name in EQ}, **stages(prediction.settings), "z": prediction.z}
 
 
-def stages(settings: Settings) -> dict[str, np.ndarray]:
+def stages(settings: Settings) -> dict[str, Any]:
     """The fields of every stage but the equaliser that is there, as `compressor_ratio`, each `[batch]`."""
     found = {}
     for stage in dataclasses.fields(settings):

@@ -26,6 +26,7 @@ _QUIET_LU = 20.0  # windows that lie further below the track's loudness do not c
 _LEAST_WINDOWS = 3
 
 Audio = Float[np.ndarray, "time channel"]
+Changed = tuple[Float[np.ndarray, "changed heard"], int]  # and its rate in Hz
 
 
 def window_rows(
@@ -65,7 +66,7 @@ class Change:
     measured again afterwards, as it is in use."""
 
     name: str
-    made: Callable[[Audio, int], tuple[Audio, int]]
+    made: Callable[[Audio, int], Changed]
     levelled: bool = True
 
 
@@ -80,7 +81,7 @@ def _at_rate(wanted: int) -> Callable:
 def _coded(container: str, subtype: str, level: float, wanted: int) -> Callable:
     """Encoded and decoded in memory at a rate that every codec takes. level: libsndfile's, 0 (best) to 1."""
 
-    def made(audio: Audio, rate: int) -> tuple[Audio, int]:
+    def made(audio: Audio, rate: int) -> Changed:
         file = memory.BytesIO()
         more = {"bitrate_mode": "CONSTANT"} if container == "MP3" else {}
         audio = 0.5 * io.resampled(np.ascontiguousarray(audio[:, :2]), rate, wanted)  # room for what coding adds
