@@ -71,6 +71,18 @@ class StageSetting:
             return self.start * jnp.exp(moved - start)
         return 1.0 / (1.0 - moved) if self.axis == "slope" else moved
 
+    def raw_of(self, value: float) -> float:
+        """The number for a value inside the range, the ends excluded: the inverse of `of_raw`."""
+        low, start, high = (self._to_axis(x) for x in (self.low, self.start, self.high))
+        moved = self._to_axis(value) - start
+        side = high - start if moved > 0.0 else start - low
+        return float(np.arctanh(moved / side) * side / (0.5 * (high - low)))
+
+    @property
+    def raw_slope(self) -> float:
+        """By how much the raw number changes for a change by 1 on the setting's axis, at its start."""
+        return 2.0 / (self._to_axis(self.high) - self._to_axis(self.low))
+
     def _to_axis(self, value: float) -> float:
         if self.axis == "log":
             return float(np.log(value))
