@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nmjax import __version__, interrupt
+from nmjax import __version__, cli_analyze, interrupt
 from nmjax.errors import BadInputError
 
 
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_train(commands)
     _add_infer(commands)
     _add_evaluate(commands)
-    _add_analyze(commands)
+    cli_analyze.add(commands)
     try:
         given = _parsed(parser, sys.argv[1:] if arguments is None else arguments)
         return given.run(given) or 0
@@ -246,48 +246,6 @@ def _evaluate(given: argparse.Namespace) -> None:
     names = [name for name in given.systems.split(",") if name]
     sources = parse_sources(given.data)
     run(Request(sources, given.out, names, given.ckpt, given.matchering, tiers, seconds, given.items, given.seed))
-
-
-def _add_analyze(commands) -> None:
-    p = commands.add_parser(
-        "analyze", help="what a network does over a collection", description="What a network does over a collection."
-    )
-    p.add_argument("data", nargs="+", type=Path, metavar="FOLDER", help="music, or a CSV (target[,input][,genre])")
-    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where page, tables and pictures go")
-    p.add_argument("--ckpt", metavar="DIR", help="a network of your own: a run's folder (train.py --out)")
-    p.add_argument("--model", metavar="NAME", help="a network that comes with the program; default: the best")
-    p.add_argument("--groups", type=Path, metavar="CSV", help="track,group; default: the CSV's genre, or the folder")
-    p.add_argument("--only", action="append", default=[], metavar="GROUP", help="leave out all others; repeatable")
-    p.add_argument("--tracks", type=int, metavar="N", help="so many at most, spread over the groups")
-    p.add_argument(
-        "--windows", nargs="?", type=float, const=6.0, metavar="SECONDS", help="settings of every window too; default 6"
-    )
-    p.add_argument(
-        "--parts", metavar="A,B", help="usage, groups, curves, stages, stability, latent, sensitivity; default: all"
-    )
-    p.add_argument("--threshold", type=float, default=0.5, metavar="X", help="above it a gate is open; default 0.5")
-    p.add_argument("--seed", type=int, default=0, help="of intervals, tests, clusters and probes")
-    p.set_defaults(run=_analyze)
-
-
-def _analyze(given: argparse.Namespace) -> None:
-    if given.tracks is not None and given.tracks < 2:
-        raise BadInputError(f"--tracks must be 2 or more; it is {given.tracks}.")
-    if given.windows is not None and not 1.0 <= given.windows <= 60.0:
-        raise BadInputError(f"--windows must be 1 to 60 seconds; it is {given.windows:g}.")
-    if not 0.0 < given.threshold < 1.0:
-        raise BadInputError(f"--threshold must lie between 0 and 1; it is {given.threshold:g}.")
-    from nmjax.analysis.command import Request, run
-    from nmjax.inference.programs import keep_programs
-    from nmjax.inference.wish import Wish
-
-    keep_programs()
-    parts = given.parts.split(",") if given.parts else None
-    request = Request(
-        tuple(given.data), given.out, given.groups, given.only, given.tracks, given.windows, parts, given.threshold,
-        given.seed,
-    )  # fmt: skip
-    run(request, Wish(given.ckpt, given.model).network())
 
 
 if __name__ == "__main__":

@@ -257,6 +257,26 @@ def scores(path: Path, targets: list[str], parts: list[str], values: np.ndarray,
     _finished(figure, path)
 
 
+def trade(path: Path, rows: list[dict]) -> None:
+    """Error (with its ends, 1 is doing nothing) over the bands that are active, a mark a network.
+
+    rows: with `network`, `bands`, `active`, `error`, `low` and `high`.
+    """
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    for number, row in enumerate(rows):
+        x, y = row["active"], row["error"]
+        colour, shape = (_BLUE, "o") if row["bands"] > 5 else (_ORANGE, "s")
+        axes.errorbar(
+            x, y, [[max(y - row["low"], 0.0)], [max(row["high"] - y, 0.0)]], fmt=shape, color=colour, capsize=3
+        )
+        axes.annotate(row["network"], (x, y), (6, 6 if number % 2 else -12), textcoords="offset points", fontsize=8)
+    axes.axhline(1.0, color="black", linestyle="--", linewidth=1)
+    axes.set(xlabel="bands active in the mean", ylabel="error over that of doing nothing", xlim=(-0.3, None))
+    axes.margins(x=0.15)
+    axes.grid(alpha=0.3)
+    _finished(figure, path)
+
+
 def _two_digits(value: float, signed: bool) -> str:
     text = f"{value:+.2f}" if signed else f"{value:.2f}"
     return "0" if float(text) == 0.0 else text.replace("-", "−")
