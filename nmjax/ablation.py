@@ -30,8 +30,9 @@ from nmjax.evaluation.metrics import band_edges_hz, band_levels_db, mid_side
 from nmjax.evaluation.statistics import ratio
 from nmjax.inference.network import Network, load
 from nmjax.inference.track import Heard, listen
-from nmjax.models import SAMPLE_RATE, Settings
+from nmjax.models import SAMPLE_RATE, Settings, build_model
 from nmjax.training.session import keep_taught
+from nmjax.training.state import initial_variables
 from nmjax.training.teach import check_can_teach, listened, taught
 
 OVERLAYS = ("small", "spectral")
@@ -114,7 +115,8 @@ def _networks(
         if best.latest(lambda _: None) is None:
             heard = heard or listened(training, config, say)
             say(f"Teaching {name} …")
-            keep_taught(best, config, taught(config, training, say, heard))
+            fresh = initial_variables(build_model(config), config.seed)
+            keep_taught(best, config, taught(config, fresh, training, say, heard))
         found[name] = load(folder, say)
         if found[name].config != config:
             raise BadInputError(f"'{folder}' was taught with other settings; choose another --out, or remove it.")
