@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from scipy.special import xlogy
@@ -45,14 +46,15 @@ _TIER = "tone"
 class Request:
     """What was asked for.
 
-    data: music to teach with; validation: music to judge by, None takes a share of `data`. sweep: `SETTING=A,B,C`, each
-    value is a network of phase 1C. loaded: `[NAME=]DIR` of networks that are judged as well. overrides: `key=value` for
+    data: music to teach with; validation: music to judge by, None takes a share of `data`. count: of the songs to teach
+    with, at most, evenly over their list. sweep: `SETTING=A,B,C`, each value is a network of phase 1C. loaded: `[NAME=]DIR` of networks that are judged as well. overrides: `key=value` for
     all that are taught.
     """
 
     data: tuple[Source, ...]
     out: Path
     validation: Path | None = None
+    count: int | None = None
     sweep: Sequence[str] = SWEEP
     loaded: Sequence[str] = ()
     overrides: Sequence[str] = ()
@@ -76,6 +78,8 @@ def run(request: Request, console: Console | None = None) -> None:
     else:
         first = next(iter(configs.values()))
         training, held_out = split_songs(songs, first.data.validation_share, first.seed)
+    if request.count is not None and request.count < len(training):
+        training = [training[i] for i in np.linspace(0, len(training) - 1, request.count).astype(int)]
     items = list(_items(held_out, request.seed))
     if not items:
         raise BadInputError("There is no held-out song of 10 s or more to judge by; give some with --validation.")
@@ -172,8 +176,8 @@ def _answer(item: Item, network: Network) -> Settings:
 
 
 def _curve_db(settings: Settings) -> np.ndarray:
-    middle = np.sqrt(np.prod(band_edges_hz("thirds"), axis=0))
-    return np.asarray(response_db(settings.eq.bands(), middle.astype(np.float32), SAMPLE_RATE)[0], np.float64)
+    middle = jnp.asarray(np.sqrt(np.prod(band_edges_hz("thirds"), axis=0)), jnp.float32)
+    return np.asarray(response_db(settings.eq.bands(), middle, SAMPLE_RATE)[0], np.float64)
 
 
 def _line(row: dict) -> str:

@@ -19,7 +19,7 @@ def add(commands) -> None:
     p.add_argument("--model", metavar="NAME", help="a network that comes with the program; default: the best")
     p.add_argument("--groups", type=Path, metavar="CSV", help="track,group; default: the CSV's genre, or the folder")
     p.add_argument("--only", action="append", default=[], metavar="GROUP", help="leave out all others; repeatable")
-    p.add_argument("--tracks", type=int, metavar="N", help="so many at most, spread over the groups")
+    p.add_argument("--tracks", type=int, metavar="N", help="so many at most, spread evenly")
     p.add_argument(
         "--windows", nargs="?", type=float, const=6.0, metavar="SECONDS", help="settings of every window too; default 6"
     )
@@ -57,7 +57,7 @@ def _ablate(given: argparse.Namespace) -> None:
     sources = tuple(Source(Path(word)) for word in given.data)
     run(
         Request(
-            sources, given.out, given.validation, given.sweep or SWEEP, given.beside, given.overrides, given.threshold,
+            sources, given.out, given.validation, given.tracks, given.sweep or SWEEP, given.beside, given.overrides, given.threshold,
             given.seed,
         )
     )  # fmt: skip
