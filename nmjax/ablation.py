@@ -47,8 +47,8 @@ class Request:
     """What was asked for.
 
     data: music to teach with; validation: music to judge by, None takes a share of `data`. count: of the songs to teach
-    with, at most, evenly over their list. sweep: `SETTING=A,B,C`, each value is a network of phase 1C. loaded: `[NAME=]DIR` of networks that are judged as well. overrides: `key=value` for
-    all that are taught.
+    with, at most, evenly over their list. sweep: `SETTING=A,B,C`, each value is a network of phase 1C. loaded:
+    `[NAME=]DIR` of networks that are judged as well. overrides: `key=value` for all that are taught.
     """
 
     data: tuple[Source, ...]

@@ -57,8 +57,8 @@ def _ablate(given: argparse.Namespace) -> None:
     sources = tuple(Source(Path(word)) for word in given.data)
     run(
         Request(
-            sources, given.out, given.validation, given.tracks, given.sweep or SWEEP, given.beside, given.overrides, given.threshold,
-            given.seed,
+            sources, given.out, given.validation, given.tracks, given.sweep or SWEEP, given.beside,
+            given.overrides, given.threshold, given.seed,
         )
     )  # fmt: skip
 
