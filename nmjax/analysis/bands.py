@@ -26,6 +26,7 @@ def usage_section(study: Study) -> Section:
     sentences = [
         f"Of {len(rows)} bands {np.mean(active):.1f} are open in the mean (gate above {study.threshold:g}), from "
         f"{active.min()} to {active.max()}.",
+        _adaptive(rows),
         _which("never open in any track", rows, "never open"),
         _which(f"open at times and never move {usage.ACTS_DB:g} dB", rows, "never acts"),
         _which("at work in every track", rows, "always acts"),
@@ -37,6 +38,14 @@ def usage_section(study: Study) -> Section:
         tables.append(Table("Pairs that do one job, or undo each other's (shares of tracks).", together[:_SHOWN_PAIRS]))
     pictures = _usage_pictures(study, rows, places, pairs, active)
     return Section("Which bands are used", list(filter(None, sentences)), pictures, tables, list(files))
+
+
+def _adaptive(rows: list[dict]) -> str:
+    """Whether gates depend on the track at all."""
+    moving = [row for row in rows if 0.0 < row["open"] < 1.0]
+    if not moving:
+        return "Every gate stands on the same side in all tracks: bands were chosen once, and not track by track."
+    return f"{len(moving)} gates are open in some tracks and closed in others."
 
 
 def _which(said: str, rows: list[dict], verdict: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nmjax.analysis import command, sensitivity
+from nmjax.analysis import bands, command, sensitivity
 from nmjax.cli import main
 from tests.inference.networks import saved
 from tests.music import music, write
@@ -142,3 +142,9 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(place, capsys):
     (place / "a file").write_text("")
     assert analyze(place, "a file") == 2
     assert "a file" in capsys.readouterr().err
+
+
+def test_what_is_said_of_gates_that_never_move():
+    still, moving = [{"open": 1.0}, {"open": 0.0}], [{"open": 1.0}, {"open": 0.4}]
+    assert "chosen once" in bands._adaptive(still)
+    assert bands._adaptive(moving) == "1 gates are open in some tracks and closed in others."
