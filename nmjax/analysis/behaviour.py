@@ -37,7 +37,8 @@ def curves_section(study: Study) -> Section:
         f"A curve moves a track by {np.median(moves):.2f} dB RMS in the median; tracks differ from their mean curve by "
         f"{stability.between_db(shapes):.2f} dB RMS, and the mean curve itself is "
         f"{np.sqrt(np.mean(mean**2)):.2f} dB RMS.",
-        f"Without a gain that is the same everywhere, which delivery undoes, it is {np.median(shapes.std(axis=1)):.2f} dB.",
+        f"Without a gain that is the same everywhere, which delivery undoes, a curve is "
+        f"{np.median(shapes.std(axis=1)):.2f} dB RMS in the median.",
     ]
     tables = []
     if kinds is not None:
