@@ -77,11 +77,12 @@ def ask(
     waiting: list[listening.Heard] = []
     saved = time.monotonic()
     try:
-        for heard in listening.heard(todo, network, core, report=report):
+        for count, heard in enumerate(listening.heard(todo, network, core, report=report), 1):
             waiting.append(heard)
             if time.monotonic() > saved + _SAVE_SECONDS:
                 _save(waiting, network, schema, out)
                 waiting, saved = [], time.monotonic()
+                report(f"Heard {count:,} of {len(todo):,} tracks …")
     finally:  # Ctrl-C too
         _save(waiting, network, schema, out)
     return len(todo)
@@ -95,8 +96,8 @@ def read(tracks: Sequence[Track], network: Network, out: Path) -> Answers:
     """
     found: dict[str, dict] = {}
     for part in _parts(out):
-        for row in pq.read_table(part).to_pylist():
-            found[row["key"]] = {k: v for k, v in row.items() if k != "windows"}
+        columns = [name for name in pq.read_schema(part).names if name != "windows"]
+        found |= {row["key"]: row for row in pq.read_table(part, columns=columns).to_pylist()}
     answered = [track for track in tracks if track.key in found]
     if len(answered) < 2:
         raise BadInputError(f"Fewer than two tracks of '{out}' could be read; see above what is wrong with the others.")

@@ -45,7 +45,7 @@ def _adaptive(rows: list[dict]) -> str:
     moving = [row for row in rows if 0.0 < row["open"] < 1.0]
     if not moving:
         return "Every gate stands on the same side in all tracks: bands were chosen once, and not track by track."
-    return f"{len(moving)} gates are open in some tracks and closed in others."
+    return f"Open in some tracks and closed in others: {len(moving)} of {len(rows)} gates."
 
 
 def _which(said: str, rows: list[dict], verdict: str) -> str:
@@ -95,9 +95,9 @@ def groups_section(study: Study) -> Section:
     """How groups differ."""
     a = study.answers
     names, small = groups.comparable(a.groups)
-    said = [f"{len(small)} groups are too small to be compared (under {groups.LEAST} tracks)."] if small else []
+    said = [f"Too small to be compared (under {groups.LEAST} tracks): {len(small)} of the groups."] if small else []
     if nowhere := int(np.sum(a.groups == "")):
-        said.append(f"{nowhere} tracks are in no group and take no part.")
+        said.append(f"In no group, and without part in this: {nowhere} of the tracks.")
     if len(names) < 2:
         return Section("By group", ["There are not two groups to compare; name them with --groups.", *said])
     rows: list[dict] = []

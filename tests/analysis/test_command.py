@@ -53,7 +53,7 @@ def test_page_tables_and_pictures(done):
     for title in ("Which bands are used", "By group", "The curves", "What z knows", "What the network listens to"):
         assert f"<h2>{title}</h2>" in text
     assert "2 groups are compared, 8 tracks." in text
-    assert "1 tracks are in no group" in text
+    assert "In no group, and without part in this: 1 of the tracks." in text
     assert "x&amp;y" in text or "z" in text
     assert "<p>&lt;b&gt;</p>" in text
     assert "Probes need 20 tracks or more; there are 9." in text
@@ -147,4 +147,4 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(place, capsys):
 def test_what_is_said_of_gates_that_never_move():
     still, moving = [{"open": 1.0}, {"open": 0.0}], [{"open": 1.0}, {"open": 0.4}]
     assert "chosen once" in bands._adaptive(still)
-    assert bands._adaptive(moving) == "1 gates are open in some tracks and closed in others."
+    assert bands._adaptive(moving) == "Open in some tracks and closed in others: 1 of 2 gates."
