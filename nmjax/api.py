@@ -64,6 +64,7 @@ def master(
     residual_amount: float = 1.0,
     bands: Mapping[int, Mapping[str, float]] | None = None,
     bypass: Iterable[str] = (),
+    stages: Mapping[str, Mapping[str, float]] | None = None,
     analyse_seconds: float | None = None,
     reference: Reference | Sequence[Reference] | None = None,
     reference_strength: float = 1.0,
@@ -82,7 +83,8 @@ def master(
             in its place, or "none". max_limiting: dB, the deepest gain reduction; 6 by default.
         eq_amount: 0 to 2, scales the bands' decibels. residual_amount: 0 to 2, scales the residual.
         bands: values in place of the network's, by number from 1: `{3: {"gain_db": -1.0}}`.
-        bypass: of "eq" and "residual".
+        bypass: of "eq", "compressor", "saturator", "width" and "residual".
+        stages: values in place of the network's, by stage: `{"compressor": {"ratio": 2.0}}`.
         analyse_seconds: so much is listened to, evenly spread; None: all.
         reference: music to come near to: a file, a target file (.json), or `(audio, sample_rate)`; or a list of those,
             which count alike. reference_strength: 0 (the network's answer) to 1. reference_weights: the same for
@@ -94,7 +96,7 @@ def master(
     wish = _wish(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, analyse_seconds)
     options = dataclasses.replace(
         dataclasses.replace(wish, settings=None).options(),
-        control=Control(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass)),
+        control=Control(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass), dict(stages or {})),
         settings=None if settings is None else _settings(settings),
         aim=_aim(reference, reference_strength, reference_weights or {}, same_song),
     )

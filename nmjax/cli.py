@@ -62,7 +62,11 @@ def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.N
 def _add_train(commands) -> None:
     p = commands.add_parser("train", help="train a phase on a folder of music", description="Train a phase.")
     p.add_argument(
-        "--phase", required=True, type=str.lower, choices=("1a", "1b", "1c"), help="1a EQ, 1b + residual, 1c gated"
+        "--phase",
+        required=True,
+        type=str.lower,
+        choices=("1a", "1b", "1c", "2"),
+        help="1a EQ, 1b + residual, 1c gated, 2 grey box",
     )
     p.add_argument(
         "--data",
@@ -81,7 +85,9 @@ def _add_train(commands) -> None:
     p.add_argument("--seed", type=int, help="of weights, order, degradation and split")
     p.add_argument("--init-from", type=Path, metavar="DIR", help="start from an earlier phase's run")
     p.add_argument(
-        "--teach", action="store_true", help="with --config spectral: teach phase 1a from levels, in minutes, and stop"
+        "--teach",
+        action="store_true",
+        help="with --config spectral: teach encoder and bands from levels, in minutes, and stop",
     )
     p.add_argument(
         "--dry-run", action="store_true", help="print parameters, FLOPs, memory and time per step; train nothing"
@@ -142,7 +148,12 @@ def _add_infer(commands) -> None:
         "--settings", metavar="FILE", help="render these settings (JSON, .txt, .csv), see docs/settings.md"
     )
     network.add_argument("--band", action="append", default=[], metavar="N.FIELD=X", help="as 3.gain_db=-1; repeatable")
-    network.add_argument("--bypass", action="append", default=[], metavar="STAGE", help="eq or residual; repeatable")
+    stages = "eq, compressor, saturator, width or residual; repeatable"
+    network.add_argument("--bypass", action="append", default=[], metavar="STAGE", help=stages)
+    network.add_argument("--solo", metavar="STAGE", help="leave out all stages but this one")
+    network.add_argument(
+        "--set", action="append", default=[], metavar="STAGE.FIELD=X", help="as compressor.ratio=2; repeatable"
+    )
     network.add_argument("--eq-amount", default="1", metavar="X", help="0 to 2, scales the bands' decibels")
     network.add_argument("--residual-amount", default="1", metavar="X", help="0 to 2, scales the residual")
     _add_references(p)
@@ -206,7 +217,7 @@ def _infer(given: argparse.Namespace) -> int:
     wish = Wish(
         given.ckpt, given.model, given.settings, tuple(given.deliver.split(",")), given.lufs, given.true_peak,
         given.max_limiting, tuple(given.band), tuple(given.bypass), given.eq_amount, given.residual_amount,
-        given.analyse_seconds, given.bits, references,
+        given.analyse_seconds, given.bits, tuple(given.set), given.solo, references,
     )  # fmt: skip
     return run(
         Request(

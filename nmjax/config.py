@@ -24,7 +24,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000_000)]
-_SWITCHES = {"model.remat"}  # the settings that are true or false
+_SWITCHES = {"model.remat", "loss.match_level"}  # the settings that are true or false
 
 
 class _Frozen(BaseModel):
@@ -87,8 +87,11 @@ class LossConfig(_Frozen):
     q: NotNegative
     sparsity: NotNegative
     decisiveness: NotNegative
+    processing: NotNegative
     sparsity_warmup: Whole
     highest_hz: Positive
+    seconds: NotNegative
+    match_level: StrictBool
     windows: Annotated[tuple[Annotated[int, Field(ge=16, le=65_536, multiple_of=4)], ...], Field(min_length=1)]
 
 
@@ -104,6 +107,7 @@ class TrainConfig(_Frozen):
     ema: Annotated[float, Field(ge=0, lt=1)]
     spike: Annotated[float, Field(gt=1)]
     bad_steps: Count
+    frozen: tuple[Literal["encoder", "decoder", "stages", "residual"], ...]
     validate_every: Count
     checkpoint_every: Count
 
@@ -111,7 +115,7 @@ class TrainConfig(_Frozen):
 class Config(_Frozen):
     """A whole run."""
 
-    phase: Literal["1a", "1b", "1c"]
+    phase: Literal["1a", "1b", "1c", "2"]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     model: ModelConfig
     data: DataConfig

@@ -44,3 +44,13 @@ def check_within(name: str, x, low: float, high: float, wanted: str) -> None:
         values = np.asarray(x)
         bad = ~((values >= low) & (values <= high))  # NaN is bad as well
         require(not bad.any(), name, wanted, values[bad].flat[0] if bad.any() else None)
+
+
+def check_settings(settings, limits: dict[str, tuple[float, float]], batch: int) -> None:
+    """Each field of a struct that `limits` names is `[batch]` and, where it is known, within its limits."""
+    for name, (low, high) in limits.items():
+        value = getattr(settings, name)
+        require(
+            np.shape(value) == (batch,), name, f"one value a signal, [{batch}]", f"of shape {list(np.shape(value))}"
+        )
+        check_within(name, value, low, high, f"from {low:g} to {high:g}")

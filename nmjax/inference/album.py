@@ -48,7 +48,7 @@ class AlbumPlan:
 
 
 def album_prediction(
-    songs: Sequence[Pooled], settle: Callable[[Float[Array, "1 size"]], Prediction], input_gain_db: float
+    songs: Sequence[Pooled], settle: Callable[[Float[Array, "ears size"]], Prediction], input_gain_db: float
 ) -> Prediction:
     """The settings for all songs: from the mean over all their frames, so that a long song counts for more.
 
@@ -106,7 +106,7 @@ class Steps:
     rate: Callable[[Path], int]
     measure: Callable[[Path], MeterState]
     listen: Callable[[Path, float], Pooled]
-    settle: Callable[[Float[Array, "1 size"]], Prediction]
+    settle: Callable[[Float[Array, "ears size"]], Prediction]
     render: Callable[[Path, Prediction], MeterState]
 
 

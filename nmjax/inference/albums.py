@@ -23,10 +23,9 @@ from nmjax.inference.jobs import Job, shown
 from nmjax.inference.master import Options, choose
 from nmjax.inference.measure import Meter
 from nmjax.inference.network import Network
-from nmjax.inference.render import equalised
 from nmjax.inference.stream import added
 from nmjax.inference.survey import Survey
-from nmjax.inference.track import Heard, pooled, residual
+from nmjax.inference.track import Heard, pooled, processed, residual
 from nmjax.models import MODEL_LUFS, Prediction
 
 _NEAR_LU = 0.05  # of what counts as reached
@@ -103,7 +102,7 @@ class _Songs:
         info = io.probe(track)
         heard = _heard(track, float(prediction.settings.input_gain_db[0]))
         chosen = choose(heard, self.network, dataclasses.replace(self.options, shared=(prediction, heard.lufs)), [])
-        audio = equalised(heard.pieces(), chosen.rendered, heard.sample_rate)
+        audio = processed(heard, chosen.prediction.settings, chosen.rendered)
         if chosen.amount:
             audio = added(audio, residual(heard, self.network, chosen.prediction.z, chosen.amount))
         meter = Meter(info.sample_rate, info.channels)

@@ -20,7 +20,10 @@ from nmjax.inference.jobs import shown
 from nmjax.inference.master import Mastered, Options, facts_of, finite, master
 from nmjax.inference.outputs import Outputs, check, outputs_of
 from nmjax.inference.progress import Bars
+from nmjax.inference.render import active_stages
 from nmjax.inference.wish import Wish
+from nmjax.models import Settings
+from nmjax.models.stages import settings_of
 from nmjax.reference import target
 
 
@@ -110,6 +113,8 @@ def _run_one(request: Request, console: Console) -> int:
         print(json.dumps(as_tree(result), indent=1))  # ASCII: a name may hold what no text can
     model = f"settings of {shown(settings.name)}" if settings else f"phase {network.config.phase}"
     console.print(settings_table(result, model))
+    if stages := stages_table(result.chosen.prediction.settings):
+        console.print(stages)
     for one in result.made:
         say(console, f"{one.wanted.name}: {one.verdict.line}")
     say(console, f"It was {result.before.lufs:.1f} LUFS, {_db(result.before.true_peak):.1f} dBTP.")
@@ -154,6 +159,22 @@ def settings_table(result: Mastered, title: str) -> Table:
     for number, (freq_hz, gain, q, gate) in enumerate(rows, 1):
         extra = (f"{gate:.2f}", f"{gain * gate:+.2f} dB") if gated else ()
         table.add_row(str(number), f"{freq_hz:,.0f} Hz", f"{gain:+.2f} dB", f"{q:.2f}", *extra)
+    return table
+
+
+def stages_table(settings: Settings) -> Table | None:
+    """The stages behind the equaliser that change something, a row each; None where there is none."""
+    rows = []
+    for stage in active_stages(settings):
+        values = [(row, float(getattr(getattr(settings, stage), row.name)[0])) for row in settings_of(stage)]
+        rows.append((stage, ", ".join(f"{row.name} {value:.3g} {row.unit}".rstrip() for row, value in values)))
+    if not rows:
+        return None
+    table = Table()
+    for name in ("stage", "settings"):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -23,13 +23,13 @@ from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
 from nmjax.inference.reference import profile_of_pieces
-from nmjax.inference.render import equalised, flat, multiplied
+from nmjax.inference.render import active_stages, flat, multiplied
 from nmjax.inference.settings_file import StoredSettings, as_json
 from nmjax.inference.settings_tree import MOST_AMOUNT
 from nmjax.inference.story import Story
-from nmjax.inference.stream import Pieces, added, ahead
+from nmjax.inference.stream import Pieces, added
 from nmjax.inference.survey import Survey
-from nmjax.inference.track import Heard, listen, residual
+from nmjax.inference.track import Heard, listen, processed, residual
 from nmjax.inference.verify import Verdict
 from nmjax.inference.write import Delivered, write_delivery
 from nmjax.io import AudioInfo
@@ -223,10 +223,11 @@ def rendered(
     """The rendered signal, from its start at each call: the input itself where nothing is changed, else a spool in
     `folder`."""
     heard, chosen = prepared.heard, prepared.chosen
-    if not chosen.amount and flat(chosen.rendered) and gain_db == 0.0:
+    settings = chosen.prediction.settings
+    if not chosen.amount and flat(chosen.rendered) and not active_stages(settings) and gain_db == 0.0:
         yield heard.pieces
         return
-    audio = watch("clean", ahead(equalised(heard.pieces(), chosen.rendered, heard.sample_rate)))
+    audio = watch("clean", processed(heard, settings, chosen.rendered, watch))
     if chosen.amount:
         more = residual(heard, network, chosen.prediction.z, chosen.amount)
         audio = added(audio, watch("residual", more))

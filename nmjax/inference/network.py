@@ -27,15 +27,16 @@ _A_MILLISECOND = 44  # samples at the model's rate
 
 @dataclasses.dataclass(frozen=True)
 class Pooled:
-    """What an encoder heard of a signal: the sum over its frames, `[size]` float64, and how many there were."""
+    """What an encoder heard of a signal: the sum over its frames, `[ears, size]` float64, and how many there were.
+    Ears: mid, and in phase 2 the side."""
 
     total: np.ndarray
     frames: int
 
     @property
-    def mean(self) -> Float[Array, "1 size"]:
+    def mean(self) -> Float[Array, "ears size"]:
         """Over the frames, as `settle` takes it."""
-        return jnp.asarray((self.total / self.frames)[None], jnp.float32)
+        return jnp.asarray(self.total / self.frames, jnp.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,26 +53,32 @@ class Network:
         """Whether the phase has a second network."""
         return self.config.phase != "1a"
 
+    @property
+    def ears(self) -> int:
+        """How many signals the encoder hears: 1, mid; or 2, mid and side."""
+        return 2 if build_model(self.config).hears_side else 1
+
     def pooled(self, pieces: Pieces) -> Pooled:
-        """What the encoder hears of a mono signal at the model's rate and level: the sum over all its frames."""
+        """What the encoder hears of a signal `[frames, ears]` at the model's rate and level: the sum over all its
+        frames."""
         total, count = 0.0, 0
         encoder = ENCODERS[self.config.model.encoder]
         for w in windows(pieces, _LISTEN_CORE, encoder.MARGIN):
             first, own = w.lead // encoder.STRIDE, encoder.frames_of(w.core)
-            valid = np.array([w.valid], np.int32)
-            heard = _summed(self.config)(self.variables, w.audio[None], valid, np.int32(first), np.int32(first + own))
+            audio, valid = w.audio.T[:, :, None], np.full(w.audio.shape[1], w.valid, np.int32)
+            heard = _summed(self.config)(self.variables, audio, valid, np.int32(first), np.int32(first + own))
             total = total + np.asarray(heard, np.float64)
             count += own
         if not count:  # two samples at 192 kHz are none at the model's rate
-            return self.pooled([np.zeros((1, 1), np.float32)])
+            return self.pooled([np.zeros((1, self.ears), np.float32)])
         return Pooled(total, count)
 
-    def settle(self, mean: Float[Array, "1 size"]) -> Prediction:
+    def settle(self, mean: Float[Array, "ears size"]) -> Prediction:
         """Settings from the mean over a track's frames."""
-        return self._compiled("settle")(self.variables, mean)
+        return self._compiled("settle")(self.variables, *(mean[i : i + 1] for i in range(self.ears)))
 
     def predict(self, pieces: Pieces) -> Prediction:
-        """Settings for a mono signal at the model's rate and level, from the mean over all its frames."""
+        """Settings for a signal `[frames, ears]` at the model's rate and level, from the mean over all its frames."""
         return self.settle(self.pooled(pieces).mean)
 
     def correction(self, pieces: Pieces, z: jax.Array) -> Iterator[np.ndarray]:
@@ -99,9 +106,9 @@ def _summed(config: Config):
 
     @jax.jit
     def summed(variables, audio, valid, first, end):
-        frames = model.apply(variables, audio, valid, method="hear")[0]
-        number = jnp.arange(frames.shape[0])
-        return jnp.sum(jnp.where(((number >= first) & (number < end))[:, None], frames, 0.0), axis=0)
+        frames = model.apply(variables, audio, valid, method="hear")
+        number = jnp.arange(frames.shape[1])
+        return jnp.sum(jnp.where(((number >= first) & (number < end))[None, :, None], frames, 0.0), axis=1)
 
     return summed
 

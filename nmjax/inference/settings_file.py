@@ -18,6 +18,7 @@ from nmjax.inference import exports
 from nmjax.inference.settings_tree import FOR_READING, FORMAT, MOST_BANDS, RANGES, check_of, in_range, parsed
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.settings import EqSettings, Prediction, Settings
+from nmjax.models.stages import STAGES
 
 MOST_BYTES = 4_000_000
 _FLAT = {"freq_hz": 1000.0, "gain_db": 0.0, "q": 1.0, "gate": 1.0}  # for a file that has no band left
@@ -106,6 +107,7 @@ def as_json(
         "input_gain_db": _fewest(prediction.settings.input_gain_db[None])[0],
         "residual_amount": residual_amount,
         "eq": {"sample_rate": eq_rate, "bands": rows},
+        **{stage: _fields(getattr(prediction.settings, stage)) for stage in STAGES},
         "eq_as_rendered": {"sample_rate": rate, "bands": drawn},
         "delivery": delivery,
     }
@@ -135,7 +137,11 @@ def stored(text: str, name: str) -> StoredSettings:
     rows = tree["eq"]["bands"] or [_FLAT]
     eq = EqSettings(**{field: _array([row[field] for row in rows]) for field in RANGES})
     z = None if tree["z"] is None else _array(tree["z"])
-    prediction = Prediction(Settings(_array(tree["input_gain_db"])[0], eq), z)
+    stages = {
+        stage: given and STAGES[stage](**{k: _array(x)[0] for k, x in given.items()})
+        for stage, given in tree["stages"].items()
+    }
+    prediction = Prediction(Settings(_array(tree["input_gain_db"])[0], eq, **stages), z)
     model = tree["model"] and ModelId(**tree["model"])
     notes = (_UNHEEDED,) if tree["reading_changed"] else ()
     return StoredSettings(prediction, tree["eq"]["sample_rate"], tree["residual_amount"], model, tree["track"], notes)
@@ -184,6 +190,13 @@ def _model(network: Any) -> dict[str, Any] | None:
     if not isinstance(network, ModelId):
         network = ModelId(network.config.phase, network.step, network.identity)
     return dataclasses.asdict(network)
+
+
+def _fields(stage: Any) -> dict[str, float] | None:
+    """A stage's settings by name, in the fewest digits."""
+    if stage is None:
+        return None
+    return {field.name: _fewest(getattr(stage, field.name)[None])[0] for field in dataclasses.fields(stage)}
 
 
 def _rows(columns: Iterable[list[float]]) -> list[dict[str, float]]:

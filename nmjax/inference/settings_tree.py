@@ -15,6 +15,7 @@ from nmjax import io
 from nmjax.errors import BadInputError
 from nmjax.models import PHASES, SAMPLE_RATE
 from nmjax.models.encoder import LATENT
+from nmjax.models.stages import STAGES, settings_of
 
 FORMAT = "nmjax settings 1"
 MOST_BANDS = 64
@@ -72,6 +73,15 @@ def in_range(value: Any, field: str, where: str) -> float:
     return _number(value, f"{where}: {field}", *RANGES[field])
 
 
+def stage_value(value: Any, stage: str, field: str) -> float:
+    """A stage's value, if there is such a field and it is a number within what the stage accepts."""
+    rows = {row.name: row for row in settings_of(stage)}
+    if field not in rows:
+        raise BadInputError(f"The {stage} has no {field!r}; {known(field, tuple(rows))}")
+    unit = f" {rows[field].unit}" if rows[field].unit else ""
+    return _number(value, f"{stage}.{field}", *rows[field].limits, unit)
+
+
 def amount(value: Any, where: str) -> float:
     """An amount of 0 to 2: 0 is none of it, 1 what was predicted."""
     return _number(value, where, 0.0, MOST_AMOUNT)
@@ -102,7 +112,7 @@ def _whole(tree: Any) -> dict[str, Any]:
         raise BadInputError(f'this is no settings file; one begins with "format": "{FORMAT}".')
     if tree["format"] != FORMAT:
         raise BadInputError(f"the format is {_shown(tree['format'])}; this version reads '{FORMAT}', update nmjax.")
-    optional = ("track", "model", *FOR_READING, "residual_amount", "check", "z")
+    optional = ("track", "model", *FOR_READING, *STAGES, "residual_amount", "check", "z")
     _keys(tree, ("format", "eq"), optional, "the file")
     track = tree.get("track")
     if not (track is None or (isinstance(track, str) and track.isprintable())):
@@ -114,6 +124,7 @@ def _whole(tree: Any) -> dict[str, Any]:
         "input_gain_db": _number(tree.get("input_gain_db", 0.0), "input_gain_db", -200.0, 200.0, " dB"),
         "residual_amount": amount(tree.get("residual_amount", 1.0), "residual_amount"),
         "eq": _eq(tree["eq"]),
+        "stages": {stage: _stage(tree.get(stage), stage) for stage in STAGES},
         "reading_changed": any(key in tree for key in FOR_READING) and tree.get("check") != check_of(tree),
         "z": _z(tree.get("z")),
     }
@@ -147,6 +158,15 @@ def _eq(value: Any) -> dict[str, Any]:
                 f"{where}: freq_hz is above half of eq.sample_rate, {rate / 2:g} Hz; choose a lower one."
             )
     return {"sample_rate": rate, "bands": rows}
+
+
+def _stage(value: Any, stage: str) -> dict[str, float] | None:
+    """What a file leaves out stands as in an untrained network."""
+    if value is None:
+        return None
+    rows = settings_of(stage)
+    _keys(value, (), tuple(row.name for row in rows), stage)
+    return {row.name: stage_value(value.get(row.name, row.start), stage, row.name) for row in rows}
 
 
 def _rendered(value: Any) -> None:

@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 from nmjax import io
 from nmjax.dsp import Bands
 from nmjax.inference.network import Network, Pooled
-from nmjax.inference.render import equalised, multiplied, scaled
+from nmjax.inference.render import active_stages, equalised, multiplied, scaled, staged
 from nmjax.inference.stream import Pieces, added, ahead, recut, resampled, stretches
-from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
+from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction, Settings
 
 _PIECE = 1 << 16  # frames
 _STRETCH_SECONDS = 6.0  # of what is listened to where not all is
@@ -44,10 +44,19 @@ class Heard:
 
 def pooled(heard: Heard, network: Network, seconds: float | None = None) -> Pooled:
     """What the network hears of a signal: all of it, or evenly spread stretches of `seconds` together."""
-    mono = (io.mono(piece)[:, None] for piece in heard.levelled())
+    ears = (_to_ears(piece, network.ears) for piece in heard.levelled())
     if seconds is not None and seconds * heard.sample_rate < heard.frames:
-        mono = stretches(mono, heard.frames, heard.sample_rate, seconds, _STRETCH_SECONDS)
-    return network.pooled(ahead(recut(resampled(mono, heard.sample_rate, SAMPLE_RATE), _PIECE)))
+        ears = stretches(ears, heard.frames, heard.sample_rate, seconds, _STRETCH_SECONDS)
+    return network.pooled(ahead(recut(resampled(ears, heard.sample_rate, SAMPLE_RATE), _PIECE)))
+
+
+def _to_ears(piece: Float[np.ndarray, "frames channel"], ears: int) -> Float[np.ndarray, "frames ears"]:
+    """Mid, the mean of the channels; and for a second ear the side, silent where there is none."""
+    mid = io.mono(piece)
+    if ears == 1:
+        return mid[:, None]
+    side = 0.5 * (piece[:, 0] - piece[:, 1]) if piece.shape[1] == 2 else np.zeros_like(mid)
+    return np.stack([mid, side], axis=1)
 
 
 def listen(heard: Heard, network: Network, seconds: float | None = None) -> Prediction:
@@ -68,12 +77,25 @@ def residual(heard: Heard, network: Network, z: Float[Array, "1 latent"], amount
     return multiplied(at_own_rate, amount * 10.0 ** (-heard.level_gain_db / 20.0))
 
 
+def processed(
+    heard: Heard, settings: Settings, bands: Bands, watch: Callable[[str, Pieces], Pieces] = lambda _, x: x
+) -> Pieces:
+    """The signal through `bands` (for its rate) and the stages behind them; at the signal's own level.
+
+    watch: is shown what comes out of each: "eq" and the stages that change something.
+    """
+    audio = watch("eq", ahead(equalised(heard.pieces(), bands, heard.sample_rate)))
+    for stage in active_stages(settings):
+        audio = watch(stage, staged(audio, stage, settings, heard.sample_rate, heard.level_gain_db))
+    return audio
+
+
 def corrected(heard: Heard, prediction: Prediction, bands: Bands, network: Network) -> Iterator[np.ndarray]:
-    """The signal through `bands` (for its rate), with the network's residual; at the signal's own level.
+    """The signal through `bands` (for its rate) and the stages, with the network's residual; at the signal's own level.
 
     Silence needs no correction, and stays silence.
     """
-    clean = equalised(heard.pieces(), bands, heard.sample_rate)
+    clean = processed(heard, prediction.settings, bands)
     if not network.has_residual or not math.isfinite(heard.lufs):  # silent, or at no level that the network knows
         return clean
     return added(clean, residual(heard, network, prediction.z))

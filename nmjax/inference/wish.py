@@ -36,6 +36,8 @@ class Wish:
     residual_amount: str = "1"
     seconds: float | None = None
     bits: str | None = None
+    stages: tuple[str, ...] = ()
+    solo: str | None = None
     references: References = dataclasses.field(default_factory=References)
 
     def deliveries(self) -> tuple[Delivery, ...]:
@@ -81,7 +83,9 @@ class Wish:
             raise BadInputError("--settings says what is rendered, and no reference changes that; give one of them.")
         return Options(
             deliveries=self.deliveries(),
-            control=control.parsed(self.bands, self.bypass, self.eq_amount, self.residual_amount),
+            control=control.parsed(
+                self.bands, self.bypass, self.eq_amount, self.residual_amount, self.stages, self.solo
+            ),
             settings=read_settings(Path(self.settings)) if self.settings else None,
             seconds=self.seconds,
             bits=self.bits,

@@ -1,10 +1,11 @@
-"""Distance in loudness."""
+"""Distance in loudness, and what is left without it."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nmjax.dsp.level import scaled_db
 from nmjax.dsp.loudness import floored_loudness
 from nmjax.dsp.numerics import held_level, settling_abs
 
@@ -18,5 +19,17 @@ def lufs_distance(
 
     Within 0.5 LU the gradient shrinks in proportion to the distance.
     """
+    return jnp.mean(settling_abs(_louder_lu(output, target, sample_rate), _SETTLED_LU))
+
+
+def at_loudness_of(
+    target: Float[Array, "batch time channel"], output: Float[Array, "batch time channel"], sample_rate: float
+) -> Float[Array, "batch time channel"]:
+    """The output at the target's loudness, both held at −70 LUFS. The gain carries its gradient: otherwise every
+    spectral loss would ask for more or less of all frequencies, which has no effect."""
+    return scaled_db(output, -_louder_lu(output, target, sample_rate))
+
+
+def _louder_lu(output: Array, target: Array, sample_rate: float) -> Float[Array, "batch"]:
     heard, wanted = (floored_loudness(held_level(x), sample_rate) for x in (output, target))
-    return jnp.mean(settling_abs(heard - wanted, _SETTLED_LU))
+    return heard - wanted

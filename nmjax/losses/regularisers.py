@@ -14,6 +14,11 @@ def gain_size(gain_db: Float[Array, "batch bands"]) -> Float[Array, ""]:
     return jnp.mean(smooth_abs(gain_db))
 
 
+def processing_size(processing: Float[Array, "batch settings"]) -> Float[Array, ""]:
+    """Mean |distance from neutral| of the stages' settings, each as a share of its range; smooth at 0."""
+    return jnp.mean(smooth_abs(processing, 0.01))
+
+
 def q_spread(q: Float[Array, "batch bands"]) -> Float[Array, ""]:
     """Mean (q − 1)²."""
     return jnp.mean((q - 1.0) ** 2)

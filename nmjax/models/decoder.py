@@ -10,6 +10,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from nmjax.models.layers import StartHead
 from nmjax.models.settings import EqSettings
 
 LOW_HZ, HIGH_HZ = 20.0, 20_000.0
@@ -46,19 +47,6 @@ def raw_of_frequency(freq_hz: float, frequency_map: str) -> float:
     return _logit((freq_hz - LOW_HZ) / (HIGH_HZ - LOW_HZ))
 
 
-class _Head(nn.Module):
-    """One value a band. The kernel starts at zero, so that at the start every band stands exactly at its place."""
-
-    start: tuple[float, ...]
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "batch hidden"]) -> Float[Array, "batch bands"]:
-        def bias(key, shape, dtype=jnp.float32):
-            return jnp.asarray(self.start, dtype)
-
-        return nn.Dense(len(self.start), kernel_init=nn.initializers.zeros, bias_init=bias, name="dense")(x)
-
-
 class ParametricDecoder(nn.Module):
     """z → bands in physical units, gate 1.
 
@@ -73,9 +61,9 @@ class ParametricDecoder(nn.Module):
         self.hidden = [nn.Dense(_HIDDEN), nn.Dense(_HIDDEN)]
         self.drop = nn.Dropout(self.dropout)
         bands = len(self.start_hz)
-        self.frequency = _Head(tuple(raw_of_frequency(f, self.frequency_map) for f in self.start_hz))
-        self.gain = _Head((0.0,) * bands)
-        self.q = _Head((_logit((1.0 - LOW_Q) / (HIGH_Q - LOW_Q)),) * bands)
+        self.frequency = StartHead(tuple(raw_of_frequency(f, self.frequency_map) for f in self.start_hz))
+        self.gain = StartHead((0.0,) * bands)
+        self.q = StartHead((_logit((1.0 - LOW_Q) / (HIGH_Q - LOW_Q)),) * bands)
 
     def __call__(
         self, z: Float[Array, "batch latent"], train: bool = False
@@ -107,7 +95,7 @@ class AdaptiveDecoder(ParametricDecoder):
         super().setup()
         bands = len(self.start_hz)
         self.selector = nn.Dense(128)
-        self.gate = _Head((2.0,) * bands)
+        self.gate = StartHead((2.0,) * bands)
         self.divisor = self.variable("carried", "gain_divisor", jnp.ones, (bands,))
 
     def __call__(

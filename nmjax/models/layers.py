@@ -76,3 +76,16 @@ class ConvNorm(nn.Module):
         # compiler 60 times as long (a batch of one, docs/speed.md).
         rows = norm(x.reshape(-1, x.shape[-1]), mask=mask.reshape(-1, 1) if train and mask is not None else None)
         return rows.reshape(x.shape)
+
+
+class StartHead(nn.Module):
+    """One value for each start. The kernel starts at zero, so that at the start each stands exactly at its place."""
+
+    start: tuple[float, ...]
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch hidden"]) -> Float[Array, "batch values"]:
+        def bias(key, shape, dtype=jnp.float32):
+            return jnp.asarray(self.start, dtype)
+
+        return nn.Dense(len(self.start), kernel_init=nn.initializers.zeros, bias_init=bias, name="dense")(x)

@@ -14,15 +14,18 @@ from nmjax.models.encoder import Encoder
 from nmjax.models.residual import Residual
 from nmjax.models.settings import EqSettings, Prediction, at_model_level
 from nmjax.models.spectral_encoder import SpectralEncoder
+from nmjax.models.stages import StageDecoders, play
 
 SAMPLE_RATE = 44_100  # Hz, the model's rate
 MODEL_LUFS = -20.0  # every signal is brought here before the model
-PHASES = ("1a", "1b", "1c")
+PHASES = ("1a", "1b", "1c", "2")
+GATED = ("1c", "2")  # ten bands with gates in place of five
 ENCODERS = {"tcn": encoder, "spectral": spectral_encoder}  # modules: STRIDE and MARGIN (samples) and frames_of
 
 
 class Mastering(nn.Module):
-    """One phase: 1a EQ(x); 1b EQ(x) + residual(x, z); 1c gated EQ(x) + residual(x, z).
+    """One phase: 1a EQ(x); 1b EQ(x) + residual(x, z); 1c gated EQ(x) + residual(x, z);
+    2 the stages' chain on gated EQ(x), + residual(x, z): SPEC's EQ(x) + R with R = chain(EQ(x)) − EQ(x) + residual.
 
     Signals are at the model's rate and level. Untrained, every phase is the identity to the bit.
 
@@ -30,7 +33,8 @@ class Mastering(nn.Module):
     momentum: of the running BatchNorm statistics. dtype: of the arithmetic in encoder and residual (`float32` or
     `bfloat16`); parameters, statistics, settings and signals are float32. remat: of encoder and residual keep only the
     blocks' inputs for the gradient and compute the blocks again: less memory, more work. encoder_kind: `tcn` (the
-    waveform) or `spectral` (long-term levels; width, dtype and remat are the residual's alone then).
+    waveform) or `spectral` (long-term levels; width, dtype and remat are the residual's alone then). frozen: parts
+    ("encoder", "decoder", "residual") that run in training as they do in mastering: no dropout, running statistics.
 
     Raises:
         ValueError: another phase, frequency map or encoder.
@@ -44,11 +48,12 @@ class Mastering(nn.Module):
     dtype: str = "float32"
     remat: bool = False
     encoder_kind: str = "tcn"
+    frozen: tuple[str, ...] = ()
 
     def setup(self):
         if self.phase not in PHASES:
             raise ValueError(f"phase must be one of {', '.join(PHASES)}; it is '{self.phase}'")
-        decoder = AdaptiveDecoder if self.phase == "1c" else ParametricDecoder
+        decoder = AdaptiveDecoder if self.phase in GATED else ParametricDecoder
         network = {"width": self.width, "momentum": self.momentum, "dtype": self.dtype, "remat": self.remat}
         if self.encoder_kind not in ENCODERS:
             raise ValueError(f"encoder_kind must be one of {', '.join(ENCODERS)}; it is '{self.encoder_kind}'")
@@ -56,27 +61,48 @@ class Mastering(nn.Module):
         self.decoder = decoder(self.frequency_map, self.dropout)
         if self.phase != "1a":
             self.residual = Residual(**network)
+        if self.hears_side:
+            self.stages = StageDecoders()
 
-    def decode(self, z: Float[Array, "batch 512"], train: bool = False) -> Prediction:
-        """Settings from z."""
-        eq, gate_logit = self.decoder(z, train)
-        return Prediction(at_model_level(eq), z, gate_logit)
+    @property
+    def hears_side(self) -> bool:
+        """Whether the encoder listens to mid and to side; the other phases listen to mid alone."""
+        return self.phase == "2"
+
+    def decode(
+        self, z: Float[Array, "batch 512"], train: bool = False, z_side: Float[Array, "batch 512"] | None = None
+    ) -> Prediction:
+        """Settings from z; the width's from both z, for phase 2."""
+        eq, gate_logit = self.decoder(z, self._learns("decoder", train))
+        prediction = Prediction(at_model_level(eq), z, gate_logit, z_side)
+        if not self.hears_side:
+            return prediction
+        return prediction.replace(settings=prediction.settings.replace(**self.stages(z, z_side)))
 
     def predict(
         self, audio: Float[Array, "batch time channel"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> Prediction:
-        """Settings for a signal; the encoder listens to the mean of its channels."""
-        return self.decode(self.encoder(jnp.mean(audio, axis=2, keepdims=True), lengths, train), train)
+        """Settings for a signal; the encoder listens to the mean of its channels, and in phase 2 to the side."""
+        ears = [jnp.mean(audio, axis=2, keepdims=True)]
+        if self.hears_side:
+            ears.append(0.5 * (audio[:, :, :1] - audio[:, :, 1:]) if audio.shape[2] == 2 else jnp.zeros_like(ears[0]))
+            lengths = None if lengths is None else jnp.tile(lengths, 2)
+        z = self.encoder(jnp.concatenate(ears), lengths, self._learns("encoder", train))
+        z, *side = jnp.split(z, len(ears))
+        return self.decode(z, train, *side)
 
     def hear(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"]
     ) -> Float[Array, "batch frames size"]:
-        """The encoder's frames of a piece, for pooling over a whole track."""
+        """The encoder's frames of a piece of mid or side, for pooling over a whole track."""
         return self.encoder.frames(audio, lengths)
 
-    def settle(self, mean: Float[Array, "batch size"]) -> Prediction:
-        """Settings from the mean of a track's frames."""
-        return self.decode(self.encoder.latent(mean))
+    def settle(
+        self, mean: Float[Array, "batch size"], mean_side: Float[Array, "batch size"] | None = None
+    ) -> Prediction:
+        """Settings from the mean of a track's frames; phase 2 needs the side's mean as well."""
+        side = [] if mean_side is None else [self.encoder.latent(mean_side)]
+        return self.decode(self.encoder.latent(mean), False, *side)
 
     def correct(
         self,
@@ -88,21 +114,30 @@ class Mastering(nn.Module):
         """The residual of a signal; zeros in phase 1a."""
         if self.phase == "1a":
             return jnp.zeros_like(audio)
-        return self.residual(audio, z, lengths, train)
+        return self.residual(audio, z, lengths, self._learns("residual", train))
+
+    def _learns(self, part: str, train: bool) -> bool:
+        return train and part not in self.frozen
 
     def __call__(
-        self, audio: Float[Array, "batch time channel"], lengths: Int[Array, "batch"] | None = None, train: bool = False
-    ) -> tuple[Float[Array, "batch time channel"], Prediction]:
+        self,
+        audio: Float[Array, "batch time channel"],
+        lengths: Int[Array, "batch"] | None = None,
+        train: bool = False,
+        part: tuple[Float[Array, "batch rendered channel"], Int[Array, "batch"]] | None = None,
+    ) -> tuple[Float[Array, "batch rendered channel"], Prediction]:
         """A signal → the master before delivery and what was predicted.
 
         Args:
-            audio: 44.1 kHz at −20 LUFS, any length from one sample, one or two channels.
+            audio: 44.1 kHz at −20 LUFS, any length from one sample, one or two channels (more have no side).
             lengths: samples of each signal that are signal; None where all are. Beyond them the network neither hears
                 nor adds anything; the equaliser rings on.
             train: dropout, and BatchNorm by the batch's own statistics (then `batch_stats` must be mutable).
+            part: a stretch of the signal and its lengths, which is rendered in place of all that was heard.
         """
         prediction = self.predict(audio, lengths, train)
-        y = render_eq(audio, prediction.settings.eq)
+        audio, lengths = part or (audio, lengths)
+        y = play(render_eq(audio, prediction.settings.eq), prediction.settings, SAMPLE_RATE)
         if self.phase != "1a":
             y = y + self.correct(audio, prediction.z, lengths, train)
         return y, prediction
@@ -111,7 +146,8 @@ class Mastering(nn.Module):
 def build_model(config: Config) -> Mastering:
     """The network that a config describes."""
     m = config.model
-    return Mastering(config.phase, m.width, m.frequency_map, m.dropout, m.momentum, m.dtype, m.remat, m.encoder)
+    sizes = (config.phase, m.width, m.frequency_map, m.dropout, m.momentum, m.dtype, m.remat, m.encoder)
+    return Mastering(*sizes, config.train.frozen)
 
 
 def render_eq(audio: Float[Array, "batch time channel"], eq: EqSettings) -> Float[Array, "batch time channel"]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array
 
-from nmjax.dsp import Bands
+from nmjax.dsp import Bands, Compressor, Saturator, Width
 
 
 @typing.no_type_check
@@ -40,22 +40,28 @@ class EqSettings:
 class Settings:
     """All that is needed to render, apart from the residual's z.
 
-    input_gain_db: `[batch]`, brings the track to the model's level. eq: the equaliser.
+    input_gain_db: `[batch]`, brings the track to the model's level. eq: the equaliser. compressor, saturator, width:
+    the stages behind it, which work at the model's level (see `nmjax.models.stages`); None where there is none.
     """
 
     input_gain_db: Array
     eq: EqSettings
+    compressor: Compressor | None = None
+    saturator: Saturator | None = None
+    width: Width | None = None
 
 
 @typing.no_type_check
 @struct.dataclass
 class Prediction:
     """A network's answer. z: `[batch, 512]`. gate_logit: `[batch, bands]`, or None where a decoder has no gates;
-    it exists because a gate's entropy near 0 and 1 has no finite gradient except from the logit."""
+    it exists because a gate's entropy near 0 and 1 has no finite gradient except from the logit. z_side: what was heard
+    of the side, `[batch, 512]`, where the phase listens to it."""
 
     settings: Settings
     z: Array
     gate_logit: Array | None = None
+    z_side: Array | None = None
 
 
 def at_model_level(eq: EqSettings) -> Settings:

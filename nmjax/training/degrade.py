@@ -102,12 +102,21 @@ def faulty(
 ) -> Float[Array, "batch time channel"]:
     """Mastered excerpts → their unmastered side, not yet at the model's level. `chance`: `chances_needed` of them."""
     tone = _tone_chances(config.bells)
-    dynamics, width = 2.0 * chance[:, tone] - 1.0, chance[:, tone + 1]
     fault = random_tone(chance[:, :tone], config.shelf_db, config.bell_db, config.bells, sample_rate)
-    source = envelope_powered(toned(target, fault), config.dynamics * dynamics)
+    source = envelope_powered(toned(target, fault), drawn_exponent(chance, config))
     if target.shape[2] == 2:
-        source = widened(source, config.width_db * gaussian(width))
+        source = widened(source, drawn_side_db(chance, config))
     return source
+
+
+def drawn_exponent(chance: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:
+    """The exponent of the dynamics in an excerpt's chain."""
+    return config.dynamics * (2.0 * chance[:, _tone_chances(config.bells)] - 1.0)
+
+
+def drawn_side_db(chance: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:
+    """The side's gain in an excerpt's chain."""
+    return config.width_db * gaussian(chance[:, _tone_chances(config.bells) + 1])
 
 
 def level_offset_db(chance: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:

@@ -96,7 +96,7 @@ def run(request: Request, console: Console | None = None) -> None:
 
 
 def teach(request: Request, console: Console | None = None) -> None:
-    """Teach a 1A with the spectral encoder from levels alone (see `nmjax.training.teach`); its checkpoint is `best`.
+    """Teach a phase with the spectral encoder from levels alone (see `nmjax.training.teach`); its checkpoint is `best`.
 
     Raises:
         BadInputError: whatever of the request cannot be used, or a folder that holds a run already.

@@ -54,7 +54,7 @@ def build_optimiser(config: TrainConfig) -> optax.GradientTransformation:
     """AdamW with weight decay on kernels only, behind a clip of the whole gradient's norm.
 
     A bias before BatchNorm is left alone: the statistics take it out again, its gradient is rounding, and Adam would
-    blow that up to full steps.
+    blow that up to full steps. So are the frozen parts, which weight decay would shrink.
     """
 
     def chosen(condition):
@@ -63,7 +63,7 @@ def build_optimiser(config: TrainConfig) -> optax.GradientTransformation:
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.adamw(learning_rate(config), weight_decay=config.weight_decay, mask=chosen(lambda k: k[-1] == "kernel")),
-        optax.masked(optax.set_to_zero(), chosen(lambda k: k[-2:] == ["conv", "bias"])),
+        optax.masked(optax.set_to_zero(), chosen(lambda k: k[-2:] == ["conv", "bias"] or k[0] in config.frozen)),
     )
 
 

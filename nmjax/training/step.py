@@ -18,6 +18,7 @@ from nmjax.dsp import Bands, response_db, third_octaves_db
 from nmjax.dsp.auditory import THIRD_OCTAVES_HZ
 from nmjax.losses import curve_distance, regularisation, signal_loss
 from nmjax.models import SAMPLE_RATE, build_model
+from nmjax.models.stages import processing
 from nmjax.training import augment, degrade
 from nmjax.training.augment import Style
 from nmjax.training.chance import draw_chances
@@ -49,12 +50,24 @@ def _pair(batch: Batch, chance: Float[Array, "batch numbers"], config: Config) -
     return jax.lax.stop_gradient(degrade.at_level(source, batch["target"], offset_db, SAMPLE_RATE))
 
 
-def _training_pair(batch: Batch, key: Key[Array, ""], style: Style, config: Config) -> tuple[Array, Array, Array]:
-    """(input, target, lengths) of a batch as it was read: augmented, then degraded."""
+def _training_pair(
+    batch: Batch, key: Key[Array, ""], style: Style, config: Config
+) -> tuple[Array, Array, Array, Float[Array, "batch"]]:
+    """(input, target, lengths, where the judged part lies) of a batch as it was read: augmented, then degraded."""
     faults = degrade.chances_needed(config.degrade)
-    chance = draw_chances(key, batch["number"], faults + augment.chances_needed(style))
-    batch = augment.augmented(batch, chance[:, faults:], config.augment, style, SAMPLE_RATE)
-    return *_pair(batch, chance[:, :faults], config), batch["length"]
+    chance = draw_chances(key, batch["number"], faults + augment.chances_needed(style) + 1)
+    batch = augment.augmented(batch, chance[:, faults:-1], config.augment, style, SAMPLE_RATE)
+    return *_pair(batch, chance[:, :faults], config), batch["length"], chance[:, -1]
+
+
+def _judged(
+    source: Array, target: Array, lengths: Array, place: Float[Array, "batch"], config: Config
+) -> tuple[Array, Array, Array]:
+    """(input, target, lengths) of the stretch that is rendered; place: 0 to 1, of where it may begin."""
+    size = min(round(config.loss.seconds * SAMPLE_RATE) or source.shape[1], source.shape[1])
+    starts = (place * (jnp.maximum(lengths - size, 0) + 1)).astype(jnp.int32)
+    cut = jax.vmap(lambda audio, start: jax.lax.dynamic_slice_in_dim(audio, start, size))
+    return cut(source, starts), cut(target, starts), jnp.minimum(lengths, size)
 
 
 def _signal(output: Array, source: Array, target: Array, bands: Bands | None, config: Config) -> tuple[Array, Metrics]:
@@ -82,18 +95,22 @@ def _gradient(config: Config) -> Callable:
     model = build_model(config)
 
     def loss_of(params, rest: dict, batch: Batch, style: Style, key, dropout_key, sparsity: Array):
-        source, target, lengths = _training_pair(batch, key, style, config)
+        params = {k: jax.lax.stop_gradient(x) if k in config.train.frozen else x for k, x in params.items()}
+        source, target, lengths, place = _training_pair(batch, key, style, config)
+        part, target, part_lengths = _judged(source, target, lengths, place, config)
         (output, prediction), changed = model.apply(
             {"params": params, **rest},
             source,
             lengths,
             train=True,
+            part=(part, part_lengths),
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
         eq = prediction.settings.eq
-        heard, terms = _signal(output, source, target, eq.bands(), config)
-        cost, more = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, sparsity)
+        heard, terms = _signal(output, part, target, eq.bands(), config)
+        moved = processing(prediction.settings)
+        cost, more = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, sparsity, moved)
         return heard + cost, ({"loss": heard + cost, "signal": heard, **terms, **more}, changed)
 
     def gradient(variables: dict, *given):
@@ -185,7 +202,9 @@ def make_validation_step(config: Config) -> Callable[[dict, Batch], tuple[Metric
         key = jax.random.fold_in(jax.random.key(config.seed), _VALIDATION)
         chance = draw_chances(key, batch["number"], degrade.chances_needed(config.degrade))
         source, target = _pair(batch, chance, config)
-        output, prediction = model.apply(variables, source, batch["length"])
+        whole, place = source, jnp.full(len(source), 0.5)
+        source, target, lengths = _judged(whole, target, batch["length"], place, config)
+        output, prediction = model.apply(variables, whole, batch["length"], part=(source, lengths))
         signal, terms = _signal(output, source, target, prediction.settings.eq.bands(), config)
         nothing, idle = _signal(source, source, target, None, config)
         found = {"signal": signal, **terms, "identity/signal": nothing} | {f"identity/{k}": v for k, v in idle.items()}

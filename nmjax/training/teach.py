@@ -1,4 +1,4 @@
-"""Teaching the spectral encoder and the five bands from levels alone: minutes where training in audio takes hours.
+"""Teaching the spectral encoder and the bands from levels alone: minutes where training in audio takes hours.
 
 An equaliser moves a song's long-term levels by its curve, and leaves alone how they move and how noisy they are. So:
 
@@ -6,8 +6,8 @@ An equaliser moves a song's long-term levels by its curve, and leaves alone how 
 2. What of the rest is the fault? With covariances C of what the regression leaves (found on albums that it was not
    fitted to) and F of the faults, the best linear estimate is F (C + F)⁻¹ · rest (Wiener; Gaussian conditioning).
    C counts three times: unseen music lies further from the known than known albums from each other.
-3. The first 54 numbers of z are the correction, the estimate's negative. The decoder learns to draw it with five bells,
-   by gradient descent on the curves' distance.
+3. The first 54 numbers of z are the correction, the estimate's negative. The decoder learns to draw it with its bells,
+   by gradient descent on the curves' distance and the regularisers, which tell 1C's gates to be few and decided.
 
 Everything but the last is closed form. docs/results.md has what each part is worth.
 """
@@ -15,7 +15,7 @@ Everything but the last is closed form. docs/results.md has what each part is wo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -23,19 +23,19 @@ import numpy as np
 import optax
 from jaxtyping import Float, Int
 
-from nmjax import io
 from nmjax.config import Config
 from nmjax.data import Song
 from nmjax.dsp import response_db
 from nmjax.errors import BadInputError
 from nmjax.losses import curve_distance, regularisation
-from nmjax.models import MODEL_LUFS, SAMPLE_RATE, build_model
-from nmjax.models.spectral_encoder import BANDS, EDGES_HZ, HOP, features, heard, poolable
+from nmjax.models import SAMPLE_RATE, build_model
+from nmjax.models.encoder import LATENT
+from nmjax.models.spectral_encoder import BANDS, EDGES_HZ
 from nmjax.training.degrade import envelope_powered
+from nmjax.training.listen import SECONDS, albums, excerpts, heard_features
 from nmjax.training.state import initial_variables
+from nmjax.training.teach_stages import stages_taught
 
-_SECONDS = 30.0  # of an excerpt
-_A_SONG = 8  # excerpts at most
 _FOLDS = 8
 _RIDGE = 0.3  # beside standardised inputs
 _COVARIANCE = 3.0  # what the rest's counts for, see above
@@ -45,6 +45,7 @@ _COSINES, _CORNER, _FAULT_DB = 10, 5.0, 2.4  # see `random_faults`; the last is 
 _FAULTS = 4096
 LESSONS = 4000  # steps of the decoder
 _BATCH, _RATE = 256, 2e-3
+_WARM = 0.5  # share of the lessons until the sparsity has its full weight
 CENTRES_HZ = np.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1])
 
 Features = Float[np.ndarray, "items features"]
@@ -63,7 +64,7 @@ class Estimate:
 
 
 def taught(config: Config, songs: Sequence[Song], report: Callable[[str], None]) -> dict:
-    """The variables of a 1A with the spectral encoder, taught on songs.
+    """The variables of a phase with the spectral encoder, taught on songs; what is not taught stands as untrained.
 
     Raises:
         BadInputError: see `check_can_teach`, or fewer than two songs that sound.
@@ -79,18 +80,19 @@ def taught(config: Config, songs: Sequence[Song], report: Callable[[str], None])
     variables = initial_variables(build_model(config), config.seed)
     params = dict(variables["params"])
     out = params["encoder"]["out"]
-    kernel = jnp.asarray(np.concatenate([estimate.kernel, out["kernel"][:, BANDS:]], axis=1), jnp.float32)
-    bias = jnp.asarray(np.concatenate([estimate.bias, out["bias"][BANDS:]]), jnp.float32)
+    kernel, bias = out["kernel"].at[:, :BANDS].set(estimate.kernel), out["bias"].at[:BANDS].set(estimate.bias)
     params["encoder"] = {"out": {"kernel": kernel, "bias": bias}}
     params["decoder"], distance_db = _decoder_taught(config, variables, estimate, found, faults)
-    report(f"Five bells draw the wanted corrections to {distance_db:.2f} dB RMS.")
+    report(f"The bells draw the wanted corrections to {distance_db:.2f} dB RMS.")
+    if "stages" in params:
+        params |= stages_taught(params, config, songs, report)
     return {**variables, "params": params}
 
 
 def check_can_teach(config: Config) -> None:
-    """Raises BadInputError for another phase or encoder."""
-    if config.phase != "1a" or config.model.encoder != "spectral":
-        raise BadInputError("--teach is for phase 1a with model.encoder=spectral; add --config spectral.")
+    """Raises BadInputError for another encoder."""
+    if config.model.encoder != "spectral":
+        raise BadInputError("--teach is for model.encoder=spectral; add --config spectral.")
 
 
 def fitted(found: Features, groups: Int[np.ndarray, "items"], faults: Curves) -> Estimate:
@@ -140,40 +142,20 @@ def _listened(
 ) -> tuple[Features, Int[np.ndarray, "items"]]:
     """Features of excerpts, each as it is and with its dynamics changed, and the album of each (the song where there
     are no albums)."""
-    hear = jax.jit(lambda audio, exponent: features(_mean(envelope_powered(audio, exponent))))
+    hear = jax.jit(lambda audio, exponent: heard_features(envelope_powered(audio, exponent)))
     draw = np.random.default_rng(config.seed)
-    names = [song.group for song in songs]
-    if len(set(names)) < 2:
-        names = [song.name for song in songs]
+    names = albums(songs)
     rows, groups = [], []
     for number, song in enumerate(songs):
-        for audio in _excerpts(song):
+        for audio in excerpts(song, mono=True):
             exponent = np.array([0.0, draw.uniform(-1.0, 1.0) * config.degrade.dynamics], np.float32)
             rows += list(np.asarray(hear(jnp.asarray(np.repeat(audio[None], 2, axis=0)), exponent), np.float64))
             groups += [names[number]] * 2
         if (number + 1) % 50 == 0:
             report(f"Heard {number + 1} of {len(songs)} songs.")
     if len(set(groups)) < 2:
-        raise BadInputError(f"Teaching needs two songs of {_SECONDS:g} s or more; give more music.")
+        raise BadInputError(f"Teaching needs two songs of {SECONDS:g} s or more; give more music.")
     return np.stack(rows), np.unique(groups, return_inverse=True)[1]
-
-
-def _mean(audio: jax.Array) -> jax.Array:
-    return jnp.mean(poolable(*heard(audio)), axis=1)
-
-
-def _excerpts(song: Song) -> Iterator[np.ndarray]:
-    """`[time, 1]`, evenly over a song, at the model's rate and level; none of a song that is shorter or silent."""
-    sound = song.target
-    frames, size = int(_SECONDS * sound.sample_rate), int(_SECONDS * SAMPLE_RATE) // HOP * HOP
-    if sound.frames < frames or not np.isfinite(sound.loudness):
-        return
-    gain = 10.0 ** ((MODEL_LUFS - sound.loudness) / 20.0) / sound.scale
-    count = min(_A_SONG, int(sound.frames // frames))
-    for start in np.linspace(0, sound.frames - frames, count):
-        mono = io.mono(io.read(sound.path, int(start), frames))[:, None]
-        audio = io.resampled(mono, sound.sample_rate, SAMPLE_RATE, "HQ")
-        yield (audio[:size] * gain).astype(np.float32)
 
 
 def _decoder_taught(
@@ -183,26 +165,30 @@ def _decoder_taught(
     model, centres_hz = build_model(config), jnp.asarray(CENTRES_HZ, jnp.float32)
     usual = jnp.asarray(found @ estimate.kernel + estimate.bias, jnp.float32)
     moved = jnp.asarray(faults / 10.0 @ estimate.kernel[:BANDS], jnp.float32)
+    rest = {k: v for k, v in variables.items() if k != "params"}
     start = dict(variables["params"]["decoder"])
-    first = start["hidden_0"]
-    start["hidden_0"] = first | {"kernel": first["kernel"].at[BANDS:].set(0.0)}  # the rest of z says nothing yet
+    for name in start.keys() & {"hidden_0", "selector"}:  # the rest of z says nothing yet
+        start[name] = start[name] | {"kernel": start[name]["kernel"].at[BANDS:].set(0.0)}
     optimiser = optax.adam(optax.cosine_decay_schedule(_RATE, LESSONS))
 
-    def loss_of(params, key):
+    def loss_of(params, key, share):
         places, others, strength = (jax.random.uniform(k, (_BATCH,)) for k in jax.random.split(key, 3))
         z = usual[(places * len(usual)).astype(int)] + moved[(others * len(moved)).astype(int)]
         z = z * (0.3 + 1.4 * strength)[:, None]
-        z = jnp.pad(z, ((0, 0), (0, first["kernel"].shape[0] - BANDS)))
-        eq = model.apply({"params": {"decoder": params}}, z, method="decode").settings.eq
+        z = jnp.pad(z, ((0, 0), (0, LATENT - BANDS)))
+        prediction = model.apply({"params": {"decoder": params}, **rest}, z, method="decode")
+        eq = prediction.settings.eq
         distance = curve_distance(response_db(eq.bands(), centres_hz, SAMPLE_RATE), _Z_DB * z[:, :BANDS])
-        return distance + regularisation(eq.gain_db, eq.q, None, config.loss, jnp.ones(()))[0], distance
+        cost, _ = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, share)
+        return distance + cost, distance
 
-    def step(carry, key):
+    def step(carry, lesson):
         params, state = carry
-        (_, distance), slope = jax.value_and_grad(loss_of, has_aux=True)(params, key)
+        (_, distance), slope = jax.value_and_grad(loss_of, has_aux=True)(params, *lesson)
         updates, state = optimiser.update(slope, state)
         return (optax.apply_updates(params, updates), state), distance
 
     keys = jax.random.split(jax.random.key(config.seed), LESSONS)
-    (params, _), distances = jax.jit(lambda c: jax.lax.scan(step, c, keys))((start, optimiser.init(start)))
+    share = jnp.minimum(jnp.arange(LESSONS) / (_WARM * LESSONS), 1.0)  # gates close once the bells are worth something
+    (params, _), distances = jax.jit(lambda c: jax.lax.scan(step, c, (keys, share)))((start, optimiser.init(start)))
     return params, float(jnp.sqrt(jnp.mean(distances[-LESSONS // 20 :])))

@@ -18,7 +18,7 @@ from .oracles import noise
 RATE, TIME = 44_100.0, 17_640  # 400 ms: loudness measures one block
 CONFIG = LossConfig(
     mr_stft=0.7, a_weighted=1.3, lufs=0.11, curve=0.0, gain=0.017, q=0.023, sparsity=0.031, decisiveness=0.041,
-    sparsity_warmup=10, highest_hz=9000.0, windows=(256, 1024),
+    processing=0.02, sparsity_warmup=10, highest_hz=9000.0, seconds=0.0, match_level=False, windows=(256, 1024),
 )  # fmt: skip
 SIGNAL = jax.jit(functools.partial(signal_loss, sample_rate=RATE, config=CONFIG))
 SLOPES = jax.jit(jax.grad(lambda y, t: signal_loss(y, t, RATE, CONFIG)[0], argnums=(0, 1)))
@@ -118,3 +118,28 @@ def test_shorter_than_every_window_is_finite(time):
         assert np.isfinite(total)
         assert np.isfinite(SLOPES(y, t)).all()
         assert (total == 0.0) == (output == target)
+
+
+def test_at_the_targets_level_a_gain_is_no_error_but_in_loudness():
+    levelled = CONFIG.model_copy(update={"match_level": True})
+    target = jnp.asarray(0.1 * noise(1, TIME), jnp.float32)[None, :, None]
+    other = target + 0.05 * jnp.asarray(noise(2, TIME), jnp.float32)[None, :, None]
+    _, terms = signal_loss(2.0 * other, target, RATE, levelled)
+    _, same = signal_loss(other, target, RATE, levelled)
+    for name in ("mr_stft", "a_weighted"):
+        np.testing.assert_allclose(terms[name], same[name], rtol=1e-4)
+        assert signal_loss(2.0 * other, target, RATE, CONFIG)[1][name] > 1.2 * terms[name]
+    np.testing.assert_allclose(terms["lufs"], same["lufs"] + 20.0 * np.log10(2.0), atol=1e-3)
+    slope = jax.grad(lambda g: signal_loss(g * other, target, RATE, levelled)[1]["mr_stft"])(1.0)
+    unlevelled = jax.grad(lambda g: signal_loss(g * other, target, RATE, CONFIG)[1]["mr_stft"])(1.0)
+    assert abs(slope) < 1e-3 < abs(unlevelled)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_at_the_targets_level_value_and_gradient_are_finite_for_extremes(channels):
+    levelled = CONFIG.model_copy(update={"match_level": True})
+    cases = signals(channels)
+    loss = jax.jit(jax.value_and_grad(lambda y, t: signal_loss(y, t, RATE, levelled)[0]))
+    for y in cases:
+        value, slope = loss(jnp.asarray(y, jnp.float32)[None], jnp.asarray(cases[6], jnp.float32)[None])
+        assert np.isfinite(value) and np.isfinite(slope).all()

@@ -7,6 +7,7 @@ import pytest
 
 from nmjax.config import load_config
 from nmjax.models import build_model
+from nmjax.training import step
 from nmjax.training.state import advanced, initial_state, initial_variables, learning_rate
 from nmjax.training.step import Dice, make_train_step, make_validation_step
 from tests.music import music
@@ -165,3 +166,35 @@ def test_the_sparsity_warms_up():
     for number, share in enumerate((0.0, 0.25)):
         state, m = step(state.replace(step=jnp.asarray(number, jnp.int32)), batch(), dice())
         assert float(m["loss"] - m["signal"]) == pytest.approx(share * float(m["gates"]), abs=1e-4)
+
+
+def test_frozen_parts_stay_and_the_others_learn():
+    """The encoder's statistics and the decoder's dropout included: with both frozen, all is as in mastering."""
+    frozen = config("1b", "train.frozen=[encoder,decoder]", "train.weight_decay=0.1", "train.warmup_steps=0")
+    state = fresh(frozen)
+    after, metrics = jax.jit(make_train_step(frozen))(state, batch(), dice())
+    for part in ("encoder", "decoder"):
+        for kind in state.model.keys() & {"params", "batch_stats"}:
+            for a, b in zip(leaves(after.model[kind].get(part)), leaves(state.model[kind].get(part)), strict=True):
+                np.testing.assert_array_equal(a, b)
+    changed = zip(leaves(after.model["params"]["residual"]), leaves(state.model["params"]["residual"]), strict=True)
+    assert any((a != b).any() for a, b in changed)
+    assert float(metrics["gradient_norm"]) > 0.0
+
+
+def test_a_part_is_judged_by_settings_that_heard_all():
+    """The stretch lies inside the signal, source and target alike, and a validation judges its middle."""
+    c = config("1a", "loss.seconds=0.1")
+    size = 4410
+    source = jnp.arange(4 * 20_000, dtype=jnp.float32).reshape(4, 20_000, 1)
+    lengths = jnp.array([20_000, 10_000, 3000, 4411])
+    for place in (0.0, 0.5, 0.999999):
+        part, target, kept = step._judged(source, -source, lengths, jnp.full(4, place), c)
+        starts = np.array([int(place * (max(n - size, 0) + 1)) for n in lengths])
+        np.testing.assert_array_equal(
+            part[:, :, 0], np.asarray(source)[:, 0, 0][:, None] + starts[:, None] + np.arange(size)
+        )
+        np.testing.assert_array_equal(target, -part)
+        np.testing.assert_array_equal(kept, [size, size, 3000, size])
+    _, sample = jax.jit(make_validation_step(c))(fresh(c).model, batch())
+    assert sample["output"].shape == (size, 1)

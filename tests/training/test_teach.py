@@ -12,8 +12,10 @@ from nmjax.data import find_songs, parse_sources
 from nmjax.dsp import response_db
 from nmjax.errors import BadInputError
 from nmjax.inference.network import load
+from nmjax.models import build_model
 from nmjax.models.spectral_encoder import BANDS, FEATURES
 from nmjax.training import session, teach
+from nmjax.training.state import initial_variables
 from tests.music import music, songs, write
 
 CONFIG = load_config("1a", ["small", "spectral"], [])
@@ -87,7 +89,27 @@ def test_a_taught_run_masters_and_its_bands_draw_what_its_z_wants(tmp_path, monk
         session.teach(session.Request(config, sources, tmp_path / "run"))
 
 
-def test_only_a_1a_that_hears_levels_is_taught():
-    for phase, overlays in (("1b", ["spectral"]), ("1a", [])):
-        with pytest.raises(BadInputError, match="--config spectral"):
-            teach.check_can_teach(load_config(phase, overlays, []))
+def test_only_what_hears_levels_is_taught():
+    with pytest.raises(BadInputError, match="--config spectral"):
+        teach.check_can_teach(load_config("1a", [], []))
+
+
+def test_a_taught_1c_decides_its_gates(monkeypatch):
+    """With a heavier sparsity fewer bands act, and the wanted curves are drawn none the better for it."""
+    monkeypatch.setattr(teach, "LESSONS", 600)
+    draw = np.random.default_rng(1)
+    found = draw.standard_normal((64, FEATURES)) * 0.5
+    faults = teach.random_faults(0)[:256]
+    active, apart = [], []
+    for sparsity in (0.0, 0.3):
+        config = load_config("1c", ["small", "spectral"], [f"loss.sparsity={sparsity}", "loss.decisiveness=0.02"])
+        variables = initial_variables(build_model(config), 0)
+        estimate = teach.fitted(found, np.arange(64) % 8, faults)
+        params, distance_db = teach._decoder_taught(config, variables, estimate, found, faults)
+        z = jnp.pad(jnp.asarray(found @ estimate.kernel + estimate.bias, jnp.float32), ((0, 0), (0, 512 - BANDS)))
+        variables = {**variables, "params": {**variables["params"], "decoder": params}}
+        gate = build_model(config).apply(variables, z, method="decode").settings.eq.gate
+        active.append(float(jnp.mean(jnp.sum(gate > 0.5, axis=1))))
+        apart.append(distance_db)
+    assert active[1] < active[0] - 2.0
+    assert apart[0] < apart[1]

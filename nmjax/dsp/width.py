@@ -1,0 +1,89 @@
+"""Stereo width in two bands: the side, (left − right)/2, louder or quieter below and above a crossover.
+
+side' = low·LP(side) + high·(side − LP(side)): the two bands add up to the side exactly, whatever the low-pass. What is
+added to left and taken from right is side' − side, so that a width of 1 changes no bit and mono has nothing to change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nmjax.dsp.arguments import check_audio, check_rate, check_settings, check_state, require
+from nmjax.dsp.cascade import cascade
+from nmjax.dsp.numerics import log10_or_inf
+from nmjax.dsp.svf import low_pass
+
+WIDTH_LIMITS = {"low": (0.0, 2.0), "high": (0.0, 2.0)}
+CROSSOVER_HZ = 200.0
+_Q = (
+    0.5  # two equal real poles: of all of second order, what is left above the low-pass then overshoots least (1.25 dB)
+)
+
+
+@typing.no_type_check
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Width:
+    """Factors on the side, each array `[batch]`, 0 (mono) to 2; 1 is neutral. low, high: below and above the
+    crossover."""
+
+    low: Array
+    high: Array
+
+
+def widen(
+    audio: Float[Array, "batch time channel"],
+    settings: Width,
+    sample_rate: float,
+    state: Float[Array, "batch 1 1 2"] | None = None,
+    crossover_hz: float = CROSSOVER_HZ,
+) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch 1 1 2"]]:
+    """The signal with another width; the middle, (left + right)/2, stays.
+
+    Args:
+        audio: any length above 0. Only two channels have a side; any other number comes back as it is.
+        settings: one row for each signal.
+        sample_rate: Hz.
+        state: the state returned for the piece before; none starts at rest.
+        crossover_hz: where the low band ends, above 0 and below half the rate.
+
+    Returns:
+        the signal and the state after it; pieces in turn equal the whole.
+
+    Raises:
+        ValueError: a setting out of its range or not `[batch]`; audio or a state of another shape; a rate that is not
+            above 0; a crossover out of its range.
+    """
+    check_audio(audio)
+    check_rate(sample_rate)
+    batch, _, channels = audio.shape
+    check_settings(settings, WIDTH_LIMITS, batch)
+    half = sample_rate / 2
+    require(0.0 < crossover_hz < half, "crossover_hz", f"above 0 and below half the rate ({half:g} Hz)", crossover_hz)
+    state = jnp.zeros((batch, 1, 1, 2), audio.dtype) if state is None else state
+    check_state(state, (batch, 1, 1, 2))
+    if channels != 2:
+        return audio, state
+    low, high = (x.astype(audio.dtype)[:, None, None] for x in (settings.low, settings.high))
+    side = 0.5 * (audio[:, :, :1] - audio[:, :, 1:])
+    corner, q = (jnp.full((batch, 1), x, audio.dtype) for x in (crossover_hz, _Q))
+    below, state = cascade(side, low_pass(corner, q, sample_rate), state)
+    more = (high - 1.0) * side + (low - high) * below
+    return audio + jnp.concatenate([more, -more], axis=2), state
+
+
+def mono_compatibility_db(audio: Float[Array, "batch time channel"]) -> Float[Array, "batch"]:
+    """What a mono sum loses, in dB: the power of the channels' mean over the channels' mean power.
+
+    0: nothing (mono); −3: two channels that have nothing in common; −inf: opposite channels cancel. Silence loses
+    nothing.
+    """
+    check_audio(audio)
+    middle, each = jnp.mean(jnp.mean(audio, axis=2) ** 2, axis=1), jnp.mean(audio**2, axis=(1, 2))
+    silent = each == 0.0
+    return 10.0 * log10_or_inf(jnp.where(silent, 1.0, middle) / jnp.where(silent, 1.0, each))
