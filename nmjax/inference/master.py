@@ -8,6 +8,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from nmjax.inference.control import Control, apply
 from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
-from nmjax.inference.reference import profile_of_pieces
+from nmjax.inference.reference import excerpts_of, profile_of_pieces
 from nmjax.inference.render import active_stages, flat, multiplied
 from nmjax.inference.settings_file import StoredSettings, as_json
 from nmjax.inference.settings_tree import MOST_AMOUNT
@@ -201,7 +202,8 @@ def choose(heard: Heard, network: Network | None, options: Options, notes: list[
     else:
         prediction = listen(heard, network, options.seconds)
     if options.aim:
-        match = matched(prediction, profile_of_pieces(heard.pieces(), heard.sample_rate), options.aim)
+        track = profile_of_pieces(heard.pieces(), heard.sample_rate)
+        match = matched(prediction, track, options.aim, partial(excerpts_of, heard))
         prediction = match.prediction
         notes += match.notes
     prediction = apply(control, prediction, rate)

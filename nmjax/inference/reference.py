@@ -7,16 +7,21 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
+
 from nmjax import io
 from nmjax.errors import BadInputError
 from nmjax.inference.settings_tree import known
-from nmjax.inference.stream import Pieces, ahead, resampled
+from nmjax.inference.stream import Pieces, ahead, resampled, stretches
+from nmjax.inference.track import Heard
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference import target
 from nmjax.reference.match import Aim
 from nmjax.reference.profile import Profile, profile_of
 
 LEAST_SECONDS = 3.0
+_EXCERPTS, _EXCERPT_SECONDS = 8, 3.0
 FEATURES = ("tone", "dynamics", "width")
 
 
@@ -104,6 +109,18 @@ def profile_of_file(path: Path) -> Profile:
 def profile_of_pieces(pieces: Pieces, sample_rate: int) -> Profile:
     """The profile of a signal in pieces `[frames, channel]` at any rate."""
     return profile_of(ahead(resampled(pieces, sample_rate, SAMPLE_RATE)), min(sample_rate, SAMPLE_RATE) / 2)
+
+
+def excerpts_of(heard: Heard) -> Float[np.ndarray, "blocks time channel"]:
+    """Eight evenly spread excerpts of 3 s at the model's rate and level; of a shorter track all of it as one."""
+    seconds = _EXCERPTS * _EXCERPT_SECONDS
+    pieces = resampled(heard.levelled(), heard.sample_rate, SAMPLE_RATE)
+    frames = round(heard.frames * SAMPLE_RATE / heard.sample_rate)
+    if frames <= seconds * SAMPLE_RATE:
+        return np.concatenate(list(pieces))[None]
+    audio = np.concatenate(list(stretches(pieces, frames, SAMPLE_RATE, seconds, _EXCERPT_SECONDS)))
+    size = int(_EXCERPT_SECONDS * SAMPLE_RATE)
+    return audio[: len(audio) // size * size].reshape(-1, size, audio.shape[1])
 
 
 def checked(profile: Profile, name: str) -> Profile:

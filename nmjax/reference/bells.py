@@ -19,7 +19,7 @@ MOST_GAIN_DB = 12.0
 _LOWEST_HZ, _HIGHEST_HZ = 20.0, 20_000.0
 _Q = (0.5, 5.0)
 _START_Q = 1.0
-_STEPS, _RATE = 250, 0.05
+_STEPS, _RATE = 600, 0.05
 _NEAR_DB = 0.25  # RMS of what is left; nearer than this nobody needs another bell
 _LEAST_GAIN = 0.02  # by this share a further bell must lower what is left
 _UNHEARD_DB = 0.1  # a bell that moves nothing by so much is left out
@@ -58,6 +58,15 @@ def drawn(
             break
         slots = _with_another(best, count, freq_hz, left_db, weight)
     return _kept(best)
+
+
+def evenly(freq_hz: Float[np.ndarray, "points"], wanted_db: Float[np.ndarray, "points"], count: int) -> Bands:
+    """`count` bells, evenly spaced to begin with and without restraint: about the best that so many can do."""
+    start_hz = np.geomspace(56.0, 10_000.0, count)
+    gain_db = np.interp(np.log(start_hz), np.log(freq_hz), wanted_db - np.mean(wanted_db))
+    slots = [start_hz, gain_db, np.full(count, _START_Q), np.ones(count), freq_hz, wanted_db, np.ones(len(freq_hz))]
+    found, _, _ = _fitted(*(jnp.asarray(x, jnp.float32) for x in slots), 0.0)
+    return Bands(*(x[None] for x in found))
 
 
 def _slots(start: Bands, most: int) -> list[np.ndarray]:

@@ -68,26 +68,41 @@ def wanted_db(
     noise = spread_db[:, None] * spread_db * (_OWN * np.eye(BANDS) + (1.0 - _OWN) * np.exp(-_APART / _REACH_OCTAVES))
     fault = np.mean([np.exp(-0.5 * (_APART / width) ** 2) for width in _SHAPES_OCTAVES], axis=0)
     apart = np.where(usable, apart, 0.0)
-    estimate = _averaged(apart, fault, noise, _UNKNOWN_DB2 * np.diag(~usable), belief)
+    estimate = _averaged(apart, fault, noise, _UNKNOWN_DB2 * np.diag(~usable) + _LEVEL_DB2, belief)
     estimate -= np.average(estimate, weights=usable)
     weight = usable / (spread_db**2 + 1.0)
     return estimate, weight / np.mean(weight)
 
 
 def _averaged(
-    apart: np.ndarray, fault: np.ndarray, noise: np.ndarray, unknown: np.ndarray, belief: Belief
+    apart: np.ndarray, fault: np.ndarray, noise: np.ndarray, besides: np.ndarray, belief: Belief
 ) -> Float[np.ndarray, "bands"]:
-    """The mean of the estimates over sizes of faults and of noise, each weighed by its likelihood and by belief."""
+    """The mean of the estimates over sizes of faults and of noise, each weighed by its likelihood and by belief.
+
+    besides: a covariance whose size is known.
+    """
     estimates, logs = [], []
     for size_db, size_log in _sizes(belief.fault_db, belief.spread):
         for scale, scale_log in _sizes(belief.scale, belief.scale_spread):
-            covariance = size_db**2 * fault + scale**2 * noise + unknown + _LEVEL_DB2
+            covariance = size_db**2 * fault + scale**2 * noise + besides
             lower = np.linalg.cholesky(covariance)
             whitened = np.linalg.solve(lower, apart)
             estimates.append(size_db**2 * fault @ np.linalg.solve(lower.T, whitened))
             logs.append(-0.5 * whitened @ whitened - np.log(np.diag(lower)).sum() + size_log + scale_log)
     shares = np.exp(np.array(logs) - np.max(logs))
     return np.average(estimates, axis=0, weights=shares)
+
+
+def believed(apart: float, fault: float, noise: float, belief: Belief) -> float:
+    """How much of a single feature's difference is to be believed; all in its own unit, fault and noise as RMS.
+
+    belief: of the tone's faults; its sizes are taken relative to SAME_SONG's.
+    """
+    if not np.isfinite(apart):
+        return 0.0
+    relative = dataclasses.replace(belief, fault_db=belief.fault_db / SAME_SONG.fault_db)
+    square = np.ones((1, 1))
+    return float(_averaged(np.array([apart]), fault**2 * square, noise**2 * square, 0.0 * square, relative)[0])
 
 
 def _sizes(middle: float, spread: float) -> list[tuple[float, float]]:

@@ -6,7 +6,7 @@ import pytest
 from scipy.signal import sosfreqz
 
 from nmjax.dsp import Bands
-from nmjax.reference.bells import drawn
+from nmjax.reference.bells import drawn, evenly
 from nmjax.reference.profile import BANDS, CENTRES_HZ
 from tests.dsp.oracles import peaking_sos
 
@@ -70,3 +70,11 @@ def test_restraint_makes_gains_smaller():
     wanted = curve_db(bands((300, 6, 1.0), (3000, -6, 1.0)))
     loose, tight = (drawn(FLAT, CENTRES_HZ, wanted, EVEN, restraint=x) for x in (0.0, 0.5))
     assert float(jnp.abs(tight.gain_db).sum()) < 0.8 * float(jnp.abs(loose.gain_db).sum())
+
+
+@pytest.mark.parametrize("constant", [0.0, 4.0])
+def test_evenly_spaced_bells_fit_a_curve_but_for_a_constant(constant):
+    wanted = 3.0 * np.sin(2 * np.pi * np.log10(CENTRES_HZ / 25.0) / 1.5)
+    found = evenly(CENTRES_HZ, wanted + constant, 10)
+    assert np.std(curve_db(found) - wanted) < 0.35
+    assert found.q.shape == (1, 10) and float(jnp.abs(found.gain_db).max()) <= 12.0
