@@ -237,7 +237,8 @@ def _add_evaluate(commands) -> None:
         "--systems",
         default="oracle-eq5,oracle-eq10",
         metavar="A,B",
-        help="oracle-eq5, oracle-eq10, matchering-same, matchering-other; the input as it is always takes part",
+        help="oracle-eq5, oracle-eq10, reference-same, reference-other, matchering-same, matchering-other; "
+        "the input as it is always takes part",
     )
     p.add_argument(
         "--ckpt",
@@ -252,6 +253,7 @@ def _add_evaluate(commands) -> None:
     p.add_argument("--full", action="store_true", help="whole songs in place of excerpts")
     p.add_argument("--items", type=int, default=1, metavar="N", help="excerpts a song; default 1")
     p.add_argument("--seed", type=int, default=0, help="of places and faults")
+    p.add_argument("--listen", action="store_true", help="instead, make a page for a blind test, of the last tier")
     p.set_defaults(run=_evaluate)
 
 
@@ -272,7 +274,8 @@ def _evaluate(given: argparse.Namespace) -> None:
     seconds = None if given.full else given.seconds
     names = [name for name in given.systems.split(",") if name]
     sources = parse_sources(given.data)
-    run(Request(sources, given.out, names, given.ckpt, given.matchering, tiers, seconds, given.items, given.seed))
+    asked = (given.ckpt, given.matchering, tiers, seconds, given.items, given.seed, given.listen)
+    run(Request(sources, given.out, names, *asked))
 
 
 def _add_targets(commands) -> None:

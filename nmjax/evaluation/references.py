@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from nmjax.evaluation.items import Audio, Item
+from nmjax.evaluation.metrics import at_loudness, band_levels_db, crest_db, mid_side, width_db
+from nmjax.inference.delivery import PRESETS, Delivery, delivered, solve
 from nmjax.inference.master import Options, choose
 from nmjax.inference.network import Network
 from nmjax.inference.reference import LEAST_SECONDS, profile_of_pieces
 from nmjax.inference.track import Heard, corrected
+from nmjax.inference.verify import judged
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference.match import Aim
+
+# What is printed of how near an output comes to another song, in this order: name → unit.
+ARRIVAL = {
+    "to_bark_mid_db": "dB",
+    "to_bark_side_db": "dB",
+    "to_crest_db": "dB",
+    "to_range_lu": "LU",
+    "to_width_db": "dB",
+}
+DELIVERED = {"delivered_lufs": "LUFS", "delivered_peak_db": "dBTP"}
+_AT_LUFS = -23.0  # where both are compared
 
 
 def towards(item: Item, network: Network, which: str) -> Audio | None:
@@ -23,3 +38,35 @@ def towards(item: Item, network: Network, which: str) -> Audio | None:
     aim = Aim(profile_of_pieces([given], SAMPLE_RATE), which, same_song=which == "same")
     chosen = choose(heard, network, Options(aim=aim), [])
     return np.concatenate(list(corrected(heard, chosen.prediction, chosen.rendered, network)))
+
+
+def finished(audio: Audio) -> Audio:
+    """As `infer.py` delivers it without further words."""
+    channels = audio.shape[1]
+
+    def source():
+        return iter([audio.astype(np.float32)])
+
+    plan = solve(source, SAMPLE_RATE, channels, PRESETS["streaming"])
+    return np.concatenate(list(delivered(source, SAMPLE_RATE, plan)))
+
+
+def arrived(output: Audio, reference: Float[np.ndarray, "its_time its_channel"]) -> dict[str, float]:
+    """How far an output is from a reference in what lasts, both at one loudness: RMS over the 24 critical bands of mid
+    and of side, crest, loudness range, width; and how loud and high it was itself.
+
+    NaN for the side and the width where one of them is mono.
+    """
+    plain = Delivery(lufs=None, true_peak_db=None, name="plain")
+    meters = [judged([x.astype(np.float32)], SAMPLE_RATE, x.shape[1], plain) for x in (output, reference)]
+    found = dict.fromkeys(ARRIVAL, float("nan"))
+    found |= {"delivered_lufs": meters[0].lufs, "delivered_peak_db": meters[0].true_peak_db}
+    both = [at_loudness(x.astype(np.float64), _AT_LUFS, SAMPLE_RATE) for x in (output, reference)]
+    for name, *parts in zip(("mid", "side"), *map(mid_side, both), strict=False):
+        levels = [band_levels_db(part, "bark", SAMPLE_RATE) for part in parts]
+        found[f"to_bark_{name}_db"] = float(np.sqrt(np.mean((levels[0] - levels[1]) ** 2)))
+    found["to_crest_db"] = abs(crest_db(both[0]) - crest_db(both[1]))
+    found["to_range_lu"] = abs(meters[0].loudness_range - meters[1].loudness_range)
+    if output.shape[1] == reference.shape[1] == 2:
+        found["to_width_db"] = abs(width_db(both[0]) - width_db(both[1]))
+    return found

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 
 from nmjax import io
 from nmjax.evaluation.metrics import METRICS
+from nmjax.evaluation.references import ARRIVAL, DELIVERED
 from nmjax.evaluation.statistics import Ratio, ratio
 from nmjax.evaluation.systems import INPUT
 
 _DESCRIBING = "si_sdr_input_db"  # says what a system did, not how well
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("tier", "length", "item", "song", "group", "system")]
-    + [(name, pa.float64()) for name in ("start_s", "seconds", *METRICS)]
+    + [(name, pa.float64()) for name in ("start_s", "seconds", *METRICS, *ARRIVAL, *DELIVERED)]
 )
 
 
@@ -51,7 +52,7 @@ def markdown(rows: list[dict]) -> str:
         mine = [r for r in rows if r["tier"] == tier]
         songs = len({r["song"] for r in mine})
         parts.append(f"## Tier: {tier} ({len({r['item'] for r in mine})} items of {songs} songs)\n")
-        parts += [_by_metric(rows, tier), _made_worse(rows, tier), _by_group(rows, tier)]
+        parts += [_by_metric(rows, tier), _made_worse(rows, tier), _arriving(mine), _by_group(rows, tier)]
     return "\n".join(parts)
 
 
@@ -80,6 +81,22 @@ def _made_worse(rows: list[dict], tier: str) -> str:
         b = stft[system]
         first = [f"{a.worse:.0%}", f"{a.worse_by:.2f} dB", f"{a.worst:+.2f} dB"]
         lines.append(_row([system, *first, f"{b.worse:.0%}", f"{b.worse_by:.3f}", f"{b.worst:+.3f}"]))
+    return "\n".join(lines) + "\n"
+
+
+def _arriving(rows: list[dict]) -> str:
+    """How near systems come to another song, in the means; only where one was to."""
+    systems = list(dict.fromkeys(r["system"] for r in rows if "to_crest_db" in r))
+    if len(systems) < 2:
+        return ""
+    lines = ["Does it arrive? Distance to the reference, another song; means over the items.\n", *_head(["", *systems])]
+    for metric, unit in ARRIVAL.items():
+        values = [[r[metric] for r in rows if r["system"] == system and metric in r] for system in systems]
+        cells = [f"{np.nanmean(x):.2f} {unit}" if np.isfinite(x).any() else "" for x in values]
+        lines.append(_row([metric, *cells]))
+    for metric, unit in DELIVERED.items():
+        values = [[r[metric] for r in rows if r["system"] == system and metric in r] for system in systems]
+        lines.append(_row([metric, *(f"{np.nanmin(x):.2f} to {np.nanmax(x):.2f} {unit}" for x in values)]))
     return "\n".join(lines) + "\n"
 
 

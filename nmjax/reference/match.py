@@ -23,7 +23,8 @@ _RESTRAINT = 0.02  # dB² a dB of a bell's gain
 # Single features: what may be wrong with a track (RMS), and what two parts of 30 s of one song differ by.
 _CREST_FAULT, _CREST_NOISE = 0.8, 1.2  # dB
 _RANGE_FAULT, _RANGE_NOISE = 1.0, 3.0  # LU
-_WIDTH_FAULT, _WIDTH_NOISE = (1.5, 3.0), (2.5, 2.0)  # dB, below and above the crossover
+_WIDTH_FAULT, _WIDTH_NOISE = 1.3, 2.0  # dB
+_WIDTH_SURE = (0.4, 0.6)  # how sure the widths below and above the crossover are beside each other
 _NOISE_SECONDS = 30.0
 _CREST_CHANGE_DB, _RANGE_CHANGE_LU = (-6.0, 2.0), (-4.0, 2.0)  # more, upwards above all, is no mastering any more
 _LEAST_CREST_DB, _LEAST_RANGE_LU = 0.1, 0.2  # less is not worth a compressor
@@ -125,9 +126,10 @@ def _widened(settings: Settings, track: Profile, aim: Aim) -> Width | None:
     curve_db, there = _curve_db(settings.eq), settings.width
     factors = (1.0, 1.0) if there is None else (float(there.low[0]), float(there.high[0]))
     so_far, wanted = image.width_db(track, curve_db, factors), image.width_db(aim.profile)
-    sizes = zip(so_far, wanted, _WIDTH_FAULT, _WIDTH_NOISE, strict=True)
-    noise = _noise(track, aim.profile)
-    more = [share * believed(b - a, fault, noise * rms, aim.belief) for a, b, fault, rms in sizes]
+    apart, noise = wanted - so_far, _noise(track, aim.profile)
+    if aim.same_song:  # one fault for both: what they differ in is the music
+        apart = np.full(2, np.average(apart, weights=_WIDTH_SURE))
+    more = [share * believed(x, _WIDTH_FAULT, noise * _WIDTH_NOISE, aim.belief) for x in apart]
     return image.widened(there, track, curve_db, np.array(more))
 
 

@@ -29,7 +29,7 @@ _LEVEL_DB2 = 100.0
 _SCALES = np.geomspace(0.3, 5.0, 7)  # of N's deviations
 _FARTHEST_DB = 30.0
 _EMPTY_DB = 70.0  # bands so far below the loudest hold noise
-MOST_BOOST_DB, _NO_BOOST_DB, _FULL_BOOST_DB = 12.0, 75.0, 55.0  # below the loudest band: see `boost_limit_db`
+MOST_BOOST_DB, _NO_BOOST_DB, _FULL_BOOST_DB = 18.0, 80.0, 60.0  # the latter below the loudest band
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Belief:
 # Another part or mix of the same song: faults are small, and what is beyond them is the song. Another song: its tone
 # itself is wanted, whatever lies between.
 SAME_SONG = Belief(fault_db=2.2, spread=0.0, scale=1.0, scale_spread=0.7)
-OTHER_SONG = Belief(fault_db=8.0, spread=0.5, scale=0.6, scale_spread=0.0)
+OTHER_SONG = Belief(fault_db=10.0, spread=0.5, scale=0.4, scale_spread=0.0)
 
 
 def wanted_db(
@@ -123,7 +123,7 @@ def _holds_music(music: Profile) -> np.ndarray:
 
 
 def boost_limit_db(track: Profile) -> Float[np.ndarray, "bands"]:
-    """How far each band may be boosted: 12 dB down to 55 dB below the loudest band, none from 75 dB below it on, since
+    """How far each band may be boosted: 18 dB down to 60 dB below the loudest band, none from 80 dB below it on, since
     there a boost brings up noise."""
     below_db = track.mid_db.max() - track.mid_db
     return MOST_BOOST_DB * np.clip((_NO_BOOST_DB - below_db) / (_NO_BOOST_DB - _FULL_BOOST_DB), 0.0, 1.0)
@@ -131,7 +131,7 @@ def boost_limit_db(track: Profile) -> Float[np.ndarray, "bands"]:
 
 def held_db(curve_db: Float[np.ndarray, "bands"], track: Profile) -> Float[np.ndarray, "bands"]:
     """A curve within the limits of its boosts, which are counted from the gain that leaves the track's power as it is;
-    cuts may be as deep as 12 dB."""
+    cuts may be as deep as 18 dB."""
     power = 10.0 ** (track.mid_db / 10.0)
     curve_db = curve_db - 10.0 * np.log10(np.sum(power * 10.0 ** (curve_db / 10.0)) / np.sum(power))
     return np.clip(curve_db, -MOST_BOOST_DB, boost_limit_db(track))

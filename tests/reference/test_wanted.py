@@ -71,7 +71,7 @@ def test_nothing_in_common_asks_for_nothing():
     assert not found.any() and np.all(weight == 1.0)
 
 
-@pytest.mark.parametrize(("below_db", "limit_db"), [(0.0, 12.0), (55.0, 12.0), (65.0, 6.0), (75.0, 0.0), (90.0, 0.0)])
+@pytest.mark.parametrize(("below_db", "limit_db"), [(0.0, 18.0), (60.0, 18.0), (70.0, 9.0), (80.0, 0.0), (90.0, 0.0)])
 def test_boosts_are_bounded_near_the_noise(below_db, limit_db):
     track = profile(np.where(CENTRES_HZ > 5_000, -20.0 - below_db, -20.0))
     assert boost_limit_db(track)[-1] == pytest.approx(limit_db)
