@@ -16,8 +16,8 @@ from nmjax.data import Source, find_all
 from nmjax.errors import BadInputError
 from nmjax.evaluation import listen
 from nmjax.evaluation.items import Audio, Item, draw_of, made_items, read_item
-from nmjax.evaluation.metrics import Kept, at_loudness, compared
-from nmjax.evaluation.references import arrived, finished
+from nmjax.evaluation.metrics import Kept, at_loudness, compared, lufs
+from nmjax.evaluation.references import arrived, finished, styled
 from nmjax.evaluation.systems import INPUT, System, build
 from nmjax.evaluation.table import markdown, ratios, save
 from nmjax.models import SAMPLE_RATE
@@ -106,7 +106,7 @@ def _judged(given: tuple, systems: dict[str, System], request: Request) -> list[
     for system, process in systems.items():
         output = process(item)
         if output is not None:
-            row = {**about, "system": system, **_arrival(system, output, item)}
+            row = {**about, "system": system, **_arrival(system, output, item), **_style(system, tier, output, item)}
             output = at_loudness(output.astype("float64"), item.lufs, SAMPLE_RATE)
             rows.append(row | compared(output, item.target, item.source, SAMPLE_RATE, whole, kept))
     return rows
@@ -117,6 +117,15 @@ def _arrival(system: str, output: Audio, item: Item) -> dict[str, float]:
     if item.other is None or not (system == INPUT or system.endswith("-other")):
         return {}
     return arrived(finished(output) if system.startswith("reference-") else output, item.other)
+
+
+def _style(system: str, tier: str, output: Audio, item: Item) -> dict[str, float]:
+    """On the heavy tier, for the input and those that are given another part of the song, whose loudness they take."""
+    if tier != "heavy" or item.same is None or not (system == INPUT or system.endswith("-same")):
+        return {}
+    if system != INPUT:
+        output = at_loudness(output.astype("float64"), lufs(item.same.astype("float64"), SAMPLE_RATE), SAMPLE_RATE)
+    return styled(output, item.target)
 
 
 def _draw(rows: list[dict], tier: str, path: Path) -> None:

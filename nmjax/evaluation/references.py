@@ -6,7 +6,17 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.evaluation.items import Audio, Item
-from nmjax.evaluation.metrics import at_loudness, band_levels_db, crest_db, mid_side, width_db
+from nmjax.evaluation.metrics import (
+    at_loudness,
+    band_levels_db,
+    centroid_hz,
+    crest_db,
+    lufs,
+    mel_distance_db,
+    mid_side,
+    mr_stft,
+    width_db,
+)
 from nmjax.inference.delivery import PRESETS, Delivery, delivered, solve
 from nmjax.inference.master import Options, choose
 from nmjax.inference.network import Network
@@ -26,6 +36,9 @@ ARRIVAL = {
 }
 DELIVERED = {"delivered_lufs": "LUFS", "delivered_peak_db": "dBTP"}
 _AT_LUFS = -23.0  # where both are compared
+# What DeepAFx-ST's table has (C. Steinmetz, N. Bryan, J. Reiss, "Style transfer of audio effects with differentiable
+# signal processing", JAES 70, 2022), the level counting: name → unit.
+STYLE = {"style_mr_stft": "", "style_mel_db": "dB", "style_centroid_hz": "Hz", "style_rms_db": "dB", "style_lufs": "LU"}
 
 
 def towards(item: Item, network: Network, which: str) -> Audio | None:
@@ -70,3 +83,16 @@ def arrived(output: Audio, reference: Float[np.ndarray, "its_time its_channel"])
     if output.shape[1] == reference.shape[1] == 2:
         found["to_width_db"] = abs(width_db(both[0]) - width_db(both[1]))
     return found
+
+
+def styled(output: Audio, target: Audio) -> dict[str, float]:
+    """How far an output is from the target, its level included, in what DeepAFx-ST's table has."""
+    rms = [20.0 * np.log10(np.sqrt(np.mean(np.square(x, dtype=np.float64))) + 1e-9) for x in (output, target)]
+    centroids = [centroid_hz(x, SAMPLE_RATE) for x in (output, target)]
+    return {
+        "style_mr_stft": mr_stft(output, target, SAMPLE_RATE),
+        "style_mel_db": mel_distance_db(output, target, SAMPLE_RATE),
+        "style_centroid_hz": abs(centroids[0] - centroids[1]),
+        "style_rms_db": abs(rms[0] - rms[1]),
+        "style_lufs": abs(lufs(output, SAMPLE_RATE) - lufs(target, SAMPLE_RATE)),
+    }

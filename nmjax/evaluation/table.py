@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 
 from nmjax import io
 from nmjax.evaluation.metrics import METRICS
-from nmjax.evaluation.references import ARRIVAL, DELIVERED
+from nmjax.evaluation.references import ARRIVAL, DELIVERED, STYLE
 from nmjax.evaluation.statistics import Ratio, ratio
 from nmjax.evaluation.systems import INPUT
 
 _DESCRIBING = "si_sdr_input_db"  # says what a system did, not how well
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("tier", "length", "item", "song", "group", "system")]
-    + [(name, pa.float64()) for name in ("start_s", "seconds", *METRICS, *ARRIVAL, *DELIVERED)]
+    + [(name, pa.float64()) for name in ("start_s", "seconds", *METRICS, *ARRIVAL, *DELIVERED, *STYLE)]
 )
 
 
@@ -52,7 +52,13 @@ def markdown(rows: list[dict]) -> str:
         mine = [r for r in rows if r["tier"] == tier]
         songs = len({r["song"] for r in mine})
         parts.append(f"## Tier: {tier} ({len({r['item'] for r in mine})} items of {songs} songs)\n")
-        parts += [_by_metric(rows, tier), _made_worse(rows, tier), _arriving(mine), _by_group(rows, tier)]
+        parts += [
+            _by_metric(rows, tier),
+            _made_worse(rows, tier),
+            _arriving(mine),
+            _styled(mine),
+            _by_group(rows, tier),
+        ]
     return "\n".join(parts)
 
 
@@ -86,17 +92,28 @@ def _made_worse(rows: list[dict], tier: str) -> str:
 
 def _arriving(rows: list[dict]) -> str:
     """How near systems come to another song, in the means; only where one was to."""
-    systems = list(dict.fromkeys(r["system"] for r in rows if "to_crest_db" in r))
+    return _means(
+        rows, ARRIVAL, DELIVERED, "Does it arrive? Distance to the reference, another song; means over items."
+    )
+
+
+def _styled(rows: list[dict]) -> str:
+    """DeepAFx-ST's table, on this music."""
+    return _means(rows, STYLE, {}, "Another part of the song as reference, its level taken over; means over items.")
+
+
+def _means(rows: list[dict], metrics: dict[str, str], spans: dict[str, str], title: str) -> str:
+    """A column for each system that was measured so, at least two: means, and the least and largest value of `spans`."""
+    rows = [r for r in rows if next(iter(metrics)) in r]
+    systems = list(dict.fromkeys(r["system"] for r in rows))
     if len(systems) < 2:
         return ""
-    lines = ["Does it arrive? Distance to the reference, another song; means over the items.\n", *_head(["", *systems])]
-    for metric, unit in ARRIVAL.items():
-        values = [[r[metric] for r in rows if r["system"] == system and metric in r] for system in systems]
-        cells = [f"{np.nanmean(x):.2f} {unit}" if np.isfinite(x).any() else "" for x in values]
-        lines.append(_row([metric, *cells]))
-    for metric, unit in DELIVERED.items():
-        values = [[r[metric] for r in rows if r["system"] == system and metric in r] for system in systems]
-        lines.append(_row([metric, *(f"{np.nanmin(x):.2f} to {np.nanmax(x):.2f} {unit}" for x in values)]))
+    lines = [f"{title}\n", *_head(["", *systems])]
+    for metric, unit in (metrics | spans).items():
+        values = [np.array([r[metric] for r in rows if r["system"] == system]) for system in systems]
+        values = [x[np.isfinite(x)] for x in values]
+        shown = [f"{x.min():.2f} to {x.max():.2f}" if metric in spans else f"{x.mean():.3g}" for x in values if len(x)]
+        lines.append(_row([metric, *(f"{text} {unit}".strip() for text in shown)]))
     return "\n".join(lines) + "\n"
 
 
