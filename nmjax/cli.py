@@ -253,6 +253,7 @@ def _add_evaluate(commands) -> None:
     p.add_argument("--full", action="store_true", help="whole songs in place of excerpts")
     p.add_argument("--items", type=int, default=1, metavar="N", help="excerpts a song; default 1")
     p.add_argument("--seed", type=int, default=0, help="of places and faults")
+    p.add_argument("--spectra", type=int, default=0, metavar="N", help="draw N items' spectra, the two worst with them")
     p.add_argument("--listen", action="store_true", help="instead, make a page for a blind test, of the last tier")
     p.set_defaults(run=_evaluate)
 
@@ -274,7 +275,7 @@ def _evaluate(given: argparse.Namespace) -> None:
     seconds = None if given.full else given.seconds
     names = [name for name in given.systems.split(",") if name]
     sources = parse_sources(given.data)
-    asked = (given.ckpt, given.matchering, tiers, seconds, given.items, given.seed, given.listen)
+    asked = (given.ckpt, given.matchering, tiers, seconds, given.items, given.seed, given.spectra, given.listen)
     run(Request(sources, given.out, names, *asked))
 
 

@@ -24,7 +24,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000_000)]
-_SWITCHES = {"model.remat", "loss.match_level"}  # the settings that are true or false
+_SWITCHES = {"model.remat", "model.skips", "loss.match_level"}  # the settings that are true or false
 
 
 class _Frozen(BaseModel):
@@ -41,6 +41,7 @@ class ModelConfig(_Frozen):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     dtype: Literal["float32", "bfloat16"]
     remat: StrictBool
+    skips: StrictBool
 
 
 class DataConfig(_Frozen):

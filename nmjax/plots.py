@@ -138,5 +138,37 @@ def ratios(path: Path, values: np.ndarray | list, systems: list[str], metrics: l
     plt.close(figure)
 
 
+def before_after(path: Path, panels: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]], title: str) -> None:
+    """A PNG of what lies above and below a wanted spectrum before and after, a panel each, two beside each other.
+
+    Args:
+        path: where it goes.
+        panels: `(name, freq_hz, before_db, after_db)`, arrays `[bands]`; 0 dB is what was wanted.
+        title: above the picture.
+    """
+    rows = -(-len(panels) // 2)
+    figure, grid = plt.subplots(
+        rows, 2, figsize=(11, 0.6 + 2.0 * rows), layout="constrained", sharex=True, sharey=True, squeeze=False
+    )
+    reach = max(3.0, 1.1 * max(float(np.abs(x).max()) for _, _, *both in panels for x in both))
+    for axes, (name, freq_hz, before_db, after_db) in zip(grid.flat, panels, strict=False):
+        axes.axhline(0.0, color="black", linewidth=0.8)
+        axes.fill_between(freq_hz, before_db, step="mid", color="tab:orange", alpha=0.3, linewidth=0)
+        axes.step(freq_hz, before_db, where="mid", color="tab:orange", linewidth=1, label="input − original")
+        axes.step(freq_hz, after_db, where="mid", color="tab:blue", linewidth=1.8, label="output − original")
+        axes.set(xscale="log", xlim=(20, 20_000), ylim=(-reach, reach))
+        axes.set_xticks(_TICKS_HZ, _TICK_NAMES)
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.set_title(name, fontsize=9, parse_math=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    grid[0, 0].legend(fontsize=8, loc="best")
+    figure.supylabel("dB")
+    figure.suptitle(title, parse_math=False)
+    figure.savefig(path, dpi=110, format="png")
+    plt.close(figure)
+
+
 def _near(tick: float, values: np.ndarray) -> bool:
     return bool(0.7 * np.nanmin(values) <= tick <= 1.4 * np.nanmax(values))

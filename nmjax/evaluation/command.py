@@ -18,6 +18,7 @@ from nmjax.evaluation import listen
 from nmjax.evaluation.items import Audio, Item, draw_of, made_items, read_item
 from nmjax.evaluation.metrics import Kept, at_loudness, compared, lufs
 from nmjax.evaluation.references import arrived, finished, styled
+from nmjax.evaluation.spectra import chosen, draw, spectra_of
 from nmjax.evaluation.systems import INPUT, System, build
 from nmjax.evaluation.table import markdown, ratios, save
 from nmjax.models import SAMPLE_RATE
@@ -27,8 +28,8 @@ _DRAWN = ("mr_stft", "mel_db", "tonal_mid_db", "tonal_side_db", "crest_db", "wid
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What `evaluate.py` was asked for. seconds: of an item, None for whole songs. listen: a page to listen to in place
-    of the table."""
+    """What `evaluate.py` was asked for. seconds: of an item, None for whole songs. spectra: of so many items each
+    system's spectra are drawn. listen: a page to listen to in place of the table."""
 
     data: tuple[Source, ...]
     out: Path
@@ -39,6 +40,7 @@ class Request:
     seconds: float | None
     per_song: int
     seed: int
+    spectra: int = 0
     listen: bool = False
 
 
@@ -72,6 +74,8 @@ def run(request: Request, console: Console | None = None) -> None:
     io.write_text(request.out / "table.md", text)
     for tier in request.tiers:
         _draw(rows, tier, request.out / f"ratios-{tier}.png")
+    if request.spectra:
+        _draw_spectra(rows, work, systems, request)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     _say(console, f"Written to '{request.out}': items.parquet, table.md, pictures.")
 
@@ -137,6 +141,18 @@ def _draw(rows: list[dict], tier: str, path: Path) -> None:
     with io.temporary_beside(path) as temporary:
         plots.ratios(temporary, values, systems, list(_DRAWN), f"Error over the input's, tier {tier}")
         io.publish(temporary, path)
+
+
+def _draw_spectra(rows: list[dict], work: list[tuple], systems: dict[str, System], request: Request) -> None:
+    """A picture a tier and system of some items' spectra, the worst among them."""
+    places = {(tier, name): place for tier, name, *place in work}
+    for tier in request.tiers:
+        for system in [s for s in systems if s != INPUT and any(r["system"] == s for r in rows)]:
+            names = chosen(rows, tier, system, INPUT, request.spectra)
+            items = ((name, read_item(name, tier, *places[tier, name], request.seed)) for name in names)
+            found = [spectra_of(name, item, systems[system]) for name, item in items]
+            title = f"{system}, tier {tier}: third octaves beside the original's, from the best item to the worst"
+            draw(found, request.out / f"spectra-{tier}-{system}.png", title)
 
 
 def _say(console: Console, sentence: str) -> None:

@@ -15,6 +15,8 @@ from nmjax.evaluation.statistics import Ratio, ratio
 from nmjax.evaluation.systems import INPUT
 
 _DESCRIBING = "si_sdr_input_db"  # says what a system did, not how well
+_ARRIVES = "Does it arrive? Distance to the reference, another song; means over the items."
+_STYLED = "DeepAFx-ST's table: another part of the song as reference, whose level is taken over; means over the items."
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("tier", "length", "item", "song", "group", "system")]
     + [(name, pa.float64()) for name in ("start_s", "seconds", *METRICS, *ARRIVAL, *DELIVERED, *STYLE)]
@@ -52,13 +54,8 @@ def markdown(rows: list[dict]) -> str:
         mine = [r for r in rows if r["tier"] == tier]
         songs = len({r["song"] for r in mine})
         parts.append(f"## Tier: {tier} ({len({r['item'] for r in mine})} items of {songs} songs)\n")
-        parts += [
-            _by_metric(rows, tier),
-            _made_worse(rows, tier),
-            _arriving(mine),
-            _styled(mine),
-            _by_group(rows, tier),
-        ]
+        parts += [_by_metric(rows, tier), _made_worse(rows, tier)]
+        parts += [_means(mine, ARRIVAL, DELIVERED, _ARRIVES), _means(mine, STYLE, {}, _STYLED), _by_group(rows, tier)]
     return "\n".join(parts)
 
 
@@ -90,20 +87,9 @@ def _made_worse(rows: list[dict], tier: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _arriving(rows: list[dict]) -> str:
-    """How near systems come to another song, in the means; only where one was to."""
-    return _means(
-        rows, ARRIVAL, DELIVERED, "Does it arrive? Distance to the reference, another song; means over items."
-    )
-
-
-def _styled(rows: list[dict]) -> str:
-    """DeepAFx-ST's table, on this music."""
-    return _means(rows, STYLE, {}, "Another part of the song as reference, its level taken over; means over items.")
-
-
 def _means(rows: list[dict], metrics: dict[str, str], spans: dict[str, str], title: str) -> str:
-    """A column for each system that was measured so, at least two: means, and the least and largest value of `spans`."""
+    """A column for each system that was measured so, of which there are two at least: means, and from where to where
+    `spans` go."""
     rows = [r for r in rows if next(iter(metrics)) in r]
     systems = list(dict.fromkeys(r["system"] for r in rows))
     if len(systems) < 2:

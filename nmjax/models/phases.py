@@ -35,6 +35,7 @@ class Mastering(nn.Module):
     blocks' inputs for the gradient and compute the blocks again: less memory, more work. encoder_kind: `tcn` (the
     waveform) or `spectral` (long-term levels; width, dtype and remat are the residual's alone then). frozen: parts
     ("encoder", "decoder", "residual") that run in training as they do in mastering: no dropout, running statistics.
+    skips: of the residual.
 
     Raises:
         ValueError: another phase, frequency map or encoder.
@@ -49,6 +50,7 @@ class Mastering(nn.Module):
     remat: bool = False
     encoder_kind: str = "tcn"
     frozen: tuple[str, ...] = ()
+    skips: bool = True
 
     def setup(self):
         if self.phase not in PHASES:
@@ -60,7 +62,7 @@ class Mastering(nn.Module):
         self.encoder = Encoder(**network) if self.encoder_kind == "tcn" else SpectralEncoder()
         self.decoder = decoder(self.frequency_map, self.dropout)
         if self.phase != "1a":
-            self.residual = Residual(**network)
+            self.residual = Residual(**network, skips=self.skips)
         if self.hears_side:
             self.stages = StageDecoders()
 
@@ -147,7 +149,7 @@ def build_model(config: Config) -> Mastering:
     """The network that a config describes."""
     m = config.model
     sizes = (config.phase, m.width, m.frequency_map, m.dropout, m.momentum, m.dtype, m.remat, m.encoder)
-    return Mastering(*sizes, config.train.frozen)
+    return Mastering(*sizes, config.train.frozen, m.skips)
 
 
 def render_eq(audio: Float[Array, "batch time channel"], eq: EqSettings) -> Float[Array, "batch time channel"]:

@@ -21,11 +21,12 @@ _SMALL = nn.initializers.variance_scaling(0.01, "fan_in", "normal")  # of gamma 
 
 class FilmBlock(nn.Module):
     """Conv(k 15) · BatchNorm · ReLU, then FiLM: gamma(z)·x + beta(z). Given a skip, x is at half its rate: it is
-    doubled and joined with the skip first."""
+    doubled and, where `joins`, joined with the skip first."""
 
     features: int
     momentum: float
     dtype: str
+    joins: bool = True
 
     @nn.compact
     def __call__(
@@ -37,7 +38,8 @@ class FilmBlock(nn.Module):
         skip: Float[Array, "batch time skipped"] | None = None,
     ) -> Float[Array, "batch time features"]:
         if skip is not None:
-            x = jnp.concatenate([doubled(x, None if mask is None else mask[:, ::2]), skip], axis=-1)
+            x = doubled(x, None if mask is None else mask[:, ::2])
+            x = jnp.concatenate([x, skip], axis=-1) if self.joins else x
         film = {"features": self.features, "kernel_init": _SMALL, "dtype": self.dtype}
         gamma = nn.Dense(**film, bias_init=nn.initializers.ones, name="gamma")(z)
         beta = nn.Dense(**film, name="beta")(z)
@@ -74,13 +76,15 @@ class Residual(nn.Module):
     """Audio `[batch, time, channel]` and z → a residual of the same shape; untrained it is silence.
 
     The same weights run on each channel, all conditioned on the one z. width: scales every channel count but z's.
-    dtype: of the arithmetic; the residual itself is float32. remat: as the encoder's.
+    dtype: of the arithmetic; the residual itself is float32. remat: as the encoder's. skips: whether the way up sees
+    what the way down had at the same rate.
     """
 
     width: float = 1.0
     momentum: float = 0.99
     dtype: str = "float32"
     remat: bool = False
+    skips: bool = True
 
     @nn.compact
     def __call__(
@@ -102,7 +106,8 @@ class Residual(nn.Module):
 
         def block(name, channels, level, x, skip=None):
             mask = None if ends is None else within(ends // 2**level, x.shape[1] if skip is None else skip.shape[1])
-            return film(scaled(channels, self.width), self.momentum, self.dtype, name=name)(x, mask, train, z, skip)
+            settings = (scaled(channels, self.width), self.momentum, self.dtype, self.skips)
+            return film(*settings, name=name)(x, mask, train, z, skip)
 
         skips = []
         for level, size in enumerate(_DOWN):

@@ -97,6 +97,7 @@ def run(request: Request, console: Console | None = None) -> None:
 
 def teach(request: Request, console: Console | None = None) -> None:
     """Teach a phase with the spectral encoder from levels alone (see `nmjax.training.teach`); its checkpoint is `best`.
+    What is not taught comes from `init_from`, if there is one.
 
     Raises:
         BadInputError: whatever of the request cannot be used, or a folder that holds a run already.
@@ -109,10 +110,13 @@ def teach(request: Request, console: Console | None = None) -> None:
     if best.steps() or Checkpoints(out / "latest").steps():
         raise BadInputError(f"'{out}' holds a run already; choose another --out.")
     training, held_out = _music(request, say)
+    variables = initial_variables(build_model(config), config.seed)
+    if request.init_from:
+        variables = start_from(variables, config, request.init_from, say)
     with _alone(out):
         _write_split(out / "split.json", training, held_out)
         record_start(out, config, 0)
-        model = taught(config, training, say)
+        model = taught(config, variables, training, say)
         meta = {"config": config.model_dump(mode="json"), "step": LESSONS, "best": None, "order": 0, "data": {}}
         best.save(LESSONS, model, {"step": np.int32(LESSONS)}, meta)
     say(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")

@@ -33,7 +33,6 @@ from nmjax.models.encoder import LATENT
 from nmjax.models.spectral_encoder import BANDS, EDGES_HZ
 from nmjax.training.degrade import envelope_powered
 from nmjax.training.listen import SECONDS, albums, excerpts, heard_features
-from nmjax.training.state import initial_variables
 from nmjax.training.teach_stages import stages_taught
 
 _FOLDS = 8
@@ -45,7 +44,6 @@ _COSINES, _CORNER, _FAULT_DB = 10, 5.0, 2.4  # see `random_faults`; the last is 
 _FAULTS = 4096
 LESSONS = 4000  # steps of the decoder
 _BATCH, _RATE = 256, 2e-3
-_WARM = 0.5  # share of the lessons until the sparsity has its full weight
 CENTRES_HZ = np.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1])
 
 Features = Float[np.ndarray, "items features"]
@@ -63,8 +61,9 @@ class Estimate:
     spread_db: float
 
 
-def taught(config: Config, songs: Sequence[Song], report: Callable[[str], None]) -> dict:
-    """The variables of a phase with the spectral encoder, taught on songs; what is not taught stands as untrained.
+def taught(config: Config, variables: dict, songs: Sequence[Song], report: Callable[[str], None]) -> dict:
+    """The variables of a phase with the spectral encoder, taught on songs. What is not taught (most of z, the residual,
+    the saturator) stands as in `variables`.
 
     Raises:
         BadInputError: see `check_can_teach`, or fewer than two songs that sound.
@@ -77,7 +76,6 @@ def taught(config: Config, songs: Sequence[Song], report: Callable[[str], None])
         f"{len(found)} excerpts in {groups.max() + 1} groups; their spectra differ by {estimate.spread_db:.1f} dB RMS, "
         f"from what is expected of such music by {estimate.rest_db:.1f} dB."
     )
-    variables = initial_variables(build_model(config), config.seed)
     params = dict(variables["params"])
     out = params["encoder"]["out"]
     kernel, bias = out["kernel"].at[:, :BANDS].set(estimate.kernel), out["bias"].at[:BANDS].set(estimate.bias)
@@ -171,7 +169,7 @@ def _decoder_taught(
         start[name] = start[name] | {"kernel": start[name]["kernel"].at[BANDS:].set(0.0)}
     optimiser = optax.adam(optax.cosine_decay_schedule(_RATE, LESSONS))
 
-    def loss_of(params, key, share):
+    def loss_of(params, key):
         places, others, strength = (jax.random.uniform(k, (_BATCH,)) for k in jax.random.split(key, 3))
         z = usual[(places * len(usual)).astype(int)] + moved[(others * len(moved)).astype(int)]
         z = z * (0.3 + 1.4 * strength)[:, None]
@@ -179,16 +177,15 @@ def _decoder_taught(
         prediction = model.apply({"params": {"decoder": params}, **rest}, z, method="decode")
         eq = prediction.settings.eq
         distance = curve_distance(response_db(eq.bands(), centres_hz, SAMPLE_RATE), _Z_DB * z[:, :BANDS])
-        cost, _ = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, share)
+        cost, _ = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, jnp.ones(()))
         return distance + cost, distance
 
-    def step(carry, lesson):
+    def step(carry, key):
         params, state = carry
-        (_, distance), slope = jax.value_and_grad(loss_of, has_aux=True)(params, *lesson)
+        (_, distance), slope = jax.value_and_grad(loss_of, has_aux=True)(params, key)
         updates, state = optimiser.update(slope, state)
         return (optax.apply_updates(params, updates), state), distance
 
     keys = jax.random.split(jax.random.key(config.seed), LESSONS)
-    share = jnp.minimum(jnp.arange(LESSONS) / (_WARM * LESSONS), 1.0)  # gates close once the bells are worth something
-    (params, _), distances = jax.jit(lambda c: jax.lax.scan(step, c, (keys, share)))((start, optimiser.init(start)))
+    (params, _), distances = jax.jit(lambda c: jax.lax.scan(step, c, keys))((start, optimiser.init(start)))
     return params, float(jnp.sqrt(jnp.mean(distances[-LESSONS // 20 :])))

@@ -1,11 +1,12 @@
 """Teaching phase 2's stages from what the spectral encoder hears of faulty excerpts: closed form, in minutes.
 
 How strongly a song's dynamics were expanded, and by how much its side is too loud, are known of an excerpt that
-training made faulty itself. A ridge regression from what is heard of mid and side to these two is the best linear guess
-at them, and does little where little can be told. Three numbers of z hold the guesses; decoders turn them into settings:
+training made faulty itself. A ridge regression from what is heard of mid and side to these two is the best linear
+guess, and does little where little can be told. Three numbers of z hold the guesses; decoders turn them into settings:
 
-- an envelope raised to the power 1 + e is brought back by a compressor below whose threshold hardly anything lies, with
-  ratio 1 + e (so slope e / (1 + e)); below 1 it expands;
+- an envelope raised to the power 1 + e is brought back best by a compressor with the times and the threshold below and
+  a slope of 0.87·e (so a ratio below 1, expansion, where e is): found by descent in audio with e known, on 80 excerpts
+  of training songs, where it takes half of the error in the multi-resolution STFT away;
 - a side too loud by d dB by the width 10^(−d/20), both bands alike.
 
 The saturator stays neutral: training's faults hold nothing that it would mend.
@@ -33,7 +34,8 @@ from nmjax.training.listen import albums, excerpts, heard_features
 _DRAWS = 2  # faults an excerpt
 _FOLDS = 8
 _RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0)  # beside standardised inputs; the best on albums that were left out
-_COMPRESSOR = {"threshold_db": -40.0, "attack_ms": 20.0, "release_ms": 100.0, "knee_db": 9.0}
+_COMPRESSOR = {"threshold_db": -22.4, "attack_ms": 6.0, "release_ms": 60.0, "knee_db": 4.0}
+_SLOPE = 0.87  # of the compressor, for an exponent of 1
 _USUAL_DB = -17.0  # the level of music at −20 LUFS, on the compressor's scale
 _EXPONENT, _MID_DB, _SIDE_DB = BANDS, BANDS + 1, BANDS + 2  # numbers of z; the last is read from the side's
 _UNITS = (0.1, 3.0, 3.0)  # of the exponent, and of dB, where z is 1
@@ -138,7 +140,7 @@ def _slope(inputs: np.ndarray, wanted: np.ndarray, ridge: float) -> np.ndarray:
 def _compressor_taught(params: dict) -> dict:
     """Ratio and make-up follow the exponent's number of z; the other settings stand."""
     rows = settings_of("compressor")
-    slope = _UNITS[0]  # of 1 − 1/(1 + e) at small e
+    slope = _SLOPE * _UNITS[0]
     linear = {"ratio": slope, "makeup_db": slope * (_USUAL_DB - _COMPRESSOR["threshold_db"])}
     bias = [row.raw_of(_COMPRESSOR.get(row.name, row.start)) for row in rows]
     return _linear(params, {_EXPONENT: [linear.get(row.name, 0.0) * row.raw_slope for row in rows]}, bias)

@@ -36,6 +36,20 @@ def test_each_signal_follows_its_own_z():
     assert apart_db(found[1], found[0]) > -40.0
 
 
+def test_without_skips_the_way_up_hears_the_bottleneck_alone():
+    audio = noise((1, 400, 1), seed=3)
+    model = Residual(width=WIDTH, skips=False)
+    variables = randomised(shapes_of(model, noise((1, 64, 1)), Z[:1]), seed=2)
+    found = compiled(model)(variables, audio, Z[:1])
+    assert found.shape == audio.shape and np.std(found) > 0.0
+    kernels = {name: np.shape(x["layer"]["conv"]["kernel"]) for name, x in variables["params"].items() if "up" in name}
+    joined = {name: np.shape(x["layer"]["conv"]["kernel"]) for name, x in VARIABLES["params"].items() if "up" in name}
+    for name, (taps, heard_channels, made) in kernels.items():
+        level = int(name[-1])
+        down = np.shape(VARIABLES["params"][f"down_{level}"]["layer"]["conv"]["kernel"])[2]
+        assert (taps, made) == (joined[name][0], joined[name][2]) and heard_channels == joined[name][1] - down
+
+
 def heard_by(sample):
     """First and last sample that the U-Net's drawing lets `sample` hear, layer by layer from the output backwards."""
 

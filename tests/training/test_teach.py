@@ -14,7 +14,7 @@ from nmjax.errors import BadInputError
 from nmjax.inference.network import load
 from nmjax.models import build_model
 from nmjax.models.spectral_encoder import BANDS, FEATURES
-from nmjax.training import session, teach
+from nmjax.training import listen, session, teach
 from nmjax.training.state import initial_variables
 from tests.music import music, songs, write
 
@@ -25,7 +25,7 @@ def test_excerpts_are_at_the_models_level_of_lossy_files_too(tmp_path):
     for name, subtype in (("a.wav", "PCM_16"), ("b.ogg", "VORBIS")):
         write(tmp_path / name, 0.3 * music(35.0, channels=1), 44_100, subtype)
     for song in find_songs(tmp_path, cache_dir=tmp_path / "cache"):
-        (first,) = teach._excerpts(song)  # of 30 s: one
+        (first,) = listen.excerpts(song, mono=True)  # of 30 s: one
         found = Meter(44_100).integrated_loudness(first.astype(np.float64))
         assert found == pytest.approx(-20.0, abs=1.0)
 
