@@ -15,6 +15,8 @@ from nmjax.inference.change import Change, Residual
 from nmjax.inference.insight import FLOOR_DB, Heardings
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.settings import EqSettings
+from nmjax.reference.match import Match
+from nmjax.reference.profile import CENTRES_HZ
 
 _GRID_HZ = np.geomspace(20.0, 20_000.0, 300)
 _BAND_COLOURS = (svg.BLUE, svg.ORANGE, svg.GREEN, svg.PURPLE, svg.RED)
@@ -22,11 +24,12 @@ _SIZES = (("wide", 860, 330), ("narrow", 400, 270))  # scaled to a narrow window
 _LEAST_REACH_DB = 3.0  # of a chart of gains, so that a tenth of a dB does not look like a mountain
 _SPAN_DB, _SPAN_LU = 80.0, 30.0  # how far down spectra and loudness are shown
 INPUT = {"colour": svg.BLUE, "dash": "7 3"}
+REFERENCE = {"colour": svg.GREEN, "dash": "6 2 1 2", "width": 1.6}
 MASTER = {"colour": svg.ORANGE, "width": 2.2}
 
 
-def equaliser(eq: EqSettings) -> str:
-    """The equaliser's curve, each band beneath it with its number."""
+def equaliser(eq: EqSettings, match: Match | None = None) -> str:
+    """The equaliser's curve, each band beneath it with its number, and the curve that a reference asked for."""
     each = band_curves(eq, _GRID_HZ)
     curves = [
         svg.Curve(_GRID_HZ, gain_db, "", _BAND_COLOURS[i % len(_BAND_COLOURS)], 1.2, fill=True, mark=str(i + 1))
@@ -34,13 +37,17 @@ def equaliser(eq: EqSettings) -> str:
         if np.abs(gain_db).max() >= 0.05  # what cannot be seen needs no number
     ]
     total = svg.Curve(_GRID_HZ, each.sum(axis=0), "All bands together", svg.BLACK, 2.6)
-    shown = [*curves, total]
+    named = [total]
+    if match:
+        named.append(svg.Curve(CENTRES_HZ, match.wanted_db, f"Asked for by {match.aim.name}", **REFERENCE))
+    shown = [*curves, *named]
     caption = "Each numbered shape is one band; the heavy line is what they do together."
-    return figure("eq", "Equaliser", extremes(total), svg.frequency_axis(), gain_axis(shown), shown, caption, [total])
+    return figure("eq", "Equaliser", extremes(total), svg.frequency_axis(), gain_axis(shown), shown, caption, named)
 
 
-def spectra(before: Heardings, after: Heardings) -> str:
-    """The long-term spectra of input and master, of mid and side where both are stereo."""
+def spectra(before: Heardings, after: Heardings, match: Match | None = None) -> str:
+    """The long-term spectra of input and master, of mid and side where both are stereo; and that of a reference's
+    mid, at the master's level."""
     stereo = before.side_db is not None and after.side_db is not None
     middle = ", mid" if stereo else ""
     curves = [
@@ -54,9 +61,20 @@ def spectra(before: Heardings, after: Heardings) -> str:
             svg.Curve(after.freq_hz, audible(after.side_db), "Master, side", **thin[1]),
         ]
     caption = "Power in twelfths of an octave over the whole track."
+    if match:
+        curves.append(_reference(match, after.freq_hz, curves[1].y))
     if stereo:
         caption += " Mid is what both channels share, side is what differs."
     return _spectrum_figure("spectra", "Spectra", curves, caption)
+
+
+def _reference(match: Match, freq_hz: np.ndarray, level_db: np.ndarray) -> svg.Curve:
+    """A reference's levels, half of each band's power for a twelfth of an octave, moved to the level of a curve."""
+    known = match.aim.profile.known
+    wanted_db = np.where(known, match.aim.profile.mid_db, np.nan)
+    apart = np.interp(np.log(CENTRES_HZ), np.log(freq_hz), level_db) - wanted_db
+    middle = np.nanmedian(apart) if np.isfinite(apart).any() else 0.0
+    return svg.Curve(CENTRES_HZ, wanted_db + middle, f"{match.aim.name}, mid", **REFERENCE)
 
 
 def change(found: Change, curve_db: Float[np.ndarray, "bands"]) -> str:

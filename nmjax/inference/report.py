@@ -23,6 +23,7 @@ from nmjax.inference.players import Excerpt, Player, players
 from nmjax.inference.report_stages import ChainFacts, stages_section
 from nmjax.inference.svg import clock
 from nmjax.models.settings import EqSettings
+from nmjax.reference.match import Match
 
 _HERE = Path(__file__)
 _SOUND_BELOW_DB = -100.0  # what lies further below the signal than this is none
@@ -52,7 +53,8 @@ class ReportFacts:
     heard_before, heard_after: input and master. chain: what the stages behind the equaliser did, None where there are
     none. residual: None for a model that is an equaliser alone. target_lufs:
     None if none was asked for. verdicts: a line for each delivered file. notes: sentences. excerpts: to listen to.
-    null_test: if one was written. Names and sentences may hold anything; they are escaped.
+    null_test: if one was written. match: what a reference asked for. Names and sentences may hold anything; they are
+    escaped.
     """
 
     track: str
@@ -69,6 +71,7 @@ class ReportFacts:
     notes: Sequence[str] = ()
     excerpts: Sequence[Excerpt] = ()
     null_test: NullTest | None = None
+    match: Match | None = None
 
 
 def write_report(path: Path, facts: ReportFacts) -> None:
@@ -208,7 +211,7 @@ def _equaliser(facts: ReportFacts) -> str:
         cells += [f"{gate:.2f}", f"{signed(rendered_db, 2)} dB"] if gated else []
         rows += f'<tr><th scope="row">{number}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
     return (
-        f'<section><h2>Equaliser</h2>{figures.equaliser(eq)}<div class="scroll"><table>'
+        f'<section><h2>Equaliser</h2>{figures.equaliser(eq, facts.match)}<div class="scroll"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 
@@ -227,7 +230,7 @@ def _spectra(facts: ReportFacts) -> str:
         f"everywhere; the rest is {others}, the limiter, and what music does to an average."
     )
     return (
-        f"<section><h2>Spectrum</h2>{figures.spectra(before, after)}<h2>Change of the spectrum</h2>"
+        f"<section><h2>Spectrum</h2>{figures.spectra(before, after, facts.match)}<h2>Change of the spectrum</h2>"
         f'<p>{sentence} <span class="small">{how}</span></p>{figures.change(found, curve_db[: len(found.freq_hz)])}'
         "</section>"
     )

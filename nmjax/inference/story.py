@@ -106,6 +106,7 @@ class Story:
             notes=result.notes,
             excerpts=excerpts(original(), finished(), heard["after"]),
             null_test=null_test,
+            match=result.chosen.match,
         )
         return page(facts)
 
