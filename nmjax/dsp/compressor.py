@@ -5,7 +5,7 @@ the attack time where it rises and the release time where it falls. The gain is 
 slope = 1 − 1/ratio, so that ratio 1 is the identity, the slope's gradient lives there, and a ratio below 1 expands
 upwards with the same ballistics.
 
-The recursion runs at a control rate, a point every `control_hop` samples (0.33 to 0.5 ms), and the gain is interpolated
+The recursion runs at a control rate, a point every `control_hop` samples (0.25 to 0.36 ms), and the gain is interpolated
 between the points; `compress_per_sample` is the same with a step a sample.
 
 Source: D. Giannoulis, M. Massberg, J. Reiss, "Digital Dynamic Range Compressor Design: A Tutorial and Analysis"
@@ -84,10 +84,10 @@ class CompressorState:
 
 
 def control_hop(sample_rate: float) -> int:
-    """Samples from control point to control point: 16 at 44.1 and 48 kHz, 4 at 8 kHz, 64 at 192 kHz; a divisor of
+    """Samples from control point to control point: 16 at 44.1 and 48 kHz, 2 at 8 kHz, 64 at 192 kHz; a divisor of
     `HOP` from 8 to 192 kHz."""
     check_rate(sample_rate)
-    return max(1, round(_POINT * 2.0 ** round(math.log2(sample_rate / 44_100.0))))
+    return max(1, int(_POINT * 2.0 ** math.floor(math.log2(sample_rate / 44_100.0))))
 
 
 def compressor_state(batch: int, channels: int, sample_rate: float, dtype=jnp.float32) -> CompressorState:
