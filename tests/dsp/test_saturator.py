@@ -54,7 +54,7 @@ def modelled(audio, drive_db, mix, asymmetry, rate):
     return audio + mix * (wet - audio)
 
 
-@pytest.mark.parametrize("rate", [8_000.0, RATE, 192_000.0])
+@pytest.mark.parametrize("rate", [8_000.0, 192_000.0])
 @pytest.mark.parametrize("other", [{}, {"mix": -0.5, "asymmetry": 0.0}, {"mix": 1.0, "asymmetry": 1.0}], ids=str)
 def test_it_is_the_curve(other, rate):
     """On swelling tones, up to 0.43 of the rate: from 0.4535 on the filters fall."""
@@ -112,7 +112,7 @@ def test_mix_nothing_is_the_identity_to_the_bit(dtype):
 @pytest.mark.parametrize("piece", [1, 50, 300])
 @pytest.mark.parametrize("mix", [0.0, 0.7])
 def test_pieces_in_turn_are_the_whole(piece, mix):
-    time = 1200 if piece > 1 else 80
+    time = 1200 if piece > 1 else 40
     audio, settings = noise(2, 1, time, 2, level=0.3), saturator(mix=mix)
     whole = RENDER(audio, settings, RATE)
     fed, state, parts = np.pad(audio, ((0, 0), (0, piece * -(-SATURATOR_LATENCY // piece)), (0, 0))), None, []
@@ -161,9 +161,9 @@ def test_the_mix_is_alive_at_the_identity():
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 1e3])
-@pytest.mark.parametrize("time", [1, 300])
+@pytest.mark.parametrize("time", [1, 400])
 def test_value_and_gradient_are_finite(level, time):
-    audio = jnp.asarray(level * np.sign(noise(6, 1, time, 2)), jnp.float32)
+    audio = jnp.asarray(level * np.sign(noise(6, 1, time, 1)), jnp.float32)
     settings = saturator(drive_db=24.0, asymmetry=1.0)
     for x in jax.tree.leaves((RENDER(audio, settings, RATE), SLOPES(settings, audio))):
         assert np.all(np.isfinite(x))
@@ -175,6 +175,6 @@ def test_bad_arguments_are_one_sentence():
         saturate(audio, saturator(mix=1.5), RATE)
     with pytest.raises(ValueError, match=r"drive_db must be one value a signal, \[1\]; it is of shape \[2\]"):
         saturate(audio, saturator(drive_db=[1.0, 2.0]), RATE)
-    _, state = saturate_stream(audio, saturator(), RATE)
+    _, state = STREAM(noise(2, 1, 50, 2), saturator(), RATE)
     with pytest.raises(ValueError, match=r"state must be of shape \[1, 126, 1\]"):
         saturate_stream(audio[..., :1], saturator(), RATE, state)
