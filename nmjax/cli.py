@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nmjax import __version__, interrupt
+from nmjax import __version__, cli_analyze, interrupt
 from nmjax.errors import BadInputError
 
 
@@ -18,7 +18,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`nmjax train …`, `nmjax infer …`, `nmjax evaluate …`.
+    """`nmjax train …`, `nmjax infer …`, `nmjax evaluate …`, `nmjax analyze …`.
 
     Returns the exit code: 0, 130 after Ctrl-C, 143 after SIGTERM, or 2 with one sentence on stderr for bad input.
     """
@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_train(commands)
     _add_infer(commands)
     _add_evaluate(commands)
+    cli_analyze.add(commands)
     _add_targets(commands)
     try:
         given = _parsed(parser, sys.argv[1:] if arguments is None else arguments)

@@ -30,7 +30,7 @@ from nmjax.inference.settings_tree import MOST_AMOUNT
 from nmjax.inference.story import Story
 from nmjax.inference.stream import Pieces, added
 from nmjax.inference.survey import Survey
-from nmjax.inference.track import Heard, listen, processed, residual
+from nmjax.inference.track import Heard, at_level, listen, processed, residual
 from nmjax.inference.verify import Verdict
 from nmjax.inference.write import Delivered, write_delivery
 from nmjax.io import AudioInfo
@@ -193,7 +193,7 @@ def choose(heard: Heard, network: Network | None, options: Options, notes: list[
     stored, control = options.settings, options.control
     rate, amount, match = SAMPLE_RATE, 1.0, None
     if stored:
-        prediction, rate = stored.prediction, stored.sample_rate
+        prediction, rate = at_level(stored.prediction, heard.level_gain_db), stored.sample_rate
         wanted, why_not = stored.residual(network.identity if network else None)
         amount = stored.residual_amount if wanted else 0.0
         notes += [why_not] if why_not else []

@@ -61,7 +61,7 @@ class StoredSettings:
         if self.residual_amount == 0.0 or (self.model and self.model.phase == "1a"):
             return False, None
         if self.model is None or self.prediction.z is None:
-            return False, "The settings name no model and z: the equaliser alone is rendered, without a residual."
+            return False, "The settings name no model and z: they are rendered without a residual."
         made_with = f"made with checkpoint {self.model.checkpoint} (phase {self.model.phase})"
         if checkpoint is None:
             return False, f"The settings were {made_with}; without it (--ckpt) the residual is left out."

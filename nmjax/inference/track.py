@@ -42,12 +42,18 @@ class Heard:
         return scaled(self.pieces(), self.level_gain_db)
 
 
-def pooled(heard: Heard, network: Network, seconds: float | None = None) -> Pooled:
-    """What the network hears of a signal: all of it, or evenly spread stretches of `seconds` together."""
+def to_ears(heard: Heard, network: Network, seconds: float | None = None) -> Iterator[np.ndarray]:
+    """What the network's encoder is given of a signal, `[frames, ears]` at the model's rate and level: all of it, or
+    evenly spread stretches of `seconds` together."""
     ears = (_to_ears(piece, network.ears) for piece in heard.levelled())
     if seconds is not None and seconds * heard.sample_rate < heard.frames:
         ears = stretches(ears, heard.frames, heard.sample_rate, seconds, _STRETCH_SECONDS)
-    return network.pooled(ahead(recut(resampled(ears, heard.sample_rate, SAMPLE_RATE), _PIECE)))
+    return recut(resampled(ears, heard.sample_rate, SAMPLE_RATE), _PIECE)
+
+
+def pooled(heard: Heard, network: Network, seconds: float | None = None) -> Pooled:
+    """What the network hears of a signal, `seconds` as for `to_ears`."""
+    return network.pooled(ahead(to_ears(heard, network, seconds)))
 
 
 def _to_ears(piece: Float[np.ndarray, "frames channel"], ears: int) -> Float[np.ndarray, "frames ears"]:
@@ -82,9 +88,9 @@ def processed(
 ) -> Pieces:
     """The signal through `bands` (for its rate) and the stages behind them; at the signal's own level.
 
-    watch: is shown what comes out of each: "eq" and the stages that change something.
+    watch: is shown what goes in, "input", and what comes out of each: "eq" and the stages that change something.
     """
-    audio = watch("eq", ahead(equalised(heard.pieces(), bands, heard.sample_rate)))
+    audio = watch("eq", ahead(equalised(watch("input", heard.pieces()), bands, heard.sample_rate)))
     for stage in active_stages(settings):
         audio = watch(stage, staged(audio, stage, settings, heard.sample_rate, heard.level_gain_db))
     return audio

@@ -116,10 +116,14 @@ def teach(request: Request, console: Console | None = None) -> None:
     with _alone(out):
         _write_split(out / "split.json", training, held_out)
         record_start(out, config, 0)
-        model = taught(config, variables, training, say)
-        meta = {"config": config.model_dump(mode="json"), "step": LESSONS, "best": None, "order": 0, "data": {}}
-        best.save(LESSONS, model, {"step": np.int32(LESSONS)}, meta)
+        keep_taught(best, config, taught(config, variables, training, say))
     say(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
+
+
+def keep_taught(best: Checkpoints, config: Config, model: dict) -> None:
+    """A checkpoint of a taught network."""
+    meta = {"config": config.model_dump(mode="json"), "step": LESSONS, "best": None, "order": 0, "data": {}}
+    best.save(LESSONS, model, {"step": np.int32(LESSONS)}, meta)
 
 
 def _where_it_stands(request: Request, say) -> int | None:

@@ -61,15 +61,23 @@ class Estimate:
     spread_db: float
 
 
-def taught(config: Config, variables: dict, songs: Sequence[Song], report: Callable[[str], None]) -> dict:
+Heard = tuple[Features, Int[np.ndarray, "items"]]
+
+
+def taught(
+    config: Config, variables: dict, songs: Sequence[Song], report: Callable[[str], None], heard: Heard | None = None
+) -> dict:
     """The variables of a phase with the spectral encoder, taught on songs. What is not taught (most of z, the residual,
     the saturator) stands as in `variables`.
+
+    Args:
+        heard: of the same songs, from `listened`, where several networks are taught on them.
 
     Raises:
         BadInputError: see `check_can_teach`, or fewer than two songs that sound.
     """
     check_can_teach(config)
-    found, groups = _listened(songs, config, report)
+    found, groups = heard or listened(songs, config, report)
     faults = random_faults(config.seed)
     estimate = fitted(found, groups, faults)
     report(
@@ -135,9 +143,7 @@ def random_faults(seed: int) -> Curves:
     return curves * _FAULT_DB / np.sqrt(np.mean(curves**2))
 
 
-def _listened(
-    songs: Sequence[Song], config: Config, report: Callable[[str], None]
-) -> tuple[Features, Int[np.ndarray, "items"]]:
+def listened(songs: Sequence[Song], config: Config, report: Callable[[str], None]) -> Heard:
     """Features of excerpts, each as it is and with its dynamics changed, and the album of each (the song where there
     are no albums)."""
     hear = jax.jit(lambda audio, exponent: heard_features(envelope_powered(audio, exponent)))

@@ -1,0 +1,73 @@
+"""Settings of a collection: tracks per minute in batches, beside one track at a time, in turns.
+
+    python benchmarks/analyze.py MUSIC [--ckpt DIR] [--tracks 24] [--rounds 3] [--batch 4,16,32]
+
+MUSIC is a folder or a CSV that an index knows (run analyze.py on it once). One at a time is what infer.py does before
+it renders: `listen`, a window at a time. Both read from the disk, and both measure no loudness, which is in the index.
+Prints medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nmjax.analysis import listening
+from nmjax.analysis.collection import collected
+from nmjax.analysis.settling import settled
+from nmjax.inference import weights
+from nmjax.inference.network import load
+from nmjax.inference.track import listen
+
+
+def systems(tracks: list, network, batches: list[int]) -> dict[str, Callable[[], None]]:
+    """Name → all settings once."""
+
+    def batched(size: int) -> Callable[[], None]:
+        def run():
+            for heard in listening.heard(tracks, network, batch=size):
+                settled(heard.mean[None], network)
+
+        return run
+
+    def one_at_a_time():
+        for track in tracks:
+            listen(track.heard(), network).settings.eq.gain_db.block_until_ready()
+
+    return {"one at a time": one_at_a_time, **{f"batches of {size} windows": batched(size) for size in batches}}
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("music", type=Path)
+    parser.add_argument("--ckpt", type=Path, help="default: the best that comes with the program")
+    parser.add_argument("--tracks", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", default="4,16,32")
+    given = parser.parse_args()
+    network = load(given.ckpt or weights.folder())
+    tracks = collected([given.music], count=given.tracks)
+    seconds = sum(track.sound.seconds for track in tracks)
+    runs = systems(tracks, network, [int(size) for size in given.batch.split(",")])
+    for run in runs.values():
+        run()  # compiles, and the files are in memory
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(given.rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    print(f"{len(tracks)} tracks, {seconds / 60:.0f} min; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}.\n")
+    print("| how | s | tracks a minute | × real time |\n| --- | ---: | ---: | ---: |")
+    for name, found in times.items():
+        taken = statistics.median(found)
+        print(f"| {name} | {taken:.1f} | {60 * len(tracks) / taken:.0f} | {seconds / taken:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
