@@ -275,9 +275,8 @@ def settings_text(
 ) -> str:
     """The settings file of what was rendered at `sample_rate` (Hz)."""
     model = options.settings.model if options.settings else network
-    return as_json(
-        name, model, chosen.prediction, chosen.rendered, sample_rate, delivery, chosen.amount, chosen.eq_rate
-    )
+    given = (name, model, chosen.prediction, chosen.rendered, sample_rate, delivery, chosen.amount, chosen.eq_rate)
+    return as_json(*given, chosen.match and chosen.match.aim.words)
 
 
 def facts_of(verdict: Verdict, plan: Plan) -> dict:

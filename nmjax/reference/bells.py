@@ -7,12 +7,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float
 
 from nmjax.dsp import Bands, response_db
 from nmjax.dsp.numerics import smooth_abs
 from nmjax.models import SAMPLE_RATE
+from nmjax.reference.descent import least
 
 MOST_BANDS = 10
 MOST_GAIN_DB = 12.0
@@ -46,13 +46,13 @@ def drawn(
         weight: how much each point counts.
         restraint: what a dB of a bell's gain costs, in dB² of the mean square.
     """
-    slots, least, best = _slots(start, most), np.inf, None
+    slots, lowest, best = _slots(start, most), np.inf, None
     given = [jnp.asarray(x, jnp.float32) for x in (freq_hz, wanted_db, weight)]
     for count in range(int(slots[3].sum()), most + 1):
         found, left_db, cost = _fitted(*(jnp.asarray(x, jnp.float32) for x in slots), *given, restraint)
-        if float(cost) > (1.0 - _LEAST_GAIN) * least:
+        if float(cost) > (1.0 - _LEAST_GAIN) * lowest:
             break
-        best, least = [*(np.array(x, np.float64) for x in found), slots[3]], float(cost)
+        best, lowest = [*(np.array(x, np.float64) for x in found), slots[3]], float(cost)
         left_db = np.asarray(left_db, np.float64)
         if count == most or np.average(left_db**2, weights=weight) <= _NEAR_DB**2:
             break
@@ -133,17 +133,8 @@ def _fitted(
     place = jnp.log(freq_hz / _LOWEST_HZ) / np.log(_HIGHEST_HZ / _LOWEST_HZ)
     gain = jnp.arctanh(jnp.clip(gain_db / MOST_GAIN_DB, -0.97, 0.97))
     raw = jnp.stack([_logit(place), gain, _logit((q - _Q[0]) / (_Q[1] - _Q[0]))])
-    adam = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
-
-    def step(carried, _):
-        raw, state, best, least = carried
-        value, slope = jax.value_and_grad(cost_of)(raw)
-        best = jnp.where(value < least, raw, best)
-        updates, state = adam.update(slope, state)
-        return (optax.apply_updates(raw, updates), state, best, jnp.minimum(value, least)), None
-
-    (_, _, best, least), _ = jax.lax.scan(step, (raw, adam.init(raw), raw, jnp.inf), None, _STEPS)
-    return bands_of(best), left_of(best), least
+    best, cost = least(cost_of, raw, _STEPS, _RATE)
+    return bands_of(best), left_of(best), cost
 
 
 def _logit(share: Array) -> Array:

@@ -11,7 +11,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float
 
 from nmjax.dsp import Compressor, reduction_db
@@ -20,6 +19,7 @@ from nmjax.dsp.loudness import energies, weighted
 from nmjax.dsp.numerics import safe_log
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.stages import settings_of
+from nmjax.reference.descent import least
 
 _STEPS, _RATE = 60, 0.2
 _CREST_DB, _RANGE_LU = 0.5, 1.0  # of the error that counts as one
@@ -90,17 +90,7 @@ def _descended(audio, start, wanted):
         error = ((crest_db - wanted[0]) / _CREST_DB) ** 2 + ((range_lu - wanted[1]) / _RANGE_LU) ** 2
         return error + _STAY * jnp.sum(moved**2)
 
-    adam = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
-
-    def step(carried, _):
-        moved, state, best, least = carried
-        value, slope = jax.value_and_grad(cost_of)(moved)
-        best = jnp.where(value < least, moved, best)
-        updates, state = adam.update(slope, state)
-        return (optax.apply_updates(moved, updates), state, best, jnp.minimum(value, least)), None
-
-    moved = jnp.zeros(len(_ROWS))
-    (_, _, best, _), _ = jax.lax.scan(step, (moved, adam.init(moved), moved, jnp.inf), None, _STEPS)
+    best, _ = least(cost_of, jnp.zeros(len(_ROWS)), _STEPS, _RATE)
     raw = start + free * best
     return raw, changes_of(raw)
 

@@ -47,6 +47,11 @@ class Aim:
     same_song: bool = False
 
     @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return f"{self.name}{', the same song' if self.same_song else ''}, strength {self.strength:g}"
+
+    @property
     def belief(self) -> Belief:
         """What is believed of the difference before it is heard."""
         return SAME_SONG if self.same_song else OTHER_SONG

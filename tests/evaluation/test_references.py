@@ -9,7 +9,7 @@ import pytest
 from nmjax.evaluation.faults import degraded
 from nmjax.evaluation.items import Item
 from nmjax.evaluation.metrics import at_loudness, band_levels_db, lufs
-from nmjax.evaluation.references import ARRIVAL, arrived, finished, towards
+from nmjax.evaluation.references import ARRIVAL, arrived, finished, styled, towards
 from tests.inference.networks import network
 from tests.music import music
 
@@ -65,3 +65,12 @@ def test_mono_has_no_side_to_arrive():
     found = arrived(music(6.0, channels=1), music(6.0))
     assert np.isnan(found["to_width_db"]) and np.isnan(found["to_bark_side_db"])
     assert np.isfinite(found["to_bark_mid_db"])
+
+
+def test_the_styles_table_is_of_level_too():
+    audio = music(6.0)
+    found = styled(2.0 * audio, audio)
+    assert found["style_rms_db"] == pytest.approx(20 * np.log10(2.0), abs=1e-4)
+    assert found["style_lufs"] == pytest.approx(20 * np.log10(2.0), abs=1e-3)
+    assert found["style_centroid_hz"] == pytest.approx(0.0, abs=1e-6) and found["style_mel_db"] > 5.0
+    assert max(styled(audio, audio).values()) == 0.0

@@ -56,6 +56,9 @@ def test_a_track_comes_near_to_a_reference_of_any_kind(tmp_path, run, rate, chan
     found = mastered(track, run, out, *given)
     settings = json.loads(out.with_suffix(".json").read_text())
     assert 1 <= len(settings["eq"]["bands"]) <= 10
+    assert settings["reference"] == "ref.wav, strength 1"
+    again = mastered(track, run, tmp_path / "again.wav", "--settings", str(out.with_suffix(".json")))
+    np.testing.assert_array_equal(again, found)
     if rate == RATE:
         assert tone_apart_db(found, wanted) < 0.3 * min(idle, tone_apart_db(blind, wanted))
     else:  # at another rate the made-up music has another tone; the filters' one is over it
