@@ -1,10 +1,10 @@
-"""What the residual's skip connections are worth: the same small U-Net with and without them learns to undo a saturator.
+"""What the residual's skips are worth: the same small U-Net with and without them learns to undo a saturator.
 
 python benchmarks/skips.py music/train.csv music/validation.csv
 
-The design that nmjax comes from claims +2 to 3 dB for them. Undoing a known curve is a task that a U-Net of its reach can do and an
-equaliser cannot. Both learn from the same excerpts in the same order; what is printed is the signal-to-distortion
-ratio (dB) beside the undistorted excerpts of songs that neither heard, before and after.
+The design that nmjax comes from claims +2 to 3 dB for them. Undoing a known curve is a task that a U-Net of its reach
+can do and an equaliser cannot. Both learn from the same excerpts in the same order; what is printed is the ratio of
+signal to distortion (dB) beside the undistorted excerpts of songs that neither heard, before and after.
 """
 
 from __future__ import annotations
