@@ -4,8 +4,9 @@
 
 An excerpt of each song, at the model's level, goes through a stage with known settings. Then one setting at a time
 starts at the table's start, as an untrained network has it, and Adam moves its raw number through the differentiable
-stage so that the squared difference of the two outputs falls; the others stand at their known values. Last, all of the
-compressor's settings at once. Two known values of each, on either side of the start.
+stage so that the squared difference of the two outputs falls; the others stand at their known values. Then all of the
+compressor's settings at once: a valley in which Adam creeps, so that Levenberg and Marquardt's steps follow (a damped
+least-squares step from the derivative by each setting). Two known values of each, on either side of the start.
 """
 
 import argparse
@@ -31,7 +32,8 @@ KNOWN = {  # the two targets of each setting; as one, the stage's settings while
     "saturator": {"drive_db": (5.0, 14.0), "mix": (0.6, -0.3), "asymmetry": (0.1, 0.7)},
     "width": {"low": (0.4, 1.3), "high": (0.6, 1.6)},
 }  # fmt: skip
-STEPS, ALL_STEPS, RATE = 150, 500, 0.1
+SECONDS = {"compressor": 2.0, "saturator": 0.5, "width": 1.0}  # the saturator remembers next to nothing
+STEPS, MORE_STEPS, RATE = 150, 40, 0.1
 
 
 def excerpts(csv, count, seconds):
@@ -77,6 +79,19 @@ class Search:
             updates, state = optax.scale_by_adam().update(gradient, state)
             return jax.tree.map(lambda x, u: x - rate * u, raws, updates), state, found
 
+        def normal(raws, given, target):
+            """A step's parts for each song: difference², derivatives' products with each other and the difference."""
+
+            def output(raws):
+                values = {name: row.of_raw(raws[:, i]) for i, (name, row) in enumerate(self.rows.items())}
+                return played(self.audio, self.stage, values) - target
+
+            units = jnp.eye(len(self.rows))[:, None] * jnp.ones((1, self.audio.shape[0], 1))
+            left, slopes = output(raws), jax.lax.map(lambda unit: jax.jvp(output, (raws,), (unit,))[1], units)
+            products = jnp.einsum("istc,jstc->sij", slopes, slopes, precision="highest")
+            return jnp.sum(left**2, (1, 2)), products, jnp.einsum("istc,stc->si", slopes, left, precision="highest")
+
+        self.normal = jax.jit(normal)
         self.render = jax.jit(lambda values: played(self.audio, self.stage, values))
         self.step = jax.jit(step)
 
@@ -94,6 +109,32 @@ class Search:
         found = {name: np.asarray(self.rows[name].of_raw(raws[name])) for name in names}
         return found, 10.0 * np.log10(float(left) / self.audio.shape[0])
 
+    def finish(self, known, found):
+        """All settings, from those found so far, by damped least squares; as `find`."""
+        given, target = self.values(known), self.render(self.values(known))
+        raws = np.stack([[row.raw_of(float(x)) for x in found[name]] for name, row in self.rows.items()], axis=1)
+        damping, kept = np.full(len(raws), 1e-2), None
+        trial = raws
+        for _ in range(MORE_STEPS):
+            parts = [np.asarray(x, np.float64) for x in self.normal(jnp.asarray(trial, jnp.float32), given, target)]
+            if kept is None:
+                kept = parts
+            else:
+                better = parts[0] < kept[0]
+                damping = np.where(better, 0.3, 5.0) * damping
+                raws = np.where(better[:, None], trial, raws)
+                kept = [
+                    np.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(parts, kept, strict=True)
+                ]
+            diagonal = kept[1] * np.eye(len(self.rows)) * damping[:, None, None]
+            step = np.linalg.solve(kept[1] + diagonal + 1e-12 * np.eye(len(self.rows)), kept[2][:, :, None])[:, :, 0]
+            trial = np.clip(raws - np.clip(step, -0.5, 0.5), -4.0, 4.0)
+        changed = np.asarray(jnp.sum((self.audio - target) ** 2, axis=(1, 2)))
+        found = {
+            name: np.asarray(row.of_raw(jnp.asarray(raws[:, i]))) for i, (name, row) in enumerate(self.rows.items())
+        }
+        return found, 10.0 * np.log10(np.mean(kept[0] / changed))
+
 
 def line(stage, row, known, found, left_db, note=""):
     error = np.abs(found - known)
@@ -107,27 +148,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("music", type=Path)
     parser.add_argument("--songs", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--stages", nargs="+", choices=list(KNOWN), default=list(KNOWN))
     given = parser.parse_args()
-    audio = excerpts(given.music, given.songs, given.seconds)
     began = time.monotonic()
     print("| setting | start | known | found (median) | error: median | worst | left of the change |")
-    print("|---|---|---|---|---|---|---|")
-    for stage, targets in KNOWN.items():
-        search = Search(audio, stage)
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for stage in given.stages:
+        targets, search = KNOWN[stage], Search(excerpts(given.music, given.songs, SECONDS[stage]), stage)
         for name, row in search.rows.items():
-            for i in (0, 1):
-                known = {other: values[0] for other, values in targets.items()} | {name: targets[name][i]}
+            for value in targets[name]:
+                known = {other: values[0] for other, values in targets.items()} | {name: value}
                 found, left_db = search.find(known, (name,), STEPS)
-                line(stage, row, known[name], found[name], left_db)
+                line(stage, row, value, found[name], left_db)
         if stage == "compressor":
             for i in (0, 1):
                 known = {name: values[i] for name, values in targets.items()}
-                found, left_db = search.find(known, tuple(targets), ALL_STEPS)
+                found, left_db = search.finish(known, search.find(known, tuple(targets), STEPS)[0])
                 for name, row in search.rows.items():
                     line(stage, row, known[name], found[name], left_db, f" (all at once, {i + 1})")
-    took = time.monotonic() - began
-    print(f"{audio.shape[0]} songs of {given.seconds:g} s, {STEPS} and {ALL_STEPS} steps; {took:.0f} s")
+    print(f"{given.songs} songs, {STEPS} and {MORE_STEPS} steps; {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":
