@@ -161,7 +161,7 @@ def _heat(study: Study, kind: str, rows: list[dict], names: list[str]) -> Pictur
 def _curves_by_group(study: Study, names: list[str]) -> Picture:
     from nmjax import plots
 
-    own, shapes = study.answers.groups, curves.curves_db(study.answers.settings)
+    own, shapes = study.answers.groups, curves.shapes_db(study.answers.settings)
     means = {name: groups.mean_of(shapes[own == name], study.seed) for name in names}
     rows = [
         {"group": name, "freq_hz": f, "mean_db": m.value[i], "low_db": m.low[i], "high_db": m.high[i]}
@@ -172,6 +172,6 @@ def _curves_by_group(study: Study, names: list[str]) -> Picture:
     drawn = [(f"({np.sum(own == name)}) {name}", m.value, m.low, m.high) for name, m in means.items()]
     return Picture(
         study.picture("groups-curves", plots.panels, FREQ_HZ, drawn, shapes.mean(axis=0)),
-        "Mean rendered curve of each group with its 95 % interval (bootstrap over tracks; how many there are in "
-        "brackets); dashed: all tracks.",
+        "Mean rendered curve of each group, about its mean over frequency, with its 95 % interval (bootstrap over "
+        "tracks; how many there are in brackets); dashed: all tracks.",
     )
