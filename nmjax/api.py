@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,15 @@ from nmjax.inference.control import Control
 from nmjax.inference.delivery import Plan, delivered, solve
 from nmjax.inference.master import PIECE, Options, Prepared, Sound, facts_of, prepare, rendered, settings_text
 from nmjax.inference.network import Network, load
+from nmjax.inference.reference import aim_of, checked, profile_of_given, profile_of_pieces
 from nmjax.inference.settings_file import StoredSettings, read_settings, stored
 from nmjax.inference.verify import Verdict, judged
 from nmjax.inference.wish import Wish
+from nmjax.reference.match import Aim
+from nmjax.reference.profile import Profile
 
 __all__ = ["Result", "load", "master"]
+Reference = str | Path | tuple[np.ndarray, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +66,10 @@ def master(
     bypass: Iterable[str] = (),
     stages: Mapping[str, Mapping[str, float]] | None = None,
     analyse_seconds: float | None = None,
+    reference: Reference | Sequence[Reference] | None = None,
+    reference_strength: float = 1.0,
+    reference_weights: Mapping[str, float] | None = None,
+    same_song: bool = False,
 ) -> Result:
     """Master a signal as `infer.py` masters a file of floats: the same samples.
 
@@ -78,6 +86,9 @@ def master(
         bypass: of "eq", "compressor", "saturator", "width" and "residual".
         stages: values in place of the network's, by stage: `{"compressor": {"ratio": 2.0}}`.
         analyse_seconds: so much is listened to, evenly spread; None: all.
+        reference: music to come near to: a file, a target file (.json), or `(audio, sample_rate)`; or a list of those,
+            which count alike. reference_strength: 0 (the network's answer) to 1. reference_weights: the same for
+            "tone", "dynamics" and "width". same_song: whether it is another part or mix of this very song.
 
     Raises:
         BadInputError: anything that cannot be used; a sentence says what and what instead.
@@ -87,7 +98,10 @@ def master(
         dataclasses.replace(wish, settings=None).options(),
         control=Control(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass), dict(stages or {})),
         settings=None if settings is None else _settings(settings),
+        aim=_aim(reference, reference_strength, reference_weights or {}, same_song),
     )
+    if settings is not None and reference is not None:
+        raise BadInputError("Settings say what is rendered, so that no reference can change it; give one of them.")
     sound = _sound(audio, sample_rate)
     network = ckpt if isinstance(ckpt, Network) else wish.network(lambda _: None)
     prepared = prepare(sound, network, options)
@@ -127,6 +141,26 @@ def _settings(given: str | Path | Mapping[str, Any]) -> StoredSettings:
         return stored(json.dumps(given), "settings")
     except TypeError:
         raise BadInputError("The settings hold something that JSON cannot; give numbers, texts and lists.") from None
+
+
+def _aim(reference, strength: float, weights: Mapping[str, float], same_song: bool) -> Aim | None:
+    """Everything that is given as a reference, heard."""
+    if reference is None:
+        return None
+    several = [reference] if isinstance(reference, str | Path | tuple) else list(reference)
+    heard = [_heard(one) for one in several]
+    if not heard:
+        raise BadInputError("The list of references is empty; give one, or None.")
+    profiles, names = zip(*heard, strict=True)
+    return aim_of(profiles, [1.0] * len(profiles), ", ".join(names), strength, weights, same_song)
+
+
+def _heard(reference: Reference) -> tuple[Profile, str]:
+    """A reference's profile and what it is called."""
+    if not isinstance(reference, tuple):
+        return profile_of_given(Path(reference))
+    sound = _sound(*reference)
+    return checked(profile_of_pieces(sound.pieces(), sound.sample_rate), "The reference"), "the reference"
 
 
 def _sound(audio: np.ndarray, sample_rate: int) -> Sound:

@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_infer(commands)
     _add_evaluate(commands)
     cli_analyze.add(commands)
+    _add_targets(commands)
     try:
         given = _parsed(parser, sys.argv[1:] if arguments is None else arguments)
         return given.run(given) or 0
@@ -156,6 +157,7 @@ def _add_infer(commands) -> None:
     )
     network.add_argument("--eq-amount", default="1", metavar="X", help="0 to 2, scales the bands' decibels")
     network.add_argument("--residual-amount", default="1", metavar="X", help="0 to 2, scales the residual")
+    _add_references(p)
     delivery = p.add_argument_group("delivery")
     delivery.add_argument(
         "--deliver",
@@ -181,21 +183,47 @@ def _add_infer(commands) -> None:
     p.set_defaults(run=_infer)
 
 
+def _add_references(p) -> None:
+    group = p.add_argument_group("towards a reference, see docs/reference.md")
+    group.add_argument(
+        "--reference",
+        action="append",
+        default=[],
+        metavar="FILE[=WEIGHT]",
+        help="music that the track is to come near to; several make a house curve",
+    )
+    group.add_argument("--target", metavar="FILE", help="a reference's features from --save-target, in its place")
+    group.add_argument("--save-target", type=Path, metavar="FILE", help="keep the references' features (.json)")
+    group.add_argument(
+        "--reference-strength", default="1", metavar="X", help="0 (the network's answer) to 1 (the default)"
+    )
+    group.add_argument(
+        "--reference-weights", default="", metavar="A=X,B=X", help="0 to 1 for tone, dynamics, width; as width=0.5"
+    )
+    group.add_argument(
+        "--same-song", action="store_true", help="the reference is another part or mix of the track's own song"
+    )
+
+
 def _infer(given: argparse.Namespace) -> int:
     from nmjax.inference.command import Request, run
     from nmjax.inference.programs import keep_programs
+    from nmjax.inference.reference import References
     from nmjax.inference.wish import Wish
 
     keep_programs()
+    references = References(
+        tuple(given.reference), given.target, given.reference_strength, given.reference_weights, given.same_song
+    )
     wish = Wish(
         given.ckpt, given.model, given.settings, tuple(given.deliver.split(",")), given.lufs, given.true_peak,
         given.max_limiting, tuple(given.band), tuple(given.bypass), given.eq_amount, given.residual_amount,
-        given.analyse_seconds, given.bits, tuple(given.set), given.solo,
+        given.analyse_seconds, given.bits, tuple(given.set), given.solo, references,
     )  # fmt: skip
     return run(
         Request(
             tuple(given.inputs), wish, given.out, given.plot, given.export, given.report, given.null_test, given.force,
-            given.album, given.scheduler, given.workers, given.quiet, given.json,
+            given.album, given.scheduler, given.workers, given.quiet, given.json, given.save_target,
         )
     )  # fmt: skip
 
@@ -210,7 +238,8 @@ def _add_evaluate(commands) -> None:
         "--systems",
         default="oracle-eq5,oracle-eq10",
         metavar="A,B",
-        help="oracle-eq5, oracle-eq10, matchering-same, matchering-other; the input as it is always takes part",
+        help="oracle-eq5, oracle-eq10, reference-same, reference-other, matchering-same, matchering-other; "
+        "the input as it is always takes part",
     )
     p.add_argument(
         "--ckpt",
@@ -225,6 +254,8 @@ def _add_evaluate(commands) -> None:
     p.add_argument("--full", action="store_true", help="whole songs in place of excerpts")
     p.add_argument("--items", type=int, default=1, metavar="N", help="excerpts a song; default 1")
     p.add_argument("--seed", type=int, default=0, help="of places and faults")
+    p.add_argument("--spectra", type=int, default=0, metavar="N", help="draw N items' spectra, the two worst with them")
+    p.add_argument("--listen", action="store_true", help="instead, make a page for a blind test, of the last tier")
     p.set_defaults(run=_evaluate)
 
 
@@ -245,7 +276,22 @@ def _evaluate(given: argparse.Namespace) -> None:
     seconds = None if given.full else given.seconds
     names = [name for name in given.systems.split(",") if name]
     sources = parse_sources(given.data)
-    run(Request(sources, given.out, names, given.ckpt, given.matchering, tiers, seconds, given.items, given.seed))
+    asked = (given.ckpt, given.matchering, tiers, seconds, given.items, given.seed, given.spectra, given.listen)
+    run(Request(sources, given.out, names, *asked))
+
+
+def _add_targets(commands) -> None:
+    p = commands.add_parser("targets", help="list and draw references' features", description="List target files.")
+    p.add_argument("files", nargs="+", type=Path, metavar="FILE", help="written by infer --save-target")
+    p.add_argument("--plot", type=Path, metavar="FILE", help="their spectra as a PNG picture")
+    p.add_argument("--force", action="store_true", help="overwrite the picture")
+    p.set_defaults(run=_targets)
+
+
+def _targets(given: argparse.Namespace) -> None:
+    from nmjax.inference.targets import show
+
+    show(given.files, given.plot, given.force)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,14 @@ _TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 _TICK_NAMES = ("20", "50", "100", "200", "500", "1k", "2k", "5k", "10k", "20k")
 
 
-def eq_curve(path: Path, freq_hz: np.ndarray, band_db: np.ndarray, names: list[str], title: str) -> None:
+def eq_curve(
+    path: Path,
+    freq_hz: np.ndarray,
+    band_db: np.ndarray,
+    names: list[str],
+    title: str,
+    wanted: tuple[np.ndarray, np.ndarray, str] | None = None,
+) -> None:
     """A PNG of an equaliser's curve with each band beneath it.
 
     Args:
@@ -23,6 +30,7 @@ def eq_curve(path: Path, freq_hz: np.ndarray, band_db: np.ndarray, names: list[s
         band_db: `[bands, points]`, each band's response; the thick line is their sum.
         names: one a band, for the legend.
         title: above the picture.
+        wanted: a curve to compare with: frequencies, dB and name.
     """
     figure, axes = _frequency_axes()
     colours = plt.get_cmap("viridis")(np.linspace(0.0, 0.9, len(band_db)))
@@ -32,9 +40,35 @@ def eq_curve(path: Path, freq_hz: np.ndarray, band_db: np.ndarray, names: list[s
     total = band_db.sum(axis=0)
     axes.plot(freq_hz, total, color="black", linewidth=2, label="all bands")
     reach = max(3.0, 1.15 * float(np.abs(total).max()), 1.15 * float(np.abs(band_db).max()))
+    if wanted:
+        axes.plot(wanted[0], wanted[1], color="tab:red", linestyle="--", linewidth=1.5, label=_plain(wanted[2]))
     axes.set_ylim(-reach, reach)
     axes.set_title(title, parse_math=False)  # a track's name may hold dollar signs
     axes.legend(fontsize=8, ncols=1 + len(names) // 6, loc="best")
+    figure.savefig(path, dpi=120, format="png")
+    plt.close(figure)
+
+
+def _plain(text: str) -> str:
+    """A short label in which dollar signs are no formula."""
+    return (text if len(text) <= 40 else f"{text[:39]}…").replace("$", r"\$")
+
+
+def spectra(path: Path, freq_hz: np.ndarray, levels_db: list[np.ndarray], names: list[str], title: str) -> None:
+    """A PNG of levels by band.
+
+    Args:
+        path: where it goes.
+        freq_hz: `[bands]`; levels_db: `[bands]` each, NaN where nothing is known.
+        names: one a curve.
+        title: above the picture.
+    """
+    figure, axes = _frequency_axes()
+    for level, name in zip(levels_db, names, strict=True):
+        axes.plot(freq_hz, level, linewidth=1.5, label=_plain(name))
+    axes.set(ylabel="level (dB)")
+    axes.set_title(title, parse_math=False)
+    axes.legend(fontsize=8, loc="best")
     figure.savefig(path, dpi=120, format="png")
     plt.close(figure)
 
@@ -101,6 +135,38 @@ def ratios(path: Path, values: np.ndarray | list, systems: list[str], metrics: l
     axes.set_title(title, parse_math=False)
     axes.legend(fontsize=8, loc="best")
     figure.savefig(path, dpi=120, format="png")
+    plt.close(figure)
+
+
+def before_after(path: Path, panels: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]], title: str) -> None:
+    """A PNG of what lies above and below a wanted spectrum before and after, a panel each, two beside each other.
+
+    Args:
+        path: where it goes.
+        panels: `(name, freq_hz, before_db, after_db)`, arrays `[bands]`; 0 dB is what was wanted.
+        title: above the picture.
+    """
+    rows = -(-len(panels) // 2)
+    figure, grid = plt.subplots(
+        rows, 2, figsize=(11, 0.6 + 2.0 * rows), layout="constrained", sharex=True, sharey=True, squeeze=False
+    )
+    reach = max(3.0, 1.1 * max(float(np.abs(x).max()) for _, _, *both in panels for x in both))
+    for axes, (name, freq_hz, before_db, after_db) in zip(grid.flat, panels, strict=False):
+        axes.axhline(0.0, color="black", linewidth=0.8)
+        axes.fill_between(freq_hz, before_db, step="mid", color="tab:orange", alpha=0.3, linewidth=0)
+        axes.step(freq_hz, before_db, where="mid", color="tab:orange", linewidth=1, label="input − original")
+        axes.step(freq_hz, after_db, where="mid", color="tab:blue", linewidth=1.8, label="output − original")
+        axes.set(xscale="log", xlim=(20, 20_000), ylim=(-reach, reach))
+        axes.set_xticks(_TICKS_HZ, _TICK_NAMES)
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.set_title(name, fontsize=9, parse_math=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    grid[0, 0].legend(fontsize=8, loc="best")
+    figure.supylabel("dB")
+    figure.suptitle(title, parse_math=False)
+    figure.savefig(path, dpi=110, format="png")
     plt.close(figure)
 
 

@@ -14,8 +14,11 @@ from rich.progress import track
 from nmjax import io, plots
 from nmjax.data import Source, find_all
 from nmjax.errors import BadInputError
-from nmjax.evaluation.items import made_items, read_item
-from nmjax.evaluation.metrics import Kept, at_loudness, compared
+from nmjax.evaluation import listen
+from nmjax.evaluation.items import Audio, Item, draw_of, made_items, read_item
+from nmjax.evaluation.metrics import Kept, at_loudness, compared, lufs
+from nmjax.evaluation.references import arrived, finished, styled
+from nmjax.evaluation.spectra import chosen, draw, spectra_of
 from nmjax.evaluation.systems import INPUT, System, build
 from nmjax.evaluation.table import markdown, ratios, save
 from nmjax.models import SAMPLE_RATE
@@ -25,7 +28,8 @@ _DRAWN = ("mr_stft", "mel_db", "tonal_mid_db", "tonal_side_db", "crest_db", "wid
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What `evaluate.py` was asked for. seconds: of an item, None for whole songs."""
+    """What `evaluate.py` was asked for. seconds: of an item, None for whole songs. spectra: of so many items each
+    system's spectra are drawn. listen: a page to listen to in place of the table."""
 
     data: tuple[Source, ...]
     out: Path
@@ -36,6 +40,8 @@ class Request:
     seconds: float | None
     per_song: int
     seed: int
+    spectra: int = 0
+    listen: bool = False
 
 
 def run(request: Request, console: Console | None = None) -> None:
@@ -48,6 +54,8 @@ def run(request: Request, console: Console | None = None) -> None:
     systems = build([INPUT, *(s for s in request.systems if s != INPUT)], request.checkpoints, request.matchering)
     songs = find_all(request.data, report=lambda sentence: _say(console, sentence))
     places = list(made_items(songs, request.seconds, request.per_song, request.seed))
+    if request.listen:
+        return _listen(request, systems, places, console)
     work = [(tier, *place) for tier in request.tiers for place in places]
     if not work:
         raise BadInputError("No song is long enough to be judged (10 s); give other music.")
@@ -66,8 +74,27 @@ def run(request: Request, console: Console | None = None) -> None:
     io.write_text(request.out / "table.md", text)
     for tier in request.tiers:
         _draw(rows, tier, request.out / f"ratios-{tier}.png")
+    if request.spectra:
+        _draw_spectra(rows, work, systems, request)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     _say(console, f"Written to '{request.out}': items.parquet, table.md, pictures.")
+
+
+def _listen(request: Request, systems: dict[str, System], places: list[tuple], console: Console) -> None:
+    """A page for a blind test on songs that are spread over all there are."""
+    songs: list[tuple[str, dict[str, Audio]]] = []
+    order = draw_of(request.seed, "songs").permutation(len(places))
+    for index in track(order, "Making", console=console):
+        name, *place = places[index]
+        item = read_item(name, request.tiers[-1], *place, request.seed)
+        made = item and listen.versions(item, systems)
+        if made:
+            songs.append((name, made))
+        if len(songs) == listen.SONGS:
+            break
+    if not songs:
+        raise BadInputError("No song is long enough, or a system suits none (10 s); give other music.")
+    _say(console, f"Open '{listen.write(request.out, songs, request.seed)}' in a browser.")
 
 
 def _judged(given: tuple, systems: dict[str, System], request: Request) -> list[dict]:
@@ -83,11 +110,26 @@ def _judged(given: tuple, systems: dict[str, System], request: Request) -> list[
     for system, process in systems.items():
         output = process(item)
         if output is not None:
+            row = {**about, "system": system, **_arrival(system, output, item), **_style(system, tier, output, item)}
             output = at_loudness(output.astype("float64"), item.lufs, SAMPLE_RATE)
-            rows.append(
-                {**about, "system": system, **compared(output, item.target, item.source, SAMPLE_RATE, whole, kept)}
-            )
+            rows.append(row | compared(output, item.target, item.source, SAMPLE_RATE, whole, kept))
     return rows
+
+
+def _arrival(system: str, output: Audio, item: Item) -> dict[str, float]:
+    """How near those come that are to arrive at another song, and the input; delivered, as far as they deliver."""
+    if item.other is None or not (system == INPUT or system.endswith("-other")):
+        return {}
+    return arrived(finished(output) if system.startswith("reference-") else output, item.other)
+
+
+def _style(system: str, tier: str, output: Audio, item: Item) -> dict[str, float]:
+    """On the heavy tier, for the input and those that are given another part of the song, whose loudness they take."""
+    if tier != "heavy" or item.same is None or not (system == INPUT or system.endswith("-same")):
+        return {}
+    if system != INPUT:
+        output = at_loudness(output.astype("float64"), lufs(item.same.astype("float64"), SAMPLE_RATE), SAMPLE_RATE)
+    return styled(output, item.target)
 
 
 def _draw(rows: list[dict], tier: str, path: Path) -> None:
@@ -99,6 +141,18 @@ def _draw(rows: list[dict], tier: str, path: Path) -> None:
     with io.temporary_beside(path) as temporary:
         plots.ratios(temporary, values, systems, list(_DRAWN), f"Error over the input's, tier {tier}")
         io.publish(temporary, path)
+
+
+def _draw_spectra(rows: list[dict], work: list[tuple], systems: dict[str, System], request: Request) -> None:
+    """A picture a tier and system of some items' spectra, the worst among them."""
+    places = {(tier, name): place for tier, name, *place in work}
+    for tier in request.tiers:
+        for system in [s for s in systems if s != INPUT and any(r["system"] == s for r in rows)]:
+            names = chosen(rows, tier, system, INPUT, request.spectra)
+            items = ((name, read_item(name, tier, *places[tier, name], request.seed)) for name in names)
+            found = [spectra_of(name, item, systems[system]) for name, item in items]
+            title = f"{system}, tier {tier}: third octaves beside the original's, from the best item to the worst"
+            draw(found, request.out / f"spectra-{tier}-{system}.png", title)
 
 
 def _say(console: Console, sentence: str) -> None:

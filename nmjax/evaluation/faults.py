@@ -1,7 +1,7 @@
 """The benchmark's faults: NumPy and SciPy in float64, apart from those of training (nmjax/training/degrade.py).
 
-Two tiers. `tone`: a random smooth curve, played by a minimum-phase filter. `mix`: the same, and dynamics (downward
-expansion, or a mild compression) and the width of the stereo image above 200 Hz.
+Three tiers. `tone`: a random smooth curve, played by a minimum-phase filter. `mix`: the same, and dynamics (downward
+expansion, or a mild compression) and the width of the stereo image above 200 Hz. `heavy`: a mix with twice of each.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import lfilter, oaconvolve, sosfilt
 
-TIERS = ("tone", "mix")
+TIERS = ("tone", "mix", "heavy")
+_HEAVY = 2.0
 _TONE_RMS_DB = (0.8, 3.8)  # of the curve, over log frequency; 2.3 in the mean
 _SMOOTH_OCTAVES = (0.4, 1.2)  # standard deviation of what the curve is smoothed with
 _GRID_HZ = np.geomspace(20.0, 20_000.0, 240)
@@ -35,11 +36,12 @@ def degraded(
         sample_rate: Hz.
         draw: where chance comes from.
     """
-    source = toned(target, tone_curve_db(draw), sample_rate)
-    if tier == "mix":
-        source = with_dynamics(source, sample_rate, draw)
+    times = _HEAVY if tier == "heavy" else 1.0
+    source = toned(target, times * tone_curve_db(draw), sample_rate)
+    if tier != "tone":
+        source = with_dynamics(source, sample_rate, draw, times)
         if target.shape[1] == 2:
-            source = widened(source, _WIDTH_DB * draw.standard_normal(), sample_rate)
+            source = widened(source, times * _WIDTH_DB * draw.standard_normal(), sample_rate)
     return source
 
 
@@ -72,9 +74,10 @@ def toned(
 
 
 def with_dynamics(
-    audio: Float[np.ndarray, "time channel"], sample_rate: int, draw: np.random.Generator
+    audio: Float[np.ndarray, "time channel"], sample_rate: int, draw: np.random.Generator, times: float = 1.0
 ) -> Float[np.ndarray, "time channel"]:
-    """Downward expansion below the 90th percentile of the level, or compression above its median; at most 9 dB."""
+    """Downward expansion below the 90th percentile of the level, or compression above its median; at most 9 dB, and
+    all `times` as much."""
     keep = np.exp(-1.0 / (_ENVELOPE_SECONDS * sample_rate))
     power = lfilter([1.0 - keep], [1.0, -keep], np.mean(audio**2, axis=1))
     level_db = 10.0 * np.log10(power + 1e-7)
@@ -83,7 +86,7 @@ def with_dynamics(
         gain_db = draw.uniform(*_EXPANSION) * np.minimum(level_db - np.percentile(sounding, 90), 0.0)
     else:
         gain_db = -draw.uniform(*_COMPRESSION) * np.maximum(level_db - np.percentile(sounding, 50), 0.0)
-    return audio * 10.0 ** (np.maximum(gain_db, -_MOST_DB)[:, None] / 20.0)
+    return audio * 10.0 ** (times * np.maximum(gain_db, -_MOST_DB)[:, None] / 20.0)
 
 
 def widened(audio: Float[np.ndarray, "time 2"], side_db: float, sample_rate: int) -> Float[np.ndarray, "time 2"]:

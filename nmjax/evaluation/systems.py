@@ -13,26 +13,25 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import soundfile
 
-from nmjax.dsp import Bands, response_db
 from nmjax.errors import BadInputError
 from nmjax.evaluation.items import Audio, Item
 from nmjax.evaluation.metrics import band_edges_hz, band_levels_db, mid_side
+from nmjax.evaluation.references import towards
+from nmjax.inference import weights
 from nmjax.inference.network import Network, load
 from nmjax.inference.render import equalised
 from nmjax.inference.track import Heard, corrected, listen
 from nmjax.models import SAMPLE_RATE
+from nmjax.reference import bells
 
 System = Callable[[Item], Audio | None]
 INPUT = "input"
-NAMES = (INPUT, "oracle-eq5", "oracle-eq10", "matchering-same", "matchering-other")
-_FIT_STEPS, _FIT_RATE = 600, 0.05
-_MOST_GAIN_DB = 12.0
+NAMES = (
+    INPUT, "oracle-eq5", "oracle-eq10", "reference-same", "reference-other", "matchering-same", "matchering-other"
+)  # fmt: skip
 
 
 def build(names: list[str], checkpoints: list[str], matchering: str | None) -> dict[str, System]:
@@ -45,6 +44,7 @@ def build(names: list[str], checkpoints: list[str], matchering: str | None) -> d
     """
     made: dict[str, System] = {}
     worker = None  # one process for all of Matchering
+    shipped = None
     for name in names:
         if name not in NAMES:
             raise BadInputError(f"There is no system '{name}'; there are: {', '.join(NAMES)}, and --ckpt for yours.")
@@ -52,6 +52,9 @@ def build(names: list[str], checkpoints: list[str], matchering: str | None) -> d
             made[name] = lambda item: item.source
         elif name.startswith("oracle-eq"):
             made[name] = partial(oracle_eq, bands=int(name.removeprefix("oracle-eq")))
+        elif name.startswith("reference-"):
+            shipped = shipped or load(weights.folder(None), lambda _: None)
+            made[name] = partial(towards, network=shipped, which=name.removeprefix("reference-"))
         else:
             if not matchering:
                 raise BadInputError(
@@ -78,41 +81,8 @@ def oracle_eq(item: Item, bands: int) -> Audio:
     """The bells that bring the input's third octaves (of mid) nearest to the original's: a bound for what an equaliser
     with so many bands can do, since no listener is given the original."""
     levels = [band_levels_db(mid_side(x)[0], "thirds", SAMPLE_RATE) for x in (item.target, item.source)]
-    fitted = fit_bands(jnp.asarray(levels[0] - levels[1], jnp.float32), bands)
+    fitted = bells.evenly(np.sqrt(np.prod(band_edges_hz("thirds"), axis=0)), levels[0] - levels[1], bands)
     return np.concatenate(list(equalised([item.source.astype(np.float32)], fitted, SAMPLE_RATE)))
-
-
-@partial(jax.jit, static_argnums=1)
-def fit_bands(wanted_db: jax.Array, count: int) -> Bands:
-    """`count` bells (±12 dB, Q 0.5 to 5, 20 Hz to 20 kHz, as the decoder's) whose curve over the third octaves is
-    nearest to `wanted_db` but for a constant, by Adam on the mean square from evenly spaced centres."""
-    low, high = band_edges_hz("thirds")
-    grid = jnp.asarray(np.sqrt(low * high), jnp.float32)
-    place = jnp.linspace(0.15, 0.9, count)  # of 20 Hz to 20 kHz, in log frequency
-    gain_db = jnp.interp(place, jnp.log(grid / 20.0) / np.log(1000.0), wanted_db - jnp.mean(wanted_db))
-    gain = jnp.arctanh(jnp.clip(gain_db / _MOST_GAIN_DB, -0.9, 0.9))
-    start = {"freq": place, "gain": gain, "q": jnp.full(count, -2.0)}
-
-    def bands_of(raw):
-        freq_hz = 20.0 * 1000.0 ** jnp.clip(raw["freq"], 0.0, 1.0)
-        q = 0.5 + 4.5 * jax.nn.sigmoid(raw["q"])
-        return Bands(freq_hz[None], _MOST_GAIN_DB * jnp.tanh(raw["gain"])[None], q[None])
-
-    def left(raw):
-        difference = response_db(bands_of(raw), grid, SAMPLE_RATE)[0] - wanted_db
-        return jnp.var(difference)
-
-    adam = optax.adam(optax.cosine_decay_schedule(_FIT_RATE, _FIT_STEPS))
-
-    def step(carried, _):
-        raw, state, best, least = carried
-        value, slope = jax.value_and_grad(left)(raw)
-        best = jax.tree.map(lambda a, b: jnp.where(value < least, a, b), raw, best)
-        updates, state = adam.update(slope, state)
-        return (optax.apply_updates(raw, updates), state, best, jnp.minimum(value, least)), None
-
-    (_, _, best, _), _ = jax.lax.scan(step, (start, adam.init(start), start, jnp.inf), None, _FIT_STEPS)
-    return bands_of(best)
 
 
 class Matchering:

@@ -10,13 +10,16 @@ import pyarrow.parquet as pq
 
 from nmjax import io
 from nmjax.evaluation.metrics import METRICS
+from nmjax.evaluation.references import ARRIVAL, DELIVERED, STYLE
 from nmjax.evaluation.statistics import Ratio, ratio
 from nmjax.evaluation.systems import INPUT
 
 _DESCRIBING = "si_sdr_input_db"  # says what a system did, not how well
+_ARRIVES = "Does it arrive? Distance to the reference, another song; means over the items."
+_STYLED = "DeepAFx-ST's table: another part of the song as reference, whose level is taken over; means over the items."
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("tier", "length", "item", "song", "group", "system")]
-    + [(name, pa.float64()) for name in ("start_s", "seconds", *METRICS)]
+    + [(name, pa.float64()) for name in ("start_s", "seconds", *METRICS, *ARRIVAL, *DELIVERED, *STYLE)]
 )
 
 
@@ -51,7 +54,8 @@ def markdown(rows: list[dict]) -> str:
         mine = [r for r in rows if r["tier"] == tier]
         songs = len({r["song"] for r in mine})
         parts.append(f"## Tier: {tier} ({len({r['item'] for r in mine})} items of {songs} songs)\n")
-        parts += [_by_metric(rows, tier), _made_worse(rows, tier), _by_group(rows, tier)]
+        parts += [_by_metric(rows, tier), _made_worse(rows, tier)]
+        parts += [_means(mine, ARRIVAL, DELIVERED, _ARRIVES), _means(mine, STYLE, {}, _STYLED), _by_group(rows, tier)]
     return "\n".join(parts)
 
 
@@ -80,6 +84,22 @@ def _made_worse(rows: list[dict], tier: str) -> str:
         b = stft[system]
         first = [f"{a.worse:.0%}", f"{a.worse_by:.2f} dB", f"{a.worst:+.2f} dB"]
         lines.append(_row([system, *first, f"{b.worse:.0%}", f"{b.worse_by:.3f}", f"{b.worst:+.3f}"]))
+    return "\n".join(lines) + "\n"
+
+
+def _means(rows: list[dict], metrics: dict[str, str], spans: dict[str, str], title: str) -> str:
+    """A column for each system that was measured so, of which there are two at least: means, and from where to where
+    `spans` go."""
+    rows = [r for r in rows if next(iter(metrics)) in r]
+    systems = list(dict.fromkeys(r["system"] for r in rows))
+    if len(systems) < 2:
+        return ""
+    lines = [f"{title}\n", *_head(["", *systems])]
+    for metric, unit in (metrics | spans).items():
+        values = [np.array([r[metric] for r in rows if r["system"] == system]) for system in systems]
+        values = [x[np.isfinite(x)] for x in values]
+        shown = [f"{x.min():.2f} to {x.max():.2f}" if metric in spans else f"{x.mean():.3g}" for x in values if len(x)]
+        lines.append(_row([metric, *(f"{text} {unit}".strip() for text in shown)]))
     return "\n".join(lines) + "\n"
 
 

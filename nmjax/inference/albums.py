@@ -42,6 +42,8 @@ def album_options(
     """
     if network is None or options.settings:
         raise BadInputError("--album takes its settings from a network; leave --settings out.")
+    if options.aim:
+        raise BadInputError("--album and --reference do not go together yet; master the songs one by one.")
     if len(options.deliveries) > 1:
         raise BadInputError("--album makes one delivery; name one with --deliver.")
     (wanted,) = options.deliveries

@@ -13,7 +13,7 @@ from rich.console import Console
 from nmjax import io
 from nmjax.errors import BadInputError
 from nmjax.inference.albums import album_options
-from nmjax.inference.command import Request, names_of, outputs_from, say
+from nmjax.inference.command import Request, names_of, options_of, outputs_from, say
 from nmjax.inference.jobs import Job, tracks_of
 from nmjax.inference.manifest import Manifest, digest_of, digest_of_file, manifest_in
 from nmjax.inference.many import Master, Outcome, run_all
@@ -41,10 +41,11 @@ def run_many(request: Request, console: Console) -> int:
         raise BadInputError(f"--workers must be 1 to {_MOST_WORKERS}; it is {request.workers}.")
     if request.album and (request.scheduler or request.workers):
         raise BadInputError("--album is made on one machine; leave --scheduler and --workers out.")
-    wish, options = request.wish, request.wish.options()
-    names = partial(names_of, deliveries=options.deliveries)
+    wish = request.wish
+    names = partial(names_of, deliveries=wish.deliveries())
     jobs = tracks_of(request.inputs, names, request.out, lambda sentence: say(console, sentence))
     manifest = manifest_in(jobs, request.out)
+    options = options_of(request, console)
     network = wish.network(lambda sentence: say(console, sentence))
     notes: list[str] = []
     digest = digest_of(_asked_for(wish, network, jobs if request.album else []))
@@ -102,4 +103,9 @@ def _asked_for(wish: Wish, network: Network | None, album: list[Job]) -> dict:
     settings = Path(wish.settings).read_text(encoding="utf-8-sig") if wish.settings else ""
     songs = [digest_of_file(job.track) for job in album]
     places = {"ckpt": None, "model": None, "settings": settings}
-    return {**dataclasses.asdict(wish), **places, "network": network and network.identity, "album": songs}
+    tree = {**dataclasses.asdict(wish), **places, "network": network and network.identity, "album": songs}
+    heard = tree.pop("references")
+    if wish.references.given:
+        files = [(digest_of_file(path), weight) for path, weight in wish.references.weighted()]
+        tree["references"] = {**heard, "files": files, "target": None}
+    return tree

@@ -53,7 +53,7 @@ def explained(before: Heardings, after: Heardings, curve_db: Float[np.ndarray, "
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """What the second network added. level_db: its mean square relative to that of the equalised signal to which it is
+    """What the second network added. level_db: its mean square relative to that of the signal to which it is
     added, −inf where it is silent. freq_hz, signal_db, residual_db: `[bands]`, the spectra of both."""
 
     level_db: float
@@ -63,7 +63,7 @@ class Residual:
 
 
 def residual_beside(signal: Heardings, residual: Heardings) -> Residual:
-    """The residual beside the equalised signal, both heard at one rate and one level."""
+    """The residual beside the signal to which it is added, both heard at one rate and one level."""
     silent = not np.isfinite(residual.rms_db) or not np.isfinite(signal.rms_db)
     level_db = -np.inf if silent else residual.rms_db - signal.rms_db
     return Residual(float(level_db), signal.freq_hz, signal.total_db, residual.total_db)

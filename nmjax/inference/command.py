@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 import json
@@ -16,13 +17,14 @@ from rich.text import Text
 from nmjax import io
 from nmjax.errors import BadInputError
 from nmjax.inference.jobs import shown
-from nmjax.inference.master import Mastered, facts_of, finite, master
+from nmjax.inference.master import Mastered, Options, facts_of, finite, master
 from nmjax.inference.outputs import Outputs, check, outputs_of
 from nmjax.inference.progress import Bars
 from nmjax.inference.render import active_stages
 from nmjax.inference.wish import Wish
 from nmjax.models import Settings
 from nmjax.models.stages import settings_of
+from nmjax.reference import target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Request:
     inputs: a track; or several, folders, globs. wish: what is to be done with each. out: the master's file; of many,
     their folder. picture, export, report, null_test: further files of a single track. force: overwrite. album: one set
     of settings and one gain for all. scheduler, workers: of Dask. quiet: say nothing but errors; as_json: print what
-    was done as JSON.
+    was done as JSON. save_target: where the references' features are kept.
     """
 
     inputs: tuple[str, ...]
@@ -48,6 +50,7 @@ class Request:
     workers: int | None = None
     quiet: bool = False
     as_json: bool = False
+    save_target: Path | None = None
 
     @property
     def many(self) -> bool:
@@ -73,13 +76,36 @@ def run(request: Request, console: Console | None = None) -> int:
     return _run_one(request, console)
 
 
+def options_of(request: Request, console: Console) -> Options:
+    """The options; references are heard, and kept where that is asked for.
+
+    Raises:
+        BadInputError: as `Wish.options`; a target that cannot be kept there, or no reference to keep.
+    """
+    kept, references = request.save_target, request.wish.references
+    if kept:
+        if not references.given:
+            raise BadInputError("There is nothing for --save-target to keep; add --reference FILE.")
+        if kept.suffix.lower() != ".json":
+            raise BadInputError(f"'{kept}' must end in .json; that is what --save-target writes.")
+        if kept.exists() and not request.force:
+            raise BadInputError(f"'{kept}' exists already; add --force to overwrite it, or name another file.")
+    with console.status("Listening to the reference …") if references.given else contextlib.nullcontext():
+        options = request.wish.options()
+    if kept:
+        target.save(kept, options.aim.profile, options.aim.name)
+        say(console, f"{'Target:':11}{shown(kept)}")
+    return options
+
+
 def _run_one(request: Request, console: Console) -> int:
-    track, options = Path(request.inputs[0]), request.wish.options()
+    track, wish = Path(request.inputs[0]), request.wish
     info = io.probe(track)
     more = {name: getattr(request, name) for name in ("picture", "export", "report", "null_test")}
-    outputs = outputs_of(track, request.out, options.deliveries, **more)
-    settings = Path(request.wish.settings) if request.wish.settings else None
-    check(track, outputs, request.force, settings)
+    outputs = outputs_of(track, request.out, wish.deliveries(), **more)
+    settings = Path(wish.settings) if wish.settings else None
+    check(track, outputs, request.force, settings, *(path for path, _ in wish.references.weighted()))
+    options = options_of(request, console)
     network = request.wish.network(lambda sentence: say(console, sentence))
     with Bars(console, info.frames) as bars:
         result = master(track, outputs, network, options, bars)

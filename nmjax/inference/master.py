@@ -8,6 +8,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,19 @@ from nmjax.inference.control import Control, apply
 from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
+from nmjax.inference.reference import excerpts_of, profile_of_pieces
 from nmjax.inference.render import active_stages, flat, multiplied
 from nmjax.inference.settings_file import StoredSettings, as_json
 from nmjax.inference.settings_tree import MOST_AMOUNT
 from nmjax.inference.story import Story
 from nmjax.inference.stream import Pieces, added
 from nmjax.inference.survey import Survey
-from nmjax.inference.track import Heard, listen, processed, residual
+from nmjax.inference.track import Heard, at_level, listen, processed, residual
 from nmjax.inference.verify import Verdict
 from nmjax.inference.write import Delivered, write_delivery
 from nmjax.io import AudioInfo
 from nmjax.models import SAMPLE_RATE, Prediction
+from nmjax.reference.match import Aim, Match, matched
 
 PIECE = 1 << 16  # frames
 _CODEC_FRAMES = 4 * 1152  # that a lossy file may lack at its ends
@@ -46,7 +49,8 @@ class Options:
 
     deliveries: a file for each. control: changes to the settings. settings: these in place of the network's. seconds:
     how much of a track is listened to, evenly spread; None for all. bits: of the samples, as `formats.BITS` has them;
-    None as the input's. shared: an album's settings and its level in LUFS. gain_db: an album's, before delivery.
+    None as the input's. shared: an album's settings and its level in LUFS. gain_db: an album's, before delivery. aim: a
+    reference that the network's settings are moved towards.
     """
 
     deliveries: tuple[Delivery, ...] = (PRESETS["streaming"],)
@@ -56,17 +60,20 @@ class Options:
     bits: str | None = None
     shared: tuple[Prediction, float] | None = None
     gain_db: float = 0.0
+    aim: Aim | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Chosen:
     """Settings and what is rendered of them. prediction: after all changes. eq_rate: Hz, at which its bands draw the
-    curve that is meant; rendered: the same at the file's rate. amount: of the residual, 0 for none."""
+    curve that is meant; rendered: the same at the file's rate. amount: of the residual, 0 for none. match: what a
+    reference made of the network's answer, if there was one."""
 
     prediction: Prediction
     eq_rate: int
     rendered: Bands
     amount: float
+    match: Match | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,9 +191,9 @@ def _delivered(
 def choose(heard: Heard, network: Network | None, options: Options, notes: list[str]) -> Chosen:
     """The settings to render: from a file, an album or the network, then changed as the options say."""
     stored, control = options.settings, options.control
-    rate, amount = SAMPLE_RATE, 1.0
+    rate, amount, match = SAMPLE_RATE, 1.0, None
     if stored:
-        prediction, rate = stored.prediction, stored.sample_rate
+        prediction, rate = at_level(stored.prediction, heard.level_gain_db), stored.sample_rate
         wanted, why_not = stored.residual(network.identity if network else None)
         amount = stored.residual_amount if wanted else 0.0
         notes += [why_not] if why_not else []
@@ -194,12 +201,17 @@ def choose(heard: Heard, network: Network | None, options: Options, notes: list[
         prediction = options.shared[0]
     else:
         prediction = listen(heard, network, options.seconds)
+    if options.aim:
+        track = profile_of_pieces(heard.pieces(), heard.sample_rate)
+        match = matched(prediction, track, options.aim, partial(excerpts_of, heard))
+        prediction = match.prediction
+        notes += match.notes
     prediction = apply(control, prediction, rate)
     amount = min(amount * control.residual_scale, MOST_AMOUNT)
     if not network or not network.has_residual or not math.isfinite(heard.lufs):
         amount = 0.0  # silent, or at no level that the network knows
     rendered = bands_at_rate(prediction.settings.eq.bands(), rate, heard.sample_rate)
-    return Chosen(prediction, rate, rendered, amount)
+    return Chosen(prediction, rate, rendered, amount, match)
 
 
 @contextlib.contextmanager
@@ -253,7 +265,7 @@ def _write_beside(
         from nmjax.inference.picture import draw  # matplotlib takes 0.7 s to import
 
         title = f"{outputs.audio[0].name}: equaliser"
-        draw(chosen.prediction.settings.eq.bands(), chosen.eq_rate, title, files[outputs.picture])
+        draw(chosen.prediction.settings.eq.bands(), chosen.eq_rate, title, files[outputs.picture], chosen.match)
     if outputs.export:
         exports.export(chosen.rendered, rate, files[outputs.export], track.name)
 
@@ -263,9 +275,8 @@ def settings_text(
 ) -> str:
     """The settings file of what was rendered at `sample_rate` (Hz)."""
     model = options.settings.model if options.settings else network
-    return as_json(
-        name, model, chosen.prediction, chosen.rendered, sample_rate, delivery, chosen.amount, chosen.eq_rate
-    )
+    given = (name, model, chosen.prediction, chosen.rendered, sample_rate, delivery, chosen.amount, chosen.eq_rate)
+    return as_json(*given, chosen.match and chosen.match.aim.words)
 
 
 def facts_of(verdict: Verdict, plan: Plan) -> dict:

@@ -9,12 +9,16 @@ import numpy as np
 
 from nmjax import plots
 from nmjax.dsp import Bands, response_db
+from nmjax.reference.match import Match
+from nmjax.reference.profile import CENTRES_HZ
 
 
-def draw(bands: Bands, sample_rate: int, title: str, path: Path) -> None:
-    """The curve of `bands` (`[1, bands]`), as they draw it at `sample_rate` (Hz), as a PNG."""
+def draw(bands: Bands, sample_rate: int, title: str, path: Path, match: Match | None = None) -> None:
+    """The curve of `bands` (`[1, bands]`), as they draw it at `sample_rate` (Hz), as a PNG; with the curve that a
+    reference asked for."""
     freq_hz = np.geomspace(20.0, min(20_000.0, sample_rate / 2), 600)
     each = [Bands(*(x[:, i : i + 1] for x in (bands.freq_hz, bands.gain_db, bands.q))) for i in range(bands.q.shape[1])]
     curves = [np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), sample_rate))[0] for band in each]
     names = [f"{float(b.freq_hz[0, 0]):,.0f} Hz {float(b.gain_db[0, 0]):+.1f} dB" for b in each]
-    plots.eq_curve(path, freq_hz, np.stack(curves), names, title)
+    wanted = match and (CENTRES_HZ, match.wanted_db, f"asked for by {match.aim.name}")
+    plots.eq_curve(path, freq_hz, np.stack(curves), names, title, wanted)

@@ -20,8 +20,10 @@ from nmjax.inference.figures import signed
 from nmjax.inference.insight import Heardings
 from nmjax.inference.null_test import NullTest
 from nmjax.inference.players import Excerpt, Player, players
+from nmjax.inference.report_stages import ChainFacts, stages_section
 from nmjax.inference.svg import clock
 from nmjax.models.settings import EqSettings
+from nmjax.reference.match import Match
 
 _HERE = Path(__file__)
 _SOUND_BELOW_DB = -100.0  # what lies further below the signal than this is none
@@ -48,9 +50,11 @@ class ReportFacts:
     """All that a report says.
 
     track: the file's name. model: phase, step and checkpoint in words. eq: one track's bands as they were rendered.
-    heard_before, heard_after: input and master. residual: None for a model that is an equaliser alone. target_lufs:
+    heard_before, heard_after: input and master. chain: what the stages behind the equaliser did, None where there are
+    none. residual: None for a model that is an equaliser alone. target_lufs:
     None if none was asked for. verdicts: a line for each delivered file. notes: sentences. excerpts: to listen to.
-    null_test: if one was written. Names and sentences may hold anything; they are escaped.
+    null_test: if one was written. match: what a reference asked for. Names and sentences may hold anything; they are
+    escaped.
     """
 
     track: str
@@ -60,12 +64,14 @@ class ReportFacts:
     eq: EqSettings
     heard_before: Heardings
     heard_after: Heardings
+    chain: ChainFacts | None = None
     residual: Residual | None = None
     target_lufs: float | None = None
     verdicts: Sequence[str] = ()
     notes: Sequence[str] = ()
     excerpts: Sequence[Excerpt] = ()
     null_test: NullTest | None = None
+    match: Match | None = None
 
 
 def write_report(path: Path, facts: ReportFacts) -> None:
@@ -88,8 +94,8 @@ def page(facts: ReportFacts) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     name = _shown(facts.track)
-    parts = [_heading(facts), _meters(facts), _listening(facts), _equaliser(facts), _spectra(facts), _loudness(facts),
-             _second_network(facts)]  # fmt: skip
+    parts = [_heading(facts), _meters(facts), _listening(facts), _equaliser(facts), stages_section(facts.chain),
+             _spectra(facts), _loudness(facts), _second_network(facts)]  # fmt: skip
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
@@ -205,7 +211,7 @@ def _equaliser(facts: ReportFacts) -> str:
         cells += [f"{gate:.2f}", f"{signed(rendered_db, 2)} dB"] if gated else []
         rows += f'<tr><th scope="row">{number}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
     return (
-        f'<section><h2>Equaliser</h2>{figures.equaliser(eq)}<div class="scroll"><table>'
+        f'<section><h2>Equaliser</h2>{figures.equaliser(eq, facts.match)}<div class="scroll"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 
@@ -218,12 +224,13 @@ def _spectra(facts: ReportFacts) -> str:
         sentence = "The spectrum did not change."
     else:
         sentence = f"The equaliser explains {100.0 * found.share:.0f} % of the change of the spectrum."
+    others = "the stages behind it, the second network" if facts.chain else "the second network"
     how = (
         "The share is that of the squared decibels, over twelfths of an octave and apart from a gain that is the same "
-        "everywhere; the rest is the second network, the limiter, and what music does to an average."
+        f"everywhere; the rest is {others}, the limiter, and what music does to an average."
     )
     return (
-        f"<section><h2>Spectrum</h2>{figures.spectra(before, after)}<h2>Change of the spectrum</h2>"
+        f"<section><h2>Spectrum</h2>{figures.spectra(before, after, facts.match)}<h2>Change of the spectrum</h2>"
         f'<p>{sentence} <span class="small">{how}</span></p>{figures.change(found, curve_db[: len(found.freq_hz)])}'
         "</section>"
     )
@@ -237,7 +244,8 @@ def _loudness(facts: ReportFacts) -> str:
 def _second_network(facts: ReportFacts) -> str:
     found, null = facts.residual, facts.null_test
     if found is None:
-        text = "<p>This model has none, or it was left out: every change is the equaliser's and the delivery's.</p>"
+        others = "the equaliser's, the stages' behind it" if facts.chain else "the equaliser's"
+        text = f"<p>This model has none, or it was left out: every change is {others} and the delivery's.</p>"
     elif found.level_db < _SOUND_BELOW_DB:
         text = "<p>It added nothing to this track.</p>"
     else:
@@ -255,7 +263,7 @@ def _residual_sentence(found: Residual) -> str:
     distance = np.where(heard, found.residual_db - found.signal_db, -np.inf)
     most = int(np.argmax(distance))
     return (
-        f"It lies {_beside(found.level_db)} the equalised signal to which it is added; it is strongest at "
+        f"It lies {_beside(found.level_db)} the signal to which it is added; it is strongest at "
         f"{found.freq_hz[most]:,.0f} Hz, {_beside(float(distance[most]))} the signal there."
     )
 

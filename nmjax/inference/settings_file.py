@@ -61,7 +61,7 @@ class StoredSettings:
         if self.residual_amount == 0.0 or (self.model and self.model.phase == "1a"):
             return False, None
         if self.model is None or self.prediction.z is None:
-            return False, "The settings name no model and z: the equaliser alone is rendered, without a residual."
+            return False, "The settings name no model and z: they are rendered without a residual."
         made_with = f"made with checkpoint {self.model.checkpoint} (phase {self.model.phase})"
         if checkpoint is None:
             return False, f"The settings were {made_with}; without it (--ckpt) the residual is left out."
@@ -79,6 +79,7 @@ def as_json(
     delivery: dict[str, Any],
     residual_amount: float = 1.0,
     eq_rate: int = SAMPLE_RATE,
+    reference: str | None = None,
 ) -> str:
     """Settings in physical units, the bands as rendered at the file's rate, what was delivered, and z on a line of
     its own.
@@ -96,13 +97,15 @@ def as_json(
         delivery: what was done after the model; for reading only.
         residual_amount: what the residual was scaled by.
         eq_rate: Hz, at which the prediction's bands draw their curve.
+        reference: what they were brought near to, in words, if anything.
     """
     eq = prediction.settings.eq
     rows = _rows(_fewest(getattr(eq, field)) for field in RANGES)
     drawn = _rows(_nine_digits(x) for x in (rendered.freq_hz, rendered.gain_db, rendered.q))
     tree = {
         "format": FORMAT,
-        "track": "".join(c if c.isprintable() else " " for c in track),  # a name may hold what no text can
+        "track": _printable(track),
+        **({} if reference is None else {"reference": _printable(reference)}),
         "model": _model(network),
         "input_gain_db": _fewest(prediction.settings.input_gain_db[None])[0],
         "residual_amount": residual_amount,
@@ -114,6 +117,11 @@ def as_json(
     tree["check"] = check_of(tree)
     z = json.dumps(None if prediction.z is None else _fewest(prediction.z))
     return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)[:-2] + f',\n  "z": {z}\n}}\n'
+
+
+def _printable(name: str) -> str:
+    """A name may hold what no text can."""
+    return "".join(c if c.isprintable() else " " for c in name)
 
 
 def read_settings(path: Path) -> StoredSettings:

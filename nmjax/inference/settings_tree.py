@@ -112,14 +112,15 @@ def _whole(tree: Any) -> dict[str, Any]:
         raise BadInputError(f'this is no settings file; one begins with "format": "{FORMAT}".')
     if tree["format"] != FORMAT:
         raise BadInputError(f"the format is {_shown(tree['format'])}; this version reads '{FORMAT}', update nmjax.")
-    optional = ("track", "model", *FOR_READING, *STAGES, "residual_amount", "check", "z")
+    optional = ("track", "reference", "model", *FOR_READING, *STAGES, "residual_amount", "check", "z")
     _keys(tree, ("format", "eq"), optional, "the file")
-    track = tree.get("track")
-    if not (track is None or (isinstance(track, str) and track.isprintable())):
-        raise BadInputError(f"track is {_shown(track)}; it is a name, or null.")
+    for key in ("track", "reference"):
+        name = tree.get(key)
+        if not (name is None or (isinstance(name, str) and name.isprintable())):
+            raise BadInputError(f"{key} is {_shown(name)}; it is a name, or null.")
     _rendered(tree.get("eq_as_rendered"))
     return {
-        "track": track,
+        "track": tree.get("track"),
         "model": _model(tree.get("model")),
         "input_gain_db": _number(tree.get("input_gain_db", 0.0), "input_gain_db", -200.0, 200.0, " dB"),
         "residual_amount": amount(tree.get("residual_amount", 1.0), "residual_amount"),

@@ -12,29 +12,45 @@ from nmjax.inference.delivery import Delivery, Source, delivered
 from nmjax.inference.insight import Heardings, Listener
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
+from nmjax.inference.passage import Passage
 from nmjax.inference.stream import Pieces
 from nmjax.inference.verify import Verdict, verify
 from nmjax.io import AudioInfo
+from nmjax.models import Settings
+from nmjax.models.stages import STAGES
 
 if TYPE_CHECKING:
     from nmjax.inference.master import Mastered
 
+CHAIN = ("input", "eq", *STAGES)
 _AS_IT_IS = Delivery(lufs=None, true_peak_db=None, name="input")
 
 
 class Story:
-    """Listens to the input, to the equaliser's output and to the residual."""
+    """Listens to the input, to the equaliser's output, to each stage's behind it and to the residual."""
 
     def __init__(self, info: AudioInfo, outputs: Outputs):
         self._info, self._outputs = info, outputs
         self._heard: dict[str, Listener] = {}
+        self._passages: dict[str, Passage] = {}  # of each part of the chain that is behind the input
+        self._next: Passage | None = None  # of the part behind the last one, if another one comes
 
     def watched(self, name: str, pieces: Pieces) -> Pieces:
-        """The signal "before", "clean" or "residual", passed on."""
-        if not self._outputs.report:
+        """The signal "before", "residual" or one of `CHAIN`, passed on. "clean" is the chain's last, heard already."""
+        if not self._outputs.report or name == "clean":
             return pieces
-        self._heard[name] = Listener(self._info.sample_rate, self._info.channels)
-        return self._heard[name].watch(pieces)
+        if name != "input":  # that is "before"
+            self._heard[name] = Listener(self._info.sample_rate, self._info.channels)
+            pieces = self._heard[name].watch(pieces)
+        return self._compared(name, pieces) if name in CHAIN else pieces
+
+    def _compared(self, name: str, pieces: Pieces) -> Pieces:
+        """What comes out of a part of the chain, with what went in; it goes into the next one."""
+        if self._next:
+            self._passages[name] = self._next
+            pieces = self._next.leaves(pieces)
+        self._next = Passage(self._info.sample_rate)
+        return self._next.enters(pieces)
 
     def write(
         self, files: dict[Path, Path], result: Mastered, source: Source, track: Path, network: Network | None
@@ -72,7 +88,8 @@ class Story:
         for _ in after.watch(finished()):
             pass
         heard = {name: listener.result() for name, listener in self._heard.items()} | {"after": after.result()}
-        added = residual_beside(heard["clean"], heard["residual"]) if "residual" in heard else None
+        clean = heard[[name for name in CHAIN if name in heard][-1]] if self._passages else None
+        added = residual_beside(clean, heard["residual"]) if "residual" in heard else None
         given = verify(track, _AS_IT_IS)
         facts = ReportFacts(
             track=track.name,
@@ -82,14 +99,25 @@ class Story:
             eq=result.chosen.prediction.settings.eq,
             heard_before=heard["before"],
             heard_after=heard["after"],
+            chain=self._chain(result.chosen.prediction.settings, heard),
             residual=added,
             target_lufs=first.wanted.lufs,
             verdicts=[f"{one.wanted.name}: {one.verdict.line}" for one in result.made],
             notes=result.notes,
             excerpts=excerpts(original(), finished(), heard["after"]),
             null_test=null_test,
+            match=result.chosen.match,
         )
         return page(facts)
+
+    def _chain(self, settings: Settings, heard: dict[str, Heardings]):
+        """What the stages did; None where there are none."""
+        from nmjax.inference.report_stages import ChainFacts
+
+        if not set(self._passages) - {"eq"}:
+            return None
+        passed = {name: passage.result() for name, passage in self._passages.items()}
+        return ChainFacts(settings, {"input": heard["before"], **{name: heard[name] for name in passed}}, passed)
 
 
 def _meters(found: Verdict, info: AudioInfo, heard: Heardings, kind: str):

@@ -88,9 +88,9 @@ def processed(
 ) -> Pieces:
     """The signal through `bands` (for its rate) and the stages behind them; at the signal's own level.
 
-    watch: is shown what comes out of each: "eq" and the stages that change something.
+    watch: is shown what goes in, "input", and what comes out of each: "eq" and the stages that change something.
     """
-    audio = watch("eq", ahead(equalised(heard.pieces(), bands, heard.sample_rate)))
+    audio = watch("eq", ahead(equalised(watch("input", heard.pieces()), bands, heard.sample_rate)))
     for stage in active_stages(settings):
         audio = watch(stage, staged(audio, stage, settings, heard.sample_rate, heard.level_gain_db))
     return audio

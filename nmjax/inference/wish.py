@@ -12,6 +12,7 @@ from nmjax.inference import control, weights
 from nmjax.inference.delivery import PRESETS, Delivery
 from nmjax.inference.master import Options
 from nmjax.inference.network import Network, load
+from nmjax.inference.reference import References
 from nmjax.inference.settings_file import read_settings
 
 _LEAST_SECONDS = 3.0  # that a network can be asked to listen to
@@ -20,7 +21,7 @@ _LEAST_SECONDS = 3.0  # that a network can be asked to listen to
 @dataclasses.dataclass(frozen=True)
 class Wish:
     """See `infer.py --help`. ckpt: a run's folder; model: the name of one that comes with the program; both None: the
-    best of those. lufs, true_peak: numbers or "none"; None: as the delivery says."""
+    best of those. lufs, true_peak: numbers or "none"; None: as the delivery says. references: to master towards."""
 
     ckpt: str | None = None
     model: str | None = None
@@ -37,6 +38,7 @@ class Wish:
     bits: str | None = None
     stages: tuple[str, ...] = ()
     solo: str | None = None
+    references: References = dataclasses.field(default_factory=References)
 
     def deliveries(self) -> tuple[Delivery, ...]:
         """What is to be delivered.
@@ -65,7 +67,7 @@ class Wish:
     def absolute(self) -> Wish:
         """The same from any current folder."""
         places = {name: os.path.abspath(path) for name in ("ckpt", "settings") if (path := getattr(self, name))}
-        return dataclasses.replace(self, **places)
+        return dataclasses.replace(self, references=self.references.absolute(), **places)
 
     def options(self) -> Options:
         """The same, checked.
@@ -77,6 +79,8 @@ class Wish:
             raise BadInputError(f"--analyse-seconds must be {_LEAST_SECONDS:g} or more; it is {self.seconds:g}.")
         if self.bits is not None and self.bits not in formats.BITS:
             raise BadInputError(f"--bits must be one of {', '.join(formats.BITS)}; it is '{self.bits}'.")
+        if self.settings and self.references.given:
+            raise BadInputError("--settings says what is rendered, and no reference changes that; give one of them.")
         return Options(
             deliveries=self.deliveries(),
             control=control.parsed(
@@ -85,6 +89,7 @@ class Wish:
             settings=read_settings(Path(self.settings)) if self.settings else None,
             seconds=self.seconds,
             bits=self.bits,
+            aim=self.references.aim(),
         )
 
     def network(self, report=print) -> Network | None:

@@ -11,6 +11,7 @@ from nmjax.dsp import equalise
 from nmjax.models import encoder, spectral_encoder
 from nmjax.models.decoder import AdaptiveDecoder, ParametricDecoder
 from nmjax.models.encoder import Encoder
+from nmjax.models.layers import silenced, within
 from nmjax.models.residual import Residual
 from nmjax.models.settings import EqSettings, Prediction, at_model_level
 from nmjax.models.spectral_encoder import SpectralEncoder
@@ -133,13 +134,15 @@ class Mastering(nn.Module):
         Args:
             audio: 44.1 kHz at −20 LUFS, any length from one sample, one or two channels (more have no side).
             lengths: samples of each signal that are signal; None where all are. Beyond them the network neither hears
-                nor adds anything; the equaliser rings on.
+                nor adds anything; the equaliser rings on, in phase 2 only what the stages behind it hold back.
             train: dropout, and BatchNorm by the batch's own statistics (then `batch_stats` must be mutable).
             part: a stretch of the signal and its lengths, which is rendered in place of all that was heard.
         """
         prediction = self.predict(audio, lengths, train)
         audio, lengths = part or (audio, lengths)
-        y = play(render_eq(audio, prediction.settings.eq), prediction.settings, SAMPLE_RATE)
+        y = render_eq(audio, prediction.settings.eq)
+        if self.hears_side:  # the saturator's filters hear ahead, and what lies behind the end is no signal
+            y = play(silenced(y, within(lengths, y.shape[1])), prediction.settings, SAMPLE_RATE)
         if self.phase != "1a":
             y = y + self.correct(audio, prediction.z, lengths, train)
         return y, prediction

@@ -78,3 +78,25 @@ def test_bad_input_is_a_sentence_and_nothing_is_written(place, capsys, more, sai
     assert said in sentence
     assert sentence.count("\n") == 1
     assert not (place / "bad").exists()
+
+
+def test_references_arrive_and_are_styled(place, monkeypatch):
+    """The shipped network's place is taken by a small one."""
+    monkeypatch.setattr("nmjax.inference.weights.folder", lambda _: place / "run")
+    assert evaluate(place, "towards", "--systems", "reference-same,reference-other", "--tiers", "heavy") == 0
+    rows = pq.read_table(place / "towards" / "items.parquet").to_pylist()
+    assert {r["system"] for r in rows} == {"input", "reference-same", "reference-other"}
+    other = of(rows, "heavy", "reference-other")
+    before = {r["item"]: r["to_bark_mid_db"] for r in of(rows, "heavy", "input")}
+    assert sum(r["to_bark_mid_db"] for r in other) < 0.7 * sum(before[r["item"]] for r in other)
+    assert all(r["delivered_peak_db"] <= -0.99 for r in other)
+    assert all(r["style_mr_stft"] > 0.0 for r in of(rows, "heavy", "reference-same"))
+    text = (place / "towards" / "table.md").read_text()
+    assert "Does it arrive?" in text and "DeepAFx-ST" in text
+
+
+def test_a_page_to_listen_to(place, capsys):
+    assert evaluate(place, "listen", "--systems", "oracle-eq5", "--listen") == 0
+    assert "index.html" in capsys.readouterr().out
+    assert (place / "listen" / "index.html").read_text().count("<audio") == 3 * 3
+    assert len(list((place / "listen" / "audio").iterdir())) == 3 * 3

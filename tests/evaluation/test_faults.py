@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,20 @@ def test_width_leaves_mono_alone_and_chance_is_seeded():
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
     assert faults.degraded(noise, "mix", RATE, np.random.default_rng(1)).shape == noise.shape
+
+
+def test_a_heavy_fault_has_twice_the_curve():
+    """The mean levels of noise by band, beside those of the tone tier with the same chance."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((8 * RATE, 1)) * 0.05
+    found = {tier: faults.degraded(noise, tier, RATE, np.random.default_rng(5)) for tier in ("tone", "heavy")}
+    edges = np.geomspace(60.0, 12_000.0, 12)
+    freq_hz = np.fft.rfftfreq(len(noise), 1 / RATE)
+    levels = {}
+    for name, audio in {"before": noise, **found}.items():
+        power = np.abs(np.fft.rfft(audio[:, 0])) ** 2
+        levels[name] = np.array([10 * np.log10(power[(freq_hz >= a) & (freq_hz < b)].mean())
+                                 for a, b in itertools.pairwise(edges)])  # fmt: skip
+    tone, heavy = (x - x.mean() for x in (levels[t] - levels["before"] for t in ("tone", "heavy")))
+    assert np.std(tone) > 0.5
+    np.testing.assert_allclose(heavy, 2.0 * tone, atol=0.3)

@@ -7,6 +7,7 @@ import pytest
 
 from nmjax.inference import network as network_module
 from nmjax.inference.network import load
+from nmjax.inference.track import Heard, pooled
 from nmjax.models import build_model
 from tests.inference.networks import network, saved
 from tests.models.helpers import apart_db
@@ -26,8 +27,8 @@ def cut(audio, size):
     return (audio[i : i + size] for i in range(0, len(audio), size))
 
 
-def whole(method, *arguments):
-    n = network("1c")
+def whole(method, *arguments, phase="1c"):
+    n = network(phase)
     model = build_model(n.config)
     return jax.jit(lambda v, *a: model.apply(v, *a, method=method))(n.variables, *arguments)
 
@@ -39,6 +40,31 @@ def test_settings_of_a_stream_are_those_of_the_whole(frames):
     assert apart_db(streamed.z, once.z) <= -110.0
     for a, b in zip(jax.tree.leaves(streamed.settings.eq), jax.tree.leaves(once.settings.eq), strict=True):
         assert apart_db(a, b) <= -100.0
+
+
+@pytest.mark.parametrize(("frames", "channels"), [(1600, 1), (5000, 2)])
+def test_phase_2_hears_mid_and_side_of_a_stream_as_of_the_whole(frames, channels):
+    audio = noise(frames, channels)
+    left, right = audio[:, 0], audio[:, -1]
+    ears = np.stack([(left + right) / 2, (left - right) / 2], axis=1)
+    assert (network("2").ears, network("1c").ears) == (2, 1)
+    streamed, once = network("2").predict(cut(ears, 700)), whole("predict", audio[None], phase="2")
+    assert apart_db(streamed.z, once.z) <= -110.0
+    assert apart_db(streamed.z_side, once.z_side) <= -110.0
+    for a, b in zip(jax.tree.leaves(streamed.settings), jax.tree.leaves(once.settings), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_tracks_ears_are_mid_and_half_the_difference(channels):
+    """Only two channels have a side; of more, the mean alone is heard."""
+    audio = noise(5000, channels)
+    heard = Heard(lambda: cut(audio, 700), 44_100, -20.0, len(audio))
+    side = (audio[:, 0] - audio[:, 1]) / 2 if channels == 2 else np.zeros(len(audio), np.float32)
+    wanted = network("2").pooled([np.stack([audio.mean(axis=1), side], axis=1)])
+    found = pooled(heard, network("2"))
+    assert found.frames == wanted.frames and found.total.shape[0] == 2
+    np.testing.assert_allclose(found.total, wanted.total, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("frames", [1, 511, 700, 3001])

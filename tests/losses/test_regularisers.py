@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.losses.regularisers import gain_size, gate_entropy, gate_sum, q_spread
+from nmjax.losses.regularisers import gain_size, gate_entropy, gate_sum, processing_size, q_spread
 
 RNG = np.random.default_rng(1)
 GAIN_DB, Q, LOGIT = (RNG.uniform(*ends, (4, 10)).astype(np.float32) for ends in ((-12, 12), (0.5, 5), (-6, 6)))
@@ -19,6 +19,7 @@ def entropy(logit):
 
 ORACLES = {
     "gain": (gain_size, GAIN_DB, lambda g: np.mean(np.sqrt(g * g + 0.01) - 0.1)),
+    "processing": (processing_size, LOGIT / 6.0, lambda p: np.mean(np.sqrt(p * p + 1e-4) - 0.01)),
     "q": (q_spread, Q, lambda q: np.mean((q - 1.0) ** 2)),
     "gates": (gate_sum, LOGIT, lambda x: np.mean(np.sum(1.0 / (1.0 + np.exp(-x)), axis=1))),
     "entropy": (gate_entropy, LOGIT, lambda x: np.mean(np.sum(entropy(x), axis=1))),
@@ -50,7 +51,11 @@ def test_a_batchs_value_is_the_mean_of_its_rows(term, values, oracle):
 
 def test_the_identity_costs_nothing_and_pulls_nowhere():
     """All gains zero and Q 1 is where training starts; ‖gain‖₂ would give NaN there."""
-    for term, values in [(gain_size, jnp.zeros((2, 5))), (q_spread, jnp.ones((2, 5)))]:
+    for term, values in [
+        (gain_size, jnp.zeros((2, 5))),
+        (q_spread, jnp.ones((2, 5))),
+        (processing_size, jnp.zeros((2, 5))),
+    ]:
         value, slope = jax.value_and_grad(term)(values)
         assert value == 0.0
         np.testing.assert_array_equal(slope, 0.0)

@@ -1,9 +1,17 @@
-"""The networks in plain NumPy and float64, from SPEC 2 to 5; a batch is a list of `[time, channel]` of any lengths."""
+"""The networks in plain NumPy and float64, from SPEC 2 to 5; a batch is a list of `[time, channel]` of any lengths.
+
+The stages of phase 2 have oracles of their own (tests/dsp); here they run as they are, in float64.
+"""
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.signal import sosfilt
+
+from nmjax import dsp
+from nmjax.models.stages import settings_of
 
 EPSILON = 1e-5  # BatchNorm's, Flax's default; SPEC names none
 
@@ -144,12 +152,58 @@ def equalised(x, freq_hz, gain_db, q):
     return sosfilt(biquads(freq_hz, gain_db, q), np.asarray(x, np.float64), axis=0)
 
 
+def stage_settings(variables, z, side):
+    """z and the side's `[batch, 512]` → settings by (stage, name), by the table's ranges."""
+    params, found = as_float64(variables["params"]), {}
+    for stage, decoder in params.items():
+        heard = np.concatenate([z, side], axis=1) if stage == "width" else z
+        raw = dense(np.maximum(dense(heard, decoder["hidden"]), 0.0), decoder["settings"]["dense"])
+        for i, row in enumerate(settings_of(stage)):
+            to, back = AXES[row.axis]
+            low, start, high = (to(x) for x in (row.low, row.start, row.high))
+            reach = np.where(raw[:, i] > 0.0, high - start, start - low)
+            found[stage, row.name] = back(start + reach * np.tanh(raw[:, i] * (high - low) / 2.0 / reach))
+    return found
+
+
+AXES = {
+    "linear": (lambda x: x, lambda x: x),
+    "log": (np.log, np.exp),
+    "slope": (lambda x: 1.0 - 1.0 / x, lambda x: 1.0 / (1.0 - x)),
+}
+
+
+def staged(x, settings, row):
+    """One signal `[time, channel]` through the stages, with the settings of its row."""
+    with jax.enable_x64(True):
+        audio = jnp.asarray(x, jnp.float64)[None]
+        for stage, (kind, run) in CHAIN.items():
+            fields = {name: jnp.asarray(v[row : row + 1]) for (of, name), v in settings.items() if of == stage}
+            audio = run(audio, kind(**fields))
+        return np.asarray(audio)[0]
+
+
+CHAIN = {
+    "compressor": (dsp.Compressor, jax.jit(lambda x, settings: dsp.compress(x, settings, 44_100)[0])),
+    "saturator": (dsp.Saturator, jax.jit(lambda x, settings: dsp.saturate(x, settings, 44_100))),
+    "width": (dsp.Width, jax.jit(lambda x, settings: dsp.widen(x, settings, 44_100)[0])),
+}
+
+
 def mastered(variables, signals, frequency_map="log", train=False):
-    """Signals through a phase without dropout: settings from the mean of the channels, EQ plus residual; y and z."""
+    """Signals through a phase without dropout: settings from the mean of the channels (and the side, where there are
+    stages), EQ, stages, residual; y and z."""
     parts = {name: {k: v[name] for k, v in variables.items() if name in v} for name in variables["params"]}
-    z = encoder(parts["encoder"], [np.mean(np.asarray(x, np.float64), axis=1, keepdims=True) for x in signals], train)
+    signals = [np.asarray(x, np.float64) for x in signals]
+    ears = [np.mean(x, axis=1, keepdims=True) for x in signals]
+    if "stages" in parts:
+        ears += [(x[:, :1] - x[:, 1:]) / 2.0 for x in signals]
+    z, *side = np.split(encoder(parts["encoder"], ears, train), len(ears) // len(signals))
     freq_hz, gain_db, q, gate = decoder(parts["decoder"], z, frequency_map)
     ys = [equalised(x, *row) for x, *row in zip(signals, freq_hz, gain_db * gate, q, strict=True)]
+    if "stages" in parts:
+        settings = stage_settings(parts["stages"], z, *side)
+        ys = [staged(y, settings, row) for row, y in enumerate(ys)]
     if "residual" in parts:
         ys = [y + r for y, r in zip(ys, residual(parts["residual"], signals, z, train), strict=True)]
     return ys, z

@@ -12,7 +12,7 @@ from nmjax.models import PHASES, Mastering
 
 from .helpers import noise, shapes_of
 
-EXACT = {"1a": 2_725_647, "1b": 5_063_376, "1c": 5_134_185}
+EXACT = {"1a": 2_725_647, "1b": 5_063_376, "1c": 5_134_185, "2": 5_266_164}
 
 
 @functools.cache
@@ -49,6 +49,11 @@ def residual_count(width):
     return sum(conv(i, o, 15) + norm(o) + 2 * conv(512, o, 1) for i, o in blocks) + conv(a, 1, 1)
 
 
+def stages_count():
+    """A hidden layer of 64 from z, the width's from both z, and a value each of 6, 3 and 2 settings."""
+    return sum(conv(z, 64, 1) + conv(64, values, 1) for z, values in ((512, 6), (512, 3), (1024, 2)))
+
+
 @pytest.mark.parametrize("phase", PHASES)
 def test_the_phases_have_exactly_the_parameters_of_the_spec(phase):
     assert count(params_of(phase)) == EXACT[phase]
@@ -59,6 +64,7 @@ def test_the_parts_have_exactly_the_parameters_of_the_spec():
     assert count(params_of("1b")["decoder"]) == 200_975
     assert count(params_of("1c")["decoder"]) == 271_784
     assert count(params_of("1b")["residual"]) == 2_337_729
+    assert count(params_of("2")["stages"]) == stages_count() == 131_979
 
 
 @pytest.mark.parametrize("width", [0.02, 0.3, 2.0])

@@ -12,6 +12,7 @@ import optax
 import pytest
 
 from nmjax.models import PHASES
+from nmjax.models.phases import GATED
 
 from .helpers import QUICKLY, noise, untrained
 
@@ -70,10 +71,10 @@ def alive(steps, name):
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_every_band_gets_a_gradient_in_every_head(phase):
-    heads = ("frequency", "gain", "q", "gate")[: 4 if phase == "1c" else 3]
+    heads = ("frequency", "gain", "q", "gate")[: 4 if phase in GATED else 3]
     for name in (f"decoder/{head}/dense/{part}" for head in heads for part in ("kernel", "bias")):
         found = alive(gradients(phase), name)
-        assert found.size == (10 if phase == "1c" else 5)
+        assert found.size == (10 if phase in GATED else 5)
         assert np.all(found), name
 
 

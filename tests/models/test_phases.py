@@ -16,7 +16,10 @@ from nmjax.models.phases import render_eq
 from . import reference
 from .helpers import WIDTH, apart_db, compiled, noise, randomised, shapes_of
 
-STEREO = {"1a": 1001, "1b": 100, "1c": 1001}  # lengths that test_untrained compiles for these phases too
+STEREO = {"1a": 1001, "1b": 100, "1c": 1001, "2": 1001}  # lengths that test_untrained compiles for these phases too
+
+
+ONE_EAR = [phase for phase in PHASES if phase != "2"]
 
 
 @functools.cache
@@ -40,7 +43,7 @@ def test_equals_the_numpy_reference(phase):
     assert apart_db(output, audio) > -20.0, "so near to the identity that little is tested"
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", ONE_EAR)
 def test_swapping_the_channels_swaps_the_output(phase):
     model, variables = trained(phase)
     audio = stereo(phase)
@@ -61,6 +64,30 @@ def test_the_encoder_hears_the_mean_of_the_channels(phase):
     _, moved = run(variables, audio + opposed)
     assert apart_db(wider.z, prediction.z) <= -110.0
     assert apart_db(moved.z, prediction.z) > -60.0
+
+
+def test_phase_2_hears_mid_and_side_and_the_side_moves_the_width_alone():
+    model, variables = trained("2")
+    audio, opposed = stereo("2"), 0.5 * noise((2, STEREO["2"], 1), seed=10)
+    run = compiled(model)
+    _, prediction = run(variables, audio)
+    _, wider = run(variables, audio + jnp.concatenate([opposed, -opposed], axis=2))
+    assert apart_db(wider.z, prediction.z) <= -110.0
+    assert apart_db(wider.z_side, prediction.z_side) > -60.0
+    before, after = prediction.settings, wider.settings
+    for part in ("eq", "compressor", "saturator"):
+        for a, b in zip(*map(jax.tree.leaves, (getattr(before, part), getattr(after, part))), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert np.all(np.abs(after.width.high - before.width.high) > 1e-3)
+
+
+def test_in_mono_phase_2_has_a_silent_side():
+    """One channel is heard as two equal ones are."""
+    model, variables = trained("2")
+    mono = stereo("2")[:, :, :1]
+    one, two = (compiled(model)(variables, audio) for audio in (mono, jnp.tile(mono, (1, 1, 2))))
+    assert apart_db(jnp.tile(one[0], (1, 1, 2)), two[0]) <= -100.0
+    assert apart_db(one[1].z_side, two[1].z_side) <= -110.0
 
 
 def test_signals_of_a_batch_do_not_hear_each_other():
@@ -99,6 +126,7 @@ def test_phase_1a_has_no_residual():
 def test_a_phase_decodes_with_its_frequency_map(phase, frequency_map):
     _, variables = trained(phase)
     z = noise((2, 512), seed=11)
-    found = compiled(Mastering(phase, WIDTH, frequency_map), method="decode")(variables, z)
+    side = {"z_side": -z} if phase == "2" else {}
+    found = compiled(Mastering(phase, WIDTH, frequency_map), method="decode")(variables, z, **side)
     part = {name: tree["decoder"] for name, tree in variables.items() if "decoder" in tree}
     np.testing.assert_allclose(found.settings.eq.freq_hz, reference.decoder(part, z, frequency_map)[0], rtol=3e-5)

@@ -9,12 +9,14 @@ import pytest
 
 from nmjax.models import PHASES
 from nmjax.models.decoder import AdaptiveDecoder, ParametricDecoder
+from nmjax.models.phases import GATED
 
 from .helpers import apart_db, compiled, noise, untrained
 
 # Every length once with one channel and once with two in some phase; compiling all combinations would take a minute.
 CASES = [(1, 1), (7, 2), (100, 1), (1001, 2)]
-PLACES = {"1a": [62, 250, 1000, 4000, 12000], "1b": [62, 250, 1000, 4000, 12000], "1c": 40 * 350 ** (np.arange(10) / 9)}
+FIVE, TEN = [62, 250, 1000, 4000, 12000], 40 * 350 ** (np.arange(10) / 9)
+PLACES = {"1a": FIVE, "1b": FIVE, "1c": TEN, "2": TEN}
 
 
 @pytest.mark.parametrize(("time", "channels"), CASES)
@@ -36,7 +38,7 @@ def test_untrained_bands_stand_at_their_places(phase):
     np.testing.assert_allclose(eq.freq_hz, np.broadcast_to(PLACES[phase], bands), rtol=1e-6)
     np.testing.assert_array_equal(eq.gain_db, np.zeros(bands))
     np.testing.assert_allclose(eq.q, np.ones(bands), rtol=1e-6)
-    gate = 1.0 / (1.0 + np.exp(-2.0)) if phase == "1c" else 1.0
+    gate = 1.0 / (1.0 + np.exp(-2.0)) if phase in GATED else 1.0
     np.testing.assert_allclose(eq.gate, np.full(bands, gate), rtol=1e-6)
     np.testing.assert_array_equal(prediction.settings.input_gain_db, np.zeros(2))
 

@@ -13,6 +13,8 @@ from nmjax.checkpoint import merge
 from nmjax.dsp import response_db
 from nmjax.models import Mastering
 from nmjax.models.decoder import FIVE_BANDS_HZ, TEN_BANDS_HZ, AdaptiveDecoder, ParametricDecoder
+from nmjax.models.phases import GATED
+from nmjax.models.stages import StageDecoders
 from nmjax.training.carry import band_places, carry_over
 
 WIDTH = 0.05
@@ -38,7 +40,7 @@ def compiled(model):
 
 @functools.cache
 def fresh(phase, frequency_map="log"):
-    """Untrained variables; 1a is 1b without the residual, and 1c is 1b with the other decoder."""
+    """Untrained variables; 1a is 1b without the residual, 1c is 1b with the other decoder, 2 is 1c with the stages."""
     if phase == "1b":
         quickly = {"xla_backend_optimization_level": 0}
         model = Mastering("1b", WIDTH, frequency_map)
@@ -46,6 +48,10 @@ def fresh(phase, frequency_map="log"):
     variables = dict(fresh("1b", frequency_map))
     if phase == "1a":
         return {name: {k: v for k, v in tree.items() if k != "residual"} for name, tree in variables.items()}
+    if phase == "2":
+        variables = fresh("1c", frequency_map)
+        stages = StageDecoders().init(jax.random.key(5), Z, Z)["params"]
+        return {**variables, "params": {**variables["params"], "stages": stages}}
     decoder = AdaptiveDecoder(frequency_map).init(jax.random.key(4), Z)
     params = {**variables["params"], "decoder": decoder["params"]}
     return {**variables, "params": params, "carried": {"decoder": decoder["carried"]}}
@@ -79,7 +85,7 @@ def with_gains(variables, gains_db):
     return {**variables, "params": {**variables["params"], "decoder": {**decoder, "gain": gain}}}
 
 
-@pytest.mark.parametrize("phase", ["1a", "1c"])
+@pytest.mark.parametrize("phase", ["1a", "1c", "2"])
 def test_the_fresh_variables_of_these_tests_are_those_of_the_phase(phase):
     shapes = jax.eval_shape(Mastering(phase, WIDTH).init, jax.random.key(0), AUDIO)
     assert {k: v.shape for k, v in leaves(fresh(phase)).items()} == {
@@ -129,6 +135,17 @@ def test_1c_started_from_1b_sounds_the_same():
     assert np.max(np.abs(after - before)) <= HUNDREDTH * np.max(np.abs(before))
 
 
+@pytest.mark.parametrize("earlier", ["1a", "1b", "1c"])
+def test_2_started_from_an_earlier_phase_sounds_the_same(earlier):
+    """The stages are new, and change no bit."""
+    variables, _ = carry_over(fresh("2"), trained(earlier))
+    before, _ = compiled(Mastering(earlier, WIDTH))(trained(earlier), AUDIO)
+    after, prediction = compiled(Mastering("2", WIDTH))(variables, AUDIO)
+    assert np.max(np.abs(after - before)) <= HUNDREDTH * np.max(np.abs(before))
+    assert np.max(np.abs(before - AUDIO)) > 0.1
+    np.testing.assert_array_equal(prediction.settings.compressor.ratio, np.ones(2))
+
+
 def test_bands_that_were_not_copied_stand_at_their_places_at_0_db():
     variables, _ = carry_over(fresh("1c"), trained("1a"))
     eq = decoded(AdaptiveDecoder(), variables, 30.0 * Z)
@@ -160,6 +177,13 @@ def test_gains_are_divided_by_the_gate_and_held_to_12_db():
         ("1b", "1b", ()),
         ("1b", "1c", ("params/decoder/selector/", "params/decoder/gate/", "carried/")),
         ("1c", "1c", ()),
+        ("1c", "2", ("params/stages/",)),
+        ("2", "2", ()),
+        (
+            "1b",
+            "2",
+            ("params/stages/", "params/decoder/selector/", "params/decoder/gate/", "carried/"),
+        ),
         (
             "1a",
             "1c",
@@ -182,7 +206,8 @@ def test_what_is_carried_and_what_is_new_is_named_and_true(earlier, later, new):
     assert names["unfit"] == names["left"] == []
     assert set(names["new"]) == {name for name in before if name.startswith(new)} == set(before) - set(old)
     assert sorted(names["carried"]) == sorted(old)
-    heads = tuple(f"params/decoder/{head}/" for head in ("frequency", "gain", "q")) if earlier != later == "1c" else ()
+    more_bands = later in GATED and earlier not in GATED
+    heads = tuple(f"params/decoder/{head}/" for head in ("frequency", "gain", "q")) if more_bands else ()
     for name in before:
         if name in names["new"]:
             wanted = (

@@ -1,0 +1,72 @@
+"""`nmjax targets`: what target files hold, as a table and as a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nmjax import io
+from nmjax.errors import BadInputError
+from nmjax.inference.jobs import shown
+from nmjax.inference.svg import clock
+from nmjax.reference import target
+from nmjax.reference.profile import CENTRES_HZ, Profile
+
+_PARTS_HZ = {"low": (24.0, 150.0), "mid": (150.0, 4_000.0), "high": (4_000.0, 16_000.0)}
+
+
+def show(
+    files: Sequence[Path], picture: Path | None = None, force: bool = False, console: Console | None = None
+) -> None:
+    """List target files, and draw their spectra one over the other if that is wanted.
+
+    Raises:
+        BadInputError: a file that is no target; a picture that exists already or has another ending.
+    """
+    console = console or Console()
+    if picture and picture.suffix.lower() != ".png":
+        raise BadInputError(f"'{picture}' must end in .png; that is what --plot writes.")
+    if picture and picture.exists() and not force:
+        raise BadInputError(f"'{picture}' exists already; add --force to overwrite it, or name another file.")
+    found = [(file, *target.read(file)) for file in files]
+    console.print(_table(found))
+    if picture:
+        from nmjax import plots  # matplotlib takes 0.7 s to import
+
+        curves = [np.where(x.known, x.mid_db - np.median(x.mid_db), np.nan) for _, x, _ in found]
+        with io.temporary_beside(picture) as temporary:
+            plots.spectra(temporary, CENTRES_HZ, curves, [file.stem for file in files], "References: long-term levels")
+            io.publish(temporary, picture)
+        console.print(f"Picture: {shown(picture)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(found: Sequence[tuple[Path, Profile, str]]) -> Table:
+    table = Table()
+    for name in ("target", "made of", "length", "crest", "range", "width", *_PARTS_HZ):
+        table.add_column(name, justify="left" if name in ("target", "made of") else "right")
+    for file, profile, name in found:
+        lra = "–" if math.isnan(profile.loudness_range) else f"{profile.loudness_range:.1f} LU"
+        width = f"{_width_db(profile):+.1f} dB" if profile.stereo else "mono"
+        tones = [f"{x:+.1f} dB" for x in _tones_db(profile)]
+        texts = (file.name, name, clock(profile.seconds), f"{profile.crest_db:.1f} dB", lra, width, *tones)
+        table.add_row(*(Text(shown(text)) for text in texts))
+    return table
+
+
+def _tones_db(profile: Profile) -> list[float]:
+    """The power of the lows, mids and highs beside all of it."""
+    power = 10.0 ** (profile.mid_db / 10.0)
+    edges = np.searchsorted(CENTRES_HZ, list(_PARTS_HZ.values()))
+    return [float(10.0 * np.log10(power[start:end].sum() / power.sum())) for start, end in edges]
+
+
+def _width_db(profile: Profile) -> float:
+    """The side's power over mid's."""
+    side, mid = (np.sum(10.0 ** (x / 10.0)) for x in (profile.side_db, profile.mid_db))
+    return float(10.0 * np.log10(side / mid))

@@ -1,0 +1,193 @@
+"""`infer.py --reference`: files in, settings and files out; what cannot be used gets a sentence."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import soundfile
+from scipy.signal import sosfilt
+
+import nmjax
+from nmjax.cli import main
+from nmjax.errors import BadInputError
+from nmjax.evaluation.metrics import band_levels_db
+from tests.dsp.oracles import peaking_sos
+from tests.inference.networks import network, saved
+from tests.music import music, write
+
+RATE = 44_100
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder of phase 1A."""
+    return saved("1a", tmp_path_factory.mktemp("run"))
+
+
+def coloured(audio, rate=RATE):
+    """Another tone: what a reference may have."""
+    for freq_hz, gain_db, q in ((150.0, 5.0, 0.8), (3000.0, -5.0, 0.7)):
+        audio = sosfilt(peaking_sos(freq_hz, gain_db, q, rate)[None], audio, axis=0)
+    return audio
+
+
+def tone_apart_db(one, other):
+    levels = [band_levels_db(x.mean(axis=1), "thirds", RATE)[4:] for x in (one, other)]
+    return np.std(levels[0] - levels[1])
+
+
+def mastered(track, run, out, *words):
+    """By the command line, without delivery; the audio."""
+    plain = ["--lufs", "none", "--true-peak", "none", "--quiet", "--force"]
+    assert main(["infer", str(track), "--ckpt", str(run), "-o", str(out), *plain, *words]) == 0
+    return soundfile.read(str(out), always_2d=True)[0]
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(RATE, 2), (48_000, 1), (96_000, 6)])
+def test_a_track_comes_near_to_a_reference_of_any_kind(tmp_path, run, rate, channels):
+    track = write(tmp_path / "a.wav", music(12.0), RATE, "FLOAT")
+    reference = coloured(music(10.0, rate, channels, seed=0), rate)  # the seed is the tone's
+    reference = write(tmp_path / "ref.wav", reference, rate, "FLOAT")
+    given = ["--reference", str(reference)]
+    before, out = soundfile.read(str(track))[0], tmp_path / "m.wav"
+    wanted = coloured(before)
+    blind, idle = mastered(track, run, out), tone_apart_db(before, wanted)
+    found = mastered(track, run, out, *given)
+    settings = json.loads(out.with_suffix(".json").read_text())
+    assert 1 <= len(settings["eq"]["bands"]) <= 10
+    assert settings["reference"] == "ref.wav, strength 1"
+    again = mastered(track, run, tmp_path / "again.wav", "--settings", str(out.with_suffix(".json")))
+    np.testing.assert_array_equal(again, found)
+    if rate == RATE:
+        assert tone_apart_db(found, wanted) < 0.3 * min(idle, tone_apart_db(blind, wanted))
+    else:  # at another rate the made-up music has another tone; the filters' one is over it
+        assert np.isfinite(found).all() and not np.array_equal(found, blind)
+
+
+def test_at_strength_0_it_is_the_networks_answer_to_the_bit(tmp_path, run):
+    track = write(tmp_path / "a.wav", music(5.0), RATE, "FLOAT")
+    reference = write(tmp_path / "ref.wav", coloured(music(5.0, seed=3)), RATE)
+    out, given = tmp_path / "m.wav", ["--reference", str(reference)]
+    blind = mastered(track, run, out)
+    for words in (["--reference-strength", "0"], ["--reference-weights", "tone=0,dynamics=0,width=0"]):
+        np.testing.assert_array_equal(mastered(track, run, out, *given, *words), blind)
+    halves = [mastered(track, run, out, *given, "--reference-strength", x) for x in ("0.5", "1")]
+    assert 0.0 < np.abs(halves[0] - blind).max() < np.abs(halves[1] - blind).max()
+
+
+def test_a_target_is_as_good_as_its_reference(tmp_path, run):
+    track = write(tmp_path / "a.wav", music(5.0), RATE, "FLOAT")
+    files = [write(tmp_path / f"r{i}.wav", music(4.0, seed=i), RATE) for i in (3, 4)]
+    out, kept = tmp_path / "m.wav", tmp_path / "house.json"
+    given = ["--reference", str(files[0]), "--reference", f"{files[1]}=0.5"]
+    wanted = mastered(track, run, out, *given, "--save-target", str(kept))
+    found = mastered(track, run, out, "--target", str(kept))
+    assert np.abs(found - wanted).max() < 2e-3 * np.abs(wanted).max()
+    assert json.loads(kept.read_text())["name"] == "r3.wav, r4.wav"
+
+
+def test_the_report_the_picture_and_the_list_show_it(tmp_path, run, capsys):
+    track = write(tmp_path / "a.wav", music(5.0), RATE)
+    reference = write(tmp_path / "re$f<b>.wav", coloured(music(5.0, seed=3)), RATE)
+    page, picture, kept = (tmp_path / name for name in ("r.html", "p.png", "t.json"))
+    words = ["--report", str(page), "--plot", str(picture), "--save-target", str(kept)]
+    mastered(track, run, tmp_path / "m.wav", "--reference", str(reference), *words)
+    text = page.read_text()
+    assert len(re.findall(r"Asked for by re\$f&lt;b&gt;\.wav", text)) == 1
+    assert "re$f&lt;b&gt;.wav, mid" in text and "<b>.wav" not in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    drawn = tmp_path / "t.png"
+    capsys.readouterr()
+    assert main(["targets", str(kept), "--plot", str(drawn)]) == 0
+    assert "t.json" in capsys.readouterr().out and drawn.read_bytes().startswith(b"\x89PNG")
+    assert main(["targets", str(kept), "--plot", str(drawn)]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+def bad(tmp_path):
+    """Files by name."""
+    write(tmp_path / "a.wav", music(4.0), RATE)
+    write(tmp_path / "good.wav", music(4.0, seed=1), RATE)
+    write(tmp_path / "short.wav", music(2.0), RATE)
+    write(tmp_path / "silent.wav", np.zeros((4 * RATE, 2)), RATE)
+    (tmp_path / "text.wav").write_text("no music")
+    (tmp_path / "t.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--reference", "short.wav"], "3 s"),
+        (["--reference", "silent.wav"], "silent"),
+        (["--reference", "none.wav"], "missing"),
+        (["--reference", "text.wav"], "audio"),
+        (["--reference", "good.wav=0"], "weight"),
+        (["--reference", "good.wav", "--reference-strength", "2"], "0 to 1"),
+        (["--reference", "good.wav", "--reference-strength", "much"], "0 to 1"),
+        (["--reference", "good.wav", "--reference-strength", "nan"], "0 to 1"),
+        (["--reference", "good.wav", "--reference-weights", "tome=1"], "tone"),
+        (["--reference", "good.wav", "--reference-weights", "tone"], "0 to 1"),
+        (["--reference", "good.wav", "--target", "t.json"], "give one of them"),
+        (["--reference", "good.wav", "--settings", "m.json"], "give one of them"),
+        (["--reference", "good.wav", "--album"], "one by one"),
+        (["--reference", "good.wav", "--save-target", "t.json"], "--force"),
+        (["--reference", "good.wav", "--save-target", "t.txt"], ".json"),
+        (["--reference", "good.wav", "-o", "good.wav", "--force"], "good.wav"),
+        (["--target", "t.json"], "t.json"),
+        (["--target", "none.json"], "none.json"),
+        (["--save-target", "x.json"], "--reference"),
+        (["--same-song"], "--reference"),
+        (["--reference-strength", "0.5"], "--reference"),
+    ],
+)
+def test_what_cannot_be_used_gets_a_sentence(tmp_path, run, monkeypatch, capsys, words, said):
+    bad(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert main(["infer", "a.wav", "--ckpt", str(run), *words]) == 2
+    said_of_it = capsys.readouterr().err
+    assert said in said_of_it and said_of_it.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_track_itself_is_named_and_little_changes(tmp_path, run, capsys):
+    track = write(tmp_path / "a.wav", music(6.0), RATE, "FLOAT")
+    assert main(["infer", str(track), "--ckpt", str(run), "--reference", str(track), "--lufs", "none"]) == 0
+    assert "the track itself" in capsys.readouterr().out
+
+
+def test_a_silent_track_stays_silent(tmp_path, run):
+    track = write(tmp_path / "a.wav", np.zeros((4 * RATE, 2)), RATE)
+    reference = write(tmp_path / "ref.wav", music(4.0), RATE)
+    assert not mastered(track, run, tmp_path / "m.wav", "--reference", str(reference)).any()
+
+
+def test_from_python_it_is_the_same(tmp_path, run):
+    audio, reference = music(5.0).astype(np.float32), coloured(music(5.0, seed=3)).astype(np.float32)
+    track = write(tmp_path / "a.wav", audio, RATE, "FLOAT")
+    file = write(tmp_path / "ref.wav", reference, RATE, "FLOAT")
+    wanted = mastered(track, run, tmp_path / "m.wav", "--reference", str(file), "--reference-strength", "0.7")
+    plain = {"ckpt": network("1a"), "lufs": "none", "true_peak": "none", "reference_strength": 0.7}
+    for given in (file, str(file), (reference, RATE), [file]):
+        found = nmjax.master(audio, RATE, reference=given, **plain).audio
+        assert np.abs(found - wanted).max() < 1e-5
+    for given, said in (((reference[:RATE], RATE), "3 s"), ([], "empty"), ((0 * reference, RATE), "silent")):
+        with pytest.raises(BadInputError, match=said):
+            nmjax.master(audio, RATE, reference=given, **plain)
+    with pytest.raises(BadInputError, match="feature"):
+        nmjax.master(audio, RATE, reference=file, reference_weights={"tome": 1.0}, **plain)
+
+
+def test_a_folder_is_mastered_again_when_the_reference_changes(tmp_path, run, capsys):
+    write(tmp_path / "in" / "a.wav", music(4.0), RATE)
+    reference = write(tmp_path / "ref.wav", music(4.0, seed=3), RATE)
+    words = ["infer", str(tmp_path / "in"), "--ckpt", str(run), "-o", str(tmp_path / "out"), "--json"]
+    done = []
+    for more in ([], [], ["--reference", str(reference)], ["--reference", str(reference)]):
+        assert main([*words, *more]) == 0
+        done.append(len(json.loads(capsys.readouterr().out)["done"]))
+    write(reference, music(4.0, seed=4), RATE)
+    assert main([*words, "--reference", str(reference)]) == 0
+    done.append(len(json.loads(capsys.readouterr().out)["done"]))
+    assert done == [1, 0, 1, 0, 1]

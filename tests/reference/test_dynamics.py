@@ -1,0 +1,60 @@
+"""The compressor towards a reference: what it was asked for is heard in the rendered signal, by NumPy."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmjax.dsp import compress
+from nmjax.models.stages import start_of
+from nmjax.reference.dynamics import Wanted, fitted
+
+RATE = 44_100
+
+
+def blocks(count=4, seconds=2.0):
+    """Noise with sharp hits over a quieter bed, `[blocks, time, 1]` at about −20 dB, each block 4 dB above the last."""
+    rng = np.random.default_rng(0)
+    time = np.arange(round(seconds * RATE)) / RATE
+    hits = np.exp(-((time * 2.5) % 1.0) * 12.0)
+    audio = rng.standard_normal((count, len(time))) * (0.15 + hits) * 0.2
+    audio *= 10.0 ** (4.0 * (np.arange(count)[:, None] - 1.5) / 20.0)
+    return jnp.asarray(audio[..., None], jnp.float32)
+
+
+def crest_db(audio):
+    audio = np.asarray(audio, np.float64)
+    return np.mean(20 * np.log10(np.abs(audio).max(axis=(1, 2))) - 10 * np.log10(np.mean(audio**2, axis=(1, 2))))
+
+
+def played(audio, found):
+    rows = type(found)(*(jnp.broadcast_to(getattr(found, f), (len(audio),)) for f in found.__dataclass_fields__))
+    return compress(audio, rows, RATE)[0]
+
+
+@pytest.mark.parametrize("wanted_db", [-2.0, -1.0, 1.0])
+def test_the_crest_changes_as_asked_and_the_level_stays(wanted_db):
+    audio = blocks()
+    found = fitted(audio, None, Wanted(wanted_db, 0.0, 0.0))
+    after = played(audio, found)
+    assert crest_db(after) - crest_db(audio) == pytest.approx(wanted_db, abs=0.6)
+    assert np.mean(np.asarray(after) ** 2) == pytest.approx(np.mean(np.asarray(audio) ** 2), rel=0.05)
+
+
+def test_the_range_becomes_smaller_when_asked():
+    audio = blocks()
+    found = fitted(audio, None, Wanted(0.0, -3.0, 10.0))
+    levels = [10 * np.log10(np.mean(np.asarray(x) ** 2, axis=(1, 2))) for x in (audio, played(audio, found))]
+    slope = np.polyfit(levels[0], levels[1], 1)[0]
+    assert slope == pytest.approx(0.7, abs=0.12)
+
+
+def test_nothing_asked_is_what_is_there():
+    there = start_of("compressor")
+    assert fitted(blocks(2), None, Wanted(0.0, 0.0, 0.0)) is None
+    assert fitted(blocks(2), there, Wanted(0.0, 0.0, 0.0)) is there
+
+
+@pytest.mark.parametrize("audio", [np.zeros((2, 4_410, 2)), np.full((1, 100, 1), 0.1)])
+def test_silence_and_very_little_sound_give_finite_settings(audio):
+    found = fitted(jnp.asarray(audio, jnp.float32), None, Wanted(-3.0, 1.0, 5.0))
+    assert found is None or all(np.isfinite(float(x[0])) for x in vars(found).values())
