@@ -58,7 +58,7 @@ def _which(said: str, rows: list[dict], verdict: str) -> str:
 def _usage_pictures(
     study: Study, rows: list[dict], places: list[dict], pairs: list[dict], active: np.ndarray
 ) -> list[Picture]:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     bands = [str(row["band"]) for row in rows]
     columns = [np.array([row[name] for row in rows]) for name in ("gate_mean", "gate_sd", "open", "acts")]
@@ -144,7 +144,7 @@ def _compared(study: Study, kind: str, values: np.ndarray, names: list[str]) -> 
 
 
 def _heat(study: Study, kind: str, rows: list[dict], names: list[str]) -> Picture:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     mean, p = (np.array([row[name] for row in rows]).reshape(len(names), -1) for name in ("mean", "p_corrected"))
     path = study.picture(
@@ -159,7 +159,7 @@ def _heat(study: Study, kind: str, rows: list[dict], names: list[str]) -> Pictur
 
 
 def _curves_by_group(study: Study, names: list[str]) -> Picture:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     own, shapes = study.answers.groups, curves.shapes_db(study.answers.settings)
     means = {name: groups.mean_of(shapes[own == name], study.seed) for name in names}

@@ -15,7 +15,7 @@ from nmjax.analysis.tables import save_csv
 
 def curves_section(study: Study) -> Section:
     """What the curves are like."""
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     shapes = curves.shapes_db(study.answers.settings)
     rows, kinds, mean = curves.curve_table(shapes), curves.kinds_of(shapes, study.seed), shapes.mean(axis=0)
@@ -53,7 +53,7 @@ def curves_section(study: Study) -> Section:
 
 
 def _kinds(study: Study, shapes: np.ndarray, kinds: Kinds) -> tuple[str, Picture, Table]:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     members = [shapes[kinds.of == i] for i in range(len(kinds.centres))]
     clear = "kinds of their own" if kinds.silhouette > kinds.chance else "no kinds, but cuts through one cloud"
@@ -76,7 +76,7 @@ def _kinds(study: Study, shapes: np.ndarray, kinds: Kinds) -> tuple[str, Picture
 
 def stability_section(study: Study) -> Section:
     """How firm settings are."""
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     title, between = "How firm settings are", stability.between_db(curves.shapes_db(study.answers.settings))
     sentences, tables, files = _from_window_to_window(study, between)
@@ -122,7 +122,7 @@ def _from_window_to_window(study: Study, between: float) -> tuple[list[str], lis
 
 def latent_section(study: Study) -> Section:
     """What z knows."""
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     a = study.answers
     if len(a.tracks) < probes.LEAST:
@@ -175,7 +175,7 @@ def sensitivity_section(study: Study) -> Section:
 
 
 def _derivatives(study: Study, means: dict[str, np.ndarray], ticks: list[str]) -> list[Picture]:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     captions = {
         "rendered_gain_db": "dB of a band's rendered gain for each dB that one third octave of the input is louder.",
