@@ -31,7 +31,7 @@ def usage_section(study: Study) -> Section:
         _which(f"open at times and never move {usage.ACTS_DB:g} dB", rows, "never acts"),
         _which("at work in every track", rows, "always acts"),
     ]
-    left_out = ("freq_hz_p10", "freq_hz_p90", "rendered_db_mean")
+    left_out = ("freq_hz_p10", "freq_hz_p90", "rendered_db_mean", "largest_db")
     tables = [Table("Bands.", [{k: v for k, v in row.items() if k not in left_out} for row in rows])]
     together = sorted((p for p in pairs if p["same"] + p["against"] > 0), key=lambda p: -(p["same"] + p["against"]))
     if together:

@@ -68,14 +68,14 @@ def heat(
 
     Args:
         values: `[rows, columns]`; NaN stays white. label: what they are.
-        signed: around 0, with colours for both signs.
+        signed: around 0, with colours for both signs; else from 0 to 1.
         marks: cells whose number is set bold and starred.
         axes_names: of the columns' axis and the rows'. every: so many columns share a name.
     """
     written = len(columns) <= 16
     figure, axes = plt.subplots(figsize=(9, 1.4 + 0.3 * max(len(rows), 4)), layout="constrained")
-    reach = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-9)
-    low = -reach if signed else min(0.0, float(np.nanmin(values)))
+    reach = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-9) if signed else 1.0
+    low = -reach if signed else 0.0
     drawn = axes.imshow(values, cmap="PuOr_r" if signed else "cividis", vmin=low, vmax=reach, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         marked = marks is not None and bool(marks[row, column])
