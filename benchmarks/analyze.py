@@ -4,7 +4,8 @@
 
 MUSIC is a folder or a CSV that an index knows (run analyze.py on it once). One at a time is what infer.py does before
 it renders: `listen`, a window at a time. Both read from the disk, and both measure no loudness, which is in the index.
-Prints medians.
+Prints medians; on a machine
+that does other things too, CPU seconds hold and wall seconds do not.
 """
 
 from __future__ import annotations
@@ -56,17 +57,19 @@ def main() -> None:
     runs = systems(tracks, network, [int(size) for size in given.batch.split(",")])
     for run in runs.values():
         run()  # compiles, and the files are in memory
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for _ in range(given.rounds):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append((time.perf_counter() - start, time.process_time() - used))
     print(f"{len(tracks)} tracks, {seconds / 60:.0f} min; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}.\n")
-    print("| how | s | tracks a minute | × real time |\n| --- | ---: | ---: | ---: |")
+    print("| how | wall s | CPU s | tracks a minute | a minute of CPU | × real time |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, found in times.items():
-        taken = statistics.median(found)
-        print(f"| {name} | {taken:.1f} | {60 * len(tracks) / taken:.0f} | {seconds / taken:.0f} |")
+        wall, cpu = (statistics.median(values) for values in zip(*found, strict=True))
+        rates = (60 * len(tracks) / taken for taken in (wall, cpu))
+        print(f"| {name} | {wall:.1f} | {cpu:.1f} | {' | '.join(f'{r:.0f}' for r in rates)} | {seconds / wall:.0f} |")
 
 
 if __name__ == "__main__":

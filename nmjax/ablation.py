@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from scipy.special import xlogy
 
-from nmjax import io, plots
+from nmjax import io
 from nmjax.analysis.page import Picture, Section, Table, write_page
 from nmjax.analysis.tables import save_csv
 from nmjax.checkpoint import Checkpoints
@@ -32,6 +32,7 @@ from nmjax.evaluation.statistics import ratio
 from nmjax.inference.network import Network, load
 from nmjax.inference.track import Heard, listen
 from nmjax.models import SAMPLE_RATE, Settings, build_model
+from nmjax.plots import collection as plots
 from nmjax.training.session import keep_taught
 from nmjax.training.state import initial_variables
 from nmjax.training.teach import check_can_teach, listened, taught

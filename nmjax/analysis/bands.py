@@ -31,7 +31,7 @@ def usage_section(study: Study) -> Section:
         _which(f"open at times and never move {usage.ACTS_DB:g} dB", rows, "never acts"),
         _which("at work in every track", rows, "always acts"),
     ]
-    left_out = ("freq_hz_p10", "freq_hz_p90", "rendered_db_mean")
+    left_out = ("freq_hz_p10", "freq_hz_p90", "rendered_db_mean", "largest_db")
     tables = [Table("Bands.", [{k: v for k, v in row.items() if k not in left_out} for row in rows])]
     together = sorted((p for p in pairs if p["same"] + p["against"] > 0), key=lambda p: -(p["same"] + p["against"]))
     if together:
@@ -58,7 +58,7 @@ def _which(said: str, rows: list[dict], verdict: str) -> str:
 def _usage_pictures(
     study: Study, rows: list[dict], places: list[dict], pairs: list[dict], active: np.ndarray
 ) -> list[Picture]:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     bands = [str(row["band"]) for row in rows]
     columns = [np.array([row[name] for row in rows]) for name in ("gate_mean", "gate_sd", "open", "acts")]
@@ -144,7 +144,7 @@ def _compared(study: Study, kind: str, values: np.ndarray, names: list[str]) -> 
 
 
 def _heat(study: Study, kind: str, rows: list[dict], names: list[str]) -> Picture:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     mean, p = (np.array([row[name] for row in rows]).reshape(len(names), -1) for name in ("mean", "p_corrected"))
     path = study.picture(
@@ -159,9 +159,9 @@ def _heat(study: Study, kind: str, rows: list[dict], names: list[str]) -> Pictur
 
 
 def _curves_by_group(study: Study, names: list[str]) -> Picture:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
-    own, shapes = study.answers.groups, curves.curves_db(study.answers.settings)
+    own, shapes = study.answers.groups, curves.shapes_db(study.answers.settings)
     means = {name: groups.mean_of(shapes[own == name], study.seed) for name in names}
     rows = [
         {"group": name, "freq_hz": f, "mean_db": m.value[i], "low_db": m.low[i], "high_db": m.high[i]}
@@ -172,6 +172,6 @@ def _curves_by_group(study: Study, names: list[str]) -> Picture:
     drawn = [(f"({np.sum(own == name)}) {name}", m.value, m.low, m.high) for name, m in means.items()]
     return Picture(
         study.picture("groups-curves", plots.panels, FREQ_HZ, drawn, shapes.mean(axis=0)),
-        "Mean rendered curve of each group with its 95 % interval (bootstrap over tracks; how many there are in "
-        "brackets); dashed: all tracks.",
+        "Mean rendered curve of each group, about its mean over frequency, with its 95 % interval (bootstrap over "
+        "tracks; how many there are in brackets); dashed: all tracks.",
     )

@@ -15,9 +15,9 @@ from nmjax.analysis.tables import save_csv
 
 def curves_section(study: Study) -> Section:
     """What the curves are like."""
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
-    shapes = curves.curves_db(study.answers.settings)
+    shapes = curves.shapes_db(study.answers.settings)
     rows, kinds, mean = curves.curve_table(shapes), curves.kinds_of(shapes, study.seed), shapes.mean(axis=0)
     save_csv(rows, study.out / "curves.csv")
     save_csv(
@@ -30,15 +30,18 @@ def curves_section(study: Study) -> Section:
     )  # fmt: skip
     quantiles = np.array([[row[f"p{p}_db"] for row in rows] for p in (5, 25, 50, 75, 95)])
     pictures = [
-        Picture(study.picture("curves", plots.fan, FREQ_HZ, quantiles, mean), "The rendered equaliser of all tracks.")
+        Picture(
+            study.picture("curves", plots.fan, FREQ_HZ, quantiles, mean),
+            "The rendered equaliser of all tracks, each about its mean over frequency.",
+        )
     ]
     moves = np.sqrt(np.mean(shapes**2, axis=1))
     sentences = [
         f"A curve moves a track by {np.median(moves):.2f} dB RMS in the median; tracks differ from their mean curve by "
         f"{stability.between_db(shapes):.2f} dB RMS, and the mean curve itself is "
         f"{np.sqrt(np.mean(mean**2)):.2f} dB RMS.",
-        f"Without a gain that is the same everywhere, which delivery undoes, a curve is "
-        f"{np.median(shapes.std(axis=1)):.2f} dB RMS in the median.",
+        "A gain that is the same everywhere, which delivery undoes, is taken out; it differs between tracks by "
+        f"{np.std(curves.curves_db(study.answers.settings).mean(axis=1), ddof=1):.2f} dB.",
     ]
     tables = []
     if kinds is not None:
@@ -50,7 +53,7 @@ def curves_section(study: Study) -> Section:
 
 
 def _kinds(study: Study, shapes: np.ndarray, kinds: Kinds) -> tuple[str, Picture, Table]:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     members = [shapes[kinds.of == i] for i in range(len(kinds.centres))]
     clear = "kinds of their own" if kinds.silhouette > kinds.chance else "no kinds, but cuts through one cloud"
@@ -73,9 +76,9 @@ def _kinds(study: Study, shapes: np.ndarray, kinds: Kinds) -> tuple[str, Picture
 
 def stability_section(study: Study) -> Section:
     """How firm settings are."""
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
-    title, between = "How firm settings are", stability.between_db(curves.curves_db(study.answers.settings))
+    title, between = "How firm settings are", stability.between_db(curves.shapes_db(study.answers.settings))
     sentences, tables, files = _from_window_to_window(study, between)
     rows = stability.change_rows(study.answers.tracks, study.network, study.threshold)
     if not rows:
@@ -119,7 +122,7 @@ def _from_window_to_window(study: Study, between: float) -> tuple[list[str], lis
 
 def latent_section(study: Study) -> Section:
     """What z knows."""
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     a = study.answers
     if len(a.tracks) < probes.LEAST:
@@ -158,6 +161,7 @@ def sensitivity_section(study: Study) -> Section:
     ]  # fmt: skip
     save_csv(rows, study.out / "sensitivity.csv")
     curve = found["curve_db"].mean(axis=0)
+    curve = curve - curve.mean(axis=0)  # a gain that is the same everywhere is undone by delivery
     loudest = np.sort(np.argsort(-np.sum(curve**2, axis=0))[:3])
     own = number(np.mean(np.diag(curve)))
     sentences = [
@@ -165,17 +169,18 @@ def sensitivity_section(study: Study) -> Section:
         f"louder, the curve there moves by {own} dB in the mean (−1 would take it all back).",
         f"The curve moves most with the input at {', '.join(f'{ticks[i]} Hz' for i in loudest)}.",
     ]
-    pictures = _derivatives(study, {kind: found[kind].mean(axis=0) for kind in kinds}, ticks)
+    means = {kind: found[kind].mean(axis=0) for kind in kinds} | {"curve_db": curve}
+    pictures = _derivatives(study, means, ticks)
     return Section("What the network listens to", sentences, pictures, (), ["sensitivity.csv"])
 
 
 def _derivatives(study: Study, means: dict[str, np.ndarray], ticks: list[str]) -> list[Picture]:
-    from nmjax import plots
+    from nmjax.plots import collection as plots
 
     captions = {
         "rendered_gain_db": "dB of a band's rendered gain for each dB that one third octave of the input is louder.",
         "gate": "The same of the gates.",
-        "curve_db": "The same of the whole curve: what levels its input has a diagonal below 0.",
+        "curve_db": "The same of the whole curve about its mean: what levels its input has a diagonal below 0.",
     }
     pictures = []
     for kind in (k for k in captions if k in means):

@@ -50,6 +50,13 @@ def curves_db(settings: dict[str, np.ndarray]) -> Float[np.ndarray, "rows 31"]:
     return band_curves_db(settings["freq_hz"], rendered, settings["q"]).sum(axis=1)
 
 
+def shapes_db(settings: dict[str, np.ndarray]) -> Float[np.ndarray, "rows 31"]:
+    """The same, each about its mean: a gain that is the same everywhere is undone by delivery, teaching takes it for no
+    error, and networks let it drift."""
+    curves = curves_db(settings)
+    return curves - curves.mean(axis=1, keepdims=True)
+
+
 def curve_table(curves: Float[np.ndarray, "tracks points"]) -> list[dict]:
     """A row a third octave: mean, standard deviation and quantiles over tracks in dB."""
     ends = np.percentile(curves, [5, 25, 50, 75, 95], axis=0)

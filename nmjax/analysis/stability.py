@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from nmjax import io
 from nmjax.analysis.collection import Track
-from nmjax.analysis.curves import curves_db
+from nmjax.analysis.curves import shapes_db
 from nmjax.analysis.excerpts import spread, typical
 from nmjax.analysis.settling import EQ
 from nmjax.inference.network import Network
@@ -46,7 +46,7 @@ def window_rows(
         if heard.sum() < _LEAST_WINDOWS:
             continue
         settings = {name: found[name][heard] for name in EQ}
-        curves = curves_db(settings)
+        curves = shapes_db(settings)
         same = (settings["gate"] > threshold) == (wholes[track.key]["gate"] > threshold)
         rows.append({
             "track": track.name, "group": track.group, "windows": int(heard.sum()),
@@ -124,7 +124,7 @@ def change_rows(tracks: Sequence[Track], network: Network, threshold: float) -> 
             changed, at = change.made(audio, rate)
             after = _answer(changed, at, _lufs(changed, at) if change.levelled else lufs, network)
             flipped = (after["gate"] > threshold) != (before["gate"] > threshold)
-            difference = curves_db(after) - curves_db(before)
+            difference = shapes_db(after) - shapes_db(before)
             moved[change.name].append((float(np.sqrt(np.mean(difference**2))), float(flipped.mean())))
     rows = []
     for name, found in moved.items():

@@ -28,7 +28,7 @@ class Study:
     seed: int = 0
 
     def picture(self, name: str, draw: Callable, *arguments, **more) -> Path:
-        """`name.png` and `name.svg`; where the latter lies. draw: a function of `nmjax.plots`."""
+        """`name.png` and `name.svg`; where the latter lies. draw: a function of `nmjax.plots.collection`."""
         for suffix in (".png", ".svg"):
             path = self.out / f"{name}{suffix}"
             with io.temporary_beside(path) as temporary:

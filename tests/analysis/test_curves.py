@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import freqz
 
-from nmjax.analysis.curves import band_curves_db, curve_table, curves_db, kinds_of, silhouette
+from nmjax.analysis.curves import band_curves_db, curve_table, curves_db, kinds_of, shapes_db, silhouette
 from nmjax.dsp.auditory import THIRD_OCTAVES_HZ
 
 
@@ -26,6 +26,8 @@ def test_curves_against_scipy():
     gate = draw.uniform(0, 1, (3, 2))
     whole = curves_db({"freq_hz": freq, "gain_db": gain / gate, "gate": gate, "q": q})
     np.testing.assert_allclose(whole, expected.sum(axis=1), atol=5e-4)
+    shapes = shapes_db({"freq_hz": freq, "gain_db": gain / gate, "gate": gate, "q": q})
+    np.testing.assert_allclose(shapes, whole - whole.mean(axis=1)[:, None], atol=1e-12)
 
 
 def test_no_rows_give_no_curves():

@@ -43,10 +43,10 @@ def test_from_window_to_window_by_hand(tracks):
     row = window_rows([(track, found)], {track.key: whole}, 0.5)[0]
     assert row["windows"] == 3
     assert row["same_gates"] == pytest.approx(2 / 3)
-    from nmjax.analysis.curves import curves_db
+    from nmjax.analysis.curves import shapes_db
 
     kept = {k: v[[0, 1, 3]] for k, v in found.items() if k != "loudness"}
-    assert row["within_db"] == pytest.approx(np.sqrt(np.mean(np.var(curves_db(kept), axis=0, ddof=1))))
+    assert row["within_db"] == pytest.approx(np.sqrt(np.mean(np.var(shapes_db(kept), axis=0, ddof=1))))
 
 
 def test_too_few_windows_give_no_row(tracks):

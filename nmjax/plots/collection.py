@@ -1,4 +1,4 @@
-"""Pictures. The only importer of matplotlib; takes plain arrays."""
+"""Pictures of what a network does over a collection, PNG or SVG by their path's ending; they take plain arrays."""
 
 from __future__ import annotations
 
@@ -6,175 +6,11 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-_TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
-_TICK_NAMES = ("20", "50", "100", "200", "500", "1k", "2k", "5k", "10k", "20k")
+from nmjax.plots import frequency_axes
 
-
-def eq_curve(
-    path: Path,
-    freq_hz: np.ndarray,
-    band_db: np.ndarray,
-    names: list[str],
-    title: str,
-    wanted: tuple[np.ndarray, np.ndarray, str] | None = None,
-) -> None:
-    """A PNG of an equaliser's curve with each band beneath it.
-
-    Args:
-        path: where it goes.
-        freq_hz: `[points]`.
-        band_db: `[bands, points]`, each band's response; the thick line is their sum.
-        names: one a band, for the legend.
-        title: above the picture.
-        wanted: a curve to compare with: frequencies, dB and name.
-    """
-    figure, axes = _frequency_axes()
-    colours = plt.get_cmap("viridis")(np.linspace(0.0, 0.9, len(band_db)))
-    for curve, name, colour in zip(band_db, names, colours, strict=True):
-        axes.plot(freq_hz, curve, color=colour, linewidth=1, label=name)
-        axes.fill_between(freq_hz, curve, color=colour, alpha=0.15, linewidth=0)
-    total = band_db.sum(axis=0)
-    axes.plot(freq_hz, total, color="black", linewidth=2, label="all bands")
-    reach = max(3.0, 1.15 * float(np.abs(total).max()), 1.15 * float(np.abs(band_db).max()))
-    if wanted:
-        axes.plot(wanted[0], wanted[1], color="tab:red", linestyle="--", linewidth=1.5, label=_plain(wanted[2]))
-    axes.set_ylim(-reach, reach)
-    axes.set_title(title, parse_math=False)  # a track's name may hold dollar signs
-    axes.legend(fontsize=8, ncols=1 + len(names) // 6, loc="best")
-    figure.savefig(path, dpi=120, format="png")
-    plt.close(figure)
-
-
-def _plain(text: str) -> str:
-    """A short label in which dollar signs are no formula."""
-    return (text if len(text) <= 40 else f"{text[:39]}…").replace("$", r"\$")
-
-
-def spectra(path: Path, freq_hz: np.ndarray, levels_db: list[np.ndarray], names: list[str], title: str) -> None:
-    """A PNG of levels by band.
-
-    Args:
-        path: where it goes.
-        freq_hz: `[bands]`; levels_db: `[bands]` each, NaN where nothing is known.
-        names: one a curve.
-        title: above the picture.
-    """
-    figure, axes = _frequency_axes()
-    for level, name in zip(levels_db, names, strict=True):
-        axes.plot(freq_hz, level, linewidth=1.5, label=_plain(name))
-    axes.set(ylabel="level (dB)")
-    axes.set_title(title, parse_math=False)
-    axes.legend(fontsize=8, loc="best")
-    figure.savefig(path, dpi=120, format="png")
-    plt.close(figure)
-
-
-def learnt_curve(
-    freq_hz: np.ndarray, curve_db: np.ndarray, wanted_hz: np.ndarray, wanted_db: np.ndarray, title: str
-) -> np.ndarray:
-    """A picture `[height, width, 3]` (uint8) of a network's curve beside what would have been right.
-
-    Args:
-        freq_hz, curve_db: `[points]`, the equaliser's response.
-        wanted_hz, wanted_db: `[bands]`, by how much the target's bands lie above the input's.
-        title: above the picture.
-    """
-    figure, axes = _frequency_axes()
-    axes.step(wanted_hz, wanted_db, where="mid", color="tab:orange", linewidth=1.5, label="target − input")
-    axes.plot(freq_hz, curve_db, color="black", linewidth=2, label="the equaliser")
-    reach = max(6.0, 1.15 * float(np.abs(curve_db).max()))
-    axes.set_ylim(-reach, reach)
-    axes.set_title(title, parse_math=False)
-    axes.legend(fontsize=8, loc="best")
-    figure.canvas.draw()
-    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
-    plt.close(figure)
-    return picture
-
-
-def _frequency_axes():
-    """A figure and its axes: gain in dB over 20 Hz to 20 kHz."""
-    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-    axes.set(xscale="log", xlim=(20, 20_000), xlabel="frequency (Hz)", ylabel="gain (dB)")
-    axes.set_xticks(_TICKS_HZ, _TICK_NAMES)
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    return figure, axes
-
-
-def ratios(path: Path, values: np.ndarray | list, systems: list[str], metrics: list[str], title: str) -> None:
-    """A PNG of each system's error over the input's, with intervals; the dashed line is doing nothing.
-
-    Args:
-        path: where it goes.
-        values: `[systems, metrics, 3]`: ratio and both ends of its interval, above 0 or NaN.
-        systems, metrics: their names.
-        title: above the picture.
-    """
-    values = np.asarray(values, np.float64)
-    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.32 * len(systems) * len(metrics)), layout="constrained")
-    colours = plt.get_cmap("tab10").colors
-    height = 0.8 / len(systems)
-    for row, name in enumerate(systems):
-        place = np.arange(len(metrics)) + (row - (len(systems) - 1) / 2) * height
-        middle, low, high = values[row].T
-        reach = np.maximum(0.0, np.stack([middle - low, high - middle]))
-        axes.errorbar(middle, place, xerr=reach, fmt="o", color=colours[row % 10], capsize=3, markersize=5, label=name)
-    axes.axvline(1.0, color="black", linestyle="--", linewidth=1)
-    axes.set_xscale("log")
-    ticks = [t for t in (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0) if _near(t, values)]
-    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    axes.minorticks_off()
-    axes.set_yticks(np.arange(len(metrics)), metrics)
-    axes.invert_yaxis()
-    axes.grid(alpha=0.3)
-    axes.set_title(title, parse_math=False)
-    axes.legend(fontsize=8, loc="best")
-    figure.savefig(path, dpi=120, format="png")
-    plt.close(figure)
-
-
-def before_after(path: Path, panels: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]], title: str) -> None:
-    """A PNG of what lies above and below a wanted spectrum before and after, a panel each, two beside each other.
-
-    Args:
-        path: where it goes.
-        panels: `(name, freq_hz, before_db, after_db)`, arrays `[bands]`; 0 dB is what was wanted.
-        title: above the picture.
-    """
-    rows = -(-len(panels) // 2)
-    figure, grid = plt.subplots(
-        rows, 2, figsize=(11, 0.6 + 2.0 * rows), layout="constrained", sharex=True, sharey=True, squeeze=False
-    )
-    reach = max(3.0, 1.1 * max(float(np.abs(x).max()) for _, _, *both in panels for x in both))
-    for axes, (name, freq_hz, before_db, after_db) in zip(grid.flat, panels, strict=False):
-        axes.axhline(0.0, color="black", linewidth=0.8)
-        axes.fill_between(freq_hz, before_db, step="mid", color="tab:orange", alpha=0.3, linewidth=0)
-        axes.step(freq_hz, before_db, where="mid", color="tab:orange", linewidth=1, label="input − original")
-        axes.step(freq_hz, after_db, where="mid", color="tab:blue", linewidth=1.8, label="output − original")
-        axes.set(xscale="log", xlim=(20, 20_000), ylim=(-reach, reach))
-        axes.set_xticks(_TICKS_HZ, _TICK_NAMES)
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-        axes.set_title(name, fontsize=9, parse_math=False)
-    for axes in grid.flat[len(panels) :]:
-        axes.remove()
-    grid[0, 0].legend(fontsize=8, loc="best")
-    figure.supylabel("dB")
-    figure.suptitle(title, parse_math=False)
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
-
-
-def _near(tick: float, values: np.ndarray) -> bool:
-    return bool(0.7 * np.nanmin(values) <= tick <= 1.4 * np.nanmax(values))
-
-
-# Pictures of a collection. Colours of Okabe and Ito (2008), which the colour-blind tell apart; what colour says is said
+# Colours of Okabe and Ito (2008), which the colour-blind tell apart; what colour says is said
 # by a number, a dash or a hatch too, so that a copy in grey holds it.
 _BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 _LONGEST_NAME = 34
@@ -214,7 +50,7 @@ def counts(path: Path, values: np.ndarray, most: int, xlabel: str) -> None:
 
 def over_frequency(path: Path, freq_hz: np.ndarray, series: dict[str, np.ndarray], ylabel: str) -> None:
     """Up to four lines over 20 Hz to 20 kHz, each `[points]`, by their names."""
-    figure, axes = _frequency_axes()
+    figure, axes = frequency_axes()
     styles = ((_BLUE, "-"), (_ORANGE, "--"), (_GREEN, ":"), (_PURPLE, "-."))
     for (name, values), (colour, dash) in zip(series.items(), styles, strict=False):
         axes.plot(freq_hz, values, color=colour, linestyle=dash, linewidth=2, label=name)
@@ -232,14 +68,14 @@ def heat(
 
     Args:
         values: `[rows, columns]`; NaN stays white. label: what they are.
-        signed: around 0, with colours for both signs.
+        signed: around 0, with colours for both signs; else from 0 to 1.
         marks: cells whose number is set bold and starred.
         axes_names: of the columns' axis and the rows'. every: so many columns share a name.
     """
     written = len(columns) <= 16
     figure, axes = plt.subplots(figsize=(9, 1.4 + 0.3 * max(len(rows), 4)), layout="constrained")
-    reach = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-9)
-    low = -reach if signed else min(0.0, float(np.nanmin(values)))
+    reach = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-9) if signed else 1.0
+    low = -reach if signed else 0.0
     drawn = axes.imshow(values, cmap="PuOr_r" if signed else "cividis", vmin=low, vmax=reach, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         marked = marks is not None and bool(marks[row, column])
@@ -258,7 +94,7 @@ def heat(
 
 def fan(path: Path, freq_hz: np.ndarray, quantiles: np.ndarray, mean: np.ndarray) -> None:
     """Quantiles of curves, `[5, points]` (5, 25, 50, 75 and 95 %), and their mean, in dB over 20 Hz to 20 kHz."""
-    figure, axes = _frequency_axes()
+    figure, axes = frequency_axes()
     axes.fill_between(freq_hz, quantiles[0], quantiles[4], color=_BLUE, alpha=0.18, linewidth=0, label="5 to 95 %")
     axes.fill_between(freq_hz, quantiles[1], quantiles[3], color=_BLUE, alpha=0.35, linewidth=0, label="25 to 75 %")
     axes.plot(freq_hz, quantiles[2], color="black", linewidth=2, label="median")
