@@ -110,9 +110,12 @@ def teach(request: Request, console: Console | None = None) -> None:
     if best.steps() or Checkpoints(out / "latest").steps():
         raise BadInputError(f"'{out}' holds a run already; choose another --out.")
     training, held_out = _music(request, say)
-    variables = initial_variables(build_model(config), config.seed)
+    variables = fresh = initial_variables(build_model(config), config.seed)
     if request.init_from:
-        variables = start_from(variables, config, request.init_from, say)
+        variables = start_from(fresh, config, request.init_from, say)
+        decoder = {"decoder": fresh["params"]["decoder"]}  # another one's bands would be a worse start for teaching
+        variables = {**variables, **{k: x for k, x in fresh.items() if k == "carried"}}
+        variables["params"] = variables["params"] | decoder
     with _alone(out):
         _write_split(out / "split.json", training, held_out)
         record_start(out, config, 0)

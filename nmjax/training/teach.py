@@ -180,10 +180,9 @@ def _decoder_taught(
         z = usual[(places * len(usual)).astype(int)] + moved[(others * len(moved)).astype(int)]
         z = z * (0.3 + 1.4 * strength)[:, None]
         z = jnp.pad(z, ((0, 0), (0, LATENT - BANDS)))
-        prediction = model.apply({"params": {"decoder": params}, **rest}, z, method="decode")
-        eq = prediction.settings.eq
+        eq, gate_logit = model.apply({"params": {"decoder": params}, **rest}, z, method=lambda m, z: m.decoder(z))
         distance = curve_distance(response_db(eq.bands(), centres_hz, SAMPLE_RATE), _Z_DB * z[:, :BANDS])
-        cost, _ = regularisation(eq.gain_db, eq.q, prediction.gate_logit, config.loss, jnp.ones(()))
+        cost, _ = regularisation(eq.gain_db, eq.q, gate_logit, config.loss, jnp.ones(()))
         return distance + cost, distance
 
     def step(carry, key):

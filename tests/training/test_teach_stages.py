@@ -6,14 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmjax.config import load_config
-from nmjax.data import find_songs
+from nmjax.data import find_songs, parse_sources
+from nmjax.inference.network import load
 from nmjax.models import build_model
 from nmjax.models.spectral_encoder import FEATURES
 from nmjax.models.stages import TABLE
-from nmjax.training import teach_stages
+from nmjax.training import session, teach, teach_stages
 from nmjax.training.state import initial_variables
 from nmjax.training.teach_stages import Faulty
-from tests.music import songs
+from tests.music import music, songs
 
 CONFIG = load_config("2", ["small", "spectral"], [])
 
@@ -84,3 +85,14 @@ def test_the_inverse_of_the_table_finds_the_raw_number():
                 value = np.exp(on_axis) if row.axis == "log" else 1.0 / (1.0 - on_axis)
             raw = jnp.full((1,), row.raw_of(float(value)), jnp.float32)
             np.testing.assert_allclose(row.of_raw(raw), value, rtol=2e-5, atol=1e-5)
+
+
+def test_a_taught_phase_2_masters(tmp_path, monkeypatch):
+    """The whole command: bands and stages, and what they do to a side that is too loud."""
+    monkeypatch.setattr(teach, "LESSONS", 50)
+    folder = songs(tmp_path / "music", 2, 32.0)
+    config = load_config("2", ["small", "spectral"], ["data.validation_share=0"])
+    session.teach(session.Request(config, parse_sources([str(folder)]), tmp_path / "run"))
+    settings = load(tmp_path / "run").predict([np.float32(0.1) * music(10.0).astype(np.float32)]).settings
+    assert abs(float(settings.compressor.threshold_db[0]) + 22.4) < 1e-3
+    assert 0.0 < float(settings.width.high[0]) < 2.0
