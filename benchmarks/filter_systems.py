@@ -261,6 +261,13 @@ def first_run(run, case, compiled):
     return found
 
 
+def timed(run):
+    """Seconds of a run."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
 def main():
     system, run = SYSTEMS[sys.argv[1]], None
     print(json.dumps({"versions": {name: version(name) for name in system.packages}}), flush=True)
@@ -273,9 +280,7 @@ def main():
             run = made.with_gradient if case["gradient"] else made.render
             answer = first_run(run, case, issubclass(system, Blocks))
         else:
-            wall, cpu = time.perf_counter(), time.process_time()
-            run()
-            answer = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+            answer = timed(run)
         print(json.dumps(answer), flush=True)
 
 

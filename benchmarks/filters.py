@@ -31,10 +31,10 @@ HEAD = ["system", "ms", "CPU ms", "÷ SciPy", "÷ torchaudio", "× memory bound"
 
 
 class Worker:
-    """One system's process; None of its answers before it was asked."""
+    """One system's process; None of its answers before it was asked. script: the file beside this one that runs it."""
 
-    def __init__(self, name, python):
-        command = [python, str(HERE / "filter_systems.py"), name]
+    def __init__(self, name, python, script="filter_systems.py"):
+        command = [python, str(HERE / script), name]
         environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "ignore"}
         self.name = name
         pipe = subprocess.PIPE

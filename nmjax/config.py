@@ -24,6 +24,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_SIGNAL_TERMS = ("mr_stft", "a_weighted", "lufs", "curve")  # of the loss: what the output is judged by
 _SWITCHES = {"model.remat", "model.skips", "loss.match_level"}  # the settings that are true or false
 
 
@@ -158,13 +159,16 @@ def checked(values: dict[str, Any]) -> Config:
                 f"Setting '{key}' cannot be {str(value).lower()} (as yes, no, on and off are read too)."
             )
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         said = "unknown" if first["type"] == "extra_forbidden" else first["msg"].replace("Input", "it")
         given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
         raise BadInputError(f"Setting '{key}': {said[0].lower() + said[1:]}{given}.") from None
+    if not any(getattr(config.loss, term) for term in _SIGNAL_TERMS):
+        raise BadInputError(f"Nothing is left of the loss; give one of {', '.join(_SIGNAL_TERMS)} a weight above 0.")
+    return config
 
 
 def restored(values: dict[str, Any]) -> Config:

@@ -65,3 +65,10 @@ def test_the_config_of_an_older_run_gets_what_it_lacks_from_the_defaults():
     assert restored(stored) == load_config("1b", ["small"], [])
     with pytest.raises(BadInputError, match="unheard_of"):
         restored({**stored, "unheard_of": 1})
+
+
+def test_a_loss_of_nothing_is_refused():
+    nothing = [f"loss.{term}=0" for term in ("mr_stft", "a_weighted", "lufs", "curve")]
+    with pytest.raises(BadInputError, match="Nothing is left of the loss"):
+        load_config("1a", [], nothing)
+    assert load_config("1a", [], [*nothing[:-1], "loss.curve=0.1"]).loss.curve == 0.1

@@ -113,11 +113,13 @@ def _mixed(padded: Array, settings: Saturator, sample_rate: float, slow: Array) 
     batch, time, channels = padded.shape
     check_settings(settings, SATURATOR_LIMITS, batch)
     settings = jax.tree.map(lambda x: x.astype(padded.dtype), settings)
-    gain, even = (jnp.repeat(x, channels)[:, None] for x in (amplitude(settings.drive_db), 0.5 * settings.asymmetry))
+    rows = [jnp.repeat(x, channels) for x in (amplitude(settings.drive_db), 0.5 * settings.asymmetry)]
 
     def curve(x):
+        gain, share = (r.reshape(-1, *[1] * (x.ndim - 1)) for r in rows)
         t = jnp.tanh(gain * x)
-        return t + even * t * t, even * t * t
+        even = share * t * t
+        return t + even, even
 
     def by_signal(x):
         return jnp.moveaxis(x.reshape(batch, channels, -1), 1, 2)

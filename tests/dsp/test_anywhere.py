@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
 
-from nmjax.dsp import Bands, equalise, equalise_varying, integrated_loudness, meter_state, metered, reading
+from nmjax.dsp import (
+    Bands,
+    Compressor,
+    Saturator,
+    Width,
+    compress,
+    equalise,
+    equalise_varying,
+    integrated_loudness,
+    meter_state,
+    metered,
+    reading,
+    saturate,
+    widen,
+)
 from nmjax.dsp.cascade import block_for, cascade, cascade_by_sample, initial_state
 from nmjax.dsp.svf import peaking
 
@@ -33,7 +47,14 @@ def case(batch, time=700):
     return jnp.asarray(noise(1, batch, time, 2)), *map(jnp.asarray, random_bands(2, batch, 5))
 
 
-@pytest.mark.parametrize("function", [render, slopes])
+def stages(audio, freq_hz, gain_db, q):
+    """Compressor, saturator and width with settings that lie in range whatever the equaliser's are."""
+    share, level, other = jnp.tanh(jnp.abs(gain_db[:, 0])), -20.0 + gain_db[:, 1], q[:, 0]
+    audio, _ = compress(audio, Compressor(level, 1.0 + other, other, 10.0 * other, other, gain_db[:, 2]), RATE)
+    return widen(saturate(audio, Saturator(other, share, share), RATE), Width(share, 2.0 * share), RATE)[0]
+
+
+@pytest.mark.parametrize("function", [render, slopes, stages])
 def test_vmap_is_a_loop(function):
     stacked = jax.tree.map(lambda x: x.reshape(3, 2, *x.shape[1:]), case(6))
     found = jax.tree.leaves(jax.jit(jax.vmap(function))(*stacked))
@@ -59,7 +80,7 @@ def loudness(audio, *settings):
     ).true_peak_db
 
 
-@pytest.mark.parametrize("function", [render, slopes, by_sample, changing, loudness])
+@pytest.mark.parametrize("function", [render, slopes, by_sample, changing, loudness, stages])
 def test_shard_map_is_one_device(function):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
     spread = jax.shard_map(function, mesh=mesh, in_specs=PartitionSpec("data"), out_specs=PartitionSpec("data"))

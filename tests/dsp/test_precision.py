@@ -5,7 +5,18 @@ import jax.numpy as jnp
 import pytest
 from jax.extend import core
 
-from nmjax.dsp import bark_spectrum_db, equalise_varying, meter_state, metered
+from nmjax.dsp import (
+    Compressor,
+    Saturator,
+    Width,
+    bark_spectrum_db,
+    compress,
+    equalise_varying,
+    meter_state,
+    metered,
+    saturate,
+    widen,
+)
 from nmjax.dsp.bands import Bands, equalise
 from nmjax.dsp.loudness import floored_loudness, integrated_loudness
 from nmjax.dsp.spectral import magnitudes
@@ -68,10 +79,23 @@ def true_peak(audio):
     return true_peak_db(audio, 44_100.0)
 
 
+def stages(audio, settings):
+    compressor, saturator, width = settings
+    audio, _ = compress(audio, compressor, 44_100.0, None, 100.0)
+    return widen(saturate(audio, saturator, 44_100.0), width, 44_100.0)
+
+
+STAGES = (
+    Compressor(-jnp.full((2,), 20.0), *jnp.full((5, 2), 5.0)),
+    Saturator(*jnp.full((3, 2), 0.5)),
+    Width(*jnp.full((2, 2), 0.5)),
+)
 CASES = {
     "equalise": (rendered, (AUDIO, BANDS)),
     "its gradient": (jax.grad(energy(rendered), argnums=(0, 1)), (AUDIO, BANDS)),
     "its tangent": (lambda *at: jax.jvp(rendered, at, at), (AUDIO, BANDS)),
+    "compressor, saturator and width": (stages, (AUDIO, STAGES)),
+    "their gradient": (jax.grad(energy(stages), argnums=(0, 1)), (AUDIO, STAGES)),
     "loudness": (loudness, (AUDIO,)),
     "its gradient too": (jax.grad(lambda x: jnp.sum(floored_loudness(x, 44_100.0))), (AUDIO,)),
     "lufs distance's gradient": (jax.grad(lambda x, y: lufs_distance(x, y, 44_100.0)), (AUDIO, AUDIO)),

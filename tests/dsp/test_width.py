@@ -28,7 +28,7 @@ def reference(audio, low, high, rate=RATE, crossover_hz=200.0):
     return np.concatenate([middle + side, middle - side], axis=2)
 
 
-@pytest.mark.parametrize("rate, crossover_hz", [(8_000.0, 200.0), (RATE, 200.0), (RATE, 700.0), (192_000.0, 200.0)])
+@pytest.mark.parametrize("rate, crossover_hz", [(8_000.0, 200.0), (RATE, 700.0), (192_000.0, 200.0)])
 def test_it_is_scipys_filter_on_the_side(rate, crossover_hz):
     audio, low, high = noise(1, 2, 3000, 2), [0.2, 1.6], [1.5, 0.7]
     y, _ = RENDER(audio, width(low, high), rate, None, crossover_hz)
@@ -47,7 +47,7 @@ def test_neutral_is_the_identity_to_the_bit_and_alive():
     audio = jnp.asarray(noise(2, 1, 2000, 2))
     y, _ = RENDER(audio, width(1.0, 1.0), RATE)
     np.testing.assert_array_equal(y, audio)
-    slope = jax.grad(lambda s: jnp.sum(widen(audio, s, RATE)[0] ** 2))(width(1.0, 1.0))
+    slope = jax.jit(jax.grad(lambda s: jnp.sum(widen(audio, s, RATE)[0] ** 2)))(width(1.0, 1.0))
     assert abs(slope.low[0]) > 1e-3
     assert abs(slope.high[0]) > 1e-3
 
@@ -66,7 +66,7 @@ def test_width_nothing_is_mono():
     np.testing.assert_allclose(y[..., 0], y[..., 1], atol=1e-7)
 
 
-@pytest.mark.parametrize("piece", [1, 100, 640])
+@pytest.mark.parametrize("piece", [1, 100])
 def test_pieces_in_turn_are_the_whole(piece):
     audio, settings = noise(6, 2, 1280 if piece > 1 else 40, 2), width([0.2, 1.6], [1.5, 0.7])
     whole, last = RENDER(audio, settings, RATE)
@@ -78,16 +78,20 @@ def test_pieces_in_turn_are_the_whole(piece):
     assert error_db(state, last) <= -105.0
 
 
+@jax.jit
 def loss(settings, audio):
     y, _ = widen(audio, settings, RATE)
     return jnp.sum(jnp.asarray(noise(7, *y.shape), y.dtype) * y)
+
+
+SLOPES = jax.jit(jax.grad(loss, argnums=(0, 1)))
 
 
 @pytest.mark.parametrize("name", ["low", "high"])
 def test_the_gradient_is_the_finite_difference(name):
     with jax.enable_x64(True):
         audio, at = jnp.asarray(noise(8, 1, 800, 2), jnp.float64), {"low": 0.4, "high": 1.3}
-        slope = getattr(jax.grad(loss)(width(**at, dtype=jnp.float64), audio), name)[0]
+        slope = float(getattr(SLOPES(width(**at, dtype=jnp.float64), audio)[0], name)[0])
         ends = [loss(width(**at | {name: at[name] + h}, dtype=jnp.float64), audio) for h in (1e-4, -1e-4)]
         np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-4, rtol=1e-7)
         assert abs(slope) > 1e-5
@@ -96,8 +100,7 @@ def test_the_gradient_is_the_finite_difference(name):
 @pytest.mark.parametrize("audio", [np.zeros((1, 64, 2)), np.ones((1, 1, 2)), np.sign(noise(9, 1, 300, 2))])
 def test_value_and_gradient_are_finite(audio):
     audio = jnp.asarray(audio, jnp.float32)
-    value, slopes = jax.value_and_grad(loss, argnums=(0, 1))(width(0.0, 2.0), audio)
-    for x in jax.tree.leaves((value, slopes)):
+    for x in jax.tree.leaves((loss(width(0.0, 2.0), audio), SLOPES(width(0.0, 2.0), audio))):
         assert np.all(np.isfinite(x))
 
 

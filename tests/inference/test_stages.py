@@ -25,7 +25,7 @@ from nmjax.inference.settings_file import read_settings, stored
 from nmjax.models import stages
 from nmjax.models.stages import STAGES, TABLE, settings_of
 from tests.dsp.oracles import peaking_sos
-from tests.inference.networks import saved
+from tests.inference.networks import network, saved
 from tests.inference.networks import settings_of as tree_of
 from tests.inference.test_master import PLAIN
 from tests.inference.test_settings_file import prediction, written
@@ -261,7 +261,11 @@ def infer(capsys, *words):
 
 def test_a_network_of_phase_2_masters_a_file_and_its_settings_render_it_again(place, tmp_path, capsys):
     track, plain = place / "album" / "a.wav", ["--lufs", "none", "--true-peak", "none"]
-    said = infer(capsys, track, "--ckpt", place / "2", "-o", tmp_path / "m.wav", *plain)
+    said = infer(
+        capsys, track, "--ckpt", place / "2", "-o", tmp_path / "m.wav", "--report", tmp_path / "r.html", *plain
+    )
+    page = (tmp_path / "r.html").read_text()
+    assert "Stages behind the equaliser" in page and "the signal to which it is added" in page
     found = tree_of(tmp_path / "m.json")
     for stage in STAGES:
         assert stage in said
@@ -279,6 +283,26 @@ def test_a_network_of_phase_2_masters_a_file_and_its_settings_render_it_again(pl
     assert "high 0" in said and "compressor" not in said
     left, right = soundfile.read(str(tmp_path / "s.wav"))[0].T
     assert np.abs(left - right).max() < 1.5 * np.abs(np.subtract(*soundfile.read(str(track))[0].T)).max()
+
+
+def test_a_network_sets_the_same_stages_at_any_level():
+    audio = 0.2 * music(3.2, seed=4).astype(np.float32)
+    quiet, loud = (
+        nmjax.master(np.float32(gain) * audio, 44_100, ckpt=network("2"), lufs="none", true_peak="none")
+        for gain in (1.0, 10.0**0.5)
+    )
+    for stage in STAGES:
+        assert loud.settings[stage] == pytest.approx(quiet.settings[stage], rel=1e-3, abs=1e-4)
+    assert apart_db(loud.audio, 10.0**0.5 * quiet.audio.astype(np.float64)) <= -60.0
+
+
+def test_a_bad_word_on_the_command_line_is_one_sentence_and_exit_code_2(place, tmp_path, capsys):
+    for words in (["--set", "compressor.ratio=0"], ["--solo", "limiter"], ["--bypass", "limiter"]):
+        track = str(place / "album" / "a.wav")
+        assert main(["infer", track, "--ckpt", str(place / "2"), "-o", str(tmp_path / "m.wav"), *words]) == 2
+        captured = capsys.readouterr()
+        assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_album_shares_its_stages_and_a_folder_does_not(place, tmp_path, capsys):
