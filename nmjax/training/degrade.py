@@ -28,6 +28,7 @@ _BELL_Q = (0.5, 2.0)
 _ENVELOPE_HOP = 441  # samples, 10 ms at the model's rate
 _ENVELOPE_HOPS = 11  # smoothed over 110 ms
 _MOST_GAIN_DB = 9.0  # of the dynamics, either way
+_MILDER = 0.4  # compression beside expansion: what a master was made from is seldom the more compressed of the two
 _QUIET = 1e-6  # power added to the envelope, −60 dBFS
 
 
@@ -110,8 +111,8 @@ def faulty(
 
 
 def drawn_exponent(chance: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:
-    """The exponent of the dynamics in an excerpt's chain."""
-    return config.dynamics * (2.0 * chance[:, _tone_chances(config.bells)] - 1.0)
+    """The exponent of the dynamics in an excerpt's chain: uniform from −0.4 to 1 times the config's."""
+    return config.dynamics * ((1.0 + _MILDER) * chance[:, _tone_chances(config.bells)] - _MILDER)
 
 
 def drawn_side_db(chance: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:
