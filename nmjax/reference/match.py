@@ -27,6 +27,7 @@ _WIDTH_FAULT, _WIDTH_NOISE = 1.3, 2.0  # dB
 _WIDTH_SURE = (0.4, 0.6)  # how sure the widths below and above the crossover are beside each other
 _NOISE_SECONDS = 30.0
 _CREST_CHANGE_DB, _RANGE_CHANGE_LU = (-6.0, 2.0), (-4.0, 2.0)  # more, upwards above all, is no mastering any more
+_LEAST_SECONDS = 1.0  # of a track that is compressed
 _LEAST_CREST_DB, _LEAST_RANGE_LU = 0.1, 0.2  # less is not worth a compressor
 _GRID = jnp.asarray(CENTRES_HZ, jnp.float32)
 
@@ -112,7 +113,8 @@ def _compressed(
     range_lu = aim.profile.loudness_range - track.loudness_range
     range_lu = share * believed(range_lu, _RANGE_FAULT, noise * _RANGE_NOISE, aim.belief)
     crest_db, range_lu = float(np.clip(crest_db, *_CREST_CHANGE_DB)), float(np.clip(range_lu, *_RANGE_CHANGE_LU))
-    if abs(crest_db) < _LEAST_CREST_DB and abs(range_lu) < _LEAST_RANGE_LU:
+    worth = abs(crest_db) >= _LEAST_CREST_DB or abs(range_lu) >= _LEAST_RANGE_LU
+    if not worth or track.seconds < _LEAST_SECONDS:
         return there, np.zeros(BANDS)
     audio = _equalised(jnp.asarray(excerpts()), _filled(settings.eq.bands()))
     wanted = dynamics.Wanted(crest_db, range_lu, float(np.nan_to_num(track.loudness_range)))

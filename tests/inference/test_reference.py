@@ -163,6 +163,14 @@ def test_a_silent_track_stays_silent(tmp_path, run):
     assert not mastered(track, run, tmp_path / "m.wav", "--reference", str(reference)).any()
 
 
+@pytest.mark.parametrize("frames", [2, 1_000, 20_000])
+def test_a_track_that_is_hardly_one_works(tmp_path, run, frames):
+    track = write(tmp_path / "a.wav", music(1.0)[:frames], RATE, "FLOAT")
+    reference = write(tmp_path / "ref.wav", music(4.0, seed=3), RATE)
+    found = mastered(track, run, tmp_path / "m.wav", "--reference", str(reference))
+    assert found.shape == (frames, 2) and np.isfinite(found).all()
+
+
 def test_from_python_it_is_the_same(tmp_path, run):
     audio, reference = music(5.0).astype(np.float32), coloured(music(5.0, seed=3)).astype(np.float32)
     track = write(tmp_path / "a.wav", audio, RATE, "FLOAT")
