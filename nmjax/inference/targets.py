@@ -47,14 +47,22 @@ def show(
 
 
 def _table(found: Sequence[tuple[Path, Profile, str]]) -> Table:
-    table = Table()
-    for name in ("target", "made of", "length", "crest", "range", "width", *_PARTS_HZ):
-        table.add_column(name, justify="left" if name in ("target", "made of") else "right")
+    table = Table(show_edge=False, pad_edge=False)  # a row is a line of 80 columns
+    for name in ("target", "made of"):
+        table.add_column(name, overflow="fold")
+    for name, unit in (
+        ("length", ""),
+        ("crest", "dB"),
+        ("range", "LU"),
+        ("width", "dB"),
+        *((x, "dB") for x in _PARTS_HZ),
+    ):
+        table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
     for file, profile, name in found:
-        lra = "–" if math.isnan(profile.loudness_range) else f"{profile.loudness_range:.1f} LU"
-        width = f"{_width_db(profile):+.1f} dB" if profile.stereo else "mono"
-        tones = [f"{x:+.1f} dB" for x in _tones_db(profile)]
-        texts = (file.name, name, clock(profile.seconds), f"{profile.crest_db:.1f} dB", lra, width, *tones)
+        lra = "–" if math.isnan(profile.loudness_range) else f"{profile.loudness_range:.1f}"
+        width = f"{_width_db(profile):+.1f}" if profile.stereo else "mono"
+        tones = [f"{x:+.1f}" for x in _tones_db(profile)]
+        texts = (file.name, name, clock(profile.seconds), f"{profile.crest_db:.1f}", lra, width, *tones)
         table.add_row(*(Text(shown(text)) for text in texts))
     return table
 

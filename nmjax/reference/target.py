@@ -80,7 +80,7 @@ def as_json(profile: Profile, name: str) -> str:
     finite = math.isfinite(profile.loudness_range)
     tree = {
         "format": FORMAT,
-        "name": "".join(c if c.isprintable() else " " for c in name),
+        "name": _printable(name),
         "seconds": round(profile.seconds, 2),
         "stereo": profile.stereo,
         "highest_hz": profile.highest_hz,
@@ -115,7 +115,11 @@ def read(path: Path) -> tuple[Profile, str]:
         raise BadInputError(f"'{path}' has other bands than {BANDS} sixths of an octave; make it again.")
     columns = (np.array([getattr(band, field) for band in found.bands]) for field in _FIELDS)
     lra = math.nan if found.loudness_range_lu is None else found.loudness_range_lu
-    return Profile(*columns, found.crest_db, lra, found.seconds, found.stereo, found.highest_hz), found.name
+    return Profile(*columns, found.crest_db, lra, found.seconds, found.stereo, found.highest_hz), _printable(found.name)
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in name)
 
 
 def _fault(error: pydantic.ValidationError) -> str:
