@@ -146,6 +146,8 @@ def _settings(given: str | Path | Mapping[str, Any]) -> StoredSettings:
 def _aim(reference, strength: float, weights: Mapping[str, float], same_song: bool) -> Aim | None:
     """Everything that is given as a reference, heard."""
     if reference is None:
+        if strength != 1.0 or weights or same_song:
+            raise BadInputError("Nothing is given to master towards; give a reference.")
         return None
     several = [reference] if isinstance(reference, str | Path | tuple) else list(reference)
     heard = [_heard(one) for one in several]

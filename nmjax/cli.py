@@ -7,14 +7,8 @@ import sys
 from pathlib import Path
 
 from nmjax import __version__, cli_analyze, interrupt
+from nmjax.cli_parser import Parser, filled, natural, parsed
 from nmjax.errors import BadInputError
-
-
-class _Parser(argparse.ArgumentParser):
-    """Argparse, whose complaints are sentences like all others."""
-
-    def error(self, message: str):
-        raise BadInputError(f"{message[0].upper()}{message[1:]}; '{self.prog} --help' lists what can be given.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns the exit code: 0, 130 after Ctrl-C, 143 after SIGTERM, or 2 with one sentence on stderr for bad input.
     """
-    parser = _Parser(prog="nmjax", description="Neural audio mastering with settings you can read.")
+    parser = Parser(prog="nmjax", description="Neural audio mastering with settings you can read.")
     parser.add_argument("--version", action="version", version=f"nmjax {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
@@ -31,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     cli_analyze.add(commands)
     _add_targets(commands)
     try:
-        given = _parsed(parser, sys.argv[1:] if arguments is None else arguments)
+        given = parsed(parser, sys.argv[1:] if arguments is None else arguments)
         return given.run(given) or 0
     except BadInputError as error:
         _complain(str(error))
@@ -48,16 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
 def _complain(sentence: str) -> None:
     """On stderr; of a name, bytes that are no text are replaced."""
     print(f"nmjax: {sentence.encode(errors='replace').decode()}", file=sys.stderr)
-
-
-def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
-    """Options and key=value in any order; argparse alone takes positional arguments in one place only."""
-    given, rest = parser.parse_known_args(arguments)
-    if rest and ("overrides" not in given or any(word.startswith("-") for word in rest)):
-        parser.error(f"unknown argument: {' '.join(rest)}")
-    if rest:
-        given.overrides += rest
-    return given
 
 
 def _add_train(commands) -> None:
@@ -140,18 +124,22 @@ def _add_infer(commands) -> None:
     p.add_argument("--quiet", action="store_true", help="say nothing but errors")
     p.add_argument("--json", action="store_true", help="print what was done as JSON, and nothing else")
     network = p.add_argument_group("what is rendered")
-    network.add_argument("--model", metavar="NAME", help="a network that comes with the program; default: the best")
-    network.add_argument("--ckpt", metavar="DIR", help="a network of your own: a run's folder (train.py --out)")
+    network.add_argument(
+        "--model", type=filled, metavar="NAME", help="a network that comes with the program; default: the best"
+    )
+    network.add_argument(
+        "--ckpt", type=filled, metavar="DIR", help="a network of your own: a run's folder (train.py --out)"
+    )
     network.add_argument(
         "--analyse-seconds", type=float, metavar="N", help="listen to N evenly spread seconds, not all"
     )
     network.add_argument(
-        "--settings", metavar="FILE", help="render these settings (JSON, .txt, .csv), see docs/settings.md"
+        "--settings", type=filled, metavar="FILE", help="render these settings (JSON, .txt, .csv), see docs/settings.md"
     )
     network.add_argument("--band", action="append", default=[], metavar="N.FIELD=X", help="as 3.gain_db=-1; repeatable")
     stages = "eq, compressor, saturator, width or residual; repeatable"
     network.add_argument("--bypass", action="append", default=[], metavar="STAGE", help=stages)
-    network.add_argument("--solo", metavar="STAGE", help="leave out all stages but this one")
+    network.add_argument("--solo", type=filled, metavar="STAGE", help="leave out all stages but this one")
     network.add_argument(
         "--set", action="append", default=[], metavar="STAGE.FIELD=X", help="as compressor.ratio=2; repeatable"
     )
@@ -192,7 +180,9 @@ def _add_references(p) -> None:
         metavar="FILE[=WEIGHT]",
         help="music that the track is to come near to; several make a house curve",
     )
-    group.add_argument("--target", metavar="FILE", help="a reference's features from --save-target, in its place")
+    group.add_argument(
+        "--target", type=filled, metavar="FILE", help="a reference's features from --save-target, in its place"
+    )
     group.add_argument("--save-target", type=Path, metavar="FILE", help="keep the references' features (.json)")
     group.add_argument(
         "--reference-strength", default="1", metavar="X", help="0 (the network's answer) to 1 (the default)"
@@ -253,8 +243,10 @@ def _add_evaluate(commands) -> None:
     p.add_argument("--seconds", type=float, default=30.0, help="of an item, at most half of its song; default 30")
     p.add_argument("--full", action="store_true", help="whole songs in place of excerpts")
     p.add_argument("--items", type=int, default=1, metavar="N", help="excerpts a song; default 1")
-    p.add_argument("--seed", type=int, default=0, help="of places and faults")
-    p.add_argument("--spectra", type=int, default=0, metavar="N", help="draw N items' spectra, the two worst with them")
+    p.add_argument("--seed", type=natural, default=0, help="of places and faults")
+    p.add_argument(
+        "--spectra", type=natural, default=0, metavar="N", help="draw N items' spectra, the two worst with them"
+    )
     p.add_argument("--listen", action="store_true", help="instead, make a page for a blind test, of the last tier")
     p.set_defaults(run=_evaluate)
 

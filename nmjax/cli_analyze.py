@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nmjax.cli_parser import filled, natural
 from nmjax.errors import BadInputError
 
 
@@ -15,8 +16,10 @@ def add(commands) -> None:
     )
     p.add_argument("data", nargs="+", metavar="FOLDER", help="music, or a CSV (target[,input][,genre])")
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where page, tables and pictures go")
-    p.add_argument("--ckpt", metavar="DIR", help="a network of your own: a run's folder (train.py --out)")
-    p.add_argument("--model", metavar="NAME", help="a network that comes with the program; default: the best")
+    p.add_argument("--ckpt", type=filled, metavar="DIR", help="a network of your own: a run's folder (train.py --out)")
+    p.add_argument(
+        "--model", type=filled, metavar="NAME", help="a network that comes with the program; default: the best"
+    )
     p.add_argument("--groups", type=Path, metavar="CSV", help="track,group; default: the CSV's genre, or the folder")
     p.add_argument("--only", action="append", default=[], metavar="GROUP", help="leave out all others; repeatable")
     p.add_argument("--tracks", type=int, metavar="N", help="so many at most, spread evenly")
@@ -27,7 +30,7 @@ def add(commands) -> None:
         "--parts", metavar="A,B", help="usage, groups, curves, stages, stability, latent, sensitivity; default: all"
     )
     p.add_argument("--threshold", type=float, default=0.5, metavar="X", help="above it a gate is open; default 0.5")
-    p.add_argument("--seed", type=int, default=0, help="of intervals, tests, clusters and probes")
+    p.add_argument("--seed", type=natural, default=0, help="of intervals, tests, clusters and probes")
     ablation = p.add_argument_group("fixed against adaptive bands, in place of all this")
     ablation.add_argument(
         "--ablate",

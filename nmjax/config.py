@@ -164,6 +164,7 @@ def checked(values: dict[str, Any]) -> Config:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         said = "unknown" if first["type"] == "extra_forbidden" else first["msg"].replace("Input", "it")
+        said = said.replace("a valid tuple", "a list in brackets, such as [1,2]")
         given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
         raise BadInputError(f"Setting '{key}': {said[0].lower() + said[1:]}{given}.") from None
     if not any(getattr(config.loss, term) for term in _SIGNAL_TERMS):

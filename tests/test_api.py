@@ -94,6 +94,8 @@ def test_integers_are_scaled_to_full_scale():
         (np.zeros(500), 44_100, {"settings": {"format": "x"}}, "settings"),
         (np.zeros(500), 44_100, {"settings": {"format": {1, 2}}}, "JSON"),
         (np.zeros(500), 44_100, {"settings": "absent.json"}, "'absent.json' is missing"),
+        (np.zeros(500), 44_100, {"reference_strength": 0.5}, "give a reference"),
+        (np.zeros(500), 44_100, {"same_song": True}, "give a reference"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence(audio, rate, more, said):

@@ -72,3 +72,8 @@ def test_a_loss_of_nothing_is_refused():
     with pytest.raises(BadInputError, match="Nothing is left of the loss"):
         load_config("1a", [], nothing)
     assert load_config("1a", [], [*nothing[:-1], "loss.curve=0.1"]).loss.curve == 0.1
+
+
+def test_a_list_without_brackets_is_told_of_them():
+    with pytest.raises(BadInputError, match=r"train\.frozen': it should be a list in brackets"):
+        load_config("1a", [], ["train.frozen=encoder"])

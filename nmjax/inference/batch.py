@@ -13,7 +13,7 @@ from rich.console import Console
 from nmjax import io
 from nmjax.errors import BadInputError
 from nmjax.inference.albums import album_options
-from nmjax.inference.command import Request, names_of, options_of, outputs_from, say
+from nmjax.inference.command import Request, keep_target, names_of, options_of, outputs_from, say
 from nmjax.inference.jobs import Job, tracks_of
 from nmjax.inference.manifest import Manifest, digest_of, digest_of_file, manifest_in
 from nmjax.inference.many import Master, Outcome, run_all
@@ -47,6 +47,7 @@ def run_many(request: Request, console: Console) -> int:
     manifest = manifest_in(jobs, request.out)
     options = options_of(request, console)
     network = wish.network(lambda sentence: say(console, sentence))
+    keep_target(request, options, console)
     notes: list[str] = []
     digest = digest_of(_asked_for(wish, network, jobs if request.album else []))
     if request.scheduler or request.workers:

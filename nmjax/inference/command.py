@@ -77,10 +77,10 @@ def run(request: Request, console: Console | None = None) -> int:
 
 
 def options_of(request: Request, console: Console) -> Options:
-    """The options; references are heard, and kept where that is asked for.
+    """The options; references are heard.
 
     Raises:
-        BadInputError: as `Wish.options`; a target that cannot be kept there, or no reference to keep.
+        BadInputError: as `Wish.options`; a target that cannot be kept where it is wanted, or no reference to keep.
     """
     kept, references = request.save_target, request.wish.references
     if kept:
@@ -88,14 +88,23 @@ def options_of(request: Request, console: Console) -> Options:
             raise BadInputError("There is nothing for --save-target to keep; add --reference FILE.")
         if kept.suffix.lower() != ".json":
             raise BadInputError(f"'{kept}' must end in .json; that is what --save-target writes.")
+        if kept.resolve() in {path.resolve() for path, _ in references.weighted()}:
+            raise BadInputError(f"'{kept}' is what is mastered towards; keep the target under another name.")
         if kept.exists() and not request.force:
             raise BadInputError(f"'{kept}' exists already; add --force to overwrite it, or name another file.")
     with console.status("Listening to the reference …") if references.given else contextlib.nullcontext():
         options = request.wish.options()
     if kept:
-        target.save(kept, options.aim.profile, options.aim.name)
-        say(console, f"{'Target:':11}{shown(kept)}")
+        with io.temporary_beside(kept):
+            pass  # a place that cannot be written is named now, and not after the work
     return options
+
+
+def keep_target(request: Request, options: Options, console: Console) -> None:
+    """Write what was heard of the references, where that is asked for; once nothing else can be wrong."""
+    if request.save_target:
+        target.save(request.save_target, options.aim.profile, options.aim.name)
+        say(console, f"{'Target:':11}{shown(request.save_target)}")
 
 
 def _run_one(request: Request, console: Console) -> int:
@@ -104,11 +113,12 @@ def _run_one(request: Request, console: Console) -> int:
     more = {name: getattr(request, name) for name in ("picture", "export", "report", "null_test")}
     outputs = outputs_of(track, request.out, wish.deliveries(), **more)
     settings = Path(wish.settings) if wish.settings else None
-    check(track, outputs, request.force, settings, *(path for path, _ in wish.references.weighted()))
+    check(track, outputs, request.force, settings, request.save_target, *(x for x, _ in wish.references.weighted()))
     options = options_of(request, console)
     network = request.wish.network(lambda sentence: say(console, sentence))
     with Bars(console, info.frames) as bars:
         result = master(track, outputs, network, options, bars)
+    keep_target(request, options, console)
     if request.as_json:
         print(json.dumps(as_tree(result), indent=1))  # ASCII: a name may hold what no text can
     model = f"settings of {shown(settings.name)}" if settings else f"phase {network.config.phase}"

@@ -144,13 +144,18 @@ def _parted(word: str) -> tuple[Path, float]:
     except ValueError:
         return Path(word), 1.0
     if not 0.0 < number < 1e6:
-        raise BadInputError(f"--reference {word}: the weight must be above 0; leave the file out instead.")
+        raise BadInputError(f"--reference {word}: the weight must be above 0 and below a million; or leave it out.")
     return Path(path), number
 
 
 def _shares(words: str) -> dict[str, float]:
-    pairs = (word.partition("=") for word in words.split(",") if words)
-    return {name: _number(value, f"--reference-weights {name}") for name, _, value in pairs}
+    shares: dict[str, float] = {}
+    for word in words.split(",") if words else ():
+        name, _, value = word.partition("=")
+        if name in shares:
+            raise BadInputError(f"--reference-weights gives two weights of {name}; leave one of them.")
+        shares[name] = _number(value, f"--reference-weights {name}".rstrip())
+    return shares
 
 
 def _number(word: str, where: str) -> float:

@@ -110,6 +110,8 @@ def _no_number(word: str) -> Any:
 def _whole(tree: Any) -> dict[str, Any]:
     if not isinstance(tree, dict) or "format" not in tree:
         raise BadInputError(f'this is no settings file; one begins with "format": "{FORMAT}".')
+    if str(tree["format"]).startswith("nmjax target"):
+        raise BadInputError("this is a target, which is for --target; settings are what lies beside a master.")
     if tree["format"] != FORMAT:
         raise BadInputError(f"the format is {_shown(tree['format'])}; this version reads '{FORMAT}', update nmjax.")
     optional = ("track", "reference", "model", *FOR_READING, *STAGES, "residual_amount", "check", "z")

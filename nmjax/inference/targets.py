@@ -18,6 +18,7 @@ from nmjax.inference.svg import clock
 from nmjax.reference import target
 from nmjax.reference.profile import CENTRES_HZ, Profile
 
+_LONGEST_NAME = 60
 _PARTS_HZ = {"low": (24.0, 150.0), "mid": (150.0, 4_000.0), "high": (4_000.0, 16_000.0)}
 
 
@@ -47,14 +48,23 @@ def show(
 
 
 def _table(found: Sequence[tuple[Path, Profile, str]]) -> Table:
-    table = Table()
-    for name in ("target", "made of", "length", "crest", "range", "width", *_PARTS_HZ):
-        table.add_column(name, justify="left" if name in ("target", "made of") else "right")
+    table = Table(show_edge=False, pad_edge=False)  # a row is a line of 80 columns
+    for name in ("target", "made of"):
+        table.add_column(name, overflow="fold")
+    for name, unit in (
+        ("length", ""),
+        ("crest", "dB"),
+        ("range", "LU"),
+        ("width", "dB"),
+        *((x, "dB") for x in _PARTS_HZ),
+    ):
+        table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
     for file, profile, name in found:
-        lra = "–" if math.isnan(profile.loudness_range) else f"{profile.loudness_range:.1f} LU"
-        width = f"{_width_db(profile):+.1f} dB" if profile.stereo else "mono"
-        tones = [f"{x:+.1f} dB" for x in _tones_db(profile)]
-        texts = (file.name, name, clock(profile.seconds), f"{profile.crest_db:.1f} dB", lra, width, *tones)
+        lra = "–" if math.isnan(profile.loudness_range) else f"{profile.loudness_range:.1f}"
+        width = f"{_width_db(profile):+.1f}" if profile.stereo else "mono"
+        tones = [f"{x:+.1f}" for x in _tones_db(profile)]
+        name = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"  # of many references
+        texts = (file.name, name, clock(profile.seconds), f"{profile.crest_db:.1f}", lra, width, *tones)
         table.add_row(*(Text(shown(text)) for text in texts))
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -45,8 +46,7 @@ def eq_curve(
     axes.set_ylim(-reach, reach)
     axes.set_title(title, parse_math=False)  # a track's name may hold dollar signs
     axes.legend(fontsize=8, ncols=1 + len(names) // 6, loc="best")
-    figure.savefig(path, dpi=120, format="png")
-    plt.close(figure)
+    finished(figure, path, dpi=120, format="png")
 
 
 def _plain(text: str) -> str:
@@ -69,8 +69,7 @@ def spectra(path: Path, freq_hz: np.ndarray, levels_db: list[np.ndarray], names:
     axes.set(ylabel="level (dB)")
     axes.set_title(title, parse_math=False)
     axes.legend(fontsize=8, loc="best")
-    figure.savefig(path, dpi=120, format="png")
-    plt.close(figure)
+    finished(figure, path, dpi=120, format="png")
 
 
 def learnt_curve(
@@ -94,6 +93,14 @@ def learnt_curve(
     picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
     plt.close(figure)
     return picture
+
+
+def finished(figure, path: Path, **how) -> None:
+    """Write a figure. What a name has that no font here can draw becomes a box, and nobody is told of glyphs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(path, **how)
+    plt.close(figure)
 
 
 def frequency_axes():
@@ -134,8 +141,7 @@ def ratios(path: Path, values: np.ndarray | list, systems: list[str], metrics: l
     axes.grid(alpha=0.3)
     axes.set_title(title, parse_math=False)
     axes.legend(fontsize=8, loc="best")
-    figure.savefig(path, dpi=120, format="png")
-    plt.close(figure)
+    finished(figure, path, dpi=120, format="png")
 
 
 def before_after(path: Path, panels: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]], title: str) -> None:
@@ -166,8 +172,7 @@ def before_after(path: Path, panels: list[tuple[str, np.ndarray, np.ndarray, np.
     grid[0, 0].legend(fontsize=8, loc="best")
     figure.supylabel("dB")
     figure.suptitle(title, parse_math=False)
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+    finished(figure, path, dpi=110, format="png")
 
 
 def _near(tick: float, values: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 
-from nmjax.plots import frequency_axes
+from nmjax.plots import finished, frequency_axes
 
 # Colours of Okabe and Ito (2008), which the colour-blind tell apart; what colour says is said
 # by a number, a dash or a hatch too, so that a copy in grey holds it.
@@ -192,5 +192,4 @@ def _finished(figure, path: Path) -> None:
     """Written in the format of its ending, PNG or SVG, with nothing in it that differs from one time to the next."""
     kind = path.suffix[1:]
     with matplotlib.rc_context({"svg.hashsalt": "nmjax"}):
-        figure.savefig(path, dpi=120, format=kind, metadata={"Date": None} if kind == "svg" else None)
-    plt.close(figure)
+        finished(figure, path, dpi=120, format=kind, metadata={"Date": None} if kind == "svg" else None)

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pydantic
@@ -24,16 +25,16 @@ class _Strict(pydantic.BaseModel):
 
 
 class _Band(_Strict):
-    freq_hz: float
+    freq_hz: float = pydantic.Field(gt=0.0)
     mid_db: float = pydantic.Field(ge=-200.0, le=100.0)
     side_db: float = pydantic.Field(ge=-200.0, le=100.0)
     doubt_db: float = pydantic.Field(ge=0.0, le=100.0)
 
 
 class _File(_Strict):
-    format: str
+    format: Literal["nmjax target 1"]
     name: str
-    seconds: float = pydantic.Field(gt=0.0)
+    seconds: float = pydantic.Field(gt=0.0, le=1e8)
     stereo: bool
     highest_hz: float = pydantic.Field(gt=0.0, le=1e6)
     crest_db: float = pydantic.Field(ge=0.0, le=200.0)
@@ -79,7 +80,7 @@ def as_json(profile: Profile, name: str) -> str:
     finite = math.isfinite(profile.loudness_range)
     tree = {
         "format": FORMAT,
-        "name": "".join(c if c.isprintable() else " " for c in name),
+        "name": _printable(name),
         "seconds": round(profile.seconds, 2),
         "stereo": profile.stereo,
         "highest_hz": profile.highest_hz,
@@ -108,16 +109,25 @@ def read(path: Path) -> tuple[Profile, str]:
     try:
         found = _File.model_validate_json(path.read_bytes())
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(x) for x in first["loc"])
-        raise BadInputError(
-            f"'{path}' is no target file ({place + ': ' if place else ''}{first['msg']}); make one with --save-target."
-        ) from None
+        raise BadInputError(f"'{path}' {_fault(error)}") from None
     freq_hz = [band.freq_hz for band in found.bands]
-    if found.format != FORMAT:
-        raise BadInputError(f"'{path}' has the format {found.format!r}; this version reads '{FORMAT}'.")
     if len(freq_hz) != BANDS or np.abs(np.log(freq_hz) - np.log(CENTRES_HZ)).max() > 1e-3:
         raise BadInputError(f"'{path}' has other bands than {BANDS} sixths of an octave; make it again.")
     columns = (np.array([getattr(band, field) for band in found.bands]) for field in _FIELDS)
     lra = math.nan if found.loudness_range_lu is None else found.loudness_range_lu
-    return Profile(*columns, found.crest_db, lra, found.seconds, found.stereo, found.highest_hz), found.name
+    return Profile(*columns, found.crest_db, lra, found.seconds, found.stereo, found.highest_hz), _printable(found.name)
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in name)
+
+
+def _fault(error: pydantic.ValidationError) -> str:
+    """The first fault, as the end of a sentence; another version is named before what is new in it."""
+    faults = {".".join(map(str, fault["loc"])): fault for fault in error.errors()}
+    place = "format" if "format" in faults else next(iter(faults))
+    given = faults[place]["input"]
+    if place == "format" and isinstance(given, str):
+        return f"has the format {given!r}; this version reads '{FORMAT}'."
+    where = f"{place}: " if place else ""
+    return f"is no target file ({where}{faults[place]['msg']}); make one with --save-target."

@@ -23,6 +23,11 @@ def albums(songs: Sequence[Song]) -> list[str]:
     return names if len(set(names)) > 1 else [song.name for song in songs]
 
 
+def usable(song: Song) -> bool:
+    """Whether there are excerpts of it."""
+    return song.target.frames >= int(SECONDS * song.target.sample_rate) and bool(np.isfinite(song.target.loudness))
+
+
 def heard_features(audio: Float[Array, "batch time 1"]) -> Float[Array, "batch features"]:
     """What z is linear in, of a whole signal."""
     return features(jnp.mean(poolable(*heard(audio)), axis=1))
@@ -31,10 +36,10 @@ def heard_features(audio: Float[Array, "batch time 1"]) -> Float[Array, "batch f
 def excerpts(song: Song, mono: bool) -> Iterator[np.ndarray]:
     """`[time, channel]`, evenly over a song, at the model's rate and the song at its level; none of a song that is
     shorter or silent. mono: the mean of the channels alone."""
+    if not usable(song):
+        return
     sound = song.target
     frames, size = int(SECONDS * sound.sample_rate), int(SECONDS * SAMPLE_RATE) // HOP * HOP
-    if sound.frames < frames or not np.isfinite(sound.loudness):
-        return
     gain = 10.0 ** ((MODEL_LUFS - sound.loudness) / 20.0) / sound.scale
     count = min(_A_SONG, int(sound.frames // frames))
     for start in np.linspace(0, sound.frames - frames, count):

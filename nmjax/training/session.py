@@ -38,7 +38,7 @@ from nmjax.training.log import Log, Silence
 from nmjax.training.loop import Run, stopping_by_signal
 from nmjax.training.record import record_start
 from nmjax.training.state import count, initial_state, initial_variables
-from nmjax.training.teach import LESSONS, check_can_teach, taught
+from nmjax.training.teach import LESSONS, check_can_teach, check_enough, taught
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +110,7 @@ def teach(request: Request, console: Console | None = None) -> None:
     if best.steps() or Checkpoints(out / "latest").steps():
         raise BadInputError(f"'{out}' holds a run already; choose another --out.")
     training, held_out = _music(request, say)
+    check_enough(training)
     variables = fresh = initial_variables(build_model(config), config.seed)
     if request.init_from:
         variables = start_from(fresh, config, request.init_from, say)

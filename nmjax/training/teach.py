@@ -32,7 +32,7 @@ from nmjax.models import SAMPLE_RATE, build_model
 from nmjax.models.encoder import LATENT
 from nmjax.models.spectral_encoder import BANDS, EDGES_HZ
 from nmjax.training.degrade import envelope_powered
-from nmjax.training.listen import SECONDS, albums, excerpts, heard_features
+from nmjax.training.listen import SECONDS, albums, excerpts, heard_features, usable
 from nmjax.training.teach_stages import stages_taught
 
 _FOLDS = 8
@@ -101,6 +101,14 @@ def check_can_teach(config: Config) -> None:
         raise BadInputError("--teach is for model.encoder=spectral; add --config spectral.")
 
 
+def check_enough(songs: Sequence[Song]) -> None:
+    """Raises BadInputError where no album can be told from another."""
+    if len({name for name, song in zip(albums(songs), songs, strict=True) if usable(song)}) < 2:
+        raise BadInputError(
+            f"Teaching needs two songs of {SECONDS:g} s or more, in two folders if there are any; give more music."
+        )
+
+
 def fitted(found: Features, groups: Int[np.ndarray, "items"], faults: Curves) -> Estimate:
     """The estimate of a fault's negative from features (tens of dB), as kernel and bias of z.
 
@@ -146,6 +154,7 @@ def random_faults(seed: int) -> Curves:
 def listened(songs: Sequence[Song], config: Config, report: Callable[[str], None]) -> Heard:
     """Features of excerpts, each as it is and with its dynamics changed, and the album of each (the song where there
     are no albums)."""
+    check_enough(songs)
     hear = jax.jit(lambda audio, exponent: heard_features(envelope_powered(audio, exponent)))
     draw = np.random.default_rng(config.seed)
     names = albums(songs)
@@ -157,8 +166,6 @@ def listened(songs: Sequence[Song], config: Config, report: Callable[[str], None
             groups += [names[number]] * 2
         if (number + 1) % 50 == 0:
             report(f"Heard {number + 1} of {len(songs)} songs.")
-    if len(set(groups)) < 2:
-        raise BadInputError(f"Teaching needs two songs of {SECONDS:g} s or more; give more music.")
     return np.stack(rows), np.unique(groups, return_inverse=True)[1]
 
 

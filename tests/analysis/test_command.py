@@ -120,6 +120,7 @@ def command_network(place, phase):
         (["--only", "zz"], "no group 'zz'; did you mean 'z'?"),
         (["--tracks", "1"], "--tracks must be 2 or more"),
         (["--windows", "0.2"], "--windows must be 1 to 60"),
+        (["--seed", "-1"], "no whole number from 0"),
         (["--threshold", "1"], "--threshold must lie between 0 and 1"),
         (["--groups", "nowhere.csv"], "'nowhere.csv' cannot be read"),
         (["--ckpt", "nowhere"], "'nowhere' is missing"),

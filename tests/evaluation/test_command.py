@@ -69,6 +69,8 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(place, capsys):
         (["--seconds", "3"], "--seconds"),
         (["--items", "0"], "--items"),
         (["--systems", "best"], "'best'"),
+        (["--seed", "-1"], "no whole number from 0"),
+        (["--spectra", "-1"], "no whole number from 0"),
         (["--ckpt", "nowhere"], "nowhere"),
     ],
 )

@@ -215,6 +215,7 @@ def without(*place):
         (without("eq"), "has no 'eq'"),
         (without("format"), "no settings file"),
         (lambda tree: tree.update(format="nmjax settings 2"), "update nmjax"),
+        (lambda tree: tree.update(format="nmjax target 1"), "for --target"),
         (lambda tree: tree.update(eqs={}), "\"eqs\" that does not exist; did you mean 'eq'?"),
         (lambda tree: tree["eq"].update(bands={}), "eq.bands is {}; it is a list"),
         (lambda tree: tree["eq"].update(bands=7 * tree["eq"]["bands"]), "has 70 entries; at most 64"),

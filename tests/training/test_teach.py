@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pyloudnorm import Meter
 
+from nmjax.cli import main
 from nmjax.config import load_config
 from nmjax.data import find_songs, parse_sources
 from nmjax.dsp import response_db
@@ -113,3 +114,13 @@ def test_a_taught_1c_decides_its_gates(monkeypatch):
         apart.append(distance_db)
     assert active[1] < active[0] - 2.0
     assert apart[0] < apart[1]
+
+
+def test_too_little_music_is_named_before_anything_is_written(tmp_path, capsys):
+    for name in ("a", "b"):
+        write(tmp_path / "music" / f"{name}.wav", music(5.0), 44_100)
+    out = tmp_path / "run"
+    words = ["--phase", "1a", "--config", "small", "--config", "spectral", f"data.cache_dir={tmp_path / 'cache'}"]
+    assert main(["train", "--teach", *words, "--data", str(tmp_path / "music"), "--out", str(out)]) == 2
+    assert "two songs of 30 s" in capsys.readouterr().err
+    assert not out.exists()
