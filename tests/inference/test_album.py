@@ -124,7 +124,7 @@ def _applied(method: str, variables, *arguments):
 
 def heard(audio: np.ndarray) -> Pooled:
     frames = whole("hear", jnp.asarray(audio)[None], jnp.array([len(audio)]))[0]
-    return Pooled(np.asarray(frames, np.float64).sum(0), len(frames))
+    return Pooled(np.asarray(frames, np.float64).sum(0)[None], len(frames))
 
 
 settle = partial(whole, "settle")
@@ -141,7 +141,7 @@ def test_the_settings_of_an_album_are_those_of_its_songs_in_a_row():
     one = album_prediction([heard(loud)], settle, 0.0)
     assert apart_db(one.z, alone.z) <= -110.0
     with pytest.raises(ValueError, match="no song has a frame"):
-        album_prediction([Pooled(np.zeros(3), 0)], settle, 0.0)
+        album_prediction([Pooled(np.zeros((1, 3)), 0)], settle, 0.0)
 
 
 def steps(songs: dict[Path, np.ndarray], broken: Path | None = None) -> Steps:
