@@ -33,9 +33,9 @@ from nmjax.models.encoder import LATENT
 from nmjax.models.spectral_encoder import BANDS, EDGES_HZ
 from nmjax.training.degrade import envelope_powered
 from nmjax.training.listen import SECONDS, albums, excerpts, heard_features, usable
+from nmjax.training.ridge import folds, ridge
 from nmjax.training.teach_stages import stages_taught
 
-_FOLDS = 8
 _RIDGE = 0.3  # beside standardised inputs
 _COVARIANCE = 3.0  # what the rest's counts for, see above
 _LEAST_DB2 = 0.5  # added to it
@@ -120,12 +120,12 @@ def fitted(found: Features, groups: Int[np.ndarray, "items"], faults: Curves) ->
     spectrum, signs = 10.0 * found[:, :BANDS], found[:, BANDS:-1]
     start, scale = signs.mean(axis=0), signs.std(axis=0) + 1e-3
     signs = (signs - start) / scale
-    fold = np.random.default_rng(0).permutation(groups.max() + 1)[groups] % _FOLDS
+    fold = folds(groups)
     rest = np.zeros_like(spectrum)
     for k in np.unique(fold):
-        mean, slope = _ridge(signs[fold != k], spectrum[fold != k])
+        mean, slope = ridge(signs[fold != k], spectrum[fold != k], _RIDGE)
         rest[fold == k] = spectrum[fold == k] - mean - signs[fold == k] @ slope
-    mean, slope = _ridge(signs, spectrum)
+    mean, slope = ridge(signs, spectrum, _RIDGE)
     covariance = _COVARIANCE * rest.T @ rest / len(rest) + _LEAST_DB2 * np.eye(BANDS)
     of_faults = faults.T @ faults / len(faults)
     gain = np.linalg.solve(covariance + of_faults, of_faults)  # rest @ gain is the fault
@@ -133,12 +133,6 @@ def fitted(found: Features, groups: Int[np.ndarray, "items"], faults: Curves) ->
     kernel = np.concatenate([10.0 * np.eye(BANDS), -slope, np.zeros((1, BANDS))]) @ gain / -_Z_DB
     bias = (mean - start @ slope) @ gain / _Z_DB
     return Estimate(kernel, bias, float(np.sqrt(np.mean(rest**2))), float(spectrum.std(axis=0).mean()))
-
-
-def _ridge(inputs: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean = wanted.mean(axis=0)
-    products = inputs.T @ inputs / len(inputs) + _RIDGE * np.eye(inputs.shape[1])
-    return mean, np.linalg.solve(products, inputs.T @ (wanted - mean) / len(inputs))
 
 
 def random_faults(seed: int) -> Curves:

@@ -31,9 +31,9 @@ from nmjax.models.spectral_encoder import BANDS
 from nmjax.models.stages import settings_of
 from nmjax.training import degrade
 from nmjax.training.listen import albums, excerpts, heard_features
+from nmjax.training.ridge import folds, ridge
 
 _DRAWS = 2  # faults an excerpt
-_FOLDS = 8
 _RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0)  # beside standardised inputs; the best on albums that were left out
 _COMPRESSOR = {"threshold_db": -22.4, "attack_ms": 6.0, "release_ms": 60.0, "knee_db": 4.0}
 _SLOPE = 0.87  # of the compressor, for an exponent of 1
@@ -117,25 +117,20 @@ def _guess(
     """Kernel, bias, and the share of the variance that is told of albums left out, for the best of `_RIDGES`."""
     start, scale = inputs.mean(axis=0), inputs.std(axis=0) + 1e-3
     inputs = (inputs - start) / scale
-    numbers = np.unique(groups, return_inverse=True)[1]
-    fold = np.random.default_rng(0).permutation(numbers.max() + 1)[numbers] % _FOLDS
+    fold = folds(np.unique(groups, return_inverse=True)[1])
 
-    def left(ridge: float) -> float:
-        errors = [wanted[fold == k] - _told(inputs, wanted, fold != k, ridge, fold == k) for k in np.unique(fold)]
+    def left(penalty: float) -> float:
+        errors = []
+        for k in np.unique(fold):
+            mean, slope = ridge(inputs[fold != k], wanted[fold != k], penalty)
+            errors.append(wanted[fold == k] - mean - inputs[fold == k] @ slope)
         return float(np.mean(np.concatenate(errors) ** 2) / np.var(wanted))
 
-    best = min(_RIDGES, key=left)
-    slope = _slope(inputs, wanted, best) / scale
-    return slope, float(wanted.mean() - start @ slope), 1.0 - left(best)
-
-
-def _told(inputs: np.ndarray, wanted: np.ndarray, known: np.ndarray, ridge: float, asked: np.ndarray) -> np.ndarray:
-    return wanted[known].mean() + inputs[asked] @ _slope(inputs[known], wanted[known], ridge)
-
-
-def _slope(inputs: np.ndarray, wanted: np.ndarray, ridge: float) -> np.ndarray:
-    products = inputs.T @ inputs / len(inputs) + ridge * np.eye(inputs.shape[1])
-    return np.linalg.solve(products, inputs.T @ (wanted - wanted.mean()) / len(inputs))
+    lost = {penalty: left(penalty) for penalty in _RIDGES}
+    best = min(lost, key=lost.get)
+    mean, slope = ridge(inputs, wanted, best)
+    slope = slope / scale
+    return slope, float(mean - start @ slope), 1.0 - lost[best]
 
 
 def _compressor_taught(params: dict) -> dict:
