@@ -39,11 +39,11 @@ def versions(item: Item, systems: dict[str, System]) -> dict[str, Audio] | None:
     return {name: x * min(1.0, _HIGHEST / max(peak, 1e-9)) for name, x in level.items()}
 
 
-def write(folder: Path, songs: Sequence[tuple[str, dict[str, Audio]]], seed: int) -> Path:
+def write(folder: Path, songs: Sequence[tuple[str, dict[str, np.ndarray]]], seed: int) -> Path:
     """The page `index.html` and its sounds (FLAC, 24 bits) in `audio/`; returns the page.
 
     Args:
-        songs: names and versions, the same versions for each.
+        songs: names and versions (time, channel), the same versions for each; lengths and channels differ by song.
         seed: of the orders.
     """
     sections, answers = [], []
