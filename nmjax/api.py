@@ -80,7 +80,8 @@ def master(
             comes with the program. Neither: the best of those, or none where `settings` are given.
         settings: these in place of the network's: a file (JSON, .txt, .csv) or a dict as `Result.settings`.
         deliver: "streaming" (−14 LUFS, −1 dBTP), "cd" (−9, −0.3) or "club" (−7, −0.3). lufs, true_peak: another number
-            in its place, or "none". max_limiting: dB, the deepest gain reduction; 6 by default.
+            in its place, or "none"; lufs also "reference", as loud as that.
+            max_limiting: dB, the deepest gain reduction; 6 by default.
         eq_amount: 0 to 2, scales the bands' decibels. residual_amount: 0 to 2, scales the residual.
         bands: values in place of the network's, by number from 1: `{3: {"gain_db": -1.0}}`.
         bypass: of "eq", "compressor", "saturator", "width" and "residual".
@@ -94,11 +95,11 @@ def master(
         BadInputError: anything that cannot be used; a sentence says what and what instead.
     """
     wish = _wish(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, analyse_seconds)
+    aim = _aim(reference, reference_strength, reference_weights or {}, same_song)
     options = dataclasses.replace(
-        dataclasses.replace(wish, settings=None).options(),
+        dataclasses.replace(wish, settings=None).options(aim),
         control=Control(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass), dict(stages or {})),
         settings=None if settings is None else _settings(settings),
-        aim=_aim(reference, reference_strength, reference_weights or {}, same_song),
     )
     if settings is not None and reference is not None:
         raise BadInputError("Settings say what is rendered, so that no reference can change it; give one of them.")

@@ -153,7 +153,7 @@ def _add_infer(commands) -> None:
         metavar="A,B",
         help="streaming (-14 LUFS, -1 dBTP), cd (-9, -0.3), club (-7, -0.3)",
     )
-    delivery.add_argument("--lufs", metavar="N", help="another loudness, or none")
+    delivery.add_argument("--lufs", metavar="N", help="another loudness, none, or reference: as loud as that")
     delivery.add_argument("--true-peak", metavar="N", help="another ceiling in dBTP, or none")
     delivery.add_argument("--max-limiting", type=float, metavar="DB", help="deepest gain reduction; default 6")
     delivery.add_argument("--bits", metavar="N", help="16, 24, 32 or float; default: as the input's")

@@ -1,4 +1,5 @@
-"""Free music to train with: fetches the Debian packages of music.csv and writes train.csv and validation.csv.
+"""Free music to train with: fetches the Debian packages of music.csv and writes train.csv and validation.csv,
+and train-free.csv: those of the training songs that may be had under CC-BY, CC-BY-SA, CC0 or as public domain.
 
     python scripts/music.py DIR [PACKAGE …]
 
@@ -8,6 +9,7 @@ repeat: packages that are there are kept. music.csv names title, licence and aut
 
 import argparse
 import csv
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,7 @@ import zipfile
 from pathlib import Path
 
 LIST = Path(__file__).with_suffix(".csv")
+FREE = re.compile("cc-by|cc0|public-domain", re.IGNORECASE)  # one of the licences that a song may be had under
 
 
 def fetch(package: str, folder: Path) -> None:
@@ -44,12 +47,14 @@ def main(folder: Path, only: set[str]) -> None:
     for split, package in sorted({(row["split"], row["package"]) for row in rows}):
         print(f"{split}: {package}")
         fetch(package, folder / split / package)
-    for split in ("train", "validation"):
-        tracks = [(f"{split}/{r['package']}/{r['path']}", r["genre"]) for r in every if r["split"] == split]
+    lists = {split: [row for row in every if row["split"] == split] for split in ("train", "validation")}
+    lists["train-free"] = [row for row in lists["train"] if FREE.search(row["licence"])]
+    for name, rows in lists.items():
+        tracks = [(f"{r['split']}/{r['package']}/{r['path']}", r["genre"]) for r in rows]
         tracks = [(target, genre) for target, genre in tracks if (folder / target).is_file()]
-        with open(folder / f"{split}.csv", "w", newline="", encoding="utf-8") as file:
+        with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("target", "genre"), *tracks])
-        print(f"{folder / f'{split}.csv'}: {len(tracks)} tracks")
+        print(f"{folder / f'{name}.csv'}: {len(tracks)} tracks")
 
 
 if __name__ == "__main__":

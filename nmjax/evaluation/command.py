@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,8 +66,7 @@ def run(request: Request, console: Console | None = None) -> None:
     threads = 1 if request.seconds is None else os.cpu_count() or 1  # whole songs take much memory
     with ThreadPoolExecutor(threads) as pool:
         judged = pool.map(lambda given: _judged(given, systems, request), work)
-        shown = track(judged, "Judging", len(work), console=console)
-        rows = list(itertools.chain.from_iterable(shown))
+        rows = list(itertools.chain.from_iterable(_shown(judged, len(work), console)))
     if not rows:
         raise BadInputError("Every item is silent; give other music.")
     save(rows, request.out / "items.parquet")
@@ -78,6 +78,17 @@ def run(request: Request, console: Console | None = None) -> None:
         _draw_spectra(rows, work, systems, request)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     _say(console, f"Written to '{request.out}': items.parquet, table.md, pictures.")
+
+
+def _shown(judged: Iterator[list[dict]], count: int, console: Console) -> Iterator[list[dict]]:
+    """The same, with progress: a bar in a terminal, a sentence each tenth elsewhere."""
+    if console.is_terminal:
+        yield from track(judged, "Judging", count, console=console)
+        return
+    for done, rows in enumerate(judged, 1):
+        yield rows
+        if done * 10 // count > (done - 1) * 10 // count:
+            _say(console, f"Judged {done} of {count} items.")
 
 
 def _listen(request: Request, systems: dict[str, System], places: list[tuple], console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from pathlib import Path
 
@@ -14,14 +15,17 @@ from nmjax.inference.master import Options
 from nmjax.inference.network import Network, load
 from nmjax.inference.reference import References
 from nmjax.inference.settings_file import read_settings
+from nmjax.reference.match import Aim
 
+_AS_REFERENCE = "reference"  # for a loudness: as loud as that
 _LEAST_SECONDS = 3.0  # that a network can be asked to listen to
 
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
     """See `infer.py --help`. ckpt: a run's folder; model: the name of one that comes with the program; both None: the
-    best of those. lufs, true_peak: numbers or "none"; None: as the delivery says. references: to master towards."""
+    best of those. lufs, true_peak: numbers or "none"; None: as the delivery says; lufs also
+    "reference". references: to master towards."""
 
     ckpt: str | None = None
     model: str | None = None
@@ -41,7 +45,7 @@ class Wish:
     references: References = dataclasses.field(default_factory=References)
 
     def deliveries(self) -> tuple[Delivery, ...]:
-        """What is to be delivered.
+        """What is to be delivered; how loud "reference" is, `options` knows.
 
         Raises:
             BadInputError: an unknown name, one twice, or numbers beside several names.
@@ -52,7 +56,7 @@ class Wish:
             if self.deliver.count(name) > 1:
                 raise BadInputError(f"--deliver names '{name}' twice.")
         changes = {
-            "lufs": _number_or_none(self.lufs, "--lufs"),
+            "lufs": _number_or_none(self.lufs, "--lufs") if self.lufs != _AS_REFERENCE else Delivery.lufs,
             "true_peak_db": _number_or_none(self.true_peak, "--true-peak"),
             "max_limiting_db": self.max_limiting,
         }
@@ -69,8 +73,10 @@ class Wish:
         places = {name: os.path.abspath(path) for name in ("ckpt", "settings") if (path := getattr(self, name))}
         return dataclasses.replace(self, references=self.references.absolute(), **places)
 
-    def options(self) -> Options:
+    def options(self, aim: Aim | None = None) -> Options:
         """The same, checked.
+
+        aim: what the references were heard to be, where they are no files.
 
         Raises:
             BadInputError: a word that means nothing, a number out of its range, settings that cannot be read.
@@ -81,15 +87,18 @@ class Wish:
             raise BadInputError(f"--bits must be one of {', '.join(formats.BITS)}; it is '{self.bits}'.")
         if self.settings and self.references.given:
             raise BadInputError("--settings says what is rendered, and no reference changes that; give one of them.")
+        deliveries, aim = self.deliveries(), aim or self.references.aim()
+        if self.lufs == _AS_REFERENCE:
+            deliveries = tuple(dataclasses.replace(wanted, lufs=_loudness_of(aim)) for wanted in deliveries)
         return Options(
-            deliveries=self.deliveries(),
+            deliveries=deliveries,
             control=control.parsed(
                 self.bands, self.bypass, self.eq_amount, self.residual_amount, self.stages, self.solo
             ),
             settings=read_settings(Path(self.settings)) if self.settings else None,
             seconds=self.seconds,
             bits=self.bits,
-            aim=self.references.aim(),
+            aim=aim,
         )
 
     def network(self, report=print) -> Network | None:
@@ -105,6 +114,16 @@ class Wish:
         if self.settings and not self.model:
             return None
         return load(weights.folder(self.model), report)
+
+
+def _loudness_of(aim: Aim | None) -> float:
+    if aim is None:
+        raise BadInputError("--lufs reference needs one; add --reference FILE or --target FILE, or give a number.")
+    if not math.isfinite(aim.profile.lufs):
+        raise BadInputError(
+            f"How loud {aim.name} is, is not known (too quiet, or an older target file); give a number."
+        )
+    return round(aim.profile.lufs, 2)
 
 
 def _number_or_none(word: str | None, flag: str) -> float | None:

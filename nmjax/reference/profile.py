@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 
 from nmjax import io
 from nmjax.dsp.auditory import band_shares
-from nmjax.loudness import k_weighting, loudness_of_power
+from nmjax.loudness import gated_loudness, k_weighting, loudness_of_power
 
 SAMPLE_RATE = 44_100  # Hz, at which music is heard
 CENTRES_HZ = 1000.0 * 2.0 ** (np.arange(-32, 24) / 6.0)  # sixths of an octave, 24.8 Hz to 14.3 kHz: codecs end at 16
@@ -40,7 +40,7 @@ class Profile:
     `CENTRES_HZ`, held at −120. stereo: whether there were two channels; else side_db says nothing. doubt_db: `[bands]`,
     standard error of mid_db about its mean over the bands, from how it varied between blocks of 3 s. crest_db: peak
     over RMS of a block, the median. loudness_range: LU, NaN below 3 s. seconds: how long it was. highest_hz: above it
-    nothing is known.
+    nothing is known. lufs: integrated loudness, −inf where there is none or it was not kept.
     """
 
     mid_db: Float[np.ndarray, "bands"]
@@ -51,6 +51,7 @@ class Profile:
     seconds: float
     stereo: bool
     highest_hz: float
+    lufs: float = -math.inf
 
     @property
     def silent(self) -> bool:
@@ -103,6 +104,7 @@ class Ear:
             seconds=self._frames / SAMPLE_RATE,
             stereo=self._open is not None and self._open.shape[1] == 2,
             highest_hz=float(highest_hz),
+            lufs=self._loudness.integrated(),
         )
 
     def _block(self, audio: np.ndarray) -> None:
@@ -153,7 +155,7 @@ def _bands() -> Float[np.ndarray, "bins bands"]:
 
 
 class _Tenths:
-    """The K-weighted power of each tenth of a second, and the loudness range of them (EBU Tech 3342)."""
+    """The K-weighted power of each tenth of a second, and of them the loudness and its range (EBU Tech 3342)."""
 
     def __init__(self):
         self._sections = k_weighting(SAMPLE_RATE)
@@ -172,6 +174,11 @@ class _Tenths:
         whole = len(energy) // _TENTH
         self._powers.append(energy[: whole * _TENTH].reshape(whole, _TENTH).mean(axis=1))
         self._open = energy[whole * _TENTH :].copy()
+
+    def integrated(self) -> float:
+        """LUFS; −inf below 0.4 s."""
+        powers = np.concatenate([*self._powers, np.zeros(0)])
+        return gated_loudness(powers, np.ones_like(powers)) if len(powers) >= 4 else -math.inf
 
     def range(self) -> float:
         """LU; NaN below 3 s."""

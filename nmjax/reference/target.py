@@ -39,11 +39,13 @@ class _File(_Strict):
     highest_hz: float = pydantic.Field(gt=0.0, le=1e6)
     crest_db: float = pydantic.Field(ge=0.0, le=200.0)
     loudness_range_lu: float | None = pydantic.Field(ge=0.0, le=200.0)
+    lufs: float | None = pydantic.Field(default=None, ge=-200.0, le=100.0)
     bands: list[_Band]
 
 
 def together(profiles: Sequence[Profile], weights: Sequence[float]) -> Profile:
-    """One profile of several: weighted means of levels in dB (each about its own median), of crest and range.
+    """One profile of several: weighted means of levels in dB (each about its own median), of crest, range and
+    loudness.
 
     A band's doubt is that of the mean: what each one doubts, and what they differ by among themselves.
     """
@@ -59,25 +61,28 @@ def together(profiles: Sequence[Profile], weights: Sequence[float]) -> Profile:
     stereo = np.array([one.stereo for one in profiles])
     of_stereo = share * stereo
     middle = float(share @ middles)
-    ranges = np.array([one.loudness_range for one in profiles])
-    ranged = share * np.isfinite(ranges)
     return Profile(
         mid_db=mean_db + middle,
         side_db=(of_stereo @ side_db / of_stereo.sum() + middle) if stereo.any() else np.full(BANDS, FLOOR_DB),
         doubt_db=np.sqrt(share**2 @ doubts**2 + differing),
         crest_db=float(share @ [one.crest_db for one in profiles]),
-        loudness_range=float(ranged @ np.nan_to_num(ranges) / ranged.sum()) if ranged.any() else math.nan,
+        loudness_range=_mean_of_finite([one.loudness_range for one in profiles], share, math.nan),
         seconds=float(sum(one.seconds for one in profiles)),
         stereo=bool(stereo.any()),
         highest_hz=min(one.highest_hz for one in profiles),
+        lufs=_mean_of_finite([one.lufs for one in profiles], share, -math.inf),
     )
+
+
+def _mean_of_finite(values: Sequence[float], share: np.ndarray, otherwise: float) -> float:
+    finite = share * np.isfinite(values)
+    return float(finite @ np.where(finite > 0.0, values, 0.0) / finite.sum()) if finite.any() else otherwise
 
 
 def as_json(profile: Profile, name: str) -> str:
     """A target file's text: every band on a line."""
     columns = zip(CENTRES_HZ, *(getattr(profile, field) for field in _FIELDS), strict=True)
     rows = [dict(zip(("freq_hz", *_FIELDS), (round(float(x), 3) for x in row), strict=True)) for row in columns]
-    finite = math.isfinite(profile.loudness_range)
     tree = {
         "format": FORMAT,
         "name": _printable(name),
@@ -85,10 +90,15 @@ def as_json(profile: Profile, name: str) -> str:
         "stereo": profile.stereo,
         "highest_hz": profile.highest_hz,
         "crest_db": round(profile.crest_db, 3),
-        "loudness_range_lu": round(profile.loudness_range, 3) if finite else None,
+        "loudness_range_lu": _rounded(profile.loudness_range),
+        "lufs": _rounded(profile.lufs),
     }
     lines = ",\n".join(f"    {json.dumps(row)}" for row in rows)
     return f'{json.dumps(tree, indent=2, ensure_ascii=False)[:-2]},\n  "bands": [\n{lines}\n  ]\n}}\n'
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
 
 
 def save(path: Path, profile: Profile, name: str) -> None:
@@ -115,7 +125,9 @@ def read(path: Path) -> tuple[Profile, str]:
         raise BadInputError(f"'{path}' has other bands than {BANDS} sixths of an octave; make it again.")
     columns = (np.array([getattr(band, field) for band in found.bands]) for field in _FIELDS)
     lra = math.nan if found.loudness_range_lu is None else found.loudness_range_lu
-    return Profile(*columns, found.crest_db, lra, found.seconds, found.stereo, found.highest_hz), _printable(found.name)
+    lufs = -math.inf if found.lufs is None else found.lufs
+    profile = Profile(*columns, found.crest_db, lra, found.seconds, found.stereo, found.highest_hz, lufs)
+    return profile, _printable(found.name)
 
 
 def _printable(name: str) -> str:

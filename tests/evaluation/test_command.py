@@ -35,7 +35,9 @@ def test_table_rows_and_pictures(place, capsys):
     assert len(rows) == 3 * 2 * 3  # songs, tiers, systems
     assert {r["system"] for r in rows} == {"input", "oracle-eq5", "1a"}
     text = (place / "out" / "table.md").read_text()
-    assert text in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert text in said
+    assert [f"Judged {done} of 6 items." in said for done in (1, 3, 6)] == [True] * 3
     for tier in ("tone", "mix"):
         errors = [[r["tonal_mid_db"] for r in of(rows, tier, system)] for system in ("oracle-eq5", "input")]
         ratio = sum(errors[0]) / sum(errors[1])

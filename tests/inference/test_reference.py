@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pyloudnorm
 import pytest
 import soundfile
 from scipy.signal import sosfilt
@@ -12,6 +13,8 @@ import nmjax
 from nmjax.cli import main
 from nmjax.errors import BadInputError
 from nmjax.evaluation.metrics import band_levels_db
+from nmjax.inference.reference import profile_of_file
+from nmjax.reference import target
 from tests.dsp.oracles import peaking_sos
 from tests.inference.networks import network, saved
 from tests.music import music, write
@@ -144,6 +147,7 @@ def bad(tmp_path):
         (["--target", "none.json"], "none.json"),
         (["--save-target", "x.json"], "--reference"),
         (["--same-song"], "--reference"),
+        (["--lufs", "reference"], "--reference"),
         (["--reference-strength", "0.5"], "--reference"),
     ],
 )
@@ -161,6 +165,33 @@ def test_the_track_itself_is_named_and_little_changes(tmp_path, run, capsys):
     track = write(tmp_path / "a.wav", music(6.0), RATE, "FLOAT")
     assert main(["infer", str(track), "--ckpt", str(run), "--reference", str(track), "--lufs", "none"]) == 0
     assert "the track itself" in capsys.readouterr().out
+
+
+def test_the_master_is_as_loud_as_the_reference(tmp_path, run):
+    track = write(tmp_path / "a.wav", music(6.0), RATE, "FLOAT")
+    loud, quiet = (write(tmp_path / f"{x}.wav", x * music(6.0, seed=4), RATE, "FLOAT") for x in (0.5, 0.1))
+    meter = pyloudnorm.Meter(RATE, filter_class="DeMan")
+    two = [meter.integrated_loudness(soundfile.read(file)[0]) for file in (loud, quiet)]
+    for files, wanted in (([quiet], two[1]), ([loud, f"{quiet}=3"], 0.25 * two[0] + 0.75 * two[1])):
+        words = [word for file in files for word in ("--reference", str(file))]
+        out = tmp_path / "m.wav"
+        assert (
+            main(["infer", str(track), "--ckpt", str(run), "-o", str(out), "--force", *words, "--lufs", "reference"])
+            == 0
+        )
+        assert meter.integrated_loudness(soundfile.read(out)[0]) == pytest.approx(wanted, abs=0.1)
+    found = nmjax.master(music(6.0), RATE, ckpt=network("1a"), reference=str(quiet), lufs="reference")
+    assert found.measurements.lufs == pytest.approx(two[1], abs=0.1)
+
+
+def test_an_older_target_file_does_not_say_how_loud_it_is(tmp_path, run, capsys):
+    track = write(tmp_path / "a.wav", music(4.0), RATE)
+    kept = tmp_path / "t.json"
+    target.save(kept, profile_of_file(write(tmp_path / "ref.wav", music(4.0, seed=1), RATE)), "it")
+    kept.write_text("".join(x for x in kept.read_text().splitlines(True) if '"lufs"' not in x))
+    assert main(["infer", str(track), "--ckpt", str(run), "--target", str(kept), "--lufs", "reference"]) == 2
+    assert "not known" in capsys.readouterr().err
+    assert main(["infer", str(track), "--ckpt", str(run), "--target", str(kept)]) == 0
 
 
 def test_a_silent_track_stays_silent(tmp_path, run):
