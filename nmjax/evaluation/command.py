@@ -131,7 +131,7 @@ def _arrival(system: str, output: Audio, item: Item) -> dict[str, float]:
     """How near those come that are to arrive at another song, and the input; delivered, as far as they deliver."""
     if item.other is None or not (system == INPUT or system.endswith("-other")):
         return {}
-    return arrived(finished(output) if system.startswith("reference-") else output, item.other)
+    return arrived(finished(output, item.other) if system.startswith("reference-") else output, item.other)
 
 
 def _style(system: str, tier: str, output: Audio, item: Item) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Float
 
@@ -17,7 +19,7 @@ from nmjax.evaluation.metrics import (
     mr_stft,
     width_db,
 )
-from nmjax.inference.delivery import PRESETS, Delivery, delivered, solve
+from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, delivered, solve
 from nmjax.inference.master import Options, choose
 from nmjax.inference.network import Network
 from nmjax.inference.reference import LEAST_SECONDS, profile_of_pieces
@@ -33,6 +35,7 @@ ARRIVAL = {
     "to_crest_db": "dB",
     "to_range_lu": "LU",
     "to_width_db": "dB",
+    "to_loudness_lu": "LU",
 }
 DELIVERED = {"delivered_lufs": "LUFS", "delivered_peak_db": "dBTP"}
 _AT_LUFS = -23.0  # where both are compared
@@ -53,20 +56,23 @@ def towards(item: Item, network: Network, which: str) -> Audio | None:
     return np.concatenate(list(corrected(heard, chosen.prediction, chosen.rendered, network)))
 
 
-def finished(audio: Audio) -> Audio:
-    """As `infer.py` delivers it without further words."""
-    channels = audio.shape[1]
+def finished(audio: Audio, as_loud_as: Float[np.ndarray, "its_time its_channel"]) -> Audio:
+    """As `infer.py --lufs reference` delivers it."""
+    channels, loudness = audio.shape[1], min(lufs(as_loud_as.astype(np.float64), SAMPLE_RATE), 0.0)
+    wanted = PRESETS["streaming"]
+    if loudness >= LEAST_LUFS:
+        wanted = dataclasses.replace(wanted, lufs=loudness)
 
     def source():
         return iter([audio.astype(np.float32)])
 
-    plan = solve(source, SAMPLE_RATE, channels, PRESETS["streaming"])
+    plan = solve(source, SAMPLE_RATE, channels, wanted)
     return np.concatenate(list(delivered(source, SAMPLE_RATE, plan)))
 
 
 def arrived(output: Audio, reference: Float[np.ndarray, "its_time its_channel"]) -> dict[str, float]:
     """How far an output is from a reference in what lasts, both at one loudness: RMS over the 24 critical bands of mid
-    and of side, crest, loudness range, width; and how loud and high it was itself.
+    and of side, crest, loudness range, width; how far apart they are in loudness, and how loud and high it was itself.
 
     NaN for the side and the width where one of them is mono.
     """
@@ -80,6 +86,7 @@ def arrived(output: Audio, reference: Float[np.ndarray, "its_time its_channel"])
         found[f"to_bark_{name}_db"] = float(np.sqrt(np.mean((levels[0] - levels[1]) ** 2)))
     found["to_crest_db"] = abs(crest_db(both[0]) - crest_db(both[1]))
     found["to_range_lu"] = abs(meters[0].loudness_range - meters[1].loudness_range)
+    found["to_loudness_lu"] = abs(meters[0].lufs - meters[1].lufs)
     if output.shape[1] == reference.shape[1] == 2:
         found["to_width_db"] = abs(width_db(both[0]) - width_db(both[1]))
     return found
