@@ -56,7 +56,7 @@ def markdown(rows: list[dict]) -> str:
         parts.append(f"## Tier: {tier} ({len({r['item'] for r in mine})} items of {songs} songs)\n")
         parts += [_by_metric(rows, tier), _made_worse(rows, tier)]
         parts += [_means(mine, ARRIVAL, DELIVERED, _ARRIVES), _means(mine, STYLE, {}, _STYLED), _by_group(rows, tier)]
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
 def _by_metric(rows: list[dict], tier: str) -> str:

@@ -72,6 +72,7 @@ def test_frozen_parts_stay_and_every_stages_decoder_moves(narrowed):
 RUN = ("data.channels=2", "train.warmup_steps=1", "train.validate_every=2", "train.checkpoint_every=2")
 
 
+@pytest.mark.slow  # two runs of the command; tests/training/test_resume.py does the same with 1A
 def test_a_run_starts_from_1c_and_goes_on_from_its_last_checkpoint_to_the_bit(tmp_path, capsys):
     config = tiny("1c")
     variables = {k: v for k, v in initial_variables(build_model(config), 3).items()}
