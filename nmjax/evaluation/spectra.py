@@ -37,12 +37,14 @@ def chosen(rows: list[dict], tier: str, system: str, baseline: str, count: int) 
     song = {row["item"]: row["song"] for row in rows}
     change = {item: value - error[baseline][item] for item, value in error[system].items()}
     ranked = sorted(change, key=change.get)
-    firsts = [item for i, item in enumerate(ranked) if song[item] not in {song[x] for x in ranked[i + 1 :]}]
-    ranked = firsts if len(firsts) >= count else ranked
-    worst = min(FAILURES, count)
-    others = ranked[:-worst]
-    places = np.linspace(0, len(others) - 1, min(count - worst, len(others))).round().astype(int)
-    return [others[i] for i in dict.fromkeys(places.tolist())] + ranked[-worst:]
+    count = min(count, len(ranked))
+    worst = ranked[-min(FAILURES, count) :]
+    rest, taken = ranked[: len(ranked) - len(worst)], list(worst)
+    for place in np.linspace(0, len(rest) - 1, count - len(worst)):
+        songs = {song[item] for item in taken}
+        left = [i for i, item in enumerate(rest) if item not in taken]
+        taken.append(rest[min(left, key=lambda i: (song[rest[i]] in songs, abs(i - place)))])
+    return [item for item in ranked if item in taken]
 
 
 def spectra_of(name: str, item: Item, system: System) -> Spectra:
@@ -60,7 +62,7 @@ def draw(found: list[Spectra], path: Path, title: str) -> None:
     """A panel an item, whole or not at all."""
     panels = [
         (
-            f"{x.name}: {np.std(x.before_db):.2f} → {np.std(x.after_db):.2f} dB RMS",
+            f"{x.name.rpartition('/')[2]}: {np.std(x.before_db):.2f} → {np.std(x.after_db):.2f} dB RMS",
             x.centres_hz,
             x.before_db,
             x.after_db,

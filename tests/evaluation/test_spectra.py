@@ -23,7 +23,7 @@ def test_the_worst_are_always_shown_and_the_others_lie_between():
     changes = [-0.9, -0.8, 0.5, -0.7, 0.3, -0.2, -0.1, 0.05]
     found = spectra.chosen(list(rows(changes)), "tone", "1a", "input", 5)
     assert found[-2:] == ["4", "2"]  # +0.3 and +0.5
-    assert found[0] == "1" and "0" not in found  # of one song only one
+    assert found[0] == "0" and "1" not in found  # the best, and of one song only one
     assert [changes[int(item)] for item in found] == sorted(changes[int(item)] for item in found) and len(found) == 5
     assert len(spectra.chosen(list(rows(changes)), "tone", "1a", "input", 50)) == 8
 
