@@ -29,11 +29,12 @@ from nmjax.errors import BadInputError
 from nmjax.evaluation.items import Item, made_items, read_item
 from nmjax.evaluation.metrics import band_edges_hz, band_levels_db, mid_side
 from nmjax.evaluation.statistics import ratio
+from nmjax.evaluation.systems import named, untaken
 from nmjax.inference.network import Network, load
 from nmjax.inference.track import Heard, listen
 from nmjax.models import SAMPLE_RATE, Settings, build_model
 from nmjax.plots import collection as plots
-from nmjax.training.session import keep_taught
+from nmjax.training.session import keep_taught, taught_on
 from nmjax.training.state import initial_variables
 from nmjax.training.teach import check_can_teach, listened, taught
 
@@ -121,14 +122,16 @@ def _networks(
             heard = heard or listened(training, config, say)
             say(f"Teaching {name} …")
             fresh = initial_variables(build_model(config), config.seed)
-            keep_taught(best, config, taught(config, fresh, training, say, heard))
+            keep_taught(best, config, taught(config, fresh, training, say, heard), training)
         found[name] = load(folder, say)
-        if found[name].config != config:
-            raise BadInputError(f"'{folder}' was taught with other settings; choose another --out, or remove it.")
+        if found[name].config != config or not taught_on(best, training):
+            raise BadInputError(
+                f"'{folder}' was taught with other settings or on other songs; choose another --out, or remove it."
+            )
     for text in request.loaded:
-        name, sign, path = text.partition("=")
-        network = load(Path(path if sign else text), say)
-        found[name if sign else f"{network.config.phase} ({Path(text).name})"] = network
+        name, path = named(text)
+        network = load(path, say)
+        found[untaken(name or f"{network.config.phase} ({path.name})", found)] = network
     return found
 
 

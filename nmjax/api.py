@@ -103,6 +103,8 @@ def master(
     )
     if settings is not None and reference is not None:
         raise BadInputError("Settings say what is rendered, so that no reference can change it; give one of them.")
+    if isinstance(ckpt, Network) and model:
+        raise BadInputError("ckpt and model name two networks; give one of them.")
     sound = _sound(audio, sample_rate)
     network = ckpt if isinstance(ckpt, Network) else wish.network(lambda _: None)
     prepared = prepare(sound, network, options)

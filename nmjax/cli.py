@@ -14,7 +14,8 @@ from nmjax.errors import BadInputError
 def main(arguments: list[str] | None = None) -> int:
     """`nmjax train …`, `nmjax infer …`, `nmjax evaluate …`, `nmjax analyze …`.
 
-    Returns the exit code: 0, 130 after Ctrl-C, 143 after SIGTERM, or 2 with one sentence on stderr for bad input.
+    Returns the exit code: 0, 1 where some of many tracks failed, 130 after Ctrl-C, 143 after SIGTERM, or 2 with one
+    sentence on stderr for bad input.
     """
     parser = Parser(prog="nmjax", description="Neural audio mastering with settings you can read.")
     parser.add_argument("--version", action="version", version=f"nmjax {__version__}")
@@ -239,7 +240,9 @@ def _add_evaluate(commands) -> None:
         help="a run of ours; repeatable, its phase is its name",
     )
     p.add_argument("--matchering", metavar="PYTHON", help="the Python of an environment with Matchering")
-    p.add_argument("--tiers", default="tone,mix", metavar="A,B", help="tone, mix (tone, dynamics and width)")
+    p.add_argument(
+        "--tiers", default="tone,mix", metavar="A,B", help="tone, mix (tone, dynamics and width), heavy (twice the mix)"
+    )
     p.add_argument("--seconds", type=float, default=30.0, help="of an item, at most half of its song; default 30")
     p.add_argument("--full", action="store_true", help="whole songs in place of excerpts")
     p.add_argument("--items", type=int, default=1, metavar="N", help="excerpts a song; default 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from nmjax.cli_parser import filled, natural
@@ -49,6 +50,13 @@ def add(commands) -> None:
     p.set_defaults(run=_analyze, overrides=[])
 
 
+def _refuse(given: argparse.Namespace, options: Sequence[str], why: str) -> None:
+    """Options that would be ignored."""
+    for option in options:
+        if getattr(given, option):
+            raise BadInputError(f"--{option} {why}")
+
+
 def _ablate(given: argparse.Namespace) -> None:
     from nmjax.ablation import SWEEP, Request, run
     from nmjax.data import Source
@@ -56,6 +64,7 @@ def _ablate(given: argparse.Namespace) -> None:
 
     if given.ckpt or given.model:
         raise BadInputError("--ablate teaches its own networks; judge another one with --beside DIR.")
+    _refuse(given, ("groups", "only", "windows", "parts"), "has no part in --ablate; leave it out.")
     keep_programs()
     sources = tuple(Source(Path(word)) for word in given.data)
     run(
@@ -73,10 +82,12 @@ def _analyze(given: argparse.Namespace) -> None:
         raise BadInputError(f"--windows must be 1 to 60 seconds; it is {given.windows:g}.")
     if not 0.0 < given.threshold < 1.0:
         raise BadInputError(f"--threshold must lie between 0 and 1; it is {given.threshold:g}.")
-    given.overrides += [word for word in given.data if "=" in word and not Path(word).exists()]
-    given.data = [word for word in given.data if word not in given.overrides]
+    words = [*given.data, *given.overrides]  # argparse takes those behind an option for the latter
+    given.overrides = [word for word in words if "=" in word and not Path(word).exists()]
+    given.data = [word for word in words if word not in given.overrides]
     if given.ablate:
         return _ablate(given)
+    _refuse(given, ("validation", "sweep", "beside"), "goes with --ablate.")
     if given.overrides:
         raise BadInputError(f"'{given.overrides[0]}' is a setting for teaching; it goes with --ablate.")
     from nmjax.analysis.command import Request, run

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -189,11 +190,15 @@ def publish(temporary: Path, path: Path) -> None:
     publish_all([(temporary, path)])
 
 
+_umask_lock = threading.Lock()
+
+
 def publish_all(files: Sequence[tuple[Path, Path]]) -> None:
     """The same for several (temporary, path): all are on the disk before the first rename, and the renames, in this
     order, have nothing between them."""
-    umask = os.umask(0)
-    os.umask(umask)
+    with _umask_lock:  # it can only be read by setting it
+        umask = os.umask(0)
+        os.umask(umask)
     for temporary, _ in files:
         os.chmod(temporary, 0o666 & ~umask)
         with open(temporary, "rb+") as file:
@@ -205,7 +210,7 @@ def publish_all(files: Sequence[tuple[Path, Path]]) -> None:
 def write_text(path: Path, text: str) -> None:
     """A small text file, whole or not at all."""
     with temporary_beside(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8", newline="\n")
         publish(temporary, path)
 
 

@@ -108,11 +108,19 @@ def test_from_music_to_page_and_once_more(tmp_path, monkeypatch, capsys):
     assert "mine " in capsys.readouterr().out
     assert main([*command, "loss.gain=0.5"]) == 2
     assert "was taught with other settings" in capsys.readouterr().err
+    assert main([*command, "--beside", str(tmp_path / "out" / "runs" / "1b"), "--beside", "1b (1b)=x"]) == 2
+    write(tmp_path / "songs" / "b.wav", music(1.0, seed=1))
+    assert main(command) == 2
+    assert "on other songs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
-    [(["--ablate", "--ckpt", "x"], "judge another one with --beside"), (["loss.gain=1"], "it goes with --ablate")],
+    [
+        (["--ablate", "--ckpt", "x"], "judge another one with --beside"),
+        (["--ablate", "--windows", "2"], "--windows has no part in --ablate"),
+        (["loss.gain=1"], "it goes with --ablate"),
+    ],
 )
 def test_bad_input(more, said, capsys):
     assert main(["analyze", "songs", "--out", "out", *more]) == 2

@@ -1,5 +1,9 @@
 """Audio files: what is read is what is there, what is written is whole or not there."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -103,3 +107,10 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
         (tmp_path / name).touch()
     io.remove_leftovers([path, tmp_path / "no folder" / "a.wav"])
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(others)
+
+
+def test_text_is_utf_8_whatever_the_locale_says(tmp_path):
+    code = "import sys; from pathlib import Path; from nmjax import io; io.write_text(Path(sys.argv[1]), chr(8211))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "t.txt"], check=True, env=os.environ | plain)
+    assert (tmp_path / "t.txt").read_bytes() == "–".encode()

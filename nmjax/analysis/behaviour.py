@@ -152,6 +152,8 @@ def latent_section(study: Study) -> Section:
 def sensitivity_section(study: Study) -> Section:
     """What the network listens to."""
     found = sensitivity.sensitivity(study.answers.tracks, study.network)
+    if not found:
+        return Section("What the network listens to", ["Every track is silent."])
     kinds = [name for name in found if name != "gate" or study.answers.gated]
     ticks = [nominal(f) for f in FREQ_HZ]
     rows = [

@@ -60,9 +60,10 @@ def collected(
         count: so many tracks at most, spread evenly over the groups, and evenly over each.
 
     Raises:
-        BadInputError: no music, an unknown group, a track that `groups` does not name, or a single track.
+        BadInputError: no music of one or two channels, an unknown group, a track that `groups` does not name, or a
+            single track.
     """
-    songs = find_all([Source(path) for path in data], report=report)
+    songs = [song for song in find_all([Source(path) for path in data], report=report) if _is_stereo(song, report)]
     named = _named(groups) if groups else None
     tracks = [Track(shown(s.name), _group(s, named, groups), s.input or s.target) for s in songs]
     there = sorted({track.group for track in tracks if track.group})
@@ -74,12 +75,22 @@ def collected(
     chosen = [track for track in tracks if not only or track.group in only]
     if count is not None:
         chosen = _spread(chosen, count)
+    if not chosen:
+        raise BadInputError("All tracks have more than two channels; give mono or stereo music.")
     if len(chosen) < 2:
         raise BadInputError(
             f"'{shown(chosen[0].name)}' is the only track, and an analysis compares tracks; give two or more, "
             "or look at this one with infer.py --report."
         )
     return chosen
+
+
+def _is_stereo(song: Song, report: Callable[[str], None]) -> bool:
+    """Whether a track is mono or stereo; the index measures no more than two channels."""
+    channels = (song.input or song.target).channels
+    if channels > 2:
+        report(f"'{shown(song.name)}' has {channels} channels and is left out; mono and stereo are analysed.")
+    return channels <= 2
 
 
 def _named(path: Path) -> dict[str, str]:

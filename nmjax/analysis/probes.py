@@ -46,7 +46,9 @@ def probes(
     parts = {"all": z, **{str(i + 1): quarter for i, quarter in enumerate(quarters)}}
     measured = [name for name, x in measures.items() if np.nanstd(x) > 1e-9]
     usable = np.all([np.isfinite(measures[n]) for n in measured], axis=0) & np.isfinite(z).all(axis=1)
-    jobs = [(measured, np.stack([measures[n] for n in measured], axis=1)[usable], usable, [1] * len(measured))]
+    jobs = []
+    if measured:
+        jobs.append((measured, np.stack([measures[n] for n in measured], axis=1)[usable], usable, [1] * len(measured)))
     names = comparable(groups)[0]
     if len(names) > 1:
         named = np.isin(groups, names)

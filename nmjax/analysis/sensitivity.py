@@ -34,10 +34,10 @@ _SIZE = 1 << 18  # samples of a stretch, 5.9 s
 def sensitivity(tracks: Sequence[Track], network: Network) -> dict[str, Float[np.ndarray, "heard output 31"]]:
     """Derivatives of `rendered_gain_db`, `gate`, `octaves` (log2 of the frequency), each by band, of `curve_db` (in
     third octaves) and of later stages' settings (`STAGE_FIELD`, one output) by the level of each third octave of the
-    input, of up to TRACKS tracks. Per dB."""
+    input, of up to TRACKS tracks that sound; empty where none does. Per dB."""
     variables = network.variables
     found = [_jacobian(network.config)(variables, _stretch(tracks[i], network.ears)) for i in spread(tracks, TRACKS)]
-    return {name: np.stack([np.asarray(f[name], np.float64) for f in found]) for name in found[0]}
+    return {name: np.stack([np.asarray(f[name], np.float64) for f in found]) for name in (found[0] if found else ())}
 
 
 def _stretch(track: Track, ears: int) -> Float[np.ndarray, "time channel"]:

@@ -93,6 +93,8 @@ def _shown(judged: Iterator[list[dict]], count: int, console: Console) -> Iterat
 
 def _listen(request: Request, systems: dict[str, System], places: list[tuple], console: Console) -> None:
     """A page for a blind test on songs that are spread over all there are."""
+    if len(systems) > listen.MOST_SYSTEMS:
+        raise BadInputError(f"{len(systems)} systems are too many to listen to; {listen.MOST_SYSTEMS} can be compared.")
     songs: list[tuple[str, dict[str, Audio]]] = []
     order = draw_of(request.seed, "songs").permutation(len(places))
     for index in track(order, "Making", console=console):

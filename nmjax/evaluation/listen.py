@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
 import soundfile
@@ -19,6 +20,7 @@ from nmjax.evaluation.systems import INPUT, System
 from nmjax.models import SAMPLE_RATE
 
 SONGS = 10
+MOST_SYSTEMS = 12  # more at once nobody can compare
 ORIGINAL = "original"
 _SECONDS = 15.0  # of an item, its middle
 _HIGHEST = 0.99
@@ -49,7 +51,7 @@ def write(folder: Path, songs: Sequence[tuple[str, dict[str, np.ndarray]]], seed
     sections, answers = [], []
     for number, (name, sounds) in enumerate(songs):
         order = [list(sounds)[i] for i in draw_of(seed, "listen", name).permutation(len(sounds))]
-        files = [f"audio/{number + 1:02d}-{'abcdefgh'[i]}.flac" for i in range(len(order))]
+        files = [f"audio/{number + 1:02d}-{ascii_lowercase[i]}.flac" for i in range(len(order))]
         for file, version in zip(files, order, strict=True):
             with io.temporary_beside(folder / file) as temporary:
                 soundfile.write(str(temporary), sounds[version], SAMPLE_RATE, "PCM_24", format="FLAC")

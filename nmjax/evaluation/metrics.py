@@ -1,7 +1,7 @@
 """How far an output is from the original: plain NumPy in float64, apart from the losses of training.
 
-The music is lossy, so nothing above 16 kHz counts. All metrics are errors, 0 for the original itself, but for
-`si_sdr_input_db`, which says how much a system did at all.
+The music is lossy, so nothing above 16 kHz counts in spectra. All metrics are errors, 0 for the original itself, but
+for `si_sdr_input_db`, which says how much a system did at all.
 """
 
 from __future__ import annotations

@@ -5,11 +5,12 @@ A new one is a function here and a line in `build`; None means that an item does
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from pathlib import Path
 
@@ -63,10 +64,23 @@ def build(names: list[str], checkpoints: list[str], matchering: str | None) -> d
             worker = worker or Matchering(matchering)
             made[name] = partial(worker, reference=name.removeprefix("matchering-"))
     for text in checkpoints:
-        name, sign, folder = text.partition("=")
-        network = load(Path(folder if sign else text))
-        made[name if sign else network.config.phase] = partial(ours, network=network)
+        name, folder = named(text)
+        network = load(folder)
+        made[untaken(name or network.config.phase, made)] = partial(ours, network=network)
     return made
+
+
+def named(text: str) -> tuple[str, Path]:
+    """`NAME=DIR` parted, or no name and DIR; a folder that has such a name is taken as it is."""
+    name, sign, folder = text.partition("=")
+    return ("", Path(text)) if not sign or Path(text).exists() else (name, Path(folder))
+
+
+def untaken(name: str, others: Container[str]) -> str:
+    """The name; raises BadInputError where another system has it."""
+    if name in others:
+        raise BadInputError(f"There are two systems '{name}'; give one another name: NAME=DIR.")
+    return name
 
 
 def ours(item: Item, network: Network) -> Audio:
@@ -95,8 +109,9 @@ class Matchering:
             self._process = subprocess.Popen([python, str(worker)], stdin=pipe, stdout=pipe, text=True)
         except OSError as error:
             raise BadInputError(f"--matchering {python} cannot be started ({error.strerror}).") from None
-        if json.loads(self._process.stdout.readline() or "{}").get("ready") is not True:
-            self._process.communicate()  # ends it: its input is closed
+        if not self._answered("ready"):
+            self._process.kill()
+            self._process.communicate()
             raise BadInputError(f"'{python}' has no Matchering; give it one with: {python} -m pip install matchering.")
 
     def __call__(self, item: Item, reference: str) -> Audio | None:
@@ -108,10 +123,20 @@ class Matchering:
             for name, audio in (("target", item.source), ("reference", given)):
                 stereo = np.repeat(audio, 2, axis=1) if audio.shape[1] == 1 else audio
                 soundfile.write(files[name], stereo / max(1.0, np.abs(stereo).max()), SAMPLE_RATE, "FLOAT")
-            self._process.stdin.write(json.dumps(files) + "\n")
-            self._process.stdin.flush()
-            if not json.loads(self._process.stdout.readline() or "{}").get("done"):
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(files) + "\n")
+                self._process.stdin.flush()
+            if not self._answered("done"):
+                if self._process.poll() is not None:
+                    raise BadInputError("Matchering's process has ended by itself; there may be too little memory.")
                 return None
             output = soundfile.read(files["result"], always_2d=True)[0]
         output = output.mean(axis=1, keepdims=True) if item.source.shape[1] == 1 else output
         return output[: len(item.source)]
+
+    def _answered(self, word: str) -> bool:
+        """Whether its next line says so."""
+        try:
+            return json.loads(self._process.stdout.readline()).get(word) is True
+        except (ValueError, AttributeError):
+            return False

@@ -88,19 +88,25 @@ def _made_worse(rows: list[dict], tier: str) -> str:
 
 
 def _means(rows: list[dict], metrics: dict[str, str], spans: dict[str, str], title: str) -> str:
-    """A column for each system that was measured so, of which there are two at least: means, and from where to where
-    `spans` go."""
+    """A column for each system that was measured so, of which there are two at least, on the items of all: means, and
+    from where to where `spans` go."""
     rows = [r for r in rows if next(iter(metrics)) in r]
     systems = list(dict.fromkeys(r["system"] for r in rows))
     if len(systems) < 2:
         return ""
+    shared = set.intersection(*({r["item"] for r in rows if r["system"] == system} for system in systems))
+    rows = [r for r in rows if r["item"] in shared]
     lines = [f"{title}\n", *_head(["", *systems])]
     for metric, unit in (metrics | spans).items():
         values = [np.array([r[metric] for r in rows if r["system"] == system]) for system in systems]
         values = [x[np.isfinite(x)] for x in values]
-        shown = [f"{x.min():.2f} to {x.max():.2f}" if metric in spans else f"{x.mean():.3g}" for x in values if len(x)]
+        shown = [_span(x) if metric in spans else f"{x.mean():.3g}" if len(x) else "–" for x in values]
         lines.append(_row([metric, *(f"{text} {unit}".strip() for text in shown)]))
     return "\n".join(lines) + "\n"
+
+
+def _span(values: np.ndarray) -> str:
+    return f"{values.min():.2f} to {values.max():.2f}" if len(values) else "–"
 
 
 def _by_group(rows: list[dict], tier: str) -> str:

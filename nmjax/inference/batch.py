@@ -47,19 +47,22 @@ def run_many(request: Request, console: Console) -> int:
     manifest = manifest_in(jobs, request.out)
     options = options_of(request, console)
     network = wish.network(lambda sentence: say(console, sentence))
-    keep_target(request, options, console)
+    check_target_beside(request.save_target, [file for job in jobs for file in job.files])
     notes: list[str] = []
     digest = digest_of(_asked_for(wish, network, jobs if request.album else []))
     if request.scheduler or request.workers:
         from nmjax.inference.catalogue import run_dask
 
         workers = (request.scheduler, request.workers)
-        summary = run_dask(jobs, Recipe(wish.absolute()), manifest, digest, console, *workers, force=request.force)
+        summary = run_dask(
+            jobs, Recipe(wish.absolute(), digest), manifest, digest, console, *workers, force=request.force
+        )
     else:
         if request.album and not _all_done(jobs, manifest, digest):
             options, notes = album_options(jobs, network, options, console)
         make = master_with(wish, network, options, notes)
         summary = run_all(jobs, make, manifest, digest, console, request.force)
+    keep_target(request, options, console)
     if request.as_json:
         print(json.dumps(summary.as_tree(), indent=1))  # ASCII: a name may hold what no text can
     return summary.exit_code
@@ -67,9 +70,13 @@ def run_many(request: Request, console: Console) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What a worker makes its master from; a process keeps what it made, so that a model is loaded once."""
+    """What a worker makes its master from; a process keeps what it made, so that a model is loaded once.
+
+    contents: a digest of all that the wish's paths lead to: a worker may live longer than what lies there.
+    """
 
     wish: Wish
+    contents: str
 
     def __call__(self) -> Master:
         """Loads the network."""

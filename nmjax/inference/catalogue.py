@@ -130,7 +130,7 @@ def _mastered(job: Job, options: str, make_master: Callable[[], Master], receipt
     """The task, in a worker. Where one dies after its work and before its result has been fetched, Dask gives the task
     to another; the receipt tells it what was done."""
     if receipt.exists():
-        return Record(**json.loads(receipt.read_text()))
+        return Record(**json.loads(receipt.read_text(encoding="utf-8")))
     with _one_at_a_time:
         master = _master(make_master)
     record = attempted(job, options, master)

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import glob
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,14 +90,20 @@ def options_of(request: Request, console: Console) -> Options:
             raise BadInputError(f"'{kept}' must end in .json; that is what --save-target writes.")
         if kept.resolve() in {path.resolve() for path, _ in references.weighted()}:
             raise BadInputError(f"'{kept}' is what is mastered towards; keep the target under another name.")
-        if kept.exists() and not request.force:
-            raise BadInputError(f"'{kept}' exists already; add --force to overwrite it, or name another file.")
     with console.status("Listening to the reference …") if references.given else contextlib.nullcontext():
         options = request.wish.options()
     if kept:
+        if kept.exists() and not request.force and not target.same(kept, options.aim.profile, options.aim.name):
+            raise BadInputError(f"'{kept}' exists already; add --force to overwrite it, or name another file.")
         with io.temporary_beside(kept):
             pass  # a place that cannot be written is named now, and not after the work
     return options
+
+
+def check_target_beside(kept: Path | None, files: Iterable[Path]) -> None:
+    """Raises BadInputError where a target would take the place of another file of the run."""
+    if kept and kept.resolve() in {file.resolve() for file in files}:
+        raise BadInputError(f"'{kept}' is another file of this run; keep the target under another name.")
 
 
 def keep_target(request: Request, options: Options, console: Console) -> None:

@@ -132,4 +132,5 @@ def _number_or_none(word: str | None, flag: str) -> float | None:
     try:
         return float(word)
     except ValueError:
-        raise BadInputError(f"{flag} must be a number or 'none'; it is '{word}'.") from None
+        words = "'none'" if flag != "--lufs" else f"'none' or '{_AS_REFERENCE}'"
+        raise BadInputError(f"{flag} must be a number or {words}; it is '{word}'.") from None

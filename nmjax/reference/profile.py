@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 
 from nmjax import io
 from nmjax.dsp.auditory import band_shares
+from nmjax.dsp.loudness import channel_weights
 from nmjax.loudness import gated_loudness, k_weighting, loudness_of_power
 
 SAMPLE_RATE = 44_100  # Hz, at which music is heard
@@ -170,7 +171,9 @@ class _Tenths:
             self._state = np.zeros((len(self._sections), 2, piece.shape[1]))
         weighted, self._state = sosfilt(self._sections, piece.astype(np.float64), axis=0, zi=self._state)
         self._state[np.abs(self._state) < 1e-30] = 0.0  # in silence it would fade into denormal numbers, which are slow
-        energy = np.concatenate([self._open, np.einsum("tc,tc->t", weighted, weighted)])
+        energy = np.concatenate(
+            [self._open, np.einsum("tc,tc,c->t", weighted, weighted, channel_weights(piece.shape[1]))]
+        )
         whole = len(energy) // _TENTH
         self._powers.append(energy[: whole * _TENTH].reshape(whole, _TENTH).mean(axis=1))
         self._open = energy[whole * _TENTH :].copy()

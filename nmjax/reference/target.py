@@ -106,6 +106,11 @@ def save(path: Path, profile: Profile, name: str) -> None:
     io.write_text(path, as_json(profile, name))
 
 
+def same(path: Path, profile: Profile, name: str) -> bool:
+    """Whether a file is what `save` would write."""
+    return path.is_file() and path.read_bytes() == as_json(profile, name).encode()
+
+
 def read(path: Path) -> tuple[Profile, str]:
     """A target's profile and its name.
 

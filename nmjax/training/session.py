@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -120,14 +121,24 @@ def teach(request: Request, console: Console | None = None) -> None:
     with _alone(out):
         _write_split(out / "split.json", training, held_out)
         record_start(out, config, 0)
-        keep_taught(best, config, taught(config, variables, training, say))
+        keep_taught(best, config, taught(config, variables, training, say), training)
     say(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
 
 
-def keep_taught(best: Checkpoints, config: Config, model: dict) -> None:
-    """A checkpoint of a taught network."""
+def keep_taught(best: Checkpoints, config: Config, model: dict, songs: Sequence[Song]) -> None:
+    """A checkpoint of a taught network, and of the songs that it was taught on."""
     meta = {"config": config.model_dump(mode="json"), "step": LESSONS, "best": None, "order": 0, "data": {}}
-    best.save(LESSONS, model, {"step": np.int32(LESSONS)}, meta)
+    best.save(LESSONS, model, {"step": np.int32(LESSONS)}, meta | {"songs": _digest_of(songs)})
+
+
+def taught_on(best: Checkpoints, songs: Sequence[Song]) -> bool:
+    """Whether what `keep_taught` keeps there was taught on these songs."""
+    return best.meta(best.latest(lambda _: None)).get("songs") == _digest_of(songs)
+
+
+def _digest_of(songs: Sequence[Song]) -> str:
+    names = "\n".join(f"{song.name}|{song.target.frames}" for song in songs)
+    return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _where_it_stands(request: Request, say) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -59,7 +60,13 @@ def test_ours_is_what_infer_writes(tmp_path, phase):
 
 def test_checkpoints_are_named_by_their_phase_or_as_asked(tmp_path):
     folder = saved("1a", tmp_path / "run")
-    assert list(systems.build(["input"], [str(folder), f"mine={folder}"], None)) == ["input", "1a", "mine"]
+    odd = saved("1a", tmp_path / "rate=0.1")
+    build = partial(systems.build, ["input"], matchering=None)
+    assert list(build([str(folder), f"mine={folder}"])) == ["input", "1a", "mine"]
+    assert list(build([str(odd), f"mine={odd}"])) == ["input", "1a", "mine"]
+    for twice in ([str(folder), str(odd)], [f"input={folder}"]):
+        with pytest.raises(BadInputError, match="two systems"):
+            build(twice)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,7 @@ def test_checkpoints_are_named_by_their_phase_or_as_asked(tmp_path):
         (["matchering-same"], [], None, "--matchering"),
         (["matchering-same"], [], "/no/python", "/no/python"),
         (["matchering-other"], [], sys.executable, "pip install matchering"),
+        (["matchering-other"], [], "/bin/echo", "pip install matchering"),
         ([], ["nowhere"], None, "nowhere"),
     ],
 )

@@ -1,6 +1,7 @@
 """Profiles: levels against SciPy's Welch, the range against the benchmark's own, and what a file's rate changes."""
 
 import numpy as np
+import pyloudnorm
 import pytest
 from scipy.signal import welch
 
@@ -65,9 +66,17 @@ def test_other_rates_and_channel_counts(rate, channels):
     np.testing.assert_allclose(found.mid_db[known], plain.mid_db[known], atol=0.1)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_the_loudness_is_pyloudnorms(channels):
+    audio = music(6.0, channels=channels) * np.linspace(0.3, 1.5, channels)
+    heard = audio[:, [0, 1, 2, 4, 5]] if channels == 6 else audio  # without the LFE, as BS.1770 has it
+    wanted = pyloudnorm.Meter(RATE, filter_class="DeMan").integrated_loudness(heard)
+    assert profile_of(pieces(audio)).lufs == pytest.approx(wanted, abs=0.01)
+
+
 def test_silence_and_what_is_short():
     silence = profile_of(pieces(np.zeros((RATE, 2))))
-    assert silence.silent and silence.crest_db == 0.0
+    assert silence.silent and silence.crest_db == 0.0 and silence.lufs == -np.inf
     short = profile_of(pieces(music(0.2)))
     assert not short.silent and np.isnan(short.loudness_range) and np.all(short.doubt_db == 6.0)
     assert profile_of([]).silent
