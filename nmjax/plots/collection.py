@@ -160,21 +160,21 @@ def scores(path: Path, targets: list[str], parts: list[str], values: np.ndarray,
 
 
 def trade(path: Path, rows: list[dict]) -> None:
-    """Error (with its ends, 1 is doing nothing) over the bands that are active, a mark a network.
+    """Errors (with their ends, 1 is doing nothing), a line a network, which says how many of its bands are active.
 
     rows: with `network`, `bands`, `active`, `error`, `low` and `high`.
     """
-    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-    for number, row in enumerate(rows):
-        x, y = row["active"], row["error"]
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.4 * len(rows)), layout="constrained")
+    for y, row in enumerate(rows):
+        x = row["error"]
         colour, shape = (_BLUE, "o") if row["bands"] > 5 else (_ORANGE, "s")
-        axes.errorbar(
-            x, y, [[max(y - row["low"], 0.0)], [max(row["high"] - y, 0.0)]], fmt=shape, color=colour, capsize=3
-        )
-        axes.annotate(row["network"], (x, y), (6, 6 if number % 2 else -12), textcoords="offset points", fontsize=8)
-    axes.axhline(1.0, color="black", linestyle="--", linewidth=1)
-    axes.set(xlabel="bands active in the mean", ylabel="error over that of doing nothing", xlim=(-0.3, None))
-    axes.margins(x=0.15)
+        ends = [[max(x - row["low"], 0.0)], [max(row["high"] - x, 0.0)]]
+        axes.errorbar(x, y, xerr=ends, fmt=shape, color=colour, capsize=3)
+    names = [f"{_short(row['network'])}: {row['active']:.1f} of {row['bands']} bands" for row in rows]
+    axes.set_yticks(range(len(rows)), names, parse_math=False)
+    axes.invert_yaxis()
+    axes.axvline(1.0, color="black", linestyle="--", linewidth=1)
+    axes.set(xlabel="error over that of doing nothing")
     axes.grid(alpha=0.3)
     _finished(figure, path)
 
