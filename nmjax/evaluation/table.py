@@ -90,7 +90,7 @@ def _made_worse(rows: list[dict], tier: str) -> str:
 def _means(rows: list[dict], metrics: dict[str, str], spans: dict[str, str], title: str) -> str:
     """A column for each system that was measured so, of which there are two at least, on the items of all: means, and
     from where to where `spans` go."""
-    rows = [r for r in rows if next(iter(metrics)) in r]
+    rows = [r for r in rows if r.get(next(iter(metrics))) is not None]  # None: rows read again from Parquet
     systems = list(dict.fromkeys(r["system"] for r in rows))
     if len(systems) < 2:
         return ""
