@@ -38,6 +38,7 @@ def test_eight_devices_train_as_one_does(alone):
     np.testing.assert_allclose(losses(started(8)), alone, rtol=1e-5)
 
 
+@pytest.mark.slow  # two processes that compile the step each
 def test_two_processes_of_four_devices_train_as_one_device_does(alone):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
