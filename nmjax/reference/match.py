@@ -21,9 +21,9 @@ Excerpts = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
 _RESTRAINT = 0.02  # dB² a dB of a bell's gain
 # Single features: what may be wrong with a track (RMS), and what two parts of 30 s of one song differ by.
-_CREST_FAULT, _CREST_NOISE = 0.8, 1.2  # dB
+_CREST_FAULT, _CREST_NOISE = 0.8, 2.0  # dB
 _RANGE_FAULT, _RANGE_NOISE = 1.0, 3.0  # LU
-_WIDTH_FAULT, _WIDTH_NOISE = 1.3, 2.0  # dB
+_WIDTH_FAULT, _WIDTH_NOISE = 1.3, 3.0  # dB
 _WIDTH_SURE = (0.4, 0.6)  # how sure the widths below and above the crossover are beside each other
 _NOISE_SECONDS = 30.0
 _CREST_CHANGE_DB, _RANGE_CHANGE_LU = (-6.0, 2.0), (-4.0, 2.0)  # more, upwards above all, is no mastering any more
