@@ -95,16 +95,16 @@ def master(
         BadInputError: anything that cannot be used; a sentence says what and what instead.
     """
     wish = _wish(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, analyse_seconds)
+    if settings is not None and reference is not None:
+        raise BadInputError("Settings say what is rendered, so that no reference can change it; give one of them.")
+    if isinstance(ckpt, Network) and model:
+        raise BadInputError("ckpt and model name two networks; give one of them.")
     aim = _aim(reference, reference_strength, reference_weights or {}, same_song)
     options = dataclasses.replace(
         dataclasses.replace(wish, settings=None).options(aim),
         control=Control(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass), dict(stages or {})),
         settings=None if settings is None else _settings(settings),
     )
-    if settings is not None and reference is not None:
-        raise BadInputError("Settings say what is rendered, so that no reference can change it; give one of them.")
-    if isinstance(ckpt, Network) and model:
-        raise BadInputError("ckpt and model name two networks; give one of them.")
     sound = _sound(audio, sample_rate)
     network = ckpt if isinstance(ckpt, Network) else wish.network(lambda _: None)
     prepared = prepare(sound, network, options)

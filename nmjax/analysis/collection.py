@@ -63,7 +63,7 @@ def collected(
         BadInputError: no music of one or two channels, an unknown group, a track that `groups` does not name, or a
             single track.
     """
-    songs = [song for song in find_all([Source(path) for path in data], report=report) if _is_stereo(song, report)]
+    songs = [song for song in find_all([Source(path) for path in data], report=report) if _measured(song, report)]
     named = _named(groups) if groups else None
     tracks = [Track(shown(s.name), _group(s, named, groups), s.input or s.target) for s in songs]
     there = sorted({track.group for track in tracks if track.group})
@@ -85,8 +85,8 @@ def collected(
     return chosen
 
 
-def _is_stereo(song: Song, report: Callable[[str], None]) -> bool:
-    """Whether a track is mono or stereo; the index measures no more than two channels."""
+def _measured(song: Song, report: Callable[[str], None]) -> bool:
+    """Whether the loudness in the index is that of the whole track: it is of no more than two channels."""
     channels = (song.input or song.target).channels
     if channels > 2:
         report(f"'{shown(song.name)}' has {channels} channels and is left out; mono and stereo are analysed.")

@@ -14,15 +14,13 @@ from nmjax import io
 from nmjax.data import Song
 from nmjax.data.songs import BLOCK_SECONDS
 from nmjax.evaluation.faults import degraded
-from nmjax.evaluation.metrics import at_loudness, lufs
+from nmjax.evaluation.metrics import Audio, at_loudness, lufs
 from nmjax.models import SAMPLE_RATE
 
 _LEAST_SECONDS = 5.0  # shorter items are left out
 _REFERENCE_SECONDS = 30.0  # at most, of another song
 _SOUNDING = 0.9  # share of an excerpt's half seconds that must sound
 _QUIET_LU = 20.0  # below the song's loudness, where a half second does not count as sounding
-
-Audio = Float[np.ndarray, "time channel"]
 
 
 @dataclasses.dataclass(frozen=True)

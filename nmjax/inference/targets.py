@@ -61,7 +61,7 @@ def _table(found: Sequence[tuple[Path, Profile, str]]) -> Table:
         table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
     for file, profile, name in found:
         lra = "–" if math.isnan(profile.loudness_range) else f"{profile.loudness_range:.1f}"
-        width = f"{_width_db(profile):+.1f}" if profile.stereo else "mono"
+        width = f"{profile.width_db:+.1f}" if profile.stereo else "mono"
         tones = [f"{x:+.1f}" for x in _tones_db(profile)]
         name = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"  # of many references
         texts = (file.name, name, clock(profile.seconds), f"{profile.crest_db:.1f}", lra, width, *tones)
@@ -74,9 +74,3 @@ def _tones_db(profile: Profile) -> list[float]:
     power = 10.0 ** (profile.mid_db / 10.0)
     edges = np.searchsorted(CENTRES_HZ, list(_PARTS_HZ.values()))
     return [float(10.0 * np.log10(power[start:end].sum() / power.sum())) for start, end in edges]
-
-
-def _width_db(profile: Profile) -> float:
-    """The side's power over mid's."""
-    side, mid = (np.sum(10.0 ** (x / 10.0)) for x in (profile.side_db, profile.mid_db))
-    return float(10.0 * np.log10(side / mid))

@@ -60,6 +60,12 @@ class Profile:
         return bool(self.mid_db.max() <= FLOOR_DB and self.side_db.max() <= FLOOR_DB)
 
     @property
+    def width_db(self) -> float:
+        """The side's power over mid's; of stereo alone."""
+        side, mid = (np.sum(10.0 ** (x / 10.0)) for x in (self.side_db, self.mid_db))
+        return float(10.0 * np.log10(side / mid))
+
+    @property
     def known(self) -> Bool[np.ndarray, "bands"]:
         """Which bands end below the highest frequency, as booleans."""
         return self.highest_hz >= CENTRES_HZ * 2.0 ** (1.0 / 12.0)
@@ -180,15 +186,18 @@ class _Tenths:
 
     def integrated(self) -> float:
         """LUFS; −inf below 0.4 s."""
-        powers = np.concatenate([*self._powers, np.zeros(0)])
+        powers = self._all()
         return gated_loudness(powers, np.ones_like(powers)) if len(powers) >= 4 else -math.inf
 
     def range(self) -> float:
         """LU; NaN below 3 s."""
-        powers = np.concatenate([*self._powers, np.zeros(0)])
+        powers = self._all()
         if len(powers) < _SHORT_TERM:
             return math.nan
         return range_of(np.lib.stride_tricks.sliding_window_view(powers, _SHORT_TERM).mean(axis=1))
+
+    def _all(self) -> np.ndarray:
+        return np.concatenate([*self._powers, np.zeros(0)])
 
 
 def range_of(powers: Float[np.ndarray, "blocks"]) -> float:
