@@ -108,7 +108,9 @@ def test_from_music_to_page_and_once_more(tmp_path, monkeypatch, capsys):
     assert "mine " in capsys.readouterr().out
     assert main([*command, "loss.gain=0.5"]) == 2
     assert "was taught with other settings" in capsys.readouterr().err
-    assert main([*command, "--beside", str(tmp_path / "out" / "runs" / "1b"), "--beside", "1b (1b)=x"]) == 2
+    taken = str(tmp_path / "out" / "runs" / "1b")
+    assert main([*command, "--beside", f"1c={taken}"]) == 2
+    assert "two systems '1c'" in capsys.readouterr().err
     write(tmp_path / "songs" / "b.wav", music(1.0, seed=1))
     assert main(command) == 2
     assert "on other songs" in capsys.readouterr().err

@@ -124,7 +124,6 @@ def command_network(place, phase):
         (["--groups", "nowhere.csv"], "'nowhere.csv' cannot be read"),
         (["--ckpt", "nowhere"], "'nowhere' is missing"),
         (["--beside", "x"], "--beside goes with --ablate"),
-        (["--ablate", "--windows", "2"], "another one with --beside"),
     ],
 )
 def test_bad_input(place, capsys, arguments, said):
