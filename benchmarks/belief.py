@@ -5,7 +5,7 @@
 Levels alone: each song's profile of one stretch of 30 s, its mid moved by a random smooth curve, is brought towards the
 profile of another stretch. Prints RMS of what is left over that of the curve, and the share of songs made worse; once
 with the size of what two parts of a song differ by taken as known, once with it found for each pair, and that curve as
-bells draw it.
+bells draw it. Then by how much the two stretches themselves differ in crest, loudness range and width.
 """
 
 from __future__ import annotations
@@ -39,9 +39,14 @@ def main() -> None:
     places = [place for place in made_items(find_all(parse_sources([given.data])), 30.0, 1, 1) if place[2]]
     taught_hz = np.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1])
     before, left, count = [], {name: [] for name in (*_BELIEFS, "drawn")}, []
+    apart: dict[str, list[float]] = {"crest": [], "loudness range": [], "width": []}
     for (_, one, other, _), taught_db in zip(places, random_faults(0), strict=False):
         fault_db = np.interp(np.log(CENTRES_HZ), np.log(taught_hz), taught_db)
         clean, reference = (profile_of_pieces([read(place)], SAMPLE_RATE) for place in (one, other))
+        apart["crest"].append(clean.crest_db - reference.crest_db)
+        apart["loudness range"].append(clean.loudness_range - reference.loudness_range)
+        if clean.stereo and reference.stereo:
+            apart["width"].append(clean.width_db - reference.width_db)
         track = dataclasses.replace(clean, mid_db=clean.mid_db + fault_db)
         before.append(np.std(fault_db))
         for name, belief in _BELIEFS.items():
@@ -54,6 +59,9 @@ def main() -> None:
     print(f"{len(before)} songs, faults of {np.mean(before):.2f} dB RMS, {np.mean(count):.1f} bells in the mean")
     for name, errors in left.items():
         print(f"{name:11} {np.sum(errors) / np.sum(before):.2f} left, {np.mean(np.array(errors) > before):.0%} worse")
+    for name, differences in apart.items():
+        size = np.abs(differences)
+        print(f"{name} of the two: {np.sqrt(np.nanmean(size**2)):.1f} RMS, {np.nanmedian(size):.1f} in the median")
 
 
 if __name__ == "__main__":
