@@ -3,9 +3,10 @@
     python benchmarks/belief.py --data music/train.csv
 
 Levels alone: each song's profile of one stretch of 30 s, its mid moved by a random smooth curve, is brought towards the
-profile of another stretch. Prints RMS of what is left over that of the curve, and the share of songs made worse; once
-with the size of what two parts of a song differ by taken as known, once with it found for each pair, and that curve as
-bells draw it. Then by how much the two stretches themselves differ in crest, loudness range and width.
+profile of another stretch. Prints RMS of what is left over that of the curve, and the share of songs made worse; by
+long-term levels, with the size of what two parts of a song differ by taken as known, then with it found for each pair;
+by the moments at which both play alike; and that curve as bells draw it. Then by how much the two stretches themselves
+differ in crest, loudness range and width.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ from nmjax.reference.wanted import SAME_SONG, wanted_db
 from nmjax.training.teach import random_faults
 
 _FLAT = Bands(*(jnp.full((1, 1), x, jnp.float32) for x in (1000.0, 0.0, 1.0)))
-_BELIEFS = {"size known": dataclasses.replace(SAME_SONG, scale_spread=0.0), "size found": SAME_SONG}
+_LONG_TERM = dataclasses.replace(SAME_SONG, alike=False)
+_BELIEFS = {
+    "size known": dataclasses.replace(_LONG_TERM, scale_spread=0.0),
+    "size found": _LONG_TERM,
+    "alike": SAME_SONG,
+}
 
 
 def main() -> None:
@@ -47,7 +53,7 @@ def main() -> None:
         apart["loudness range"].append(clean.loudness_range - reference.loudness_range)
         if clean.stereo and reference.stereo:
             apart["width"].append(clean.width_db - reference.width_db)
-        track = dataclasses.replace(clean, mid_db=clean.mid_db + fault_db)
+        track = clean.moved(fault_db)
         before.append(np.std(fault_db))
         for name, belief in _BELIEFS.items():
             curve_db, weight = wanted_db(track, reference, np.zeros(BANDS), belief)

@@ -85,7 +85,7 @@ def matched(prediction: Prediction, track: Profile, aim: Aim, excerpts: Excerpts
     settings, wanted = _toned(settings, track, aim)
     compressor, change_db = _compressed(settings, track, aim, excerpts)
     if compressor is not settings.compressor:  # which also moves the tone
-        settings, wanted = _toned(prediction.settings, _moved(track, change_db), aim)
+        settings, wanted = _toned(prediction.settings, track.moved(change_db), aim)
         settings = settings.replace(compressor=compressor)
     settings = settings.replace(width=_widened(settings, track, aim))
     return Match(prediction.replace(settings=settings, gate_logit=None), aim, wanted, _notes(track, aim))
@@ -143,10 +143,6 @@ def _widened(settings: Settings, track: Profile, aim: Aim) -> Width | None:
 def _noise(track: Profile, reference: Profile) -> float:
     """How much surer, or less sure, features are than those of two pieces of 30 s."""
     return float(np.sqrt(sum(0.5 * _NOISE_SECONDS / max(x.seconds, 3.0) for x in (track, reference))))
-
-
-def _moved(track: Profile, change_db: Float[np.ndarray, "bands"]) -> Profile:
-    return dataclasses.replace(track, mid_db=track.mid_db + change_db)
 
 
 @jax.jit

@@ -1,7 +1,7 @@
 """What is kept of music that a track is brought near to: long-term levels by band, and how sure they are; crest,
 loudness range and width.
 
-NumPy, in one pass and with constant memory but for some hundred numbers each 3 s. Levels are the music's own, since
+NumPy, in one pass and with constant memory but for some thousand numbers each 3 s. Levels are the music's own, since
 only their shape is compared; they come from a signal at the model's rate, so that a file's rate makes no difference.
 """
 
@@ -19,6 +19,7 @@ from nmjax import io
 from nmjax.dsp.auditory import band_shares
 from nmjax.dsp.loudness import channel_weights
 from nmjax.loudness import gated_loudness, k_weighting, loudness_of_power
+from nmjax.reference.moments import Moments, fine_shares, moments_of
 
 SAMPLE_RATE = 44_100  # Hz, at which music is heard
 CENTRES_HZ = 1000.0 * 2.0 ** (np.arange(-32, 24) / 6.0)  # sixths of an octave, 24.8 Hz to 14.3 kHz: codecs end at 16
@@ -41,7 +42,8 @@ class Profile:
     `CENTRES_HZ`, held at −120. stereo: whether there were two channels; else side_db says nothing. doubt_db: `[bands]`,
     standard error of mid_db about its mean over the bands, from how it varied between blocks of 3 s. crest_db: peak
     over RMS of a block, the median. loudness_range: LU, NaN below 3 s. seconds: how long it was. highest_hz: above it
-    nothing is known. lufs: integrated loudness, −inf where there is none or it was not kept.
+    nothing is known. lufs: integrated loudness, −inf where there is none or it was not kept. moments: windows of 0.37 s
+    by themselves; None where they were not kept.
     """
 
     mid_db: Float[np.ndarray, "bands"]
@@ -53,6 +55,12 @@ class Profile:
     stereo: bool
     highest_hz: float
     lufs: float = -math.inf
+    moments: Moments | None = None
+
+    def moved(self, change_db: Float[np.ndarray, "bands"]) -> Profile:
+        """The same after a curve on mid."""
+        moments = self.moments and self.moments.moved(change_db)
+        return dataclasses.replace(self, mid_db=self.mid_db + change_db, moments=moments)
 
     @property
     def silent(self) -> bool:
@@ -78,6 +86,7 @@ class Ear:
         self._frames = 0
         self._open: np.ndarray | None = None
         self._powers: list[np.ndarray] = []  # [2, bands] a block
+        self._moments: list[np.ndarray] = []  # [windows, bands and fine ones] a block: mid's levels in dB
         self._crests: list[tuple[float, float]] = []  # peak and mean square
         self._loudness = _Tenths()
 
@@ -112,6 +121,7 @@ class Ear:
             stereo=self._open is not None and self._open.shape[1] == 2,
             highest_hz=float(highest_hz),
             lufs=self._loudness.integrated(),
+            moments=moments_of(*np.split(np.concatenate(self._moments), [BANDS], axis=1)) if self._moments else None,
         )
 
     def _block(self, audio: np.ndarray) -> None:
@@ -121,8 +131,9 @@ class Ear:
         short = max(0, _WINDOW - both.shape[1])
         cut = np.lib.stride_tricks.sliding_window_view(np.pad(both, ((0, 0), (0, short))), _WINDOW, axis=1)[:, ::_HOP]
         lines = np.fft.rfft(cut * _hann(), axis=2)
-        power = np.mean(lines.real**2 + lines.imag**2, axis=1, dtype=np.float64)
-        self._powers.append(power @ _bands())
+        power = lines.real**2 + lines.imag**2
+        self._powers.append(np.mean(power, axis=1, dtype=np.float64) @ _bands())
+        self._moments.append(_db(power[0] @ _bands_and_fine()).astype(np.float16))
 
 
 def profile_of(pieces: Iterable[np.ndarray], highest_hz: float = SAMPLE_RATE / 2) -> Profile:
@@ -158,7 +169,17 @@ def _bands() -> Float[np.ndarray, "bins bands"]:
     """From squared magnitudes to mean squares by band."""
     reach = 2.0 ** (1.0 / 12.0)
     shares = band_shares(CENTRES_HZ / reach, CENTRES_HZ * reach, _WINDOW, SAMPLE_RATE)
-    return shares * (2.0 / (_WINDOW * float(np.sum(_hann().astype(np.float64) ** 2))))
+    return shares * _mean_square()
+
+
+@functools.cache
+def _bands_and_fine() -> Float[np.ndarray, "bins bands_and_fine"]:
+    fine = fine_shares(_WINDOW, SAMPLE_RATE) * _mean_square()
+    return np.concatenate([_bands(), fine], axis=1).astype(np.float32)
+
+
+def _mean_square() -> float:
+    return 2.0 / (_WINDOW * float(np.sum(_hann().astype(np.float64) ** 2)))
 
 
 class _Tenths:

@@ -13,6 +13,7 @@ import pydantic
 
 from nmjax import io
 from nmjax.errors import BadInputError
+from nmjax.reference import moments
 from nmjax.reference.profile import BANDS, CENTRES_HZ, FLOOR_DB, Profile
 
 FORMAT = "nmjax target 1"
@@ -45,7 +46,7 @@ class _File(_Strict):
 
 def together(profiles: Sequence[Profile], weights: Sequence[float]) -> Profile:
     """One profile of several: weighted means of levels in dB (each about its own median), of crest, range and
-    loudness.
+    loudness; the moments of all.
 
     A band's doubt is that of the mean: what each one doubts, and what they differ by among themselves.
     """
@@ -61,6 +62,7 @@ def together(profiles: Sequence[Profile], weights: Sequence[float]) -> Profile:
     stereo = np.array([one.stereo for one in profiles])
     of_stereo = share * stereo
     middle = float(share @ middles)
+    kept = [one.moments for one in profiles if one.moments]
     return Profile(
         mid_db=mean_db + middle,
         side_db=(of_stereo @ side_db / of_stereo.sum() + middle) if stereo.any() else np.full(BANDS, FLOOR_DB),
@@ -71,6 +73,7 @@ def together(profiles: Sequence[Profile], weights: Sequence[float]) -> Profile:
         stereo=bool(stereo.any()),
         highest_hz=min(one.highest_hz for one in profiles),
         lufs=_mean_of_finite([one.lufs for one in profiles], share, -math.inf),
+        moments=moments.together(kept) if kept else None,
     )
 
 

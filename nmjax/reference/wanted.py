@@ -15,14 +15,12 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from nmjax.reference import moments
 from nmjax.reference.profile import BANDS, CENTRES_HZ, Profile
 
 _OCTAVES = np.log2(CENTRES_HZ)
 _APART = np.abs(_OCTAVES[:, None] - _OCTAVES)
-# N: variance = 5 × (jackknife variances of both, averaged over an octave) + 1 dB²; a part of it from band to band, the
-# rest correlated over octaves.
-_OF_DOUBT, _LEAST_DB2, _SMOOTH_OCTAVES = 5.0, 1.0, 1.0
-_OWN, _REACH_OCTAVES = 0.3, 1.5
+_SMOOTH_OCTAVES = 1.0
 _SHAPES_OCTAVES = (0.7, 1.4)  # of C: widths of its bumps
 _UNKNOWN_DB2 = 1e4  # of bands in which a side holds nothing, and of the level, which is no part of the tone
 _LEVEL_DB2 = 100.0
@@ -33,19 +31,35 @@ MOST_BOOST_DB, _NO_BOOST_DB, _FULL_BOOST_DB = 18.0, 80.0, 60.0  # the latter bel
 
 
 @dataclasses.dataclass(frozen=True)
+class _Doubt:
+    """N: variance = times × (jackknife's, averaged over an octave) + least_db2; a part of it, `own`, from band to band,
+    the rest correlated over `reach` octaves."""
+
+    times: float
+    least_db2: float
+    reach: float
+    own: float = 0.3
+
+
+_LONG_TERM, _ALIKE = _Doubt(5.0, 1.0, 1.5), _Doubt(2.5, 0.3, 3.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class Belief:
     """What is believed before a reference is heard. fault_db: the size of what is wrong with a track, RMS; spread: how
-    sure that is, of its natural logarithm. scale: how large N is; scale_spread: the same for it."""
+    sure that is, of its natural logarithm. scale: how large N is; scale_spread: the same for it. alike: whether both
+    may play the same now and then."""
 
     fault_db: float
     spread: float
     scale: float
     scale_spread: float
+    alike: bool = False
 
 
 # Another part or mix of the same song: faults are small, and what is beyond them is the song. Another song: its tone
 # itself is wanted, whatever lies between.
-SAME_SONG = Belief(fault_db=2.2, spread=0.0, scale=1.0, scale_spread=0.7)
+SAME_SONG = Belief(fault_db=2.2, spread=0.0, scale=1.0, scale_spread=0.7, alike=True)
 OTHER_SONG = Belief(fault_db=10.0, spread=0.5, scale=0.4, scale_spread=0.0)
 
 
@@ -62,10 +76,12 @@ def wanted_db(
     usable = _holds_music(track) & _holds_music(reference)
     if not usable.any():
         return np.zeros(BANDS), np.ones(BANDS)
-    apart = reference.mid_db - track.mid_db
+    apart, variance, doubt = _apart(track, reference, belief)
     apart = np.clip(apart - np.median(apart[usable]), -_FARTHEST_DB, _FARTHEST_DB) - there_db
-    spread_db = np.sqrt(_noise_db2(track, reference))
-    noise = spread_db[:, None] * spread_db * (_OWN * np.eye(BANDS) + (1.0 - _OWN) * np.exp(-_APART / _REACH_OCTAVES))
+    near = np.exp(-0.5 * (_APART / _SMOOTH_OCTAVES) ** 2)
+    spread_db = np.sqrt(near @ (doubt.times * variance + doubt.least_db2) / near.sum(axis=1))
+    alone = doubt.own * np.eye(BANDS) + (1.0 - doubt.own) * np.exp(-_APART / doubt.reach)
+    noise = spread_db[:, None] * spread_db * alone
     fault = np.mean([np.exp(-0.5 * (_APART / width) ** 2) for width in _SHAPES_OCTAVES], axis=0)
     apart = np.where(usable, apart, 0.0)
     estimate = _averaged(apart, fault, noise, _UNKNOWN_DB2 * np.diag(~usable) + _LEVEL_DB2, belief)
@@ -112,10 +128,12 @@ def _sizes(middle: float, spread: float) -> list[tuple[float, float]]:
     return [(middle * x, -0.5 * (np.log(x) / spread) ** 2) for x in _SCALES]
 
 
-def _noise_db2(track: Profile, reference: Profile) -> Float[np.ndarray, "bands"]:
-    near = np.exp(-0.5 * (_APART / _SMOOTH_OCTAVES) ** 2)
-    variance = _OF_DOUBT * (track.doubt_db**2 + reference.doubt_db**2) + _LEAST_DB2
-    return near @ variance / near.sum(axis=1)
+def _apart(track: Profile, reference: Profile, belief: Belief) -> tuple[np.ndarray, np.ndarray, _Doubt]:
+    """The difference of the levels, its variance, and what that says of N."""
+    both = [x.moments for x in (track, reference)]
+    if belief.alike and all(x and len(x.levels_db) >= moments.LEAST for x in both):
+        return *moments.apart(*both), _ALIKE
+    return reference.mid_db - track.mid_db, track.doubt_db**2 + reference.doubt_db**2, _LONG_TERM
 
 
 def _holds_music(music: Profile) -> np.ndarray:

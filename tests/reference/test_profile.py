@@ -33,8 +33,21 @@ def test_levels_are_welchs():
 def test_pieces_make_no_difference():
     audio = music(7.5, seed=1)
     one, other = (profile_of(pieces(audio, size)) for size in (len(audio), 1_001))
-    for field in Profile.__dataclass_fields__:
+    for field in set(Profile.__dataclass_fields__) - {"moments"}:
         np.testing.assert_allclose(getattr(one, field), getattr(other, field), rtol=1e-5, atol=1e-4)
+    for field in ("levels_db", "shapes"):
+        np.testing.assert_array_equal(getattr(one.moments, field), getattr(other.moments, field))
+
+
+def test_moments_are_the_profile_in_pieces():
+    """In the mean of their powers, and in the order of time."""
+    audio = music(9.0, seed=3) * (1.0 + np.arange(9 * RATE) // (3 * RATE))[:, None]
+    found = profile_of(pieces(audio))
+    power = np.mean(10.0 ** (found.moments.levels_db / 10.0), axis=0)
+    np.testing.assert_allclose(10.0 * np.log10(power), found.mid_db, atol=0.05)
+    assert len(found.moments.levels_db) == 45
+    thirds = found.moments.levels_db.mean(axis=1).reshape(3, -1).mean(axis=1)
+    assert np.all(np.diff(thirds) > 1.0)
 
 
 def test_the_range_is_the_benchmarks():
