@@ -32,6 +32,14 @@ _POWER_FLOOR = 1e-10
 
 
 @dataclasses.dataclass(frozen=True)
+class Change:
+    """By how much the crest of excerpts changes, in the mean, and by how many dB more one that is a dB louder."""
+
+    crest_db: float
+    slope: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Wanted:
     """By how much the median crest of 3 s is to change, and the loudness range, of `range_lu` so far."""
 
@@ -63,6 +71,29 @@ def _compressor(raw: Float[Array, "settings"], batch: int = 1) -> Compressor:
     return dataclasses.replace(Compressor(*values), makeup_db=jnp.zeros(batch))
 
 
+def changed(before: Float[Array, "blocks time channel"], after: Float[Array, "blocks time channel"]) -> Change:
+    """What was done to excerpts at the model's rate."""
+    return Change(*(float(x) for x in _changed(before, after)))
+
+
+@jax.jit
+def _changed(before, after):
+    (crest_before, loud_before), (crest_after, loud_after) = (
+        (_crest_db(jnp.max(jnp.abs(x), axis=2), jnp.mean(x**2, axis=2)), _loud_db(x)) for x in (before, after)
+    )
+    return jnp.mean(crest_after - crest_before), _slope(loud_before, loud_after - loud_before)
+
+
+def _loud_db(audio: Array) -> Array:
+    return _db(jnp.mean(energies(weighted(audio, SAMPLE_RATE)[0]), axis=1))
+
+
+def _slope(loud_db: Array, more_db: Array) -> Array:
+    """dB more a dB of loudness."""
+    away = loud_db - jnp.mean(loud_db)
+    return jnp.sum(away * (more_db - jnp.mean(more_db))) / (jnp.sum(away**2) + 1.0)
+
+
 @jax.jit
 def _descended(audio, start, wanted):
     """The raw numbers of least cost on the way, and what they change: crest, range, level."""
@@ -78,9 +109,7 @@ def _descended(audio, start, wanted):
         gain_db = -reduction_db(whole, _compressor(raw, blocks), SAMPLE_RATE)[0]
         gain = jnp.exp(gain_db * (np.log(10.0) / 20.0))
         crest_db = jnp.mean(_crest_db(peak * gain, power * gain**2) - crest_before)
-        moved = _db(jnp.mean(loud * gain**2, axis=1)) - loud_before
-        away = loud_before - jnp.mean(loud_before)
-        slope = jnp.sum(away * (moved - jnp.mean(moved))) / (jnp.sum(away**2) + 1.0)  # dB more a dB of loudness
+        slope = _slope(loud_before, _db(jnp.mean(loud * gain**2, axis=1)) - loud_before)
         level_db = _db(jnp.mean(power * gain**2)) - _db(jnp.mean(power))
         return jnp.stack([crest_db, slope * wanted[2], level_db])
 

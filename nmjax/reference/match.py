@@ -13,22 +13,15 @@ from jaxtyping import Array, Float
 from nmjax.dsp import Bands, Compressor, Width, compress, equalise, response_db
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.settings import EqSettings, Prediction
-from nmjax.reference import bells, dynamics, image
+from nmjax.reference import bells, dynamics, features, image
 from nmjax.reference.profile import BANDS, CENTRES_HZ, Profile, profile_of
-from nmjax.reference.wanted import OTHER_SONG, SAME_SONG, Belief, believed, held_db, wanted_db
+from nmjax.reference.wanted import OTHER_SONG, SAME_SONG, Belief, held_db, wanted_db
 
 Excerpts = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
 _RESTRAINT = 0.02  # dB² a dB of a bell's gain
-# Single features: what may be wrong with a track (RMS), and what two parts of 30 s of one song differ by.
-_CREST_FAULT, _CREST_NOISE = 0.8, 2.0  # dB
-_RANGE_FAULT, _RANGE_NOISE = 1.0, 3.0  # LU
-_WIDTH_FAULT, _WIDTH_NOISE = 1.3, 3.0  # dB
-_WIDTH_SURE = (0.4, 0.6)  # how sure the widths below and above the crossover are beside each other
-_NOISE_SECONDS = 30.0
-_CREST_CHANGE_DB, _RANGE_CHANGE_LU = (-6.0, 2.0), (-4.0, 2.0)  # more, upwards above all, is no mastering any more
 _LEAST_SECONDS = 1.0  # of a track that is compressed
-_LEAST_CREST_DB, _LEAST_RANGE_LU = 0.1, 0.2  # less is not worth a compressor
+_UNCHANGED = dynamics.Change(0.0, 0.0)
 _GRID = jnp.asarray(CENTRES_HZ, jnp.float32)
 
 
@@ -108,16 +101,15 @@ def _compressed(
 ) -> tuple[Compressor | None, Float[np.ndarray, "bands"]]:
     """The compressor, and how it moves mid's levels."""
     share, there = aim.strength * aim.dynamics, settings.compressor
-    noise = _noise(track, aim.profile)
-    crest_db = share * believed(aim.profile.crest_db - track.crest_db, _CREST_FAULT, noise * _CREST_NOISE, aim.belief)
-    range_lu = aim.profile.loudness_range - track.loudness_range
-    range_lu = share * believed(range_lu, _RANGE_FAULT, noise * _RANGE_NOISE, aim.belief)
-    crest_db, range_lu = float(np.clip(crest_db, *_CREST_CHANGE_DB)), float(np.clip(range_lu, *_RANGE_CHANGE_LU))
-    worth = abs(crest_db) >= _LEAST_CREST_DB or abs(range_lu) >= _LEAST_RANGE_LU
-    if not worth or track.seconds < _LEAST_SECONDS:
+    if share == 0.0 or track.seconds < _LEAST_SECONDS:
         return there, np.zeros(BANDS)
-    audio = _equalised(jnp.asarray(excerpts()), _filled(settings.eq.bands()))
-    wanted = dynamics.Wanted(crest_db, range_lu, float(np.nan_to_num(track.loudness_range)))
+    plain = jnp.asarray(excerpts())
+    audio = _equalised(plain, _filled(settings.eq.bands()))
+    so_far = dynamics.changed(audio, _played(audio, there)) if there else _UNCHANGED
+    changes = dynamics.changed(plain, audio), so_far
+    wanted = features.dynamics(track, aim.profile, share, *changes, aim.belief)
+    if wanted is None:
+        return there, np.zeros(BANDS)
     found = dynamics.fitted(audio, there, wanted)
     if found is there:
         return there, np.zeros(BANDS)
@@ -132,17 +124,8 @@ def _widened(settings: Settings, track: Profile, aim: Aim) -> Width | None:
         return settings.width
     curve_db, there = _curve_db(settings.eq), settings.width
     factors = (1.0, 1.0) if there is None else (float(there.low[0]), float(there.high[0]))
-    so_far, wanted = image.width_db(track, curve_db, factors), image.width_db(aim.profile)
-    apart, noise = wanted - so_far, _noise(track, aim.profile)
-    if aim.same_song:  # one fault for both: what they differ in is the music
-        apart = np.full(2, np.average(apart, weights=_WIDTH_SURE))
-    more = [share * believed(x, _WIDTH_FAULT, noise * _WIDTH_NOISE, aim.belief) for x in apart]
-    return image.widened(there, track, curve_db, np.array(more))
-
-
-def _noise(track: Profile, reference: Profile) -> float:
-    """How much surer, or less sure, features are than those of two pieces of 30 s."""
-    return float(np.sqrt(sum(0.5 * _NOISE_SECONDS / max(x.seconds, 3.0) for x in (track, reference))))
+    more_db = features.wider_db(track, aim.profile, curve_db, factors, aim.belief, aim.same_song)
+    return image.widened(there, track, curve_db, share * more_db)
 
 
 @jax.jit

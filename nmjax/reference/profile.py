@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from nmjax import io
 from nmjax.dsp.auditory import band_shares
 from nmjax.dsp.loudness import channel_weights
+from nmjax.dsp.width import CROSSOVER_HZ
 from nmjax.loudness import gated_loudness, k_weighting, loudness_of_power
 from nmjax.reference.moments import Moments, fine_shares, moments_of
 
@@ -86,7 +87,7 @@ class Ear:
         self._frames = 0
         self._open: np.ndarray | None = None
         self._powers: list[np.ndarray] = []  # [2, bands] a block
-        self._moments: list[np.ndarray] = []  # [windows, bands and fine ones] a block: mid's levels in dB
+        self._moments: list[np.ndarray] = []  # [windows, bands and fine ones and 1] a block: mid's levels, width, in dB
         self._crests: list[tuple[float, float]] = []  # peak and mean square
         self._loudness = _Tenths()
 
@@ -121,8 +122,14 @@ class Ear:
             stereo=self._open is not None and self._open.shape[1] == 2,
             highest_hz=float(highest_hz),
             lufs=self._loudness.integrated(),
-            moments=moments_of(*np.split(np.concatenate(self._moments), [BANDS], axis=1)) if self._moments else None,
+            moments=self._kept_moments(),
         )
+
+    def _kept_moments(self) -> Moments | None:
+        if not self._moments:
+            return None
+        levels_db, fine_db, width_db = np.split(np.concatenate(self._moments), [BANDS, -1], axis=1)
+        return moments_of(levels_db, fine_db, width_db[:, 0])
 
     def _block(self, audio: np.ndarray) -> None:
         self._crests.append((float(np.abs(audio).max()), float(np.mean(np.square(audio, dtype=np.float64)))))
@@ -133,7 +140,9 @@ class Ear:
         lines = np.fft.rfft(cut * _hann(), axis=2)
         power = lines.real**2 + lines.imag**2
         self._powers.append(np.mean(power, axis=1, dtype=np.float64) @ _bands())
-        self._moments.append(_db(power[0] @ _bands_and_fine()).astype(np.float16))
+        mid_and_side = np.sum(power[..., _wide_bins()], axis=2)
+        width_db = _db(mid_and_side[1]) - _db(mid_and_side[0])
+        self._moments.append(np.column_stack([_db(power[0] @ _bands_and_fine()), width_db]).astype(np.float16))
 
 
 def profile_of(pieces: Iterable[np.ndarray], highest_hz: float = SAMPLE_RATE / 2) -> Profile:
@@ -176,6 +185,11 @@ def _bands() -> Float[np.ndarray, "bins bands"]:
 def _bands_and_fine() -> Float[np.ndarray, "bins bands_and_fine"]:
     fine = fine_shares(_WINDOW, SAMPLE_RATE) * _mean_square()
     return np.concatenate([_bands(), fine], axis=1).astype(np.float32)
+
+
+def _wide_bins() -> slice:
+    """Of a spectrum, those above which the stage of width works."""
+    return slice(round(CROSSOVER_HZ * _WINDOW / SAMPLE_RATE), None)
 
 
 def _mean_square() -> float:

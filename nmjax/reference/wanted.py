@@ -15,7 +15,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.reference import moments
+from nmjax.reference.moments import tone_apart
 from nmjax.reference.profile import BANDS, CENTRES_HZ, Profile
 
 _OCTAVES = np.log2(CENTRES_HZ)
@@ -130,10 +130,14 @@ def _sizes(middle: float, spread: float) -> list[tuple[float, float]]:
 
 def _apart(track: Profile, reference: Profile, belief: Belief) -> tuple[np.ndarray, np.ndarray, _Doubt]:
     """The difference of the levels, its variance, and what that says of N."""
-    both = [x.moments for x in (track, reference)]
-    if belief.alike and all(x and len(x.levels_db) >= moments.LEAST for x in both):
-        return *moments.apart(*both), _ALIKE
+    if comparable(track, reference, belief):
+        return *tone_apart(track.moments, reference.moments), _ALIKE
     return reference.mid_db - track.mid_db, track.doubt_db**2 + reference.doubt_db**2, _LONG_TERM
+
+
+def comparable(track: Profile, reference: Profile, belief: Belief) -> bool:
+    """Whether their moments can be compared, like with like."""
+    return belief.alike and all(x.moments and x.moments.enough for x in (track, reference))
 
 
 def _holds_music(music: Profile) -> np.ndarray:

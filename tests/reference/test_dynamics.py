@@ -6,7 +6,7 @@ import pytest
 
 from nmjax.dsp import compress
 from nmjax.models.stages import start_of
-from nmjax.reference.dynamics import Wanted, fitted
+from nmjax.reference.dynamics import Wanted, changed, fitted
 
 RATE = 44_100
 
@@ -46,6 +46,18 @@ def test_the_range_becomes_smaller_when_asked():
     levels = [10 * np.log10(np.mean(np.asarray(x) ** 2, axis=(1, 2))) for x in (audio, played(audio, found))]
     slope = np.polyfit(levels[0], levels[1], 1)[0]
     assert slope == pytest.approx(0.7, abs=0.12)
+
+
+def test_what_changed_is_what_numpy_says():
+    """The quieter of two channels counts in neither peak; the slope is that of a plain regression."""
+    audio = np.concatenate([np.asarray(blocks()), 0.5 * np.asarray(blocks())], axis=2)
+    after = np.tanh(4.0 * audio)
+    found = changed(jnp.asarray(audio), jnp.asarray(after, jnp.float32))
+    assert found.crest_db == pytest.approx(crest_db(after) - crest_db(audio), abs=1e-3)
+    levels = [10 * np.log10(np.mean(x[..., 0] ** 2, axis=1)) for x in (audio, after)]  # noise, so K-weighting cancels
+    assert found.slope == pytest.approx(np.polyfit(levels[0], levels[1], 1)[0] - 1.0, abs=0.05)
+    same = changed(jnp.asarray(audio), jnp.asarray(0.25 * audio))
+    assert (same.crest_db, same.slope) == pytest.approx((0.0, 0.0), abs=1e-4)
 
 
 def test_nothing_asked_is_what_is_there():
