@@ -16,7 +16,7 @@ _CREST_FAULT, _CREST_NOISE = 0.8, 2.0  # dB
 _RANGE_FAULT, _RANGE_NOISE = 1.0, 3.0  # LU
 _WIDTH_FAULT, _WIDTH_NOISE = 1.3, 3.0  # dB
 # The same where both play alike: dB, and standard errors of the difference there.
-_ALIKE_FAULT, _ALIKE_NOISE, _DOUBTS = 1.8, 0.5, 3.0
+_ALIKE_FAULT, _ALIKE_NOISE, _DOUBTS = 1.4, 0.5, 3.0
 _WIDTH_SURE = (0.4, 0.6)  # how sure the widths below and above the crossover are beside each other
 _NOISE_SECONDS = 30.0
 _CREST_CHANGE_DB, _RANGE_CHANGE_LU = (-6.0, 2.0), (-4.0, 2.0)  # more, upwards above all, is no mastering any more

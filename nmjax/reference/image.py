@@ -40,13 +40,13 @@ def widened(
     there: Width | None, profile: Profile, curve_db: Float[np.ndarray, "bands"] | float, more_db: Float[np.ndarray, "3"]
 ) -> Width | None:
     """The width (fields `[1]`) that makes the side so many dB louder below and above the crossover and, first of all,
-    as a whole; within what a person may choose. A side that holds nothing is not made louder. None where nothing was
+    as a whole; within what a network may choose. A side that holds nothing is not made louder. None where nothing was
     there and nothing changes.
 
     The two parts overlap, so the factors are found by rounds: each by half of what its part still lacks, then both by
     half of what the whole does.
     """
-    low, high = zip(*(row.limits for row in settings_of("width")), strict=True)
+    low, high = zip(*((row.low, row.high) for row in settings_of("width")), strict=True)
     start = np.array([1.0 if there is None else float(getattr(there, name)[0]) for name in ("low", "high")])
     so_far_db = width_db(profile, curve_db)
     more_db = np.where(so_far_db > _MONO_DB, more_db, np.minimum(more_db, 0.0))
