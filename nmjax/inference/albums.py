@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Array, Float
 from rich.console import Console
 
 from nmjax import io
@@ -20,13 +22,15 @@ from nmjax.inference.album import Steps, plan_album
 from nmjax.inference.command import say
 from nmjax.inference.delivery import Delivery, highest_lufs
 from nmjax.inference.jobs import Job, shown
-from nmjax.inference.master import Options, choose
+from nmjax.inference.master import Options, Shared, choose
 from nmjax.inference.measure import Meter
-from nmjax.inference.network import Network
-from nmjax.inference.stream import added
+from nmjax.inference.network import Network, Pooled
+from nmjax.inference.reference import brought_near
+from nmjax.inference.stream import Pieces, added, resampled
 from nmjax.inference.survey import Survey
 from nmjax.inference.track import Heard, pooled, processed, residual
-from nmjax.models import MODEL_LUFS, Prediction
+from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
+from nmjax.reference.match import Match
 
 _NEAR_LU = 0.05  # of what counts as reached
 
@@ -42,20 +46,19 @@ def album_options(
     """
     if network is None or options.settings:
         raise BadInputError("--album takes its settings from a network; leave --settings out.")
-    if options.aim:
-        raise BadInputError("--album and --reference do not go together yet; master the songs one by one.")
     if len(options.deliveries) > 1:
         raise BadInputError("--album makes one delivery; name one with --deliver.")
     (wanted,) = options.deliveries
-    songs = _Songs(network, options)
+    songs = _Songs([job.track for job in jobs], network, options)
     with console.status("Listening to the album …"):
-        plan = plan_album([job.track for job in jobs], songs.steps(), wanted.lufs or 0.0, math.inf)
+        plan = plan_album(songs.tracks, songs.steps(), wanted.lufs or 0.0, math.inf)
     gain_db, short = _gain_db(wanted, plan.rendered.lufs, songs.surveys)
-    for sentence in short:
+    for sentence in (*short, *(songs.match.notes if songs.match else ())):
         say(console, sentence)
     level = MODEL_LUFS - float(plan.prediction.settings.input_gain_db[0])
+    shared = Shared(plan.prediction, level, songs.match)
     delivery = dataclasses.replace(wanted, lufs=None)  # the gain has been found; see `master`
-    return dataclasses.replace(options, shared=(plan.prediction, level), gain_db=gain_db, deliveries=(delivery,)), short
+    return dataclasses.replace(options, shared=shared, gain_db=gain_db, deliveries=(delivery,)), short
 
 
 def _gain_db(wanted: Delivery, lufs: float, songs: dict[Path, Survey]) -> tuple[float, list[str]]:
@@ -75,19 +78,23 @@ def _gain_db(wanted: Delivery, lufs: float, songs: dict[Path, Survey]) -> tuple[
 
 @dataclasses.dataclass
 class _Songs:
-    """An album's songs one at a time, as `album.Steps` wants them. surveys: of the rendered songs, as they come."""
+    """An album's songs one at a time, as `album.Steps` wants them. surveys: of the rendered songs, as they come. match:
+    what a reference made of the network's answer, when that was asked for."""
 
+    tracks: Sequence[Path]
     network: Network
     options: Options
     surveys: dict[Path, Survey] = dataclasses.field(default_factory=dict)
+    match: Match | None = None
+    _gain_db: float = 0.0
 
     def steps(self) -> Steps:
         """Of these songs."""
         return Steps(
             rate=lambda track: io.probe(track).sample_rate,
             measure=self._measure,
-            listen=lambda track, gain_db: pooled(_heard(track, gain_db), self.network, self.options.seconds),
-            settle=self.network.settle,
+            listen=self._listen,
+            settle=self._settle,
             render=self._render,
         )
 
@@ -98,10 +105,22 @@ class _Songs:
             pass
         return meter.state
 
+    def _listen(self, track: Path, gain_db: float) -> Pooled:
+        self._gain_db = gain_db
+        return pooled(_heard(track, gain_db), self.network, self.options.seconds)
+
+    def _settle(self, mean: Float[Array, "ears size"]) -> Prediction:
+        prediction = self.network.settle(mean)
+        if not self.options.aim:
+            return prediction
+        self.match = brought_near(prediction, _in_a_row(self.tracks, self._gain_db), self.options.aim)
+        return self.match.prediction
+
     def _render(self, track: Path, prediction: Prediction) -> MeterState:
         info = io.probe(track)
         heard = _heard(track, float(prediction.settings.input_gain_db[0]))
-        chosen = choose(heard, self.network, dataclasses.replace(self.options, shared=(prediction, heard.lufs)), [])
+        shared = Shared(prediction, heard.lufs)
+        chosen = choose(heard, self.network, dataclasses.replace(self.options, shared=shared), [])
         audio = processed(heard, chosen.prediction.settings, chosen.rendered)
         if chosen.amount:
             audio = added(audio, residual(heard, self.network, chosen.prediction.z, chosen.amount))
@@ -113,3 +132,17 @@ class _Songs:
 def _heard(track: Path, gain_db: float) -> Heard:
     info = io.probe(track)
     return Heard(lambda: io.pieces(track), info.sample_rate, MODEL_LUFS - gain_db, info.frames)
+
+
+def _in_a_row(tracks: Sequence[Path], gain_db: float) -> Heard:
+    """All songs as one signal at the model's rate; as stereo where their channels differ in number."""
+    infos = [io.probe(track) for track in tracks]
+    alike = len({info.channels for info in infos}) == 1
+
+    def pieces() -> Pieces:
+        for track, info in zip(tracks, infos, strict=True):
+            for piece in resampled(io.pieces(track), info.sample_rate, SAMPLE_RATE):
+                yield piece if alike or info.channels == 2 else np.repeat(io.mono(piece)[:, None], 2, axis=1)
+
+    frames = sum(round(info.frames * SAMPLE_RATE / info.sample_rate) for info in infos)
+    return Heard(pieces, SAMPLE_RATE, MODEL_LUFS - gain_db, frames)

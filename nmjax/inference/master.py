@@ -8,7 +8,6 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from nmjax.inference.control import Control, apply
 from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
-from nmjax.inference.reference import excerpts_of, profile_of_pieces
+from nmjax.inference.reference import brought_near
 from nmjax.inference.render import active_stages, flat, multiplied
 from nmjax.inference.settings_file import StoredSettings, as_json
 from nmjax.inference.settings_tree import MOST_AMOUNT
@@ -35,7 +34,7 @@ from nmjax.inference.verify import Verdict
 from nmjax.inference.write import Delivered, write_delivery
 from nmjax.io import AudioInfo
 from nmjax.models import SAMPLE_RATE, Prediction
-from nmjax.reference.match import Aim, Match, matched
+from nmjax.reference.match import Aim, Match
 
 PIECE = 1 << 16  # frames
 _CODEC_FRAMES = 4 * 1152  # that a lossy file may lack at its ends
@@ -44,13 +43,23 @@ Watch = Callable[[str, Pieces], Pieces]  # passes on a signal, which it is told 
 
 
 @dataclasses.dataclass(frozen=True)
+class Shared:
+    """What the songs of an album share. lufs: the album's level. match: what a reference made of the network's answer,
+    if there was one."""
+
+    prediction: Prediction
+    lufs: float
+    match: Match | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Options:
     """What is asked for, the same for every track.
 
     deliveries: a file for each. control: changes to the settings. settings: these in place of the network's. seconds:
     how much of a track is listened to, evenly spread; None for all. bits: of the samples, as `formats.BITS` has them;
-    None as the input's. shared: an album's settings and its level in LUFS. gain_db: an album's, before delivery. aim: a
-    reference that the network's settings are moved towards.
+    None as the input's. shared: of an album. gain_db: an album's, before delivery. aim: a reference that the network's
+    settings are moved towards.
     """
 
     deliveries: tuple[Delivery, ...] = (PRESETS["streaming"],)
@@ -58,7 +67,7 @@ class Options:
     settings: StoredSettings | None = None
     seconds: float | None = None
     bits: str | None = None
-    shared: tuple[Prediction, float] | None = None
+    shared: Shared | None = None
     gain_db: float = 0.0
     aim: Aim | None = None
 
@@ -156,7 +165,7 @@ def prepare(sound: Sound, network: Network | None, options: Options, watch: Watc
     before = Survey(watch("before", sound.pieces()), sound.sample_rate, sound.channels, limiting_db=0.0)
     if before.frames < 2:
         raise BadInputError(f"{sound.name} holds a single sample; there is nothing to master.")
-    lufs = options.shared[1] if options.shared else before.lufs
+    lufs = options.shared.lufs if options.shared else before.lufs
     heard = Heard(sound.pieces, sound.sample_rate, lufs, before.frames)
     chosen = choose(heard, network, options, notes)
     return Prepared(sound, before, heard, chosen, notes)
@@ -198,12 +207,11 @@ def choose(heard: Heard, network: Network | None, options: Options, notes: list[
         amount = stored.residual_amount if wanted else 0.0
         notes += [why_not] if why_not else []
     elif options.shared:
-        prediction = options.shared[0]
+        prediction, match = options.shared.prediction, options.shared.match
     else:
         prediction = listen(heard, network, options.seconds)
-    if options.aim:
-        track = profile_of_pieces(heard.pieces(), heard.sample_rate)
-        match = matched(prediction, track, options.aim, partial(excerpts_of, heard))
+    if options.aim and not options.shared:
+        match = brought_near(prediction, heard, options.aim)
         prediction = match.prediction
         notes += match.notes
     prediction = apply(control, prediction, rate)

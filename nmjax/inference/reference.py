@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from nmjax.errors import BadInputError
 from nmjax.inference.settings_tree import known
 from nmjax.inference.stream import Pieces, ahead, resampled, stretches
 from nmjax.inference.track import Heard
-from nmjax.models import SAMPLE_RATE
+from nmjax.models import SAMPLE_RATE, Prediction
 from nmjax.reference import target
-from nmjax.reference.match import Aim
+from nmjax.reference.match import Aim, Match, matched
 from nmjax.reference.profile import Profile, profile_of
 
 LEAST_SECONDS = 3.0
@@ -109,6 +110,12 @@ def profile_of_file(path: Path) -> Profile:
 def profile_of_pieces(pieces: Pieces, sample_rate: int) -> Profile:
     """The profile of a signal in pieces `[frames, channel]` at any rate."""
     return profile_of(ahead(resampled(pieces, sample_rate, SAMPLE_RATE)), min(sample_rate, SAMPLE_RATE) / 2)
+
+
+def brought_near(prediction: Prediction, heard: Heard, aim: Aim) -> Match:
+    """The network's settings for a signal, moved towards what it is to come near to."""
+    track = profile_of_pieces(heard.pieces(), heard.sample_rate)
+    return matched(prediction, track, aim, partial(excerpts_of, heard))
 
 
 def excerpts_of(heard: Heard) -> Float[np.ndarray, "blocks time channel"]:

@@ -14,13 +14,15 @@ from nmjax.dsp import Bands, Compressor, Width, compress, equalise, response_db
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.settings import EqSettings, Prediction
 from nmjax.reference import bells, dynamics, features, image
+from nmjax.reference.moments import tone_apart
 from nmjax.reference.profile import BANDS, CENTRES_HZ, Profile, profile_of
-from nmjax.reference.wanted import OTHER_SONG, SAME_SONG, Belief, held_db, wanted_db
+from nmjax.reference.wanted import OTHER_SONG, SAME_SONG, Belief, comparable, held_db, wanted_db
 
 Excerpts = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
 _RESTRAINT = 0.02  # dB² a dB of a bell's gain
 _LEAST_SECONDS = 1.0  # of a track that is compressed
+_MUCH_DOUBT_DB = 3.0  # from which on three quarters of a fault are left, docs/reference.md
 _UNCHANGED = dynamics.Change(0.0, 0.0)
 _GRID = jnp.asarray(CENTRES_HZ, jnp.float32)
 
@@ -158,6 +160,13 @@ def _notes(track: Profile, aim: Aim) -> tuple[str, ...]:
     notes = []
     if np.abs(track.mid_db - aim.profile.mid_db).max() < 0.01:
         notes.append(f"{aim.name} sounds like the track itself; another reference says more.")
+    if comparable(track, aim.profile, aim.belief):
+        _, variance = tone_apart(track.moments, aim.profile.moments)
+        if (doubt_db := float(np.sqrt(np.mean(variance)))) > _MUCH_DOUBT_DB:
+            notes.append(
+                f"Little of what {aim.name} plays comes again in the track (how their tone differs is known to within "
+                f"{doubt_db:.0f} dB), so little of it was believed; a part that plays the same says more."
+            )
     if not aim.profile.known.all():
         notes.append(f"{aim.name} holds nothing above {aim.profile.highest_hz:,.0f} Hz; what lies there was left.")
     return tuple(notes)

@@ -7,7 +7,7 @@ import numpy as np
 import pyloudnorm
 import pytest
 import soundfile
-from scipy.signal import sosfilt
+from scipy.signal import sosfilt, sosfreqz
 
 import nmjax
 from nmjax import io
@@ -39,6 +39,14 @@ def coloured(audio, rate=RATE):
 def tone_apart_db(one, other):
     levels = [band_levels_db(x.mean(axis=1), "thirds", RATE)[4:] for x in (one, other)]
     return np.std(levels[0] - levels[1])
+
+
+def curve_db(bands):
+    """Of a settings file's bells, less its mean over the octaves."""
+    freq_hz = np.geomspace(40.0, 12_000.0, 60)
+    sections = np.array([peaking_sos(x["freq_hz"], x["gain_db"], x["q"], RATE) for x in bands])
+    found = 20.0 * np.log10(np.abs(sosfreqz(sections, freq_hz, fs=RATE)[1]))
+    return found - found.mean()
 
 
 def mastered(track, run, out, *words):
@@ -138,7 +146,6 @@ def bad(tmp_path):
         (["--target", "t.json", "--save-target", "t.json", "--force"], "another"),
         (["--reference", "good.wav", "--target", "t.json"], "give one of them"),
         (["--reference", "good.wav", "--settings", "m.json"], "give one of them"),
-        (["--reference", "good.wav", "--album"], "one by one"),
         (["--reference", "good.wav", "--save-target", "t.json"], "--force"),
         (["--reference", "good.wav", "--save-target", "t.txt"], ".json"),
         (["--reference", "good.wav", "-o", "good.wav", "--force"], "good.wav"),
@@ -160,10 +167,46 @@ def test_what_cannot_be_used_gets_a_sentence(tmp_path, run, monkeypatch, capsys,
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_part_that_plays_something_else_is_said_to_say_little(tmp_path, run, capsys):
+    """Tones that come and go at other places in both; and then the very same."""
+    time = np.arange(8 * RATE) / RATE
+    parts = [
+        0.1 * np.sin(2 * np.pi * freq_hz * time[:, None] * (1.0 + np.floor(time[:, None]) * step)) + 1e-4 * music(8.0)
+        for freq_hz, step in ((140.0, 0.9), (2_100.0, -0.11))
+    ]
+    one, other = (write(tmp_path / f"{i}.wav", part, RATE, "FLOAT") for i, part in enumerate(parts))
+    for reference, little in ((other, True), (one, False)):
+        words = ["--ckpt", str(run), "--reference", str(reference), "--same-song", "--force"]
+        assert main(["infer", str(one), *words]) == 0
+        assert ("comes again" in capsys.readouterr().out) is little
+
+
 def test_the_track_itself_is_named_and_little_changes(tmp_path, run, capsys):
     track = write(tmp_path / "a.wav", music(6.0), RATE, "FLOAT")
     assert main(["infer", str(track), "--ckpt", str(run), "--reference", str(track), "--lufs", "none"]) == 0
     assert "the track itself" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("channels", [(2, 2), (1, 2)])
+def test_an_album_is_brought_near_as_its_songs_in_a_row_are(tmp_path, run, capsys, channels):
+    songs = [music(6.0, channels=c, seed=i) for i, c in enumerate(channels)]
+    for i, song in enumerate(songs):
+        write(tmp_path / "album" / f"{i}.wav", song, RATE, "FLOAT")
+    row = np.concatenate([np.tile(song, 2 // song.shape[1]) for song in songs])
+    row = write(tmp_path / "row.wav", row, RATE, "FLOAT")
+    given = ["--reference", str(write(tmp_path / "ref.wav", coloured(music(10.0, seed=4)), RATE, "FLOAT"))]
+    mastered(row, run, tmp_path / "m.wav", *given)
+    mastered_album = ["infer", str(tmp_path / "album"), "--album", "--ckpt", str(run), "-o", str(tmp_path / "out")]
+    assert main([*mastered_album, *given]) == 0
+    one, *both = (
+        json.loads(file.read_text())
+        for file in (tmp_path / "m.json", *(tmp_path / "out" / f"{i}-mastered.json" for i in (0, 1)))
+    )
+    assert all(both[0].get(part) == both[1].get(part) for part in ("eq", "compressor", "width"))
+    assert both[0]["reference"] == "ref.wav, strength 1"
+    curves = [curve_db(x["eq"]["bands"]) for x in (one, both[0])]
+    assert np.std(curves[0]) > 1.0
+    assert np.std(curves[0] - curves[1]) < 0.1 * np.std(curves[0])
 
 
 def test_the_master_is_as_loud_as_the_reference(tmp_path, run):
