@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,6 +50,7 @@ def run(request: Request, console: Console | None = None) -> None:
 
     Raises:
         BadInputError: music, a system, a checkpoint or the folder cannot be used.
+        KeyboardInterrupt: after what was judged until then has been written.
     """
     console = console or Console()
     systems = build([INPUT, *(s for s in request.systems if s != INPUT)], request.checkpoints, request.matchering)
@@ -63,21 +64,44 @@ def run(request: Request, console: Console | None = None) -> None:
     with io.temporary_beside(request.out / "table.md"):
         pass  # a place that cannot be written is named now, and not after the work
     _say(console, f"{len(work)} items of {len(songs)} songs, {len(systems)} systems.")
-    threads = 1 if request.seconds is None else os.cpu_count() or 1  # whole songs take much memory
-    with ThreadPoolExecutor(threads) as pool:
-        judged = pool.map(lambda given: _judged(given, systems, request), work)
-        rows = list(itertools.chain.from_iterable(_shown(judged, len(work), console)))
+    rows: list[dict] = []
+    judged = _all_judged(work, systems, request)
+    try:
+        for found in _shown(judged, len(work), console):
+            rows += found
+    except KeyboardInterrupt:
+        judged.close()
+        if rows:
+            _written(rows, request)
+            _say(console, f"Stopped; what was judged so far is in '{request.out}'.")
+        raise
     if not rows:
         raise BadInputError("Every item is silent; give other music.")
-    save(rows, request.out / "items.parquet")
-    text = markdown(rows)
-    io.write_text(request.out / "table.md", text)
-    for tier in request.tiers:
-        _draw(rows, tier, request.out / f"ratios-{tier}.png")
+    text = _written(rows, request)
     if request.spectra:
         _draw_spectra(rows, work, systems, request)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     _say(console, f"Written to '{request.out}': items.parquet, table.md, pictures.")
+
+
+def _all_judged(work: list[tuple], systems: dict[str, System], request: Request) -> Generator[list[dict], None, None]:
+    """The rows of each item in turn; closed, it waits for those alone that have begun."""
+    threads = 1 if request.seconds is None else os.cpu_count() or 1  # whole songs take much memory
+    with (
+        ThreadPoolExecutor(threads) as pool,
+        contextlib.closing(pool.map(lambda given: _judged(given, systems, request), work)) as judged,
+    ):
+        yield from judged
+
+
+def _written(rows: list[dict], request: Request) -> str:
+    """Rows, table and pictures in their files; the table."""
+    save(rows, request.out / "items.parquet")
+    text = markdown(rows)
+    io.write_text(request.out / "table.md", text)
+    for tier in dict.fromkeys(row["tier"] for row in rows):
+        _draw(rows, tier, request.out / f"ratios-{tier}.png")
+    return text
 
 
 def _shown(judged: Iterator[list[dict]], count: int, console: Console) -> Iterator[list[dict]]:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nmjax.cli import main
+from nmjax.evaluation import command
 from tests.inference.networks import saved
 from tests.music import music, write
 
@@ -47,6 +48,29 @@ def test_table_rows_and_pictures(place, capsys):
     evaluate(place, "again", "--tiers", "mix", "--systems", "")
     again = pq.read_table(place / "again" / "items.parquet").to_pylist()
     assert [r["mr_stft"] for r in again] == [r["mr_stft"] for r in of(rows, "mix", "input")]
+
+
+def test_what_was_judged_before_ctrl_c_is_kept(place, monkeypatch, capsys):
+    judged, calls = command._judged, []
+
+    def counted(*given):
+        calls.append(given)
+        return judged(*given)
+
+    def stopped(items, count, console):
+        yield next(items)
+        yield next(items)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_judged", counted)
+    monkeypatch.setattr(command, "_shown", stopped)
+    monkeypatch.setattr(command.os, "cpu_count", lambda: 1)
+    assert evaluate(place, "stopped", "--systems", "") == 130
+    assert "Stopped; what was judged so far" in capsys.readouterr().out
+    rows = pq.read_table(place / "stopped" / "items.parquet").to_pylist()
+    assert [row["tier"] for row in rows] == ["tone"] * 2
+    assert "Tier: tone (2 items" in (place / "stopped" / "table.md").read_text()
+    assert len(calls) < 6
 
 
 def test_whole_songs_have_a_loudness_range(place):
