@@ -21,7 +21,7 @@ _SMOOTH_OCTAVES = 1.0  # what a shape is freed of
 _RANGE_DB, _FINE_RANGE_DB = 70.0, 60.0  # levels further below a moment's loudest are held there
 _SHARPNESS = 35.0
 _OF_LOUDNESS = 0.2  # the weight grows with this power of a moment's own
-_MOST = 2000  # moments of one piece; of more every second, third …
+_MOST = 2000  # moments; of more every second, third …
 _PARTS = 10  # that are left out in turn
 _LEAST_SHARE = 1e-3  # of the weights, without a part
 _WIDTHS_DB = (-40.0, 20.0)  # of a moment; what is narrower is mono
@@ -60,8 +60,7 @@ def moments_of(
 ) -> Moments:
     """Moments from levels in the profile's bands and in 24ths of an octave, and from their widths; of more than 2000 an
     even choice."""
-    step = -(-len(levels_db) // _MOST) or 1
-    levels_db, fine_db, width_db = (x[::step].astype(np.float64) for x in (levels_db, fine_db, width_db))
+    levels_db, fine_db, width_db = (_evenly(x).astype(np.float64) for x in (levels_db, fine_db, width_db))
     held = np.maximum(fine_db, fine_db.max(axis=1, keepdims=True, initial=-np.inf) - _FINE_RANGE_DB)
     shape = held - held @ _smoother().T
     length = np.linalg.norm(shape, axis=1, keepdims=True)
@@ -69,8 +68,12 @@ def moments_of(
 
 
 def together(many: list[Moments]) -> Moments:
-    """Those of several pieces, one after the other."""
-    return Moments(*(np.concatenate([getattr(x, f.name) for x in many]) for f in dataclasses.fields(Moments)))
+    """Those of several pieces, one after the other; of more than 2000 an even choice."""
+    return Moments(*(_evenly(np.concatenate([getattr(x, f.name) for x in many])) for f in dataclasses.fields(Moments)))
+
+
+def _evenly(values: np.ndarray) -> np.ndarray:
+    return values[:: -(-len(values) // _MOST) or 1]
 
 
 def tone_apart(track: Moments, reference: Moments) -> tuple[Float[np.ndarray, "bands"], Float[np.ndarray, "bands"]]:
