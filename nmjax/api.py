@@ -22,6 +22,7 @@ from jaxtyping import Float
 
 from nmjax import io
 from nmjax.errors import BadInputError
+from nmjax.inference import weights
 from nmjax.inference.control import Control
 from nmjax.inference.delivery import Plan, delivered, solve
 from nmjax.inference.master import PIECE, Options, Prepared, Sound, facts_of, prepare, rendered, settings_text
@@ -77,7 +78,7 @@ def master(
         audio: `[time, channel]` or `[time]`, 1 to 8 channels, full scale ±1; integers are scaled to it.
         sample_rate: 8,000 to 192,000 Hz.
         ckpt: a run's folder, or what `nmjax.load` made of it (for many signals). model: the name of a network that
-            comes with the program. Neither: the best of those, or none where `settings` are given.
+            comes with the program. Neither: the best of those, another one with a `reference`, none with `settings`.
         settings: these in place of the network's: a file (JSON, .txt, .csv) or a dict as `Result.settings`.
         deliver: "streaming" (−14 LUFS, −1 dBTP), "cd" (−9, −0.3) or "club" (−7, −0.3). lufs, true_peak: another number
             in its place, or "none"; lufs also "reference", as loud as that.
@@ -106,6 +107,8 @@ def master(
         settings=None if settings is None else _settings(settings),
     )
     sound = _sound(audio, sample_rate)
+    if aim and not (ckpt or model):
+        wish = dataclasses.replace(wish, model=weights.WITH_REFERENCE)
     network = ckpt if isinstance(ckpt, Network) else wish.network(lambda _: None)
     prepared = prepare(sound, network, options)
     with rendered(prepared, network) as source:

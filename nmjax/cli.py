@@ -126,7 +126,10 @@ def _add_infer(commands) -> None:
     p.add_argument("--json", action="store_true", help="print what was done as JSON, and nothing else")
     network = p.add_argument_group("what is rendered")
     network.add_argument(
-        "--model", type=filled, metavar="NAME", help="a network that comes with the program; default: the best"
+        "--model",
+        type=filled,
+        metavar="NAME",
+        help="a network that comes with the program; default: 1a, with a reference 2",
     )
     network.add_argument(
         "--ckpt", type=filled, metavar="DIR", help="a network of your own: a run's folder (train.py --out)"

@@ -8,6 +8,7 @@ from nmjax.errors import BadInputError
 
 _FOLDER = Path(__file__).parents[1] / "weights"
 BEST = "1a"  # by the benchmark's table, docs/results.md
+WITH_REFERENCE = "2"  # whose compressor is a better start; a reference says more than its width, docs/results.md
 
 
 def names() -> list[str]:

@@ -113,7 +113,7 @@ class Wish:
             return load(Path(self.ckpt), report)
         if self.settings and not self.model:
             return None
-        return load(weights.folder(self.model), report)
+        return load(weights.folder(self.model or (weights.WITH_REFERENCE if self.references.given else None)), report)
 
 
 def _loudness_of(aim: Aim | None) -> float:

@@ -57,11 +57,12 @@ def wider_db(
     """By how many dB the side is to be louder beside mid, in the order of `image.width_db`, after a curve on both and
     factors of the side's two parts that are there already."""
     so_far = image.width_db(track, curve_db, factors)
-    if comparable(track, reference, belief):
+    if comparable(track, reference, belief):  # which says more than the network's guess, so that is taken back
         apart, variance = width_apart(track.moments, reference.moments)
-        moved = so_far - image.width_db(track)
+        equalised = image.width_db(track, curve_db)
         noise = np.hypot(_ALIKE_NOISE, _DOUBTS * np.sqrt(variance))
-        return np.full(3, believed(apart - moved[1], _ALIKE_FAULT, noise, belief))
+        wider = believed(apart - (equalised - image.width_db(track))[1], _ALIKE_FAULT, noise, belief)
+        return wider - (so_far - equalised)
     apart = image.width_db(reference) - so_far
     if same_song:  # one fault for both parts: what they differ in is the music
         apart = np.full(3, np.average(apart[:2], weights=_WIDTH_SURE))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import nmjax
 from nmjax.errors import BadInputError
 from nmjax.inference import weights
 from nmjax.inference.network import load
+from nmjax.inference.reference import References
 from nmjax.inference.wish import Wish
 from tests.music import music
 
@@ -28,6 +30,15 @@ def test_each_can_be_loaded_and_answers_with_moderate_settings(name):
 def test_the_best_is_used_where_none_is_named():
     assert weights.BEST in weights.names()
     assert Wish().network(lambda _: None).identity == load(weights.folder(weights.BEST)).identity
+
+
+def test_with_a_reference_another_one_is(tmp_path):
+    wanted = load(weights.folder(weights.WITH_REFERENCE)).identity
+    towards = References(files=("a.wav",))
+    assert Wish(references=towards).network(lambda _: None).identity == wanted
+    assert Wish(references=towards, model="1a").network(lambda _: None).identity != wanted
+    found = [nmjax.master(music(3.0), 44_100, **x) for x in ({}, {"reference": (music(4.0, seed=1), 44_100)})]
+    assert [x.settings["model"] != found[0].settings["model"] for x in found] == [False, True]
 
 
 def test_an_unknown_name_is_refused_with_those_there_are():
