@@ -24,6 +24,7 @@ from nmjax.evaluation.systems import INPUT, System, build
 from nmjax.evaluation.table import markdown, ratios, save
 from nmjax.models import SAMPLE_RATE
 
+_STOPPED = "stopped"  # folder for what was judged before Ctrl-C
 _DRAWN = ("mr_stft", "mel_db", "tonal_mid_db", "tonal_side_db", "crest_db", "width_db")
 
 
@@ -71,13 +72,14 @@ def run(request: Request, console: Console | None = None) -> None:
             rows += found
     except KeyboardInterrupt:
         judged.close()
-        if rows:
-            _written(rows, request)
-            _say(console, f"Stopped; what was judged so far is in '{request.out}'.")
+        if rows:  # beside an earlier run's results, which are whole
+            place = request.out / _STOPPED
+            _written(rows, place)
+            _say(console, f"Stopped; the {len({(r['tier'], r['item']) for r in rows})} items judged are in '{place}'.")
         raise
     if not rows:
         raise BadInputError("Every item is silent; give other music.")
-    text = _written(rows, request)
+    text = _written(rows, request.out)
     if request.spectra:
         _draw_spectra(rows, work, systems, request)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -94,13 +96,13 @@ def _all_judged(work: list[tuple], systems: dict[str, System], request: Request)
         yield from judged
 
 
-def _written(rows: list[dict], request: Request) -> str:
-    """Rows, table and pictures in their files; the table."""
-    save(rows, request.out / "items.parquet")
+def _written(rows: list[dict], place: Path) -> str:
+    """Rows, table and pictures in a folder; the table."""
+    save(rows, place / "items.parquet")
     text = markdown(rows)
-    io.write_text(request.out / "table.md", text)
+    io.write_text(place / "table.md", text)
     for tier in dict.fromkeys(row["tier"] for row in rows):
-        _draw(rows, tier, request.out / f"ratios-{tier}.png")
+        _draw(rows, tier, place / f"ratios-{tier}.png")
     return text
 
 

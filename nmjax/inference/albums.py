@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,16 @@ from nmjax.inference.album import Steps, plan_album
 from nmjax.inference.command import say
 from nmjax.inference.delivery import Delivery, highest_lufs
 from nmjax.inference.jobs import Job, shown
-from nmjax.inference.master import Options, Shared, choose
+from nmjax.inference.master import LEAST_FRAMES, Options, Shared, choose
 from nmjax.inference.measure import Meter
 from nmjax.inference.network import Network, Pooled
-from nmjax.inference.reference import brought_near
+from nmjax.inference.reference import excerpts_of, profile_of_pieces
 from nmjax.inference.stream import Pieces, added, resampled
 from nmjax.inference.survey import Survey
 from nmjax.inference.track import Heard, pooled, processed, residual
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
-from nmjax.reference.match import Match
+from nmjax.reference.match import Match, matched
+from nmjax.reference.profile import Profile
 
 _NEAR_LU = 0.05  # of what counts as reached
 
@@ -53,7 +55,7 @@ def album_options(
     with console.status("Listening to the album …"):
         plan = plan_album(songs.tracks, songs.steps(), wanted.lufs or 0.0, math.inf)
     gain_db, short = _gain_db(wanted, plan.rendered.lufs, songs.surveys)
-    for sentence in (*short, *(songs.match.notes if songs.match else ())):
+    for sentence in short:
         say(console, sentence)
     level = MODEL_LUFS - float(plan.prediction.settings.input_gain_db[0])
     shared = Shared(plan.prediction, level, songs.match)
@@ -78,13 +80,14 @@ def _gain_db(wanted: Delivery, lufs: float, songs: dict[Path, Survey]) -> tuple[
 
 @dataclasses.dataclass
 class _Songs:
-    """An album's songs one at a time, as `album.Steps` wants them. surveys: of the rendered songs, as they come. match:
-    what a reference made of the network's answer, when that was asked for."""
+    """An album's songs one at a time, as `album.Steps` wants them. surveys: of the rendered songs, as they come.
+    frames: that each was seen to have. match: what a reference made of the network's answer, if there was one."""
 
     tracks: Sequence[Path]
     network: Network
     options: Options
     surveys: dict[Path, Survey] = dataclasses.field(default_factory=dict)
+    frames: dict[Path, int] = dataclasses.field(default_factory=dict)
     match: Match | None = None
     _gain_db: float = 0.0
 
@@ -101,8 +104,9 @@ class _Songs:
     def _measure(self, track: Path) -> MeterState:
         info = io.probe(track)
         meter = Meter(info.sample_rate, info.channels)
-        for _ in meter.watch(io.pieces(track)):
-            pass
+        self.frames[track] = sum(len(piece) for piece in meter.watch(io.pieces(track)))
+        if self.frames[track] < LEAST_FRAMES:
+            raise BadInputError("it holds a single sample; there is nothing to master.")
         return meter.state
 
     def _listen(self, track: Path, gain_db: float) -> Pooled:
@@ -113,7 +117,8 @@ class _Songs:
         prediction = self.network.settle(mean)
         if not self.options.aim:
             return prediction
-        self.match = brought_near(prediction, _in_a_row(self.tracks, self._gain_db), self.options.aim)
+        row = _in_a_row(self.frames, self._gain_db)
+        self.match = matched(prediction, _profile(row, self.frames), self.options.aim, partial(excerpts_of, row))
         return self.match.prediction
 
     def _render(self, track: Path, prediction: Prediction) -> MeterState:
@@ -134,15 +139,25 @@ def _heard(track: Path, gain_db: float) -> Heard:
     return Heard(lambda: io.pieces(track), info.sample_rate, MODEL_LUFS - gain_db, info.frames)
 
 
-def _in_a_row(tracks: Sequence[Path], gain_db: float) -> Heard:
-    """All songs as one signal at the model's rate; as stereo where their channels differ in number."""
-    infos = [io.probe(track) for track in tracks]
-    alike = len({info.channels for info in infos}) == 1
+def _in_a_row(songs: Mapping[Path, int], gain_db: float = 0.0) -> Heard:
+    """Songs, with their frames, as one signal at the model's rate; as stereo where their channels differ in number."""
+    infos = {track: io.probe(track) for track in songs}
+    alike = len({info.channels for info in infos.values()}) == 1
 
     def pieces() -> Pieces:
-        for track, info in zip(tracks, infos, strict=True):
+        for track, info in infos.items():
             for piece in resampled(io.pieces(track), info.sample_rate, SAMPLE_RATE):
                 yield piece if alike or info.channels == 2 else np.repeat(io.mono(piece)[:, None], 2, axis=1)
 
-    frames = sum(round(info.frames * SAMPLE_RATE / info.sample_rate) for info in infos)
+    frames = sum(round(songs[track] * SAMPLE_RATE / info.sample_rate) for track, info in infos.items())
     return Heard(pieces, SAMPLE_RATE, MODEL_LUFS - gain_db, frames)
+
+
+def _profile(row: Heard, songs: Mapping[Path, int]) -> Profile:
+    """Of all songs; how wide they are, those with two channels say alone."""
+    found = profile_of_pieces(row.pieces(), row.sample_rate)
+    wide = {track: frames for track, frames in songs.items() if io.probe(track).channels == 2}
+    if not wide or len(wide) == len(songs):
+        return found
+    of_wide = profile_of_pieces(_in_a_row(wide).pieces(), row.sample_rate)
+    return dataclasses.replace(found, side_db=found.mid_db + of_wide.side_db - of_wide.mid_db)

@@ -37,6 +37,7 @@ from nmjax.models import SAMPLE_RATE, Prediction
 from nmjax.reference.match import Aim, Match
 
 PIECE = 1 << 16  # frames
+LEAST_FRAMES = 2
 _CODEC_FRAMES = 4 * 1152  # that a lossy file may lack at its ends
 
 Watch = Callable[[str, Pieces], Pieces]  # passes on a signal, which it is told the name of
@@ -163,7 +164,7 @@ def prepare(sound: Sound, network: Network | None, options: Options, watch: Watc
     """
     notes = list(options.settings.notes) if options.settings else []
     before = Survey(watch("before", sound.pieces()), sound.sample_rate, sound.channels, limiting_db=0.0)
-    if before.frames < 2:
+    if before.frames < LEAST_FRAMES:
         raise BadInputError(f"{sound.name} holds a single sample; there is nothing to master.")
     lufs = options.shared.lufs if options.shared else before.lufs
     heard = Heard(sound.pieces, sound.sample_rate, lufs, before.frames)
@@ -213,7 +214,7 @@ def choose(heard: Heard, network: Network | None, options: Options, notes: list[
     if options.aim and not options.shared:
         match = brought_near(prediction, heard, options.aim)
         prediction = match.prediction
-        notes += match.notes
+    notes += match.notes if match else ()
     prediction = apply(control, prediction, rate)
     amount = min(amount * control.residual_scale, MOST_AMOUNT)
     if not network or not network.has_residual or not math.isfinite(heard.lufs):

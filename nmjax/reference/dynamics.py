@@ -29,6 +29,7 @@ _FREE = [i for i, row in enumerate(_ROWS) if row.name not in ("knee_db", "makeup
 _MOST_RAW = 4.0  # what lies at an end of its range would be infinite
 _LEAST_SLOPE = 0.02  # with less nothing is compressed
 _POWER_FLOOR = 1e-10
+_SOUNDING_DB = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _changed(before, after):
     (crest_before, loud_before), (crest_after, loud_after) = (
         (_crest_db(jnp.max(jnp.abs(x), axis=2), jnp.mean(x**2, axis=2)), _loud_db(x)) for x in (before, after)
     )
-    return jnp.mean(crest_after - crest_before), _slope(loud_before, loud_after - loud_before)
+    return _mean(crest_after - crest_before, loud_before), _slope(loud_before, loud_after - loud_before)
 
 
 def _loud_db(audio: Array) -> Array:
@@ -90,8 +91,18 @@ def _loud_db(audio: Array) -> Array:
 
 def _slope(loud_db: Array, more_db: Array) -> Array:
     """dB more a dB of loudness."""
-    away = loud_db - jnp.mean(loud_db)
-    return jnp.sum(away * (more_db - jnp.mean(more_db))) / (jnp.sum(away**2) + 1.0)
+    away = (loud_db - _mean(loud_db, loud_db)) * _sounds(loud_db)
+    return jnp.sum(away * more_db) / (jnp.sum(away**2) + 1.0)
+
+
+def _mean(values: Array, loud_db: Array) -> Array:
+    """Over the excerpts that sound."""
+    return jnp.sum(values * _sounds(loud_db)) / jnp.sum(_sounds(loud_db))
+
+
+def _sounds(loud_db: Array) -> Array:
+    """1 for the loudest and what is up to 30 dB below, else 0."""
+    return jnp.float32(loud_db >= jnp.max(loud_db) - _SOUNDING_DB)
 
 
 @jax.jit
@@ -108,7 +119,7 @@ def _descended(audio, start, wanted):
     def changes_of(raw):
         gain_db = -reduction_db(whole, _compressor(raw, blocks), SAMPLE_RATE)[0]
         gain = jnp.exp(gain_db * (np.log(10.0) / 20.0))
-        crest_db = jnp.mean(_crest_db(peak * gain, power * gain**2) - crest_before)
+        crest_db = _mean(_crest_db(peak * gain, power * gain**2) - crest_before, loud_before)
         slope = _slope(loud_before, _db(jnp.mean(loud * gain**2, axis=1)) - loud_before)
         level_db = _db(jnp.mean(power * gain**2)) - _db(jnp.mean(power))
         return jnp.stack([crest_db, slope * wanted[2], level_db])

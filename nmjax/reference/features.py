@@ -9,7 +9,7 @@ from nmjax.reference import image
 from nmjax.reference.dynamics import Change, Wanted
 from nmjax.reference.moments import width_apart
 from nmjax.reference.profile import Profile
-from nmjax.reference.wanted import Belief, believed, comparable
+from nmjax.reference.wanted import Belief, believed, comparable, usable_bands
 
 # What may be wrong with a track (RMS), and what two parts of 30 s of one song differ by.
 _CREST_FAULT, _CREST_NOISE = 0.8, 2.0  # dB
@@ -35,7 +35,7 @@ def dynamics(
         belief: of the tone's faults.
     """
     noise = _noise(track, reference)
-    range_lu = (1.0 + equalised.slope) * float(np.nan_to_num(track.loudness_range))
+    range_lu = (1.0 + equalised.slope) * track.loudness_range  # NaN below 3 s: then nothing is asked
     crest_apart_db = reference.crest_db - (track.crest_db + equalised.crest_db + there.crest_db)
     range_apart_lu = reference.loudness_range - (1.0 + there.slope) * range_lu
     more_db = share * believed(crest_apart_db, _CREST_FAULT, noise * _CREST_NOISE, belief)
@@ -43,6 +43,7 @@ def dynamics(
     if abs(more_db) < _LEAST_CREST_DB and abs(more_lu) < _LEAST_RANGE_LU:
         return None
     crest_db = float(np.clip(there.crest_db + more_db, *_CREST_CHANGE_DB))
+    range_lu = float(np.nan_to_num(range_lu))
     return Wanted(crest_db, float(np.clip(there.slope * range_lu + more_lu, *_RANGE_CHANGE_LU)), range_lu)
 
 
@@ -57,8 +58,10 @@ def wider_db(
     """By how many dB the side is to be louder beside mid, in the order of `image.width_db`, after a curve on both and
     factors of the side's two parts that are there already."""
     so_far = image.width_db(track, curve_db, factors)
-    if comparable(track, reference, belief):  # which says more than the network's guess, so that is taken back
-        apart, variance = width_apart(track.moments, reference.moments)
+    alike = comparable(track, reference, belief)
+    usable = usable_bands(track, reference)
+    apart, variance = width_apart(track.moments, reference.moments, usable) if alike else (np.nan, np.nan)
+    if np.isfinite(apart):  # which says more than the network's guess, so that is taken back
         equalised = image.width_db(track, curve_db)
         noise = np.hypot(_ALIKE_NOISE, _DOUBTS * np.sqrt(variance))
         wider = believed(apart - (equalised - image.width_db(track))[1], _ALIKE_FAULT, noise, belief)

@@ -16,7 +16,7 @@ from nmjax.models.settings import EqSettings, Prediction
 from nmjax.reference import bells, dynamics, features, image
 from nmjax.reference.moments import tone_apart
 from nmjax.reference.profile import BANDS, CENTRES_HZ, Profile, profile_of
-from nmjax.reference.wanted import OTHER_SONG, SAME_SONG, Belief, comparable, held_db, wanted_db
+from nmjax.reference.wanted import OTHER_SONG, SAME_SONG, Belief, comparable, held_db, usable_bands, wanted_db
 
 Excerpts = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
@@ -160,9 +160,12 @@ def _notes(track: Profile, aim: Aim) -> tuple[str, ...]:
     notes = []
     if np.abs(track.mid_db - aim.profile.mid_db).max() < 0.01:
         notes.append(f"{aim.name} sounds like the track itself; another reference says more.")
+    if not aim.tone:
+        return tuple(notes)
     if comparable(track, aim.profile, aim.belief):
-        _, variance = tone_apart(track.moments, aim.profile.moments)
-        if (doubt_db := float(np.sqrt(np.mean(variance)))) > _MUCH_DOUBT_DB:
+        usable = usable_bands(track, aim.profile)
+        _, variance = tone_apart(track.moments, aim.profile.moments, usable)
+        if (doubt_db := float(np.sqrt(np.mean(variance[usable])))) > _MUCH_DOUBT_DB:
             notes.append(
                 f"Little of what {aim.name} plays comes again in the track (how their tone differs is known to within "
                 f"{doubt_db:.0f} dB), so little of it was believed; a part that plays the same says more."

@@ -20,12 +20,12 @@ from nmjax.dsp.auditory import band_shares
 from nmjax.dsp.loudness import channel_weights
 from nmjax.dsp.width import CROSSOVER_HZ
 from nmjax.loudness import gated_loudness, k_weighting, loudness_of_power
-from nmjax.reference.moments import Moments, fine_shares, moments_of
+from nmjax.reference.moments import CENTRES_HZ, Moments, fine_shares, moments_of
 
 SAMPLE_RATE = 44_100  # Hz, at which music is heard
-CENTRES_HZ = 1000.0 * 2.0 ** (np.arange(-32, 24) / 6.0)  # sixths of an octave, 24.8 Hz to 14.3 kHz: codecs end at 16
 BANDS = len(CENTRES_HZ)
 FLOOR_DB = -120.0
+_LEAST_DB = -240.0  # of moments, which are compared from their own loudest band downwards
 BLOCK_SECONDS = 3.0
 _BLOCK = int(BLOCK_SECONDS * SAMPLE_RATE)
 _WINDOW = 16_384
@@ -141,8 +141,9 @@ class Ear:
         power = lines.real**2 + lines.imag**2
         self._powers.append(np.mean(power, axis=1, dtype=np.float64) @ _bands())
         mid_and_side = np.sum(power[..., _wide_bins()], axis=2)
-        width_db = _db(mid_and_side[1]) - _db(mid_and_side[0])
-        self._moments.append(np.column_stack([_db(power[0] @ _bands_and_fine()), width_db]).astype(np.float16))
+        width_db = _db(mid_and_side[1], _LEAST_DB) - _db(mid_and_side[0], _LEAST_DB)
+        levels_db = _db(power[0] @ _bands_and_fine(), _LEAST_DB)
+        self._moments.append(np.column_stack([levels_db, width_db]).astype(np.float16))
 
 
 def profile_of(pieces: Iterable[np.ndarray], highest_hz: float = SAMPLE_RATE / 2) -> Profile:
@@ -153,8 +154,8 @@ def profile_of(pieces: Iterable[np.ndarray], highest_hz: float = SAMPLE_RATE / 2
     return ear.profile(highest_hz)
 
 
-def _db(power: np.ndarray) -> np.ndarray:
-    return 10.0 * np.log10(np.maximum(power, 10.0 ** (FLOOR_DB / 10.0)))
+def _db(power: np.ndarray, floor_db: float = FLOOR_DB) -> np.ndarray:
+    return 10.0 * np.log10(np.maximum(power, 10.0 ** (floor_db / 10.0)))
 
 
 def _doubt_db(powers: Float[np.ndarray, "blocks bands"]) -> Float[np.ndarray, "bands"]:

@@ -46,7 +46,7 @@ class _File(_Strict):
 
 def together(profiles: Sequence[Profile], weights: Sequence[float]) -> Profile:
     """One profile of several: weighted means of levels in dB (each about its own median), of crest, range and
-    loudness; the moments of all.
+    loudness; the moments of all with their weights, or none where one of them has none.
 
     A band's doubt is that of the mean: what each one doubts, and what they differ by among themselves.
     """
@@ -63,6 +63,7 @@ def together(profiles: Sequence[Profile], weights: Sequence[float]) -> Profile:
     of_stereo = share * stereo
     middle = float(share @ middles)
     kept = [one.moments for one in profiles if one.moments]
+    whole = len(kept) == len(profiles)
     return Profile(
         mid_db=mean_db + middle,
         side_db=(of_stereo @ side_db / of_stereo.sum() + middle) if stereo.any() else np.full(BANDS, FLOOR_DB),
@@ -73,7 +74,7 @@ def together(profiles: Sequence[Profile], weights: Sequence[float]) -> Profile:
         stereo=bool(stereo.any()),
         highest_hz=min(one.highest_hz for one in profiles),
         lufs=_mean_of_finite([one.lufs for one in profiles], share, -math.inf),
-        moments=moments.together(kept) if kept else None,
+        moments=moments.together(kept, weights) if whole else None,
     )
 
 

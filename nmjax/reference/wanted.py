@@ -1,9 +1,9 @@
 """The curve that a reference asks for, and how much of it is to be believed.
 
-Two parts of one song differ by some 4 dB RMS in sixths of an octave, so a difference is doubted before it is copied.
+Two parts of one song differ by 3.6 dB RMS in sixths of an octave, so a difference is doubted before it is copied.
 With d the difference of the long-term levels less the curve that is there already, N what two parts of a song differ by
 anyway and C what may be wrong with a track (both covariances over the bands), the best linear estimate of what is wrong
-is C (C + N)⁻¹ d (Wiener; Gaussian conditioning). N is made from how the levels vary within both pieces; how large it is
+is C (C + N)⁻¹ d (Wiener; Gaussian conditioning). N is made from how sure d is, by the jackknife; how large it is
 for this pair is not known, nor is C, so the estimate is the mean over a grid of both, each weighed by how well it
 explains d. The constants were chosen on the training songs, see docs/reference.md.
 """
@@ -25,6 +25,7 @@ _SHAPES_OCTAVES = (0.7, 1.4)  # of C: widths of its bumps
 _UNKNOWN_DB2 = 1e4  # of bands in which a side holds nothing, and of the level, which is no part of the tone
 _LEVEL_DB2 = 100.0
 _SCALES = np.geomspace(0.3, 5.0, 7)  # of N's deviations
+_FEATURE_SCALES = np.geomspace(0.3, 80.0, 13)  # the same for a single feature: whatever is absurd is the song
 _FARTHEST_DB = 30.0
 _EMPTY_DB = 70.0  # bands so far below the loudest hold noise
 MOST_BOOST_DB, _NO_BOOST_DB, _FULL_BOOST_DB = 18.0, 80.0, 60.0  # the latter below the loudest band
@@ -73,12 +74,12 @@ def wanted_db(
         there_db: the equaliser's curve so far, at `CENTRES_HZ`.
         belief: see `Belief`.
     """
-    usable = _holds_music(track) & _holds_music(reference)
+    usable = usable_bands(track, reference)
     if not usable.any():
         return np.zeros(BANDS), np.ones(BANDS)
-    apart, variance, doubt = _apart(track, reference, belief)
+    apart, variance, doubt = _apart(track, reference, belief, usable)
     apart = np.clip(apart - np.median(apart[usable]), -_FARTHEST_DB, _FARTHEST_DB) - there_db
-    near = np.exp(-0.5 * (_APART / _SMOOTH_OCTAVES) ** 2)
+    near = np.exp(-0.5 * (_APART / _SMOOTH_OCTAVES) ** 2) * usable + 1e-9
     spread_db = np.sqrt(near @ (doubt.times * variance + doubt.least_db2) / near.sum(axis=1))
     alone = doubt.own * np.eye(BANDS) + (1.0 - doubt.own) * np.exp(-_APART / doubt.reach)
     noise = spread_db[:, None] * spread_db * alone
@@ -91,15 +92,15 @@ def wanted_db(
 
 
 def _averaged(
-    apart: np.ndarray, fault: np.ndarray, noise: np.ndarray, besides: np.ndarray, belief: Belief
+    apart: np.ndarray, fault: np.ndarray, noise: np.ndarray, besides: np.ndarray, belief: Belief, scales=_SCALES
 ) -> Float[np.ndarray, "bands"]:
     """The mean of the estimates over sizes of faults and of noise, each weighed by its likelihood and by belief.
 
-    besides: a covariance whose size is known.
+    besides: a covariance whose size is known. scales: the sizes, relative to what is believed.
     """
     estimates, logs = [], []
-    for size_db, size_log in _sizes(belief.fault_db, belief.spread):
-        for scale, scale_log in _sizes(belief.scale, belief.scale_spread):
+    for size_db, size_log in _sizes(belief.fault_db, belief.spread, scales):
+        for scale, scale_log in _sizes(belief.scale, belief.scale_spread, scales):
             covariance = size_db**2 * fault + scale**2 * noise + besides
             lower = np.linalg.cholesky(covariance)
             whitened = np.linalg.solve(lower, apart)
@@ -118,26 +119,35 @@ def believed(apart: float, fault: float, noise: float, belief: Belief) -> float:
         return 0.0
     relative = dataclasses.replace(belief, fault_db=belief.fault_db / SAME_SONG.fault_db)
     square = np.ones((1, 1))
-    return float(_averaged(np.array([apart]), fault**2 * square, noise**2 * square, 0.0 * square, relative)[0])
+    given = np.array([apart]), fault**2 * square, noise**2 * square, 0.0 * square
+    return float(_averaged(*given, relative, _FEATURE_SCALES)[0])
 
 
-def _sizes(middle: float, spread: float) -> list[tuple[float, float]]:
+def _sizes(middle: float, spread: float, scales: np.ndarray) -> list[tuple[float, float]]:
     """Sizes about a middle, each with the logarithm of its prior probability."""
     if spread == 0.0:
         return [(middle, 0.0)]
-    return [(middle * x, -0.5 * (np.log(x) / spread) ** 2) for x in _SCALES]
+    return [(middle * x, -0.5 * (np.log(x) / spread) ** 2) for x in scales]
 
 
-def _apart(track: Profile, reference: Profile, belief: Belief) -> tuple[np.ndarray, np.ndarray, _Doubt]:
+def _apart(
+    track: Profile, reference: Profile, belief: Belief, usable: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, _Doubt]:
     """The difference of the levels, its variance, and what that says of N."""
     if comparable(track, reference, belief):
-        return *tone_apart(track.moments, reference.moments), _ALIKE
+        return *tone_apart(track.moments, reference.moments, usable), _ALIKE
     return reference.mid_db - track.mid_db, track.doubt_db**2 + reference.doubt_db**2, _LONG_TERM
 
 
 def comparable(track: Profile, reference: Profile, belief: Belief) -> bool:
     """Whether their moments can be compared, like with like."""
-    return belief.alike and all(x.moments and x.moments.enough for x in (track, reference))
+    enough = all(x.moments and x.moments.enough for x in (track, reference))
+    return belief.alike and enough and bool(usable_bands(track, reference).any())
+
+
+def usable_bands(track: Profile, reference: Profile) -> np.ndarray:
+    """Bands in which both hold music, as booleans."""
+    return _holds_music(track) & _holds_music(reference)
 
 
 def _holds_music(music: Profile) -> np.ndarray:

@@ -65,11 +65,14 @@ def test_what_was_judged_before_ctrl_c_is_kept(place, monkeypatch, capsys):
     monkeypatch.setattr(command, "_judged", counted)
     monkeypatch.setattr(command, "_shown", stopped)
     monkeypatch.setattr(command.os, "cpu_count", lambda: 1)
-    assert evaluate(place, "stopped", "--systems", "") == 130
-    assert "Stopped; what was judged so far" in capsys.readouterr().out
-    rows = pq.read_table(place / "stopped" / "items.parquet").to_pylist()
+    (place / "before").mkdir()
+    (place / "before" / "table.md").write_text("whole")
+    assert evaluate(place, "before", "--systems", "") == 130
+    assert "Stopped; the 2 items judged" in capsys.readouterr().out
+    rows = pq.read_table(place / "before" / "stopped" / "items.parquet").to_pylist()
     assert [row["tier"] for row in rows] == ["tone"] * 2
-    assert "Tier: tone (2 items" in (place / "stopped" / "table.md").read_text()
+    assert "Tier: tone (2 items" in (place / "before" / "stopped" / "table.md").read_text()
+    assert (place / "before" / "table.md").read_text() == "whole"
     assert len(calls) < 6
 
 

@@ -209,6 +209,32 @@ def test_an_album_is_brought_near_as_its_songs_in_a_row_are(tmp_path, run, capsy
     assert np.std(curves[0] - curves[1]) < 0.1 * np.std(curves[0])
 
 
+def test_an_album_is_as_wide_as_its_stereo_songs(tmp_path, run):
+    """Mono songs beside it make the one that has a width no wider; a song that is cut short is no end."""
+    stereo = music(8.0, seed=1)
+    reference = write(tmp_path / "ref.wav", music(8.0, seed=2), RATE, "FLOAT")
+    given = ["--reference", str(reference), "--reference-weights", "tone=0,dynamics=0", "--ckpt", str(run)]
+    found = []
+    for mono in (0, 3):
+        folder, out = tmp_path / f"in{mono}", tmp_path / f"out{mono}"
+        write(folder / "a.wav", stereo, RATE, "FLOAT")
+        for i in range(mono):
+            write(folder / f"m{i}.wav", music(8.0, channels=1, seed=10 + i), RATE, "FLOAT")
+        assert main(["infer", str(folder), "--album", "-o", str(out), *given]) == 0
+        found.append(json.loads((out / "a-mastered.json").read_text())["width"] or {"low": 1.0, "high": 1.0})
+    assert [found[1][x] for x in ("low", "high")] == pytest.approx([found[0][x] for x in ("low", "high")], abs=0.08)
+
+
+def test_what_an_albums_reference_lacks_is_said_for_each_song(tmp_path, run, capsys):
+    write(tmp_path / "in" / "a.wav", music(4.0), RATE)
+    write(tmp_path / "in" / "b.wav", music(4.0, seed=1), RATE)
+    low = write(tmp_path / "low.wav", io.resampled(music(5.0), RATE, 8_000), 8_000)
+    words = ["--album", "--json", "-o", str(tmp_path / "out"), "--ckpt", str(run), "--reference", str(low)]
+    assert main(["infer", str(tmp_path / "in"), *words]) == 0
+    songs = json.loads(capsys.readouterr().out)["done"]
+    assert [["4,000 Hz" in note for note in song["notes"]] for song in songs] == [[True], [True]]
+
+
 def test_the_master_is_as_loud_as_the_reference(tmp_path, run):
     track = write(tmp_path / "a.wav", music(6.0), RATE, "FLOAT")
     loud, quiet = (write(tmp_path / f"{x}.wav", x * music(6.0, seed=4), RATE, "FLOAT") for x in (0.5, 0.1))

@@ -58,6 +58,10 @@ def test_what_changed_is_what_numpy_says():
     assert found.slope == pytest.approx(np.polyfit(levels[0], levels[1], 1)[0] - 1.0, abs=0.05)
     same = changed(jnp.asarray(audio), jnp.asarray(0.25 * audio))
     assert (same.crest_db, same.slope) == pytest.approx((0.0, 0.0), abs=1e-4)
+    for quiet in (0.0, 1e-5):  # what does not sound says nothing
+        audio[2] *= quiet
+        same = changed(jnp.asarray(audio), jnp.asarray(4.0 * audio))
+        assert (same.crest_db, same.slope) == pytest.approx((0.0, 0.0), abs=1e-4)
 
 
 def test_nothing_asked_is_what_is_there():
