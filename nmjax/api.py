@@ -108,8 +108,9 @@ def master(
     )
     sound = _sound(audio, sample_rate)
     if aim and not (ckpt or model):
-        wish = dataclasses.replace(wish, model=weights.WITH_REFERENCE)
-    network = ckpt if isinstance(ckpt, Network) else wish.network(lambda _: None)
+        network = weights.for_references(lambda _: None)
+    else:
+        network = ckpt if isinstance(ckpt, Network) else wish.network(lambda _: None)
     prepared = prepare(sound, network, options)
     with rendered(prepared, network) as source:
         plan = solve(source, sample_rate, sound.channels, options.deliveries[0])

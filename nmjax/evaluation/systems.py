@@ -54,7 +54,7 @@ def build(names: list[str], checkpoints: list[str], matchering: str | None) -> d
         elif name.startswith("oracle-eq"):
             made[name] = partial(oracle_eq, bands=int(name.removeprefix("oracle-eq")))
         elif name.startswith("reference-"):
-            shipped = shipped or load(weights.folder(weights.WITH_REFERENCE), lambda _: None)
+            shipped = shipped or weights.for_references(lambda _: None)
             made[name] = partial(towards, network=shipped, which=name.removeprefix("reference-"))
         else:
             if not matchering:

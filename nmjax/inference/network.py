@@ -41,17 +41,19 @@ class Pooled:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A phase with its variables. identity: a digest of the checkpoint, so that settings name what made them."""
+    """A phase with its variables. identity: a digest of the checkpoint, so that settings name what made them.
+    settings_alone: its residual, if it has one, is left out."""
 
     config: Config
     variables: Any
     step: int
     identity: str
+    settings_alone: bool = False
 
     @property
     def has_residual(self) -> bool:
-        """Whether the phase has a second network."""
-        return self.config.phase != "1a"
+        """Whether a second network adds something."""
+        return self.config.phase != "1a" and not self.settings_alone
 
     @property
     def ears(self) -> int:

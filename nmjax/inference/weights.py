@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 from nmjax.errors import BadInputError
+from nmjax.inference.network import Network, load
 
 _FOLDER = Path(__file__).parents[1] / "weights"
 BEST = "1a"  # by the benchmark's table, docs/results.md
-WITH_REFERENCE = "2"  # whose compressor is a better start; a reference says more than its width, docs/results.md
+_WITH_REFERENCE = "2"  # whose compressor is a better start, docs/results.md
 
 
 def names() -> list[str]:
@@ -28,3 +31,9 @@ def folder(name: str | None = None) -> Path:
         some = f"there are: {', '.join(there)}" if there else "none comes with this version; give --ckpt DIR"
         raise BadInputError(f"There is no model '{name}'; {some}.")
     return _FOLDER / name
+
+
+def for_references(report: Callable[[str], None]) -> Network:
+    """The network whose settings a reference moves where none is named; they say all that it does, so its residual is
+    left out."""
+    return dataclasses.replace(load(folder(_WITH_REFERENCE), report), settings_alone=True)

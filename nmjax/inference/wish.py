@@ -113,7 +113,9 @@ class Wish:
             return load(Path(self.ckpt), report)
         if self.settings and not self.model:
             return None
-        return load(weights.folder(self.model or (weights.WITH_REFERENCE if self.references.given else None)), report)
+        if self.references.given and not self.model:
+            return weights.for_references(report)
+        return load(weights.folder(self.model), report)
 
 
 def _loudness_of(aim: Aim | None) -> float:

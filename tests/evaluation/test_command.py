@@ -8,6 +8,7 @@ import pytest
 
 from nmjax.cli import main
 from nmjax.evaluation import command
+from nmjax.inference.network import load
 from tests.inference.networks import saved
 from tests.music import music, write
 
@@ -113,7 +114,7 @@ def test_bad_input_is_a_sentence_and_nothing_is_written(place, capsys, more, sai
 
 def test_references_arrive_and_are_styled(place, monkeypatch):
     """The shipped network's place is taken by a small one."""
-    monkeypatch.setattr("nmjax.inference.weights.folder", lambda _: place / "run")
+    monkeypatch.setattr("nmjax.inference.weights.for_references", lambda _: load(place / "run"))
     assert evaluate(place, "towards", "--systems", "reference-same,reference-other", "--tiers", "heavy") == 0
     rows = pq.read_table(place / "towards" / "items.parquet").to_pylist()
     assert {r["system"] for r in rows} == {"input", "reference-same", "reference-other"}
