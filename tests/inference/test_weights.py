@@ -41,7 +41,7 @@ def test_with_a_reference_another_one_is(tmp_path):
     assert Wish(references=towards, model="1a").network(lambda _: None).config.phase == "1a"
     found = [nmjax.master(music(3.0), 44_100, **x) for x in ({}, {"reference": (music(4.0, seed=1), 44_100)})]
     assert [x.settings["model"] != found[0].settings["model"] for x in found] == [False, True]
-    assert found[1].settings["residual"] is None
+    assert found[1].settings["residual_amount"] == 0.0
 
 
 def test_an_unknown_name_is_refused_with_those_there_are():
