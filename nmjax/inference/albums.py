@@ -89,7 +89,7 @@ class _Songs:
     surveys: dict[Path, Survey] = dataclasses.field(default_factory=dict)
     frames: dict[Path, int] = dataclasses.field(default_factory=dict)
     match: Match | None = None
-    _gain_db: float = 0.0
+    _input_gain_db: float = 0.0
 
     def steps(self) -> Steps:
         """Of these songs."""
@@ -110,14 +110,14 @@ class _Songs:
         return meter.state
 
     def _listen(self, track: Path, gain_db: float) -> Pooled:
-        self._gain_db = gain_db
+        self._input_gain_db = gain_db
         return pooled(_heard(track, gain_db), self.network, self.options.seconds)
 
     def _settle(self, mean: Float[Array, "ears size"]) -> Prediction:
         prediction = self.network.settle(mean)
         if not self.options.aim:
             return prediction
-        row = _in_a_row(self.frames, self._gain_db)
+        row = _in_a_row(self.frames, self._input_gain_db)
         self.match = matched(prediction, _profile(row, self.frames), self.options.aim, partial(excerpts_of, row))
         return self.match.prediction
 

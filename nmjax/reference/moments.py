@@ -34,8 +34,8 @@ _WIDTHS_DB = (-40.0, 20.0)  # of a moment; what is narrower is mono, and has non
 @dataclasses.dataclass(frozen=True)
 class Moments:
     """What is kept of moments, in their order. levels_db: of mid in the profile's bands, at the signal's own level.
-    fine_db: the same in 24ths of an octave. width_db: the side's power over
-    mid's, −40 to 20; NaN for mono. say: how much each counts."""
+    fine_db: the same in 24ths of an octave. width_db: the side's power over mid's, −40 to 20; NaN for mono. say: how
+    much each counts."""
 
     levels_db: Float[np.ndarray, "frames bands"]
     fine_db: Float[np.ndarray, "frames fine"]

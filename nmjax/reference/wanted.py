@@ -1,11 +1,12 @@
 """The curve that a reference asks for, and how much of it is to be believed.
 
 Two parts of one song differ by 3.6 dB RMS in sixths of an octave, so a difference is doubted before it is copied.
-With d the difference of the long-term levels less the curve that is there already, N what two parts of a song differ by
-anyway and C what may be wrong with a track (both covariances over the bands), the best linear estimate of what is wrong
-is C (C + N)⁻¹ d (Wiener; Gaussian conditioning). N is made from how sure d is, by the jackknife; how large it is
-for this pair is not known, nor is C, so the estimate is the mean over a grid of both, each weighed by how well it
-explains d. The constants were chosen on the training songs, see docs/reference.md.
+With d the difference of the levels (of one song where both parts play alike, see moments.py; else long-term ones) less
+the curve that is there already, N what two parts of a song differ by anyway and C what may be wrong with a track (both
+covariances over the bands), the best linear estimate of what is wrong is C (C + N)⁻¹ d (Wiener; Gaussian conditioning).
+N is made from how sure d is, by the jackknife; how large it is for this pair is not known, nor is C, so the estimate is
+the mean over a grid of both, each weighed by how well it explains d. The constants were chosen on the training songs,
+see docs/reference.md.
 """
 
 from __future__ import annotations
