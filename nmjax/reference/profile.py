@@ -93,6 +93,8 @@ class Ear:
 
     def hear(self, piece: Float[np.ndarray, "frames channel"]) -> None:
         """The next piece."""
+        if not len(piece):  # a resampler's first one
+            return
         self._frames += len(piece)
         self._loudness.hear(piece)
         held = piece if self._open is None else np.concatenate([self._open, piece])

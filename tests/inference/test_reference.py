@@ -120,6 +120,7 @@ def bad(tmp_path):
     write(tmp_path / "a.wav", music(4.0), RATE)
     write(tmp_path / "good.wav", music(4.0, seed=1), RATE)
     write(tmp_path / "short.wav", music(2.0), RATE)
+    write(tmp_path / "moment.wav", music(0.01, rate=48_000), 48_000)  # less than a resampler holds back
     write(tmp_path / "silent.wav", np.zeros((4 * RATE, 2)), RATE)
     (tmp_path / "text.wav").write_text("no music")
     (tmp_path / "t.json").write_text("{}")
@@ -129,6 +130,7 @@ def bad(tmp_path):
     ("words", "said"),
     [
         (["--reference", "short.wav"], "3 s"),
+        (["--reference", "moment.wav"], "0.0 s long"),
         (["--reference", "silent.wav"], "silent"),
         (["--reference", "none.wav"], "missing"),
         (["--reference", "text.wav"], "audio"),

@@ -93,4 +93,4 @@ def test_silence_and_what_is_short():
     assert silence.silent and silence.crest_db == 0.0 and silence.lufs == -np.inf
     short = profile_of(pieces(music(0.2)))
     assert not short.silent and np.isnan(short.loudness_range) and np.all(short.doubt_db == 6.0)
-    assert profile_of([]).silent
+    assert profile_of([]).silent and profile_of([np.zeros((0, 2), np.float32)]).silent
