@@ -152,6 +152,14 @@ def _check_installed() -> None:
     except ImportError:
         raise BadInputError("Dask is missing; install it with: pip install 'nmjax[dask]'") from None
     logging.getLogger("distributed").setLevel(logging.ERROR)  # else it reports each connection wherever others log
+    logging.getLogger("tornado.application").addFilter(_not_cut_short)
+
+
+def _not_cut_short(record: logging.LogRecord) -> bool:
+    """False of what Dask's event loop reports where Ctrl-C comes just after a call to it was made: Dask then cancels a
+    `future` that has no value yet (distributed.utils.sync). Nothing is wrong, and the call ends all the same."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, NameError) and error.name == "future")
 
 
 @contextlib.contextmanager

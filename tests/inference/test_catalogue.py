@@ -2,10 +2,12 @@
 
 import io as text_io
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,6 +27,7 @@ from tests.inference.fake_master import Recipe, master, names
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
+import threading
 from pathlib import Path
 from tests.inference.test_catalogue import run
 sys.exit(run(Path(sys.argv[1]), seconds=float(sys.argv[2]), workers=2).exit_code)
@@ -187,3 +190,45 @@ def test_without_dask_it_is_said_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(BadInputError, match=r"pip install 'nmjax\[dask\]'"):
         run(tracks(tmp_path, "a"))
+
+
+def test_ctrl_c_just_after_a_call_to_dask_was_made_says_nothing_of_dasks_own(monkeypatch, caplog):
+    from distributed import utils
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    async def asked():
+        pass
+
+    def turned():
+        """The loop has done what it was given so far."""
+        done = threading.Event()
+        loop.add_callback(done.set)
+        assert done.wait(30)
+
+    def interrupted_call():
+        busy = threading.Lock()
+        with busy:  # so that the call has not begun by the time it is interrupted
+            loop.add_callback(busy.acquire)
+            with monkeypatch.context() as during, pytest.raises(KeyboardInterrupt):
+                during.setattr(threading.Event, "wait", interrupted)
+                utils.sync(loop, asked)
+        turned()
+
+    monkeypatch.setattr(logging.getLogger("tornado.application"), "filters", [])
+    runner = utils.LoopRunner(asynchronous=False)
+    runner.start()
+    loop = runner.loop
+    try:
+        interrupted_call()
+        assert "NameError" in caplog.text, "Dask has mended it, and the filter can go"
+        caplog.clear()
+        catalogue._check_installed()
+        interrupted_call()
+        assert not caplog.text
+        loop.add_callback(lambda: absent)  # noqa: F821
+        turned()
+        assert "NameError" in caplog.text, "other errors are still said"
+    finally:
+        runner.stop()
