@@ -87,6 +87,10 @@ class Wish:
             raise BadInputError(f"--bits must be one of {', '.join(formats.BITS)}; it is '{self.bits}'.")
         if self.settings and self.references.given:
             raise BadInputError("--settings says what is rendered, and no reference changes that; give one of them.")
+        if self.settings and self.lufs == _AS_REFERENCE:
+            raise BadInputError(
+                "--settings are rendered without a reference, so --lufs reference has none; give a number."
+            )
         deliveries, aim = self.deliveries(), aim or self.references.aim()
         if self.lufs == _AS_REFERENCE:
             deliveries = tuple(dataclasses.replace(wanted, lufs=_loudness_of(aim)) for wanted in deliveries)

@@ -1,7 +1,9 @@
-"""Bells that draw a curve: gradient descent on frequency, gain and Q, one bell more at a time, as few as will do."""
+"""Bells that draw a curve: gradient descent on frequency, gain and Q, a bell more and a bell less at a time, as few as
+will do."""
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -21,9 +23,25 @@ _Q = (0.5, 5.0)
 _START_Q = 1.0
 _STEPS, _RATE = 600, 0.05
 _NEAR_DB = 0.25  # RMS of what is left; nearer than this nobody needs another bell
-_LEAST_GAIN = 0.02  # by this share a further bell must lower what is left
+_LEAST_GAIN = 0.02  # by this share a bell must lower the cost
+_OWN_GAIN_DB = 0.3  # that a bell costs as much as, so that two which lie on one another cost more than one
 _UNHEARD_DB = 0.1  # a bell that moves nothing by so much is left out
 _PEAK_OCTAVES = 0.33  # over which what is left is smoothed before the next bell is placed
+_EMPTY = (1000.0, 0.0, _START_Q, 0.0)  # a slot that is not in use
+_NEIGHBOUR_OCTAVES = 0.5  # nearer than this a bell is given the gain of one that is left out
+
+
+@dataclasses.dataclass(frozen=True)
+class _Drawing:
+    """slots: frequency, gain, Q and whether in use, `[most]` each, those in use first. left_db: `[points]`."""
+
+    slots: list[np.ndarray]
+    left_db: np.ndarray
+    cost: float
+
+    @property
+    def count(self) -> int:
+        return int(self.slots[3].sum())
 
 
 def drawn(
@@ -37,7 +55,8 @@ def drawn(
     """Bells (`[1, bands]`, ±12 dB, Q 0.5 to 5, 20 Hz to 20 kHz) whose curve is near to a wanted one but for a constant.
 
     From those of `start` that do something on, bell after bell is put where most is left, and all descend together;
-    until 0.25 dB RMS are left, or another bell would take less than a fiftieth off it, or there are `most`.
+    until 0.25 dB RMS are left, or another bell would take less than a fiftieth off the cost, or there are `most`. Each
+    time, whichever bells are worth less than that are left out.
 
     Args:
         start: `[1, bands]`; of more than `most` the strongest.
@@ -46,18 +65,15 @@ def drawn(
         weight: how much each point counts.
         restraint: what a dB of a bell's gain costs, in dB² of the mean square.
     """
-    slots, lowest, best = _slots(start, most), np.inf, None
-    given = [jnp.asarray(x, jnp.float32) for x in (freq_hz, wanted_db, weight)]
-    for count in range(int(slots[3].sum()), most + 1):
-        found, left_db, cost = _fitted(*(jnp.asarray(x, jnp.float32) for x in slots), *given, restraint)
-        if float(cost) > (1.0 - _LEAST_GAIN) * lowest:
+    given = [*(jnp.asarray(x, jnp.float32) for x in (freq_hz, wanted_db, weight)), restraint]
+    best = _fewest(_descended(_slots(start, most), given), given)
+    while best.count < most and np.average(best.left_db**2, weights=weight) > _NEAR_DB**2:
+        slots = _with_another(best.slots, best.count, freq_hz, best.left_db, weight)
+        found = _fewest(_descended(slots, given), given)
+        if found.cost > (1.0 - _LEAST_GAIN) * best.cost:
             break
-        best, lowest = [*(np.array(x, np.float64) for x in found), slots[3]], float(cost)
-        left_db = np.asarray(left_db, np.float64)
-        if count == most or np.average(left_db**2, weights=weight) <= _NEAR_DB**2:
-            break
-        slots = _with_another(best, count, freq_hz, left_db, weight)
-    return _kept(best)
+        best = found
+    return _kept(best.slots)
 
 
 def evenly(freq_hz: Float[np.ndarray, "points"], wanted_db: Float[np.ndarray, "points"], count: int) -> Bands:
@@ -69,12 +85,42 @@ def evenly(freq_hz: Float[np.ndarray, "points"], wanted_db: Float[np.ndarray, "p
     return Bands(*(x[None] for x in found))
 
 
+def _descended(slots: list[np.ndarray], given: list) -> _Drawing:
+    found, left_db, cost = _fitted(*(jnp.asarray(x, jnp.float32) for x in slots), *given)
+    return _Drawing([*(np.array(x, np.float64) for x in found), slots[3]], np.asarray(left_db, np.float64), float(cost))
+
+
+def _fewest(drawing: _Drawing, given: list) -> _Drawing:
+    """Without the bells that the others can do without, the least of them first."""
+    while drawing.count > 1:
+        fewer = [_descended(_without(drawing.slots, bell), given) for bell in range(drawing.count)]
+        least_worse = min(fewer, key=lambda x: x.cost)
+        if (1.0 - _LEAST_GAIN) * least_worse.cost > drawing.cost:
+            break
+        drawing = least_worse
+    return drawing
+
+
+def _without(slots: list[np.ndarray], bell: int) -> list[np.ndarray]:
+    """The slots without a bell, whose gain its neighbour takes over."""
+    slots = [values.copy() for values in slots]
+    freq_hz, gain_db, _, used = slots
+    away = np.where(used > 0.0, np.abs(np.log2(freq_hz / freq_hz[bell])), np.inf)
+    away[bell] = np.inf
+    nearest = np.argmin(away)
+    if away[nearest] < _NEIGHBOUR_OCTAVES:
+        gain_db[nearest] += gain_db[bell]
+    for values, empty in zip(slots, _EMPTY, strict=True):
+        values[bell:] = np.append(values[bell + 1 :], empty)
+    return slots
+
+
 def _slots(start: Bands, most: int) -> list[np.ndarray]:
-    """Frequency, gain, Q and whether in use, `[most]` each: those bells of `start` that do something."""
+    """Those bells of `start` that do something."""
     columns = [np.asarray(x, np.float64)[0] for x in (start.freq_hz, start.gain_db, start.q)]
     order = np.argsort(-np.abs(columns[1]), kind="stable")[:most]
     order = order[np.abs(columns[1][order]) >= _UNHEARD_DB]
-    slots = [np.full(most, 1000.0), np.zeros(most), np.full(most, _START_Q), np.zeros(most)]
+    slots = [np.full(most, value) for value in _EMPTY]
     for slot, column in zip(slots, [*columns, np.ones_like(columns[0])], strict=True):
         slot[: len(order)] = column[order]
     return slots
@@ -127,7 +173,7 @@ def _fitted(
 
     def cost_of(raw):
         _, gain_db, q = bands_of(raw)
-        modest = jnp.sum(smooth_abs(gain_db)) + jnp.sum(used * jnp.log(q) ** 2) / 4.0
+        modest = jnp.sum(smooth_abs(gain_db)) + jnp.sum(used * (_OWN_GAIN_DB + jnp.log(q) ** 2 / 4.0))
         return jnp.sum(weight * left_of(raw) ** 2) / jnp.sum(weight) + restraint * modest
 
     place = jnp.log(freq_hz / _LOWEST_HZ) / np.log(_HIGHEST_HZ / _LOWEST_HZ)

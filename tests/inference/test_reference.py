@@ -148,6 +148,7 @@ def bad(tmp_path):
         (["--target", "t.json", "--save-target", "t.json", "--force"], "another"),
         (["--reference", "good.wav", "--target", "t.json"], "give one of them"),
         (["--reference", "good.wav", "--settings", "m.json"], "give one of them"),
+        (["--settings", "m.json", "--lufs", "reference"], "give a number"),
         (["--reference", "good.wav", "--save-target", "t.json"], "--force"),
         (["--reference", "good.wav", "--save-target", "t.txt"], ".json"),
         (["--reference", "good.wav", "-o", "good.wav", "--force"], "good.wav"),

@@ -33,7 +33,7 @@ def test_bells_are_found_again_but_for_a_level(level_db):
     wanted = curve_db(KNOWN) + level_db
     found = drawn(FLAT, CENTRES_HZ, wanted, EVEN)
     assert np.std(curve_db(found) - wanted) < 0.3
-    assert 3 <= found.q.shape[1] <= 6
+    assert 3 <= found.q.shape[1] <= 4
     assert np.all(np.diff(np.asarray(found.freq_hz)[0]) > 0)
 
 
@@ -42,6 +42,29 @@ def test_it_starts_from_what_is_there():
     found = drawn(KNOWN, CENTRES_HZ, curve_db(KNOWN), EVEN)
     np.testing.assert_allclose(found.gain_db, KNOWN.gain_db, atol=0.3)
     np.testing.assert_allclose(found.freq_hz, KNOWN.freq_hz, rtol=0.05)
+
+
+@pytest.mark.parametrize("restraint", [0.0, 0.02])
+@pytest.mark.parametrize("apart", [1.0, 1.02])
+def test_bells_that_lie_on_one_another_become_one(apart, restraint):
+    start = bands((120, 2.5, 0.9), (120 * apart, 2.5, 0.9), (1500, -2, 1.5), (1500 * apart, -2, 1.5), (7000, 6, 0.8))
+    found = drawn(start, CENTRES_HZ, curve_db(KNOWN), EVEN, restraint)
+    np.testing.assert_allclose(found.freq_hz, KNOWN.freq_hz, rtol=0.05)
+    np.testing.assert_allclose(found.gain_db, KNOWN.gain_db, atol=0.4)
+
+
+def test_bells_that_are_not_needed_go():
+    start = bands(*((60.0 * 2.0**i, 1.0 - 2.0 * (i % 2), 2.0) for i in range(8)))
+    found = drawn(start, CENTRES_HZ, curve_db(bands((800, 5, 0.8))), EVEN, restraint=0.02)
+    assert found.q.shape == (1, 1)
+    assert np.std(curve_db(found) - curve_db(bands((800, 5, 0.8)))) < 0.3
+
+
+def test_more_than_one_bell_can_do_is_drawn_by_two():
+    wanted = curve_db(bands((800, 9, 0.8), (800, 9, 0.8)))
+    found = drawn(FLAT, CENTRES_HZ, wanted, EVEN)
+    assert np.std(curve_db(found) - wanted) < 0.3
+    assert 2 <= found.q.shape[1] <= 3
 
 
 def test_a_flat_curve_is_no_bell_that_is_heard():
