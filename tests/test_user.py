@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from nmjax.checkpoint import Checkpoints
@@ -51,21 +52,29 @@ def test_train_is_killed_and_goes_on_and_infer_masters_with_the_result(tmp_path)
     assert code == 0, said
     assert "Going on from step" in said, said
     assert Checkpoints(tmp_path / "run" / "latest").latest() == 12
-    code, said = run("train.py", *command("1a", music_folder, tmp_path / "straight", *STEPS)[1:])
+    track = write(tmp_path / "track.wav", music(2.0, 48_000), 48_000)
+    code, said = run("infer.py", "--ckpt", tmp_path / "run", track)
     assert code == 0, said
-    np.testing.assert_array_equal(weights(tmp_path / "run"), weights(tmp_path / "straight"))
+    info = soundfile.info(str(tmp_path / "track-mastered.wav"))
+    assert (info.frames, info.samplerate, info.channels) == (96_000, 48_000, 2)
+    assert (tmp_path / "track-mastered.json").is_file()
 
-    code, said = run("train.py", *train)
+
+@pytest.mark.slow  # five runs; tests/training does the same by parts
+def test_a_run_is_completed_once_and_the_next_phase_starts_from_it(tmp_path):
+    music_folder = songs(tmp_path / "music", 4, 1.0)
+    first, again = (command("1a", music_folder, tmp_path / name, *STEPS)[1:] for name in ("run", "again"))
+    for train in (first, again):
+        code, said = run("train.py", *train)
+        assert code == 0, said
+    np.testing.assert_array_equal(weights(tmp_path / "run"), weights(tmp_path / "again"))
+    code, said = run("train.py", *first)
     assert (code, "is complete" in said) == (0, True)
 
     later = command("1c", music_folder, tmp_path / "later", "train.steps=2", "--init-from", str(tmp_path / "run"))[1:]
     code, said = run("train.py", *later)
     assert code == 0, said
     assert "carried over" in said
-    track = write(tmp_path / "track.wav", music(2.0, 48_000), 48_000)
-    code, said = run("infer.py", "--ckpt", tmp_path / "later", track)
+    code, said = run("infer.py", "--ckpt", tmp_path / "later", write(tmp_path / "track.wav", music(2.0)))
     assert code == 0, said
     assert "gate" in said
-    info = soundfile.info(str(tmp_path / "track-mastered.wav"))
-    assert (info.frames, info.samplerate, info.channels) == (96_000, 48_000, 2)
-    assert (tmp_path / "track-mastered.json").is_file()

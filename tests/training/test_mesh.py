@@ -33,6 +33,7 @@ def alone():
     return losses(started(1))
 
 
+@pytest.mark.slow  # tests/training/test_resume.py trains on one device and goes on with others
 def test_eight_devices_train_as_one_does(alone):
     assert len(set(alone)) == STEPS
     np.testing.assert_allclose(losses(started(8)), alone, rtol=1e-5)

@@ -78,10 +78,20 @@ def test_where_going_back_does_not_help_the_run_gives_up(tmp_path):
     assert run.latest_checkpoints.latest() == 4
 
 
-def test_a_run_leaves_a_record_of_how_it_came_to_be(tmp_path):
-    music, out = songs(tmp_path / "music", 3, 1.0), tmp_path / "run"
-    changes = ("train.steps=2", "train.validate_every=1", "train.checkpoint_every=1")
-    assert main(command("1a", music, out, *changes)) == 0
+BEGUN = ("train.steps=2", "train.validate_every=1", "train.checkpoint_every=1", "train.learning_rate=0.1")
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """The folders of some songs and of a run on them."""
+    folder = tmp_path_factory.mktemp("ended")
+    music, out = songs(folder / "music", 3, 1.0), folder / "run"
+    assert main(command("1a", music, out, *BEGUN)) == 0
+    return music, out
+
+
+def test_a_run_leaves_a_record_of_how_it_came_to_be(ended):
+    _, out = ended
     restored = load_config("1a", [str(out / "config.yaml")])
     assert restored.train.steps == 2
     (start,) = json.loads((out / "starts.json").read_text())
@@ -109,14 +119,12 @@ def test_the_revision_says_whether_files_were_changed(tmp_path):
     assert revision(tmp_path) == clean + "+"
 
 
-def test_what_an_abandoned_run_left_is_not_taken_for_another_ones(tmp_path, capsys):
+def test_what_an_abandoned_run_left_is_not_taken_for_another_ones(ended, tmp_path, capsys):
     """Only `best` is there: the run was stopped before its first `latest`."""
-    music, out = songs(tmp_path / "music", 3, 1.0), tmp_path / "run"
-    begun = ("train.steps=2", "train.validate_every=1", "train.learning_rate=0.1")
-    assert main(command("1a", music, out, *begun)) == 0
-    shutil.rmtree(out / "latest")
+    music, out = ended[0], tmp_path / "run"
+    shutil.copytree(ended[1], out, ignore=shutil.ignore_patterns("latest"))
     left = Checkpoints(out / "best").latest()
-    other = command("1a", music, out, *begun, "seed=1")
+    other = command("1a", music, out, *BEGUN, "seed=1")
     if left:
         assert main(other) == 2
         assert f"another run had learnt by step {left}" in capsys.readouterr().err
@@ -138,6 +146,7 @@ def test_a_run_of_an_earlier_version_is_refused_with_a_sentence(tmp_path, capsys
     assert "earlier nmjax" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # a whole run for one number
 def test_validating_on_silence_is_no_division_by_zero(tmp_path, capsys):
     music = songs(tmp_path / "music", 2, 1.0)
     write(tmp_path / "silence" / "a.wav", np.zeros((44_100, 2)))

@@ -95,6 +95,7 @@ def test_only_what_hears_levels_is_taught():
         teach.check_can_teach(load_config("1a", [], []))
 
 
+@pytest.mark.slow  # two decoders taught in earnest
 def test_a_taught_1c_decides_its_gates(monkeypatch):
     """With a heavier sparsity fewer bands act, and the wanted curves are drawn none the better for it."""
     monkeypatch.setattr(teach, "LESSONS", 600)
