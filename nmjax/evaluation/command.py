@@ -22,6 +22,7 @@ from nmjax.evaluation.references import arrived, finished, styled
 from nmjax.evaluation.spectra import chosen, draw, spectra_of
 from nmjax.evaluation.systems import INPUT, System, build
 from nmjax.evaluation.table import markdown, ratios, save
+from nmjax.inference.progress import say
 from nmjax.models import SAMPLE_RATE
 
 _STOPPED = "stopped"  # folder for what was judged before Ctrl-C
@@ -55,7 +56,7 @@ def run(request: Request, console: Console | None = None) -> None:
     """
     console = console or Console()
     systems = build([INPUT, *(s for s in request.systems if s != INPUT)], request.checkpoints, request.matchering)
-    songs = find_all(request.data, report=lambda sentence: _say(console, sentence))
+    songs = find_all(request.data, report=lambda sentence: say(console, sentence))
     places = list(made_items(songs, request.seconds, request.per_song, request.seed))
     if request.listen:
         return _listen(request, systems, places, console)
@@ -64,7 +65,7 @@ def run(request: Request, console: Console | None = None) -> None:
         raise BadInputError("No song is long enough to be judged (10 s); give other music.")
     with io.temporary_beside(request.out / "table.md"):
         pass  # a place that cannot be written is named now, and not after the work
-    _say(console, f"{len(work)} items of {len(songs)} songs, {len(systems)} systems.")
+    say(console, f"{len(work)} items of {len(songs)} songs, {len(systems)} systems.")
     rows: list[dict] = []
     judged = _all_judged(work, systems, request)
     try:
@@ -75,7 +76,7 @@ def run(request: Request, console: Console | None = None) -> None:
         if rows:  # beside an earlier run's results, which are whole
             place = request.out / _STOPPED
             _written(rows, place)
-            _say(console, f"Stopped; the {len({(r['tier'], r['item']) for r in rows})} items judged are in '{place}'.")
+            say(console, f"Stopped; the {len({(r['tier'], r['item']) for r in rows})} items judged are in '{place}'.")
         raise
     if not rows:
         raise BadInputError("Every item is silent; give other music.")
@@ -83,7 +84,7 @@ def run(request: Request, console: Console | None = None) -> None:
     if request.spectra:
         _draw_spectra(rows, work, systems, request)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
-    _say(console, f"Written to '{request.out}': items.parquet, table.md, pictures.")
+    say(console, f"Written to '{request.out}': items.parquet, table.md, pictures.")
 
 
 def _all_judged(work: list[tuple], systems: dict[str, System], request: Request) -> Generator[list[dict], None, None]:
@@ -114,7 +115,7 @@ def _shown(judged: Iterator[list[dict]], count: int, console: Console) -> Iterat
     for done, rows in enumerate(judged, 1):
         yield rows
         if done * 10 // count > (done - 1) * 10 // count:
-            _say(console, f"Judged {done} of {count} items.")
+            say(console, f"Judged {done} of {count} items.")
 
 
 def _listen(request: Request, systems: dict[str, System], places: list[tuple], console: Console) -> None:
@@ -133,7 +134,7 @@ def _listen(request: Request, systems: dict[str, System], places: list[tuple], c
             break
     if not songs:
         raise BadInputError("No song is long enough, or a system suits none (10 s); give other music.")
-    _say(console, f"Open '{listen.write(request.out, songs, request.seed)}' in a browser.")
+    say(console, f"Open '{listen.write(request.out, songs, request.seed)}' in a browser.")
 
 
 def _judged(given: tuple, systems: dict[str, System], request: Request) -> list[dict]:
@@ -192,7 +193,3 @@ def _draw_spectra(rows: list[dict], work: list[tuple], systems: dict[str, System
             found = [spectra_of(name, item, systems[system]) for name, item in items]
             title = f"{system}, tier {tier}: third octaves beside the original's, from the best item to the worst"
             draw(found, request.out / f"spectra-{tier}-{system}.png", title)
-
-
-def _say(console: Console, sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)

@@ -20,12 +20,12 @@ from nmjax import io
 from nmjax.dsp import MeterState
 from nmjax.errors import BadInputError
 from nmjax.inference.album import Steps, plan_album
-from nmjax.inference.command import say
 from nmjax.inference.delivery import Delivery, highest_lufs
 from nmjax.inference.jobs import Job, shown
 from nmjax.inference.master import LEAST_FRAMES, Options, Shared, choose
 from nmjax.inference.measure import Meter
 from nmjax.inference.network import Network, Pooled
+from nmjax.inference.progress import say
 from nmjax.inference.reference import excerpts_of, profile_of_pieces
 from nmjax.inference.stream import Pieces, added, resampled
 from nmjax.inference.survey import Survey

@@ -13,7 +13,7 @@ from rich.console import Console
 from nmjax import io
 from nmjax.errors import BadInputError
 from nmjax.inference.albums import album_options
-from nmjax.inference.command import Request, check_target_beside, keep_target, names_of, options_of, outputs_from, say
+from nmjax.inference.command import Request, check_target_beside, keep_target, names_of, options_of, outputs_from
 from nmjax.inference.jobs import Job, tracks_of
 from nmjax.inference.manifest import Manifest, digest_of, digest_of_file, manifest_in
 from nmjax.inference.many import Master, Outcome, run_all
@@ -21,6 +21,7 @@ from nmjax.inference.master import Options, master
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import FLAGS
 from nmjax.inference.programs import keep_programs
+from nmjax.inference.progress import say
 from nmjax.inference.wish import Wish
 
 _MOST_WORKERS = 1000

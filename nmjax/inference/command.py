@@ -16,10 +16,11 @@ from rich.text import Text
 
 from nmjax import io
 from nmjax.errors import BadInputError
+from nmjax.inference.decibels import finite, of_amplitude
 from nmjax.inference.jobs import shown
-from nmjax.inference.master import Mastered, Options, facts_of, finite, master
+from nmjax.inference.master import Mastered, Options, facts_of, master
 from nmjax.inference.outputs import Outputs, check, outputs_of
-from nmjax.inference.progress import Bars
+from nmjax.inference.progress import Bars, say
 from nmjax.inference.render import active_stages
 from nmjax.inference.wish import Wish
 from nmjax.models import Settings
@@ -133,7 +134,7 @@ def _run_one(request: Request, console: Console) -> int:
         console.print(stages)
     for one in result.made:
         say(console, f"{one.wanted.name}: {one.verdict.line}")
-    say(console, f"It was {result.before.lufs:.1f} LUFS, {_db(result.before.true_peak):.1f} dBTP.")
+    say(console, f"It was {result.before.lufs:.1f} LUFS, {of_amplitude(result.before.true_peak):.1f} dBTP.")
     for note in result.notes:
         say(console, shown(note))
     for name, path in _named(outputs):
@@ -146,7 +147,7 @@ def as_tree(result: Mastered) -> dict:
     return {
         "track": str(result.info.path),
         "files": {name.lower(): str(path) for name, path in _named(result.outputs)},
-        "before": {"lufs": finite(result.before.lufs), "true_peak_db": finite(_db(result.before.true_peak))},
+        "before": {"lufs": finite(result.before.lufs), "true_peak_db": finite(of_amplitude(result.before.true_peak))},
         "deliveries": [
             {"name": one.wanted.name, **facts_of(one.verdict, one.plan), "line": one.verdict.line}
             for one in result.made
@@ -192,15 +193,6 @@ def stages_table(settings: Settings) -> Table | None:
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def say(console: Console, sentence: str) -> None:
-    """A line as it is: no colours, no markup in names, no wrapping."""
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-
-
-def _db(amplitude: float) -> float:
-    return 20.0 * float(np.log10(amplitude)) if amplitude > 0.0 else -np.inf
 
 
 def outputs_from(track: Path, audio: Path, wish: Wish) -> Outputs:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from nmjax.errors import BadInputError
+from nmjax.inference.decibels import amplitude_of, of_amplitude
 from nmjax.inference.limiter import MARGIN_DB, Limiter, Reduction
 from nmjax.inference.stream import Pieces, ahead
 from nmjax.inference.survey import Loudness, Survey
@@ -126,7 +127,7 @@ class _Task:
         """Gain up to where the limiter would begin to work."""
         if self.wanted.true_peak_db is None:
             return _LOUDEST_GAIN_DB
-        return self.wanted.true_peak_db - MARGIN_DB - _decibels(self.survey.true_peak)
+        return self.wanted.true_peak_db - MARGIN_DB - of_amplitude(self.survey.true_peak)
 
     @property
     def most_db(self) -> float:
@@ -139,7 +140,7 @@ class _Task:
 
     def estimate(self, gain_db: float) -> float:
         """About the loudness after this gain and the limiter, without hearing the signal again."""
-        return self.survey.limited_lufs(_factor(gain_db), _factor(self.wanted.true_peak_db - MARGIN_DB))
+        return self.survey.limited_lufs(amplitude_of(gain_db), amplitude_of(self.wanted.true_peak_db - MARGIN_DB))
 
     def estimated_gain_db(self) -> float:
         """From the gain without a limiter upwards; `most_db` where even that is too little."""
@@ -171,7 +172,7 @@ class _Task:
 
     def unlimited(self, gain_db: float, reason: str) -> Plan:
         """By gain alone: what it leads to needs no further pass."""
-        lufs, peak_db = self.survey.lufs + gain_db, _decibels(self.survey.true_peak) + gain_db
+        lufs, peak_db = self.survey.lufs + gain_db, of_amplitude(self.survey.true_peak) + gain_db
         reached = not self.shortfall(gain_db, lufs)
         return Plan(gain_db, None, Reduction(0.0, 0.0), lufs, peak_db, reached, reason)
 
@@ -189,14 +190,6 @@ class _Task:
 
 
 def _louder(pieces: Pieces, gain_db: float) -> Iterator[np.ndarray]:
-    factor = np.float32(_factor(gain_db))
+    factor = np.float32(amplitude_of(gain_db))
     for piece in pieces:
         yield piece if gain_db == 0.0 else piece * factor
-
-
-def _factor(db: float) -> float:
-    return 10.0 ** (db / 20.0)
-
-
-def _decibels(amplitude: float) -> float:
-    return 20.0 * math.log10(amplitude) if amplitude > 0.0 else -math.inf

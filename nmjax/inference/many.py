@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +22,10 @@ from rich.text import Text
 
 from nmjax import io
 from nmjax.errors import BadInputError, CannotWriteError
+from nmjax.inference.decibels import finite
 from nmjax.inference.jobs import Job, shown
 from nmjax.inference.manifest import DONE, FAILED, STARTED, Manifest, Record, digest_of_file, written
+from nmjax.inference.progress import say
 
 _MOST_ROWS = 60  # of the table at the end
 
@@ -96,7 +97,7 @@ class Run:
         (self.summary.failed if failed else self.summary.done).append(record)
         place = f"{len(self.summary.done) + len(self.summary.failed)}/{len(self.todo)}"
         name = shown(os.path.basename(record.track))
-        _say(self._console, f"{place} {name}: {shown(record.sentence) if failed else _measures(record)}")
+        say(self._console, f"{place} {name}: {shown(record.sentence) if failed else _measures(record)}")
         self._progress.advance(self._progress.task_ids[0])
 
 
@@ -148,7 +149,7 @@ def started(
         if not force:
             _check_foreign(todo, manifest)
         if manifest.unreadable:
-            _say(console, f"{manifest.unreadable} lines of '{shown(manifest_path)}' could not be read; "
+            say(console, f"{manifest.unreadable} lines of '{shown(manifest_path)}' could not be read; "
                           "what they were about is done again.")  # fmt: skip
         interrupted = filter(manifest.was_interrupted, todo)
         io.remove_leftovers(file for job in interrupted for file in (*job.files, job.receipt))
@@ -187,8 +188,8 @@ def attempted(job: Job, options: str, master: Master) -> Record:
         status=DONE,
         files={file.name: facts for file in job.files if (facts := written(file))},
         verdict=outcome.verdict,
-        lufs=_finite(outcome.lufs),
-        true_peak_db=_finite(outcome.true_peak_db),
+        lufs=finite(outcome.lufs),
+        true_peak_db=finite(outcome.true_peak_db),
         notes=outcome.notes,
         seconds=_since(start),
     )
@@ -215,10 +216,6 @@ def _stamped(record: Record) -> Record:
 
 def _since(start: float) -> float:
     return round(time.monotonic() - start, 2)
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(float(value), 2)
 
 
 def _check_foreign(jobs: Sequence[Job], manifest: Manifest) -> None:
@@ -254,11 +251,7 @@ def _show(summary: Summary, todo: int, console: Console) -> None:
             table.add_row(*map(Text, (shown(os.path.basename(r.track)), verdict, *numbers, notes)))
         console.print(table)
         if len(look_at) > _MOST_ROWS:
-            _say(console, f"{len(look_at) - _MOST_ROWS} more rows of this table stand in the manifest.")
-    _say(console, ", ".join(parts) + ".")
+            say(console, f"{len(look_at) - _MOST_ROWS} more rows of this table stand in the manifest.")
+    say(console, ", ".join(parts) + ".")
     if summary.stopped:
-        _say(console, summary.stopped)
-
-
-def _say(console: Console, sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        say(console, summary.stopped)

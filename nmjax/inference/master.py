@@ -19,6 +19,7 @@ from nmjax.errors import BadInputError
 from nmjax.formats import Format, format_for
 from nmjax.inference import exports
 from nmjax.inference.control import Control, apply
+from nmjax.inference.decibels import amplitude_of, finite
 from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
@@ -243,7 +244,7 @@ def rendered(
         more = residual(heard, network, chosen.prediction.z, chosen.amount)
         audio = added(audio, watch("residual", more))
     with tempfile.TemporaryFile(dir=folder) as spool:
-        for piece in multiplied(audio, 10.0 ** (gain_db / 20.0)):
+        for piece in multiplied(audio, amplitude_of(gain_db)):
             spool.write(np.ascontiguousarray(piece, np.float32).data)
         spool.flush()
         yield lambda: _spooled(spool.fileno(), prepared.sound.channels)
@@ -298,8 +299,3 @@ def facts_of(verdict: Verdict, plan: Plan) -> dict:
         "limiting_db": plan.reduction.deepest_db,
     }
     return {"passed": verdict.passed, **{name: finite(value) for name, value in numbers.items()}}
-
-
-def finite(value: float) -> float | None:
-    """A number for JSON, which knows no infinity."""
-    return round(value, 2) if math.isfinite(value) else None

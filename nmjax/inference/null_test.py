@@ -11,6 +11,7 @@ import numpy as np
 
 from nmjax import io
 from nmjax.errors import BadInputError
+from nmjax.inference.decibels import of_power
 from nmjax.inference.stream import Pieces, recut
 
 _PIECE = 1 << 16  # frames
@@ -64,7 +65,7 @@ def write_null_test(
     with io.temporary_beside(path) as temporary:
         io.encode(temporary, difference(), sample_rate, channels, container, "FLOAT")
         io.publish(temporary, path)
-    return NullTest(_decibels(gain**2), _decibels(left / input_energy) if input_energy > 0.0 else -math.inf)
+    return NullTest(of_power(gain**2), of_power(left / input_energy) if input_energy > 0.0 else -math.inf)
 
 
 def _together(before: Pieces, after: Pieces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -79,7 +80,3 @@ def _dot(one: np.ndarray, other: np.ndarray) -> float:
     if one.shape != other.shape:
         raise BadInputError("Input and master differ in length or channels, so there is no null test; leave it out.")
     return float(np.einsum("tc,tc->", one, other, dtype=np.float64))
-
-
-def _decibels(power: float) -> float:
-    return 10.0 * math.log10(power) if power > 0.0 else -math.inf

@@ -1,4 +1,4 @@
-"""Bars for the passes over a track, on a terminal."""
+"""Sentences, and bars for the passes over a track, on a terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from nmjax.inference.stream import Pieces
+
+
+def say(console: Console, sentence: str) -> None:
+    """A line as it is: no colours, no markup in names, no wrapping."""
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 class Bars(AbstractContextManager):
