@@ -1,4 +1,5 @@
-"""Runs where Matchering is installed, apart from nmjax: a line of JSON in (target, reference, result), one out."""
+"""Runs where Matchering is installed, apart from nmjax: a line of JSON in (target, reference, result), one out. Why it
+refused an item stands on stderr."""
 
 import json
 import sys
@@ -18,7 +19,8 @@ def main():
             matchering.process(target=asked["target"], reference=asked["reference"], results=[result])
             answer = {"done": True}
         except Exception as error:  # whatever it refuses, as one answer
-            answer = {"done": False, "error": str(error)}
+            print(f"Matchering refuses an item: {error}", file=sys.stderr, flush=True)
+            answer = {"done": False}
         print(json.dumps(answer), flush=True)
 
 

@@ -10,6 +10,7 @@ import json
 import subprocess
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Container
 from functools import partial
 from pathlib import Path
@@ -109,9 +110,9 @@ class Matchering:
             self._process = subprocess.Popen([python, str(worker)], stdin=pipe, stdout=pipe, text=True)
         except OSError as error:
             raise BadInputError(f"--matchering {python} cannot be started ({error.strerror}).") from None
+        self._end = weakref.finalize(self, _ended, self._process)
         if not self._answered("ready"):
-            self._process.kill()
-            self._process.communicate()
+            self._end()
             raise BadInputError(f"'{python}' has no Matchering; give it one with: {python} -m pip install matchering.")
 
     def __call__(self, item: Item, reference: str) -> Audio | None:
@@ -140,3 +141,9 @@ class Matchering:
             return json.loads(self._process.stdout.readline()).get(word) is True
         except (ValueError, AttributeError):
             return False
+
+
+def _ended(worker: subprocess.Popen) -> None:
+    """Waits for a worker that reads no more."""
+    worker.kill()
+    worker.communicate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from functools import partial
 
@@ -83,3 +84,28 @@ def test_checkpoints_are_named_by_their_phase_or_as_asked(tmp_path):
 def test_bad_requests_are_a_sentence(names, checkpoints, python, said):
     with pytest.raises(BadInputError, match=said):
         systems.build(names, checkpoints, python)
+
+
+STAND_IN = """
+import shutil
+def Result(path, subtype):
+    return path
+def process(target, reference, results):
+    import soundfile
+    if soundfile.info(reference).duration < 2.0:
+        raise RuntimeError("too short")
+    shutil.copy(target, results[0])
+"""
+
+
+def test_what_matchering_refuses_is_said_and_the_next_item_goes_on(tmp_path, monkeypatch, capfd):
+    """A stand-in that hands its target back."""
+    (tmp_path / "matchering.py").write_text(STAND_IN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    worker = systems.Matchering(sys.executable)
+    track = music(3.0, channels=1)
+    refused, accepted = (dataclasses.replace(item(track, track), same=music(x)) for x in (1.0, 3.0))
+    assert worker(refused, "same") is None
+    assert "Matchering refuses an item: too short" in capfd.readouterr().err
+    np.testing.assert_allclose(worker(accepted, "same"), track / max(1.0, np.abs(track).max()), atol=1e-6)
+    assert worker(accepted, "other") is None
