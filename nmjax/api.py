@@ -23,13 +23,13 @@ from jaxtyping import Float
 from nmjax import io
 from nmjax.errors import BadInputError
 from nmjax.inference import weights
-from nmjax.inference.control import Control
-from nmjax.inference.delivery import Plan, delivered, solve
+from nmjax.inference.deliver.delivery import Plan, delivered, solve
+from nmjax.inference.deliver.verify import Verdict, judged
 from nmjax.inference.master import PIECE, Options, Prepared, Sound, facts_of, prepare, rendered, settings_text
 from nmjax.inference.network import Network, load
 from nmjax.inference.reference import aim_of, checked, profile_of_given, profile_of_pieces
-from nmjax.inference.settings_file import StoredSettings, read_settings, stored
-from nmjax.inference.verify import Verdict, judged
+from nmjax.inference.settings.control import Control
+from nmjax.inference.settings.file import StoredSettings, read_settings, stored
 from nmjax.inference.wish import Wish
 from nmjax.reference.match import Aim
 from nmjax.reference.profile import Profile

@@ -15,7 +15,7 @@ from nmjax import io
 from nmjax.data import Source, find_all
 from nmjax.data.songs import Song, Sound
 from nmjax.errors import BadInputError
-from nmjax.inference.jobs import shown
+from nmjax.inference.many.jobs import shown
 from nmjax.inference.stream import Pieces
 from nmjax.inference.track import Heard
 

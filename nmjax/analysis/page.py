@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nmjax import io
-from nmjax.inference import report
+from nmjax.inference.report import page as report
 
 _STYLE = Path(report.__file__).with_suffix(".css")  # of the report of a single master
 _MORE = (

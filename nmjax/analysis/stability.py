@@ -16,8 +16,8 @@ from nmjax.analysis.collection import Track
 from nmjax.analysis.curves import shapes_db
 from nmjax.analysis.excerpts import spread, typical
 from nmjax.analysis.settling import EQ
+from nmjax.inference.deliver.survey import Loudness
 from nmjax.inference.network import Network
-from nmjax.inference.survey import Loudness
 from nmjax.inference.track import Heard, listen
 
 TRACKS = 16  # at most, by which changes are judged

@@ -19,12 +19,12 @@ from nmjax.evaluation.metrics import (
     mr_stft,
     width_db,
 )
-from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, delivered, solve
+from nmjax.inference.deliver.delivery import LEAST_LUFS, PRESETS, Delivery, delivered, solve
+from nmjax.inference.deliver.verify import judged
 from nmjax.inference.master import Options, choose
 from nmjax.inference.network import Network
 from nmjax.inference.reference import LEAST_SECONDS, profile_of_pieces
 from nmjax.inference.track import Heard, corrected
-from nmjax.inference.verify import judged
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference.match import Aim
 

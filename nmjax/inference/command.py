@@ -17,7 +17,7 @@ from rich.text import Text
 from nmjax import io
 from nmjax.errors import BadInputError
 from nmjax.inference.decibels import finite, of_amplitude
-from nmjax.inference.jobs import shown
+from nmjax.inference.many.jobs import shown
 from nmjax.inference.master import Mastered, Options, facts_of, master
 from nmjax.inference.outputs import Outputs, check, outputs_of
 from nmjax.inference.progress import Bars, say
@@ -69,7 +69,7 @@ def run(request: Request, console: Console | None = None) -> int:
     """
     console = console or Console(quiet=request.quiet or request.as_json)
     if request.many:
-        from nmjax.inference.batch import run_many
+        from nmjax.inference.many.batch import run_many
 
         return run_many(request, console)
     if request.scheduler or request.workers is not None:

@@ -17,22 +17,22 @@ from nmjax.dsp import Bands
 from nmjax.dsp.rates import bands_at_rate
 from nmjax.errors import BadInputError
 from nmjax.formats import Format, format_for
-from nmjax.inference import exports
-from nmjax.inference.control import Control, apply
 from nmjax.inference.decibels import amplitude_of, finite
-from nmjax.inference.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
+from nmjax.inference.deliver.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
+from nmjax.inference.deliver.survey import Survey
+from nmjax.inference.deliver.verify import Verdict
+from nmjax.inference.deliver.write import Delivered, write_delivery
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
 from nmjax.inference.reference import brought_near
 from nmjax.inference.render import active_stages, flat, multiplied
-from nmjax.inference.settings_file import StoredSettings, as_json
-from nmjax.inference.settings_tree import MOST_AMOUNT
-from nmjax.inference.story import Story
+from nmjax.inference.report.story import Story
+from nmjax.inference.settings import exports
+from nmjax.inference.settings.control import Control, apply
+from nmjax.inference.settings.file import StoredSettings, as_json
+from nmjax.inference.settings.tree import MOST_AMOUNT
 from nmjax.inference.stream import Pieces, added
-from nmjax.inference.survey import Survey
 from nmjax.inference.track import Heard, at_level, listen, processed, residual
-from nmjax.inference.verify import Verdict
-from nmjax.inference.write import Delivered, write_delivery
 from nmjax.io import AudioInfo
 from nmjax.models import SAMPLE_RATE, Prediction
 from nmjax.reference.match import Aim, Match
@@ -272,7 +272,7 @@ def _write_beside(
     text = settings_text(track.name, chosen, rate, network, options, delivery)
     files[outputs.settings].write_text(text, encoding="utf-8")
     if outputs.picture:
-        from nmjax.inference.picture import draw  # matplotlib takes 0.7 s to import
+        from nmjax.inference.report.picture import draw  # matplotlib takes 0.7 s to import
 
         title = f"{outputs.audio[0].name}: equaliser"
         draw(chosen.prediction.settings.eq.bands(), chosen.eq_rate, title, files[outputs.picture], chosen.match)

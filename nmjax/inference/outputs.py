@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nmjax import formats, io
 from nmjax.errors import BadInputError
-from nmjax.inference.delivery import Delivery
+from nmjax.inference.deliver.delivery import Delivery
 
 _ENDINGS = {
     "picture": (".png",),

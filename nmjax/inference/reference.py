@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from nmjax import io
 from nmjax.errors import BadInputError
-from nmjax.inference.settings_tree import known
+from nmjax.inference.settings.tree import known
 from nmjax.inference.stream import Pieces, ahead, resampled, stretches
 from nmjax.inference.track import Heard
 from nmjax.models import SAMPLE_RATE, Prediction

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from nmjax import io
 from nmjax.errors import BadInputError
-from nmjax.inference.jobs import shown
-from nmjax.inference.svg import clock
+from nmjax.inference.many.jobs import shown
+from nmjax.inference.report.svg import clock
 from nmjax.reference import target
 from nmjax.reference.profile import CENTRES_HZ, Profile
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from nmjax import formats
 from nmjax.errors import BadInputError
-from nmjax.inference import control, weights
-from nmjax.inference.delivery import PRESETS, Delivery
+from nmjax.inference import weights
+from nmjax.inference.deliver.delivery import PRESETS, Delivery
 from nmjax.inference.master import Options
 from nmjax.inference.network import Network, load
 from nmjax.inference.reference import References
-from nmjax.inference.settings_file import read_settings
+from nmjax.inference.settings import control
+from nmjax.inference.settings.file import read_settings
 from nmjax.reference.match import Aim
 
 _AS_REFERENCE = "reference"  # for a loudness: as loud as that

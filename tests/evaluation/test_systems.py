@@ -14,7 +14,7 @@ from nmjax.errors import BadInputError
 from nmjax.evaluation import systems
 from nmjax.evaluation.items import Item
 from nmjax.evaluation.metrics import at_loudness, compared, lufs
-from nmjax.inference.delivery import Delivery
+from nmjax.inference.deliver.delivery import Delivery
 from nmjax.inference.master import Options, master
 from nmjax.inference.outputs import outputs_of
 from tests.dsp.oracles import peaking_sos

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nmjax import io
 from nmjax.errors import BadInputError
-from nmjax.inference.many import Outcome
+from nmjax.inference.many.runs import Outcome
 
 
 def names(track: Path) -> list[Path]:

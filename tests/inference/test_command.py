@@ -9,7 +9,7 @@ import soundfile
 from scipy.signal import sosfilt
 
 from nmjax.cli import main
-from nmjax.inference.exports import READERS
+from nmjax.inference.settings.exports import READERS
 from tests.dsp.oracles import peaking_sos
 from tests.inference.networks import saved, settings_of
 from tests.inference.test_master import lufs

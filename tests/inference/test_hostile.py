@@ -32,7 +32,7 @@ import json, resource, sys, time
 from pathlib import Path
 from nmjax import io, mpeg, formats
 from nmjax.errors import BadInputError
-from nmjax.inference.survey import Survey
+from nmjax.inference.deliver.survey import Survey
 from nmjax.tags import copy_tags
 import scipy.signal, scipy.ndimage, pyloudnorm
 def used():

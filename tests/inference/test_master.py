@@ -12,11 +12,11 @@ import soundfile
 from scipy.signal import sosfilt
 
 from nmjax.errors import BadInputError
-from nmjax.inference.control import Control
-from nmjax.inference.delivery import PRESETS, Delivery
+from nmjax.inference.deliver.delivery import PRESETS, Delivery
 from nmjax.inference.master import Options, master
 from nmjax.inference.outputs import outputs_of
-from nmjax.inference.settings_file import read_settings
+from nmjax.inference.settings.control import Control
+from nmjax.inference.settings.file import read_settings
 from nmjax.models import build_model
 from tests.dsp.oracles import peaking_sos
 from tests.inference.networks import network, settings_of

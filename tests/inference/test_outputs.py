@@ -7,7 +7,7 @@ import pytest
 
 from nmjax.errors import BadInputError
 from nmjax.inference.command import names_of, outputs_from
-from nmjax.inference.delivery import PRESETS
+from nmjax.inference.deliver.delivery import PRESETS
 from nmjax.inference.outputs import check, outputs_of
 from nmjax.inference.wish import Wish
 

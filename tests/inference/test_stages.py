@@ -17,18 +17,18 @@ from scipy.signal import sosfilt
 import nmjax
 from nmjax.cli import main
 from nmjax.errors import BadInputError
-from nmjax.inference.control import Control, apply, parsed
 from nmjax.inference.master import Options, master
 from nmjax.inference.outputs import outputs_of
 from nmjax.inference.render import active_stages, staged
-from nmjax.inference.settings_file import read_settings, stored
+from nmjax.inference.settings.control import Control, apply, parsed
+from nmjax.inference.settings.file import read_settings, stored
 from nmjax.models import stages
 from nmjax.models.stages import STAGES, TABLE, settings_of
 from tests.dsp.oracles import peaking_sos
 from tests.inference.networks import network, saved
 from tests.inference.networks import settings_of as tree_of
+from tests.inference.settings.test_file import prediction, written
 from tests.inference.test_master import PLAIN
-from tests.inference.test_settings_file import prediction, written
 from tests.models.helpers import apart_db
 from tests.music import music, write
 

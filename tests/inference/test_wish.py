@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nmjax.errors import BadInputError
-from nmjax.inference.delivery import Delivery
+from nmjax.inference.deliver.delivery import Delivery
 from nmjax.inference.wish import Wish
 from tests.inference.networks import saved
 
