@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 RETRIES = 2
 _AHEAD = 4  # tracks handed out for each thread, so that no worker waits for this process
 _PATIENCE = 30  # s, for a scheduler and its first worker
+_UNJOINED = "can only join a started process"
 _LOST = "The Dask scheduler was lost; start it again, and the same command goes on."
 
 
@@ -152,14 +153,16 @@ def _check_installed() -> None:
     except ImportError:
         raise BadInputError("Dask is missing; install it with: pip install 'nmjax[dask]'") from None
     logging.getLogger("distributed").setLevel(logging.ERROR)  # else it reports each connection wherever others log
-    logging.getLogger("tornado.application").addFilter(_not_cut_short)
+    logging.getLogger("tornado.application").addFilter(_matters)
 
 
-def _not_cut_short(record: logging.LogRecord) -> bool:
-    """False of what Dask's event loop reports where Ctrl-C comes just after a call to it was made: Dask then cancels a
-    `future` that has no value yet (distributed.utils.sync). Nothing is wrong, and the call ends all the same."""
+def _matters(record: logging.LogRecord) -> bool:
+    """False of two faults of Dask's own that its event loop reports, and that spoil nothing: where Ctrl-C comes just
+    after a call was made, a `future` is cancelled that has no value yet (distributed.utils.sync); and where a cluster
+    closes while it starts a worker again, that one cannot be joined (distributed.process)."""
     error = record.exc_info[1] if record.exc_info else None
-    return not (isinstance(error, NameError) and error.name == "future")
+    cut_short = isinstance(error, NameError) and error.name == "future"
+    return not (cut_short or (isinstance(error, AssertionError) and str(error) == _UNJOINED))
 
 
 @contextlib.contextmanager
@@ -199,10 +202,8 @@ def _local(workers: int) -> Iterator:
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
     }
-    with (
-        tempfile.TemporaryDirectory(prefix="nmjax-dask-") as folder,
-        dask.config.set(settings),
-        LocalCluster(
+    with tempfile.TemporaryDirectory(prefix="nmjax-dask-") as folder, dask.config.set(settings):
+        cluster = LocalCluster(
             host="127.0.0.1",
             n_workers=workers,
             threads_per_worker=1,
@@ -213,9 +214,15 @@ def _local(workers: int) -> Iterator:
             local_directory=folder,
             preload=[__name__],
             silence_logs=logging.ERROR,
-        ) as cluster,
-    ):
-        yield cluster
+        )
+        try:
+            yield cluster
+        finally:
+            try:
+                cluster.close()
+            except AssertionError as error:
+                if str(error) != _UNJOINED:  # see `_matters`
+                    raise
 
 
 def dask_setup(_worker) -> None:

@@ -34,6 +34,14 @@ sys.exit(run(Path(sys.argv[1]), seconds=float(sys.argv[2]), workers=2).exit_code
 """
 
 
+UNJOINABLE = """
+import distributed.process
+async def join(self, timeout=None):
+    raise AssertionError("can only join a started process")
+distributed.process.AsyncProcess.join = join
+"""
+
+
 def tracks(folder: Path, *stems: str) -> Path:
     (folder / "in").mkdir()
     for stem in stems:
@@ -49,9 +57,12 @@ def run(folder: Path, seconds: float = 0.0, console: Console | None = None, **mo
     return run_dask(jobs, recipe, manifest_in(jobs, folder / "out"), "x", console, **more)
 
 
-def begun(folder: Path, seconds: float) -> subprocess.Popen:
+def begun(folder: Path, seconds: float, before: str = "") -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, folder, str(seconds)], cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", before + PROGRAM, folder, str(seconds)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
@@ -108,6 +119,18 @@ def test_a_worker_killed_halfway_costs_nothing_but_time(tmp_path):
     makers = [pid for name, pid in log(tmp_path) if name == "made"]
     assert len(makers) == len(set(makers)) == 3, "one model a worker, and one for the worker that came after"
     assert len(addresses) >= 5 and set(addresses) == {"127.0.0.1"}
+
+
+def test_a_worker_that_dask_cannot_end_spoils_no_run(tmp_path):
+    """As where one that died was just being started again."""
+    process = begun(tracks(tmp_path, "a", "b"), seconds=0.5, before=UNJOINABLE)
+    wait_for(lambda: log(tmp_path), process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, b"Traceback" in said) == (0, False), said.decode()
+    assert sum(done_lines(tmp_path).values()) == 2
+    assert not psutil.wait_procs(workers, timeout=5)[1]
 
 
 def test_ctrl_c_ends_the_workers_and_the_next_run_goes_on(tmp_path):
