@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -40,8 +42,13 @@ def initial_variables(model: Mastering, seed: int) -> dict:
     Drawn with XLA's own generator (`rbg`): with threefry, one draw a weight takes 20 s to compile on a laptop.
     """
     audio = jnp.zeros((1, 1024, 1), jnp.float32)
-    variables = jax.jit(model.init)({"params": jax.random.key(seed, impl="rbg")}, audio)
+    variables = _initialiser(model)({"params": jax.random.key(seed, impl="rbg")}, audio)
     return jax.tree.map(jnp.asarray, dict(variables))
+
+
+@cache  # one model is one program, compiled once a process
+def _initialiser(model: Mastering) -> Callable:
+    return jax.jit(model.init)
 
 
 def learning_rate(config: TrainConfig) -> optax.Schedule:
