@@ -14,8 +14,12 @@ from tests.music import music
 from tests.training.tiny import style, tiny
 
 
-def config(phase="1b", *more):
-    return tiny(phase, *more)
+SPARSE = ("loss.sparsity=1.0", "loss.sparsity_warmup=4", "loss.decisiveness=0", "loss.gain=0", "loss.q=0")
+
+
+def config(phase="1c", *more):
+    """A phase, smaller; by itself the one whose step is compiled for most of these tests."""
+    return tiny(phase, *(more or SPARSE))
 
 
 def fresh(c):
@@ -161,10 +165,9 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 
 
 def test_the_sparsity_warms_up():
-    c = config("1c", "loss.sparsity=1.0", "loss.sparsity_warmup=4", "loss.decisiveness=0", "loss.gain=0", "loss.q=0")
-    state, step = fresh(c), jax.jit(make_train_step(c))
+    state = fresh(config())
     for number, share in enumerate((0.0, 0.25)):
-        state, m = step(state.replace(step=jnp.asarray(number, jnp.int32)), batch(), dice())
+        state, m = compiled()(state.replace(step=jnp.asarray(number, jnp.int32)), batch(), dice())
         assert float(m["loss"] - m["signal"]) == pytest.approx(share * float(m["gates"]), abs=1e-4)
 
 
