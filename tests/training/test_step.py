@@ -13,7 +13,6 @@ from nmjax.training.step import Dice, make_train_step, make_validation_step
 from tests.music import music
 from tests.training.tiny import style, tiny
 
-
 SPARSE = ("loss.sparsity=1.0", "loss.sparsity_warmup=4", "loss.decisiveness=0", "loss.gain=0", "loss.q=0")
 
 
