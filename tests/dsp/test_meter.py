@@ -42,7 +42,7 @@ def heard(audio, size):
     return READ(state, RATE)
 
 
-@pytest.mark.parametrize("size", [53, 160, 5003, 80_000])
+@pytest.mark.parametrize("size", [pytest.param(53, marks=pytest.mark.slow), 160, 5003, 80_000])
 def test_pieces_in_turn_read_as_the_whole(size):
     audio = programme()
     time = audio.shape[1] if size > 53 else 4 * RATE
