@@ -17,7 +17,7 @@ from nmjax.dsp import Bands
 from nmjax.dsp.rates import bands_at_rate
 from nmjax.errors import BadInputError
 from nmjax.formats import Format, format_for
-from nmjax.inference.decibels import amplitude_of, finite
+from nmjax.inference.decibels import finite
 from nmjax.inference.deliver.delivery import LEAST_LUFS, PRESETS, Delivery, Plan, Source
 from nmjax.inference.deliver.survey import Survey
 from nmjax.inference.deliver.verify import Verdict
@@ -25,13 +25,13 @@ from nmjax.inference.deliver.write import Delivered, write_delivery
 from nmjax.inference.network import Network
 from nmjax.inference.outputs import Outputs
 from nmjax.inference.reference import brought_near
-from nmjax.inference.render import active_stages, flat, multiplied
+from nmjax.inference.render import active_stages, flat
 from nmjax.inference.report.story import Story
 from nmjax.inference.settings import exports
 from nmjax.inference.settings.control import Control, apply
 from nmjax.inference.settings.file import StoredSettings, as_json
 from nmjax.inference.settings.tree import MOST_AMOUNT
-from nmjax.inference.stream import Pieces, added
+from nmjax.inference.stream import Pieces, added, scaled
 from nmjax.inference.track import Heard, at_level, listen, processed, residual
 from nmjax.io import AudioInfo
 from nmjax.models import SAMPLE_RATE, Prediction
@@ -244,7 +244,7 @@ def rendered(
         more = residual(heard, network, chosen.prediction.z, chosen.amount)
         audio = added(audio, watch("residual", more))
     with tempfile.TemporaryFile(dir=folder) as spool:
-        for piece in multiplied(audio, amplitude_of(gain_db)):
+        for piece in scaled(audio, gain_db):
             spool.write(np.ascontiguousarray(piece, np.float32).data)
         spool.flush()
         yield lambda: _spooled(spool.fileno(), prepared.sound.channels)

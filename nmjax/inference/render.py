@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from nmjax.dsp import Bands, equalise
+from nmjax.inference.decibels import amplitude_of
 from nmjax.inference.stream import Pieces, recut
 from nmjax.models import Settings
 from nmjax.models.stages import LATENCY, PIECE, STAGES, is_neutral, play_piece, stage_state
@@ -54,7 +55,7 @@ def staged(
     carried and its delay taken off. float64 inside, float32 out."""
     size = _SECONDS * sample_rate // PIECE * PIECE
     given = jax.tree.map(lambda x: np.asarray(x, np.float64), getattr(settings, stage))
-    late, gain = LATENCY[stage], 10.0 ** (level_gain_db / 20.0)
+    late, gain = LATENCY[stage], amplitude_of(level_gain_db)
     state = None
     for piece in recut(_with_end(pieces, late), size):
         audio = np.zeros((1, size, piece.shape[1]), np.float64)
@@ -85,14 +86,3 @@ _play_piece = jax.jit(play_piece, static_argnums=(1, 3))
 def flat(bands: Bands) -> bool:
     """Whether these are bells that change nothing."""
     return bands.kind == "peaking" and not np.asarray(bands.gain_db).any()
-
-
-def scaled(pieces: Pieces, gain_db: float) -> Iterator[np.ndarray]:
-    """The stream times a gain; at 0 dB the same to the bit."""
-    return multiplied(pieces, 10.0 ** (gain_db / 20.0))
-
-
-def multiplied(pieces: Pieces, factor: float) -> Iterator[np.ndarray]:
-    """The stream times a factor; at 1 the same to the bit."""
-    for piece in pieces:
-        yield piece * np.float32(factor)

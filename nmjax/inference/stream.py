@@ -12,6 +12,8 @@ from typing import TypeVar
 import numpy as np
 import soxr
 
+from nmjax.inference.decibels import amplitude_of
+
 Pieces = Iterable[np.ndarray]  # each [frames, channel]
 Item = TypeVar("Item")
 _AHEAD = 2  # items that wait at most
@@ -156,3 +158,14 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
     finally:
         stopped.set()
         thread.join()
+
+
+def scaled(pieces: Pieces, gain_db: float) -> Iterator[np.ndarray]:
+    """The stream times a gain; at 0 dB the same to the bit."""
+    return multiplied(pieces, amplitude_of(gain_db))
+
+
+def multiplied(pieces: Pieces, factor: float) -> Iterator[np.ndarray]:
+    """The stream times a factor; at 1 the same to the bit."""
+    for piece in pieces:
+        yield piece * np.float32(factor)

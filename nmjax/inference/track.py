@@ -12,9 +12,10 @@ from jaxtyping import Array, Float
 
 from nmjax import io
 from nmjax.dsp import Bands
+from nmjax.inference.decibels import amplitude_of
 from nmjax.inference.network import Network, Pooled
-from nmjax.inference.render import active_stages, equalised, multiplied, scaled, staged
-from nmjax.inference.stream import Pieces, added, ahead, recut, resampled, stretches
+from nmjax.inference.render import active_stages, equalised, staged
+from nmjax.inference.stream import Pieces, added, ahead, multiplied, recut, resampled, scaled, stretches
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction, Settings
 
 _PIECE = 1 << 16  # frames
@@ -80,7 +81,7 @@ def residual(heard: Heard, network: Network, z: Float[Array, "1 latent"], amount
     """What the network adds to the signal, times `amount`, at the signal's own rate and level."""
     at_model_rate = ahead(resampled(heard.levelled(), heard.sample_rate, SAMPLE_RATE))
     at_own_rate = resampled(network.correction(at_model_rate, z), SAMPLE_RATE, heard.sample_rate)
-    return multiplied(at_own_rate, amount * 10.0 ** (-heard.level_gain_db / 20.0))
+    return multiplied(at_own_rate, amount * amplitude_of(-heard.level_gain_db))
 
 
 def processed(

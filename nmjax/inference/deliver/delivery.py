@@ -12,7 +12,7 @@ from nmjax.errors import BadInputError
 from nmjax.inference.decibels import amplitude_of, of_amplitude
 from nmjax.inference.deliver.limiter import MARGIN_DB, Limiter, Reduction
 from nmjax.inference.deliver.survey import Loudness, Survey
-from nmjax.inference.stream import Pieces, ahead
+from nmjax.inference.stream import Pieces, ahead, scaled
 
 Source = Callable[[], Pieces]  # from its start each time, `[frames, channel]`
 
@@ -108,7 +108,7 @@ def highest_lufs(survey: Survey, wanted: Delivery) -> float:
 
 def delivered(source: Source, sample_rate: int, plan: Plan) -> Iterator[np.ndarray]:
     """The signal as planned, same length; to the bit the same where the plan is no gain and no limiter."""
-    louder = _louder(source(), plan.gain_db)
+    louder = scaled(source(), plan.gain_db)
     yield from louder if plan.ceiling_db is None else Limiter(sample_rate, plan.ceiling_db).limited(louder)
 
 
@@ -159,7 +159,7 @@ class _Task:
         target, ceiling_db = self.wanted.lufs, self.wanted.true_peak_db
         for left in reversed(range(_TRIES)):
             limiter, loudness = Limiter(self.sample_rate, ceiling_db), Loudness(self.sample_rate, self.channels)
-            for piece in ahead(limiter.limited(_louder(self.source(), gain_db))):
+            for piece in ahead(limiter.limited(scaled(self.source(), gain_db))):
                 loudness.hear(piece)
             lufs = loudness.lufs()
             missing = 0.0 if target is None else target - lufs
@@ -187,9 +187,3 @@ class _Task:
         if self.wanted.true_peak_db is None:
             limiting = f"more than {_LOUDEST_GAIN_DB:g} dB of gain"
         return f"{round(wanted.lufs, 2):g} LUFS would take {limiting}; the master is at {lufs:.1f} LUFS."
-
-
-def _louder(pieces: Pieces, gain_db: float) -> Iterator[np.ndarray]:
-    factor = np.float32(amplitude_of(gain_db))
-    for piece in pieces:
-        yield piece if gain_db == 0.0 else piece * factor

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
+from nmjax.inference.decibels import amplitude_of
 from nmjax.inference.deliver.envelope import enveloped
 from nmjax.inference.stream import Pieces
 
@@ -45,7 +46,7 @@ class Limiter:
     """
 
     def __init__(self, sample_rate: int, ceiling_db: float):
-        self._aim = 10.0 ** ((ceiling_db - MARGIN_DB) / 20.0)
+        self._aim = amplitude_of(ceiling_db - MARGIN_DB)
         half = max(1, round(_LOOK_AHEAD_MS * 1e-3 * sample_rate / 2))
         self._curve = Curve(sample_rate, _FLAT_SAMPLES, half)
         self._frames, self._reduced, self._deepest = 0, 0, 0.0
@@ -70,7 +71,7 @@ class Limiter:
         if deepest == 0.0:
             return audio
         self._deepest = max(self._deepest, deepest)
-        self._reduced += int(np.count_nonzero(reduction > 1.0 - 10.0 ** (-_WORTH_COUNTING_DB / 20.0)))
+        self._reduced += int(np.count_nonzero(reduction > 1.0 - amplitude_of(-_WORTH_COUNTING_DB)))
         return (audio * (1.0 - reduction)[:, None]).astype(audio.dtype)
 
     @property

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from nmjax.dsp.loudness import channel_weights
+from nmjax.inference.decibels import amplitude_of
 from nmjax.inference.deliver.envelope import enveloped
 from nmjax.inference.deliver.limiter import Curve, needed
 from nmjax.inference.stream import Pieces, ahead
@@ -62,7 +63,7 @@ class Survey:
     def __init__(self, pieces: Pieces, sample_rate: int, channels: int, limiting_db: float = math.inf):
         self._loudness = Loudness(sample_rate, channels)
         peaks = _Steps(np.maximum, sample_rate)
-        share = 10.0 ** (-(limiting_db + _SPARE_DB) / 20.0)
+        share = amplitude_of(-(limiting_db + _SPARE_DB))
         for block, envelope in ahead(enveloped(pieces, share=share)):
             peaks.add(envelope)
             self._loudness.hear(block)

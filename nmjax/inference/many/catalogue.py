@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 RETRIES = 2
 _AHEAD = 4  # tracks handed out for each thread, so that no worker waits for this process
 _PATIENCE = 30  # s, for a scheduler and its first worker
-_UNJOINED = "can only join a started process"
 _LOST = "The Dask scheduler was lost; start it again, and the same command goes on."
 
 
@@ -157,12 +156,16 @@ def _check_installed() -> None:
 
 
 def _matters(record: logging.LogRecord) -> bool:
-    """False of two faults of Dask's own that its event loop reports, and that spoil nothing: where Ctrl-C comes just
-    after a call was made, a `future` is cancelled that has no value yet (distributed.utils.sync); and where a cluster
-    closes while it starts a worker again, that one cannot be joined (distributed.process)."""
-    error = record.exc_info[1] if record.exc_info else None
-    cut_short = isinstance(error, NameError) and error.name == "future"
-    return not (cut_short or (isinstance(error, AssertionError) and str(error) == _UNJOINED))
+    return not (record.exc_info and _harmless(record.exc_info[1]))
+
+
+def _harmless(error: BaseException | None) -> bool:
+    """Whether it is one of two faults of Dask's own that spoil nothing: where Ctrl-C comes just after a call was made,
+    a `future` is cancelled that has no value yet (distributed.utils.sync); and where a cluster closes while it starts
+    a worker again, that one cannot be joined (distributed.process)."""
+    if isinstance(error, NameError):
+        return error.name == "future"
+    return isinstance(error, AssertionError) and str(error) == "can only join a started process"
 
 
 @contextlib.contextmanager
@@ -221,7 +224,7 @@ def _local(workers: int) -> Iterator:
             try:
                 cluster.close()
             except AssertionError as error:
-                if str(error) != _UNJOINED:  # see `_matters`
+                if not _harmless(error):
                     raise
 
 

@@ -12,6 +12,7 @@ import soundfile
 from jaxtyping import Float
 
 from nmjax import io
+from nmjax.inference.decibels import amplitude_of
 from nmjax.inference.deliver.measure import measured
 from nmjax.inference.report.insight import Heardings
 from nmjax.inference.stream import Pieces
@@ -132,10 +133,10 @@ def _player(excerpt: Excerpt, share: float) -> Player:
     loud = [measured([x], rate, x.shape[1]).lufs for x in (before, after)]  # compiled already, for most tracks
     finite = all(map(math.isfinite, loud))
     gains = [min(loud) - x if finite else 0.0 for x in loud]
-    peak = max(float(np.abs(x).max()) * 10.0 ** (g / 20.0) for x, g in zip((before, after), gains, strict=True))
+    peak = max(float(np.abs(x).max()) * amplitude_of(g) for x, g in zip((before, after), gains, strict=True))
     lower = min(0.0, -20.0 * math.log10(peak / _FULL)) if peak > 0.0 else 0.0
     gains = [gain + lower for gain in gains]
-    texts = [_flac(x * 10.0 ** (g / 20.0), rate) for x, g in zip((before, after), gains, strict=True)]
+    texts = [_flac(x * amplitude_of(g), rate) for x, g in zip((before, after), gains, strict=True)]
     lufs = min(loud) + lower if finite else -math.inf
     return Player(excerpt.name, excerpt.start, frames / excerpt.sample_rate, *texts, *gains, lufs)
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from nmjax.dsp import Bands
 from nmjax.errors import BadInputError
+from nmjax.inference.decibels import amplitude_of
 
 _BELL = 8
 _FREQ_HZ, _GAIN_DB, _OCTAVES = (20.0, 24_000.0), (-90.0, 24.0), (0.01, 4.0)  # what its knobs can show
@@ -75,5 +76,5 @@ def _state(rows: list[tuple[float, float, float]]) -> bytes:
                 raise BadInputError(
                     f"Band {number} has {value:.4g} {what}, and ReaEQ {low:g} to {high:g}; export as .txt or .csv."
                 )
-        parts.append(struct.pack("<iidddB", _BELL, 1, freq_hz, 10.0 ** (gain_db / 20.0), octaves, 1))
+        parts.append(struct.pack("<iidddB", _BELL, 1, freq_hz, amplitude_of(gain_db), octaves, 1))
     return b"".join(parts) + struct.pack("<iidi", 1, 1, 1.0, 0)

@@ -8,8 +8,9 @@ import pytest
 from nmjax.dsp import Bands, equalise
 from nmjax.dsp.rates import bands_at_rate
 from nmjax.errors import BadInputError
-from nmjax.inference.render import equalised, multiplied
+from nmjax.inference.render import equalised
 from nmjax.inference.settings.control import Control, apply, parsed
+from nmjax.inference.stream import multiplied
 from tests.dsp.oracles import error_db, filtered, noise, peaking_sos
 from tests.inference.settings.test_file import leaves, prediction
 
