@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nmjax.analysis import listening
-from nmjax.analysis.collection import collected
-from nmjax.analysis.settling import settled
-from nmjax.inference import weights
-from nmjax.inference.network import load
-from nmjax.inference.track import listen
+from nmjax.analysis import batched_encode
+from nmjax.analysis.batched_decode import decode_settings
+from nmjax.analysis.collection import collect_tracks
+from nmjax.mastering import pretrained
+from nmjax.mastering.analysis import predict_settings
+from nmjax.mastering.network import load
 
 
 def systems(tracks: list, network, batches: list[int]) -> dict[str, Callable[[], None]]:
@@ -30,14 +30,14 @@ def systems(tracks: list, network, batches: list[int]) -> dict[str, Callable[[],
 
     def batched(size: int) -> Callable[[], None]:
         def run():
-            for heard in listening.heard(tracks, network, batch=size):
-                settled(heard.mean[None], network)
+            for features in batched_encode.encode_tracks(tracks, network, batch_size=size):
+                decode_settings(features.track_mean[None], network)
 
         return run
 
     def one_at_a_time():
         for track in tracks:
-            listen(track.heard(), network).settings.eq.gain_db.block_until_ready()
+            predict_settings(track.source_signal(), network).settings.eq.gain_db.block_until_ready()
 
     return {"one at a time": one_at_a_time, **{f"batches of {size} windows": batched(size) for size in batches}}
 
@@ -50,25 +50,25 @@ def main() -> None:
     parser.add_argument("--tracks", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", default="4,16,32")
-    given = parser.parse_args()
-    network = load(given.ckpt or weights.folder())
-    tracks = collected([given.music], count=given.tracks)
-    seconds = sum(track.sound.seconds for track in tracks)
-    runs = systems(tracks, network, [int(size) for size in given.batch.split(",")])
+    args = parser.parse_args()
+    network = load(args.ckpt or pretrained.model_folder())
+    tracks = collect_tracks([args.music], max_tracks=args.tracks)
+    seconds = sum(track.recording.seconds for track in tracks)
+    runs = systems(tracks, network, [int(size) for size in args.batch.split(",")])
     for run in runs.values():
         run()  # compiles, and the files are in memory
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for _ in range(given.rounds):
+    for _ in range(args.rounds):
         for name, run in runs.items():
-            start, used = time.perf_counter(), time.process_time()
+            start, cpu_start = time.perf_counter(), time.process_time()
             run()
-            times[name].append((time.perf_counter() - start, time.process_time() - used))
+            times[name].append((time.perf_counter() - start, time.process_time() - cpu_start))
     print(f"{len(tracks)} tracks, {seconds / 60:.0f} min; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}.\n")
     print("| how | wall s | CPU s | tracks a minute | a minute of CPU | × real time |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for name, found in times.items():
-        wall, cpu = (statistics.median(values) for values in zip(*found, strict=True))
-        rates = (60 * len(tracks) / taken for taken in (wall, cpu))
+    for name, samples in times.items():
+        wall, cpu = (statistics.median(values) for values in zip(*samples, strict=True))
+        rates = (60 * len(tracks) / seconds_used for seconds_used in (wall, cpu))
         print(f"| {name} | {wall:.1f} | {cpu:.1f} | {' | '.join(f'{r:.0f}' for r in rates)} | {seconds / wall:.0f} |")
 
 

@@ -40,7 +40,7 @@ def biquads(lib, freq_hz, gain_db, q):
     return b, lib.stack([norm / norm, -2.0 * cos / norm, (1.0 - alpha / a) / norm], -1)
 
 
-class Blocks:
+class NmjaxBlocks:
     """nmjax as it is used: `equalise`."""
 
     has_gradient, packages = True, ("nmjax", "jax")
@@ -50,43 +50,43 @@ class Blocks:
         import jax.numpy as jnp
 
         def render(audio, *settings):
-            return self.form(audio[:, :, None], settings)[:, :, 0]
+            return self.apply_filters(audio[:, :, None], settings)[:, :, 0]
 
         def loss(*arguments):
             y = render(*arguments)
             return jnp.mean(y * y), y
 
         self.arguments = [jnp.asarray(x) for x in (audio, *settings)]
-        self.ready = jax.block_until_ready
-        self.rendered = jax.jit(render)
-        self.gradient = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2, 3), has_aux=True))
+        self.block_until_ready = jax.block_until_ready
+        self.render_program = jax.jit(render)
+        self.gradient_program = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2, 3), has_aux=True))
 
     @staticmethod
-    def form(audio, settings):
-        from nmjax.dsp import Bands, equalise
+    def apply_filters(audio, settings):
+        from nmjax.dsp import Bands, equalize
 
-        return equalise(audio, Bands(*settings), RATE)[0]
+        return equalize(audio, Bands(*settings), RATE)[0]
 
     def render(self):
-        return self.ready(self.rendered(*self.arguments))
+        return self.block_until_ready(self.render_program(*self.arguments))
 
     def with_gradient(self):
-        return self.ready(self.gradient(*self.arguments))[0][1]
+        return self.block_until_ready(self.gradient_program(*self.arguments))[0][1]
 
 
-class BySample(Blocks):
+class NmjaxPerSample(NmjaxBlocks):
     """nmjax's reference: one `lax.scan` step a sample."""
 
     @staticmethod
-    def form(audio, settings):
+    def apply_filters(audio, settings):
         from nmjax.dsp import Bands
-        from nmjax.dsp.cascade import cascade_by_sample, initial_state
+        from nmjax.dsp.cascade import cascade_per_sample, initial_state
 
         svf = Bands(*settings).svf(RATE)
-        return cascade_by_sample(audio, svf, initial_state(svf, audio.shape[0], 1))[0]
+        return cascade_per_sample(audio, svf, initial_state(svf, audio.shape[0], 1))[0]
 
 
-class Float64(Blocks):
+class NmjaxFloat64(NmjaxBlocks):
     """nmjax as files are rendered: `equalise` in float64."""
 
     has_gradient = False
@@ -94,12 +94,12 @@ class Float64(Blocks):
     def __init__(self, audio, settings):
         import jax
 
-        self.wide = jax.enable_x64
-        with self.wide(True):
+        self.enable_x64 = jax.enable_x64
+        with self.enable_x64(True):
             super().__init__(audio.astype(np.float64), [x.astype(np.float64) for x in settings])
 
     def render(self):
-        with self.wide(True):
+        with self.enable_x64(True):
             return super().render()
 
 
@@ -215,9 +215,9 @@ class PhilTorch(Torch):
 
 
 SYSTEMS = {
-    "nmjax": Blocks,
-    "nmjax, float64": Float64,
-    "nmjax, per sample": BySample,
+    "nmjax": NmjaxBlocks,
+    "nmjax, float64": NmjaxFloat64,
+    "nmjax, per sample": NmjaxPerSample,
     "SciPy sosfilt, float64": SciPy,
     "pedalboard": Pedalboard,
     "torchaudio lfilter": TorchAudio,
@@ -235,7 +235,7 @@ def memory_mb(field):
     return next(int(line.split()[1]) / 1024 for line in status.read_text().split("\n") if line.startswith(field + ":"))
 
 
-def forget_peak():
+def reset_peak_memory():
     """Give freed memory back and forget the largest resident size so far (Linux with glibc; elsewhere nothing)."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
@@ -243,25 +243,25 @@ def forget_peak():
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def first_run(run, case, compiled):
+def measure_first_run(run, case, compiled):
     """Peak memory of a run beyond the inputs, and the error over the first 5 s against the reference in dB."""
-    forget_peak()
+    reset_peak_memory()
     before = memory_mb("VmRSS")
     if compiled:
         run()  # compiling takes memory of its own
-    forget_peak()
+    reset_peak_memory()
     y = np.asarray(run())
-    found = {"peak_mb": memory_mb("VmHWM") - before}
+    result = {"peak_mb": memory_mb("VmHWM") - before}
     if case["reference"]:
         reference = np.load(case["reference"], mmap_mode="r")
         error = np.abs(y[:, : reference.shape[1]] - reference).max(axis=1) / np.abs(reference).max(axis=1)
-        found["error_db"] = 20 * math.log10(max(float(error.max()), 1e-30))
+        result["error_db"] = 20 * math.log10(max(float(error.max()), 1e-30))
     if case["save"]:
         np.save(case["save"], y[:, : 5 * RATE])
-    return found
+    return result
 
 
-def timed(run):
+def time_call(run):
     """Seconds of a run."""
     wall, cpu = time.perf_counter(), time.process_time()
     run()
@@ -274,13 +274,13 @@ def main():
     for line in sys.stdin:
         case = json.loads(line)
         if case["do"] == "prepare":
-            made = run = None
-            forget_peak()
-            made = system(*inputs(case))
-            run = made.with_gradient if case["gradient"] else made.render
-            answer = first_run(run, case, issubclass(system, Blocks))
+            instance = run = None
+            reset_peak_memory()
+            instance = system(*inputs(case))
+            run = instance.with_gradient if case["gradient"] else instance.render
+            answer = measure_first_run(run, case, issubclass(system, NmjaxBlocks))
         else:
-            answer = timed(run)
+            answer = time_call(run)
         print(json.dumps(answer), flush=True)
 
 

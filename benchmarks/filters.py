@@ -25,8 +25,13 @@ from filter_systems import RATE, SYSTEMS
 HERE = Path(__file__).parent
 REFERENCE = "SciPy sosfilt, float64"
 SLOW_S, SLOW_ROUNDS = 1.0, 3  # what takes longer than a second is run three times, not fifteen
-MOST_BYTES = 1e10  # what a system may keep for a gradient
-KEPT = {"PyTorch, one FFT": 80, "torchaudio lfilter": 16, "torchlpc": 16, "philtorch": 16}  # bytes a sample and band
+MAX_GRADIENT_BYTES = 1e10  # what a system may keep for a gradient
+BYTES_PER_SAMPLE_BAND = {
+    "PyTorch, one FFT": 80,
+    "torchaudio lfilter": 16,
+    "torchlpc": 16,
+    "philtorch": 16,
+}  # bytes a sample and band
 HEAD = ["system", "ms", "CPU ms", "÷ SciPy", "÷ torchaudio", "× memory bound", "peak MB", "error dB"]
 
 
@@ -53,7 +58,7 @@ class Worker:
         return json.loads(line) if line else None
 
 
-def copy_bytes_a_second():
+def copy_bandwidth():
     """Bytes read and written in a second by copying 256 MB, the best of 7."""
     source = np.ones(2**26, np.float32)
     target = np.empty_like(source)
@@ -65,41 +70,41 @@ def copy_bytes_a_second():
     return 2 * source.nbytes / min(took)
 
 
-def sensible(name, case):
+def is_feasible(name, case):
     """Whether a system can do a case, in memory and in minutes."""
     if name == "nmjax, per sample" and case["time"] > 5 * RATE:
         return False
-    kept = case["batch"] * case["time"] * case["bands"] * KEPT.get(name, 0)
-    return not case["gradient"] or (SYSTEMS[name].has_gradient and kept < MOST_BYTES)
+    gradient_bytes = case["batch"] * case["time"] * case["bands"] * BYTES_PER_SAMPLE_BAND.get(name, 0)
+    return not case["gradient"] or (SYSTEMS[name].has_gradient and gradient_bytes < MAX_GRADIENT_BYTES)
 
 
-def measured(workers, case, folder):
+def measure_systems(workers, case, folder):
     """Every system's medians for a case, in turns."""
     reference = str(Path(folder) / "reference.npy")
-    found, rounds = {}, case.pop("rounds")
+    results, rounds = {}, case.pop("rounds")
     for worker in workers:
         is_reference = worker.name == REFERENCE
-        if not (is_reference or sensible(worker.name, case)):
+        if not (is_reference or is_feasible(worker.name, case)):
             continue
-        asked = case | {"gradient": case["gradient"] and not is_reference}
+        request = case | {"gradient": case["gradient"] and not is_reference}
         paths = {"reference": "" if is_reference else reference, "save": reference if is_reference else ""}
-        answer = worker.ask(do="prepare", **asked, **paths)
+        answer = worker.ask(do="prepare", **request, **paths)
         if answer is not None:
-            found[worker.name] = answer | {"wall": [], "cpu": []}
+            results[worker.name] = answer | {"wall": [], "cpu": []}
     for turn in range(rounds):
         for worker in workers:
-            so_far = found.get(worker.name)
-            if so_far and (turn < SLOW_ROUNDS or max(so_far["wall"]) < SLOW_S):
+            result = results.get(worker.name)
+            if result and (turn < SLOW_ROUNDS or max(result["wall"]) < SLOW_S):
                 answer = worker.ask(do="run")
                 if answer is None:  # the process died, of memory most likely
-                    del found[worker.name]
+                    del results[worker.name]
                     continue
-                found[worker.name]["wall"].append(answer["wall"])
-                found[worker.name]["cpu"].append(answer["cpu"])
-    return found
+                results[worker.name]["wall"].append(answer["wall"])
+                results[worker.name]["cpu"].append(answer["cpu"])
+    return results
 
 
-def rows(found, case, bandwidth):
+def table_rows(found, case, bandwidth):
     """The table of a case; the bound is each array that must pass through memory once, at the speed of a copy."""
     wall = {name: statistics.median(f["wall"]) for name, f in found.items()}
     passes = 5 if case["gradient"] else 2  # x, y; with gradient x, y, dy, x again and dx
@@ -120,7 +125,7 @@ def rows(found, case, bandwidth):
         ]
 
 
-def as_markdown(head, table):
+def format_markdown(head, table):
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *table]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -134,14 +139,18 @@ def main():
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8], help="how many signals at once")
     parser.add_argument("-o", "--out", type=Path, help="a Markdown file to write")
     options = parser.parse_args()
-    given = dict(pair.split("=", 1) for pair in options.python)
+    python_paths = dict(pair.split("=", 1) for pair in options.python)
     workers, missing = [], []
     for name, system in ((n, s) for n, s in SYSTEMS.items() if n in {REFERENCE, *options.systems}):
-        own = sys.executable if name.startswith(("nmjax", "SciPy")) else given.get(system.packages[0], options.peers)
+        own = (
+            sys.executable
+            if name.startswith(("nmjax", "SciPy"))
+            else python_paths.get(system.packages[0], options.peers)
+        )
         worker = Worker(name, own)
         (workers if worker.versions else missing).append(worker)
     workers.sort(key=lambda worker: worker.name != REFERENCE)  # first: the others compare with what it saves
-    bandwidth = copy_bytes_a_second()
+    bandwidth = copy_bandwidth()
     versions = {k: v for worker in workers for k, v in worker.versions.items()}
     parts = [
         "# Filters: speed, memory, error\n",
@@ -158,10 +167,10 @@ def main():
         for seconds in options.seconds:
             for batch, bands, gradient in itertools.product(options.batches, (5, 10), (False, True)):
                 case = {"batch": batch, "bands": bands, "time": seconds * RATE, "gradient": gradient}
-                found = measured(workers, case | {"rounds": 15 if seconds <= 10 else 2}, folder)
-                what = "forward and gradient" if gradient else "forward"
-                parts.append(f"\n## {batch} × {seconds} s, {bands} bands, {what}\n")
-                parts.append(as_markdown(HEAD, list(rows(found, case, bandwidth))))
+                results = measure_systems(workers, case | {"rounds": 15 if seconds <= 10 else 2}, folder)
+                mode = "forward and gradient" if gradient else "forward"
+                parts.append(f"\n## {batch} × {seconds} s, {bands} bands, {mode}\n")
+                parts.append(format_markdown(HEAD, list(table_rows(results, case, bandwidth))))
                 print("\n".join(parts[-2:]), flush=True)
     if options.out:
         options.out.write_text("\n".join(parts) + "\n")

@@ -28,35 +28,35 @@ ROOT = Path(__file__).parents[1]
 SHORT = ((30, 44_100), (210, 44_100))  # seconds, Hz
 LONG = ((180, 48_000), (3600, 48_000))
 MATCHERING = "import sys, matchering as mg; mg.process(sys.argv[1], sys.argv[2], [mg.pcm16(sys.argv[3])])"
-MATCHERING_LONGEST = 900  # s
+MATCHERING_MAX_S = 900  # s
 
 
-def music(source: Path, seconds: int, rate: int, shift: float, path: Path) -> Path:
+def write_track(source: Path, seconds: int, rate: int, shift: float, path: Path) -> Path:
     """The source from a share of its length on, around and around."""
     audio, own = soundfile.read(source, dtype="float32", always_2d=True, frames=600 * 44_100)
     audio = soxr.resample(audio[:, [0, -1]], own, rate)
     audio = np.roll(audio, int(shift * len(audio)), axis=0) * (0.7 / np.abs(audio).max())
     with soundfile.SoundFile(path, "w", rate, 2, "PCM_16") as file:
-        left = seconds * rate
-        while left:
-            file.write(audio[:left])
-            left -= min(left, len(audio))
+        remaining = seconds * rate
+        while remaining:
+            file.write(audio[:remaining])
+            remaining -= min(remaining, len(audio))
     return path
 
 
-def measured(command: list[str], cache: Path) -> tuple[float, float, float]:
+def measure_process(command: list[str], cache: Path) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds and the peak in MB of one process."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    complaints = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
+    stderr = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"{' '.join(command)} failed:\n{complaints.decode()}")
-    return time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+        raise SystemExit(f"{' '.join(command)} failed:\n{stderr.decode()}")
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def systems(given: argparse.Namespace, folder: Path, track: Path, reference: Path, seconds: int):
+def systems(args: argparse.Namespace, folder: Path, track: Path, reference: Path, seconds: int):
     """Name → one measured run."""
 
     def infer(checkpoint: str, fresh: bool) -> Callable:
@@ -64,19 +64,19 @@ def systems(given: argparse.Namespace, folder: Path, track: Path, reference: Pat
             cache = Path(tempfile.mkdtemp(dir=folder)) if fresh else folder / "warm"
             out = str(folder / "out.wav")
             command = [sys.executable, str(ROOT / "infer.py"), "--ckpt", checkpoint, str(track), "-o", out]
-            return measured([*command, "--force", "--quiet"], cache)
+            return measure_process([*command, "--force", "--quiet"], cache)
 
         return run
 
-    found = {}
-    for word in given.ckpt:
-        name, checkpoint = word.split("=", 1)
-        found[f"{name}, warm"] = infer(checkpoint, fresh=False)
-        found[f"{name}, cold"] = infer(checkpoint, fresh=True)
-    if given.matchering and seconds <= MATCHERING_LONGEST:
-        command = [given.matchering, "-c", MATCHERING, str(track), str(reference), str(folder / "match.wav")]
-        found["Matchering"] = lambda: measured(command, folder / "match")
-    return found
+    runs = {}
+    for argument in args.ckpt:
+        name, checkpoint = argument.split("=", 1)
+        runs[f"{name}, warm"] = infer(checkpoint, fresh=False)
+        runs[f"{name}, cold"] = infer(checkpoint, fresh=True)
+    if args.matchering and seconds <= MATCHERING_MAX_S:
+        command = [args.matchering, "-c", MATCHERING, str(track), str(reference), str(folder / "match.wav")]
+        runs["Matchering"] = lambda: measure_process(command, folder / "match")
+    return runs
 
 
 def main() -> None:
@@ -87,20 +87,20 @@ def main() -> None:
     parser.add_argument("--matchering", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--hour", action="store_true")
-    given = parser.parse_args()
+    args = parser.parse_args()
     load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, load {load:.1f} before it, medians of {given.rounds}.\n", flush=True)
+    print(f"{os.cpu_count()} cores, load {load:.1f} before it, medians of {args.rounds}.\n", flush=True)
     print("| track | what | wall s | CPU s | × real time | peak MB |\n| --- | --- | ---: | ---: | ---: | ---: |")
-    for seconds, rate in (*SHORT, *(LONG if given.hour else ())):
+    for seconds, rate in (*SHORT, *(LONG if args.hour else ())):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            track = music(given.music, seconds, rate, 0.0, folder / "track.wav")
-            reference = music(given.music, min(seconds, 210), rate, 0.4, folder / "reference.wav")
-            runs = systems(given, folder, track, reference, seconds)
-            table(f"{seconds} s, {rate / 1000:g} kHz", seconds, runs, given.rounds)
+            track = write_track(args.music, seconds, rate, 0.0, folder / "track.wav")
+            reference = write_track(args.music, min(seconds, 210), rate, 0.4, folder / "reference.wav")
+            runs = systems(args, folder, track, reference, seconds)
+            print_table(f"{seconds} s, {rate / 1000:g} kHz", seconds, runs, args.rounds)
 
 
-def table(track: str, seconds: int, runs: dict[str, Callable], rounds: int) -> None:
+def print_table(track: str, seconds: int, runs: dict[str, Callable], rounds: int) -> None:
     """Rounds over all, in turns; an hour only once, and without a run that fills the cache."""
     rounds, results = (1 if seconds > 1000 else rounds), {name: [] for name in runs}
     for name, run in runs.items():
@@ -109,8 +109,8 @@ def table(track: str, seconds: int, runs: dict[str, Callable], rounds: int) -> N
     for _ in range(rounds):
         for name, run in runs.items():
             results[name].append(run())
-    for name, found in results.items():
-        wall, cpu, peak = (statistics.median(values) for values in zip(*found, strict=True))
+    for name, samples in results.items():
+        wall, cpu, peak = (statistics.median(values) for values in zip(*samples, strict=True))
         print(f"| {track} | {name} | {wall:.1f} | {cpu:.1f} | {seconds / wall:.1f} | {peak:.0f} |", flush=True)
 
 

@@ -23,16 +23,16 @@ from rich.console import Console
 from rich.table import Table
 
 from nmjax.config import Config, load_config
-from nmjax.data import STYLE_HZ, Song, find_songs, split_songs, style_covariance, training_batches
-from nmjax.data.index import Row, index_path, save
-from nmjax.data.measure import CENTRES_HZ
+from nmjax.data import SONG_SPECTRUM_HZ, Song, find_songs, spectrum_covariance, split_songs, training_batches
+from nmjax.data.index import IndexRow, index_path, save_index
+from nmjax.data.scan import THIRD_OCTAVE_CENTERS_HZ
 from nmjax.models import SAMPLE_RATE, build_model
-from nmjax.training.augment import style_of
-from nmjax.training.loop import Run
-from nmjax.training.state import initial_state, initial_variables
+from nmjax.training.augment import eq_distribution
+from nmjax.training.loop import TrainingLoop
+from nmjax.training.state import create_train_state, initial_variables
 
 SECONDS = 3.0  # of each row
-STEPS, COMPILING = 12, 2  # of the training that waits; those that do not count
+STEPS, WARMUP_STEPS = 12, 2  # of the training that waits; those that do not count
 FILES, LINKS_A_FILE, SONG_SECONDS = 100_000, 20_000, 240
 CASES = [("mono 2 s", ["small"]), ("stereo 5 s", [])]
 READERS = [(0, 0), (1, 0), (2, 0), (2, 1), (2, 2)]  # threads, workers
@@ -48,9 +48,9 @@ def noise_music(folder: Path) -> Path:
     return folder
 
 
-def excerpts_a_second(songs: list[Song], config: Config, semitones: float) -> tuple[float, float]:
+def throughput(songs: list[Song], config: Config, semitones: float) -> tuple[float, float]:
     """(rate, seconds until the first batch)."""
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     stream = training_batches(songs, config.data, SAMPLE_RATE, 0, None, semitones)
     try:
         next(stream)
@@ -58,12 +58,12 @@ def excerpts_a_second(songs: list[Song], config: Config, semitones: float) -> tu
         while time.perf_counter() < first + SECONDS:
             next(stream)
             count += config.data.batch_size
-        return count / (time.perf_counter() - first), first - began
+        return count / (time.perf_counter() - first), first - start_time
     finally:
         stream.close()
 
 
-def many_songs(folder: Path, cache_dir: Path) -> None:
+def write_linked_songs(folder: Path, cache_dir: Path) -> None:
     """A folder of links, and its index."""
     rng = np.random.default_rng(0)
     for i in range(-(-FILES // LINKS_A_FILE)):
@@ -78,12 +78,12 @@ def many_songs(folder: Path, cache_dir: Path) -> None:
         levels = rng.integers(-45, -10, 2 * SONG_SECONDS, np.int8)
         levels[:4] = -80
         header = (SONG_SECONDS * SAMPLE_RATE, SAMPLE_RATE, 2, "WAV", "PCM_16", "")
-        spectrum = np.zeros(len(CENTRES_HZ), np.float32)
-        rows.append(Row(key, stat.st_size, stat.st_mtime_ns, "", *header, -14.0, levels, spectrum))
-    save(index_path(folder, cache_dir), rows)
+        spectrum = np.zeros(len(THIRD_OCTAVE_CENTERS_HZ), np.float32)
+        rows.append(IndexRow(key, stat.st_size, stat.st_mtime_ns, "", *header, -14.0, levels, spectrum))
+    save_index(index_path(folder, cache_dir), rows)
 
 
-def start(folder: Path, cache_dir: Path, config: Config) -> dict[str, np.ndarray]:
+def time_startup(folder: Path, cache_dir: Path, config: Config) -> dict[str, np.ndarray]:
     """Seconds `[wall, processor]` of each part of a start in which nothing is new."""
 
     def now() -> tuple[float, float]:
@@ -99,34 +99,39 @@ def start(folder: Path, cache_dir: Path, config: Config) -> dict[str, np.ndarray
     return dict(zip(("walk, index, songs", "split", "slots"), np.diff(marks, axis=0), strict=True))
 
 
-class Watch:
+class WaitTimer:
     """A listener that adds up the seconds of steps, and those of them that were waited."""
 
     def __init__(self):
-        self.waited = self.passed = 0.0
+        self.waited = self.elapsed = 0.0
         self._last = None
 
-    def say(self, sentence: str) -> None: ...
+    def info(self, sentence: str) -> None: ...
 
-    def step(self, step: int, metrics: dict[str, float]) -> None:
+    def log_step(self, step: int, metrics: dict[str, float]) -> None:
         now = time.perf_counter()
-        if step > COMPILING:
-            self.passed, self.waited = self.passed + now - self._last, self.waited + metrics["waited"]
+        if step > WARMUP_STEPS:
+            self.elapsed, self.waited = self.elapsed + now - self._last, self.waited + metrics["waited"]
         self._last = now
 
 
-def waiting_share(songs: list[Song], phase: str, folder: Path) -> float:
+def measure_wait_share(songs: list[Song], phase: str, folder: Path) -> float:
     """Of the time of some steps of a training."""
     config = load_config(phase, ["small"], [f"train.steps={STEPS}", "train.checkpoint_every=1000"])
-    state = initial_state(config, initial_variables(build_model(config), 0))
+    state = create_train_state(config, initial_variables(build_model(config), 0))
 
     def in_order(order: int):
         return training_batches(songs, config.data, SAMPLE_RATE, 0, None, config.augment.speed_semitones, order=order)
 
-    run, watch = Run(config, state, style_of(STYLE_HZ, style_covariance(songs)), in_order, [], folder), Watch()
+    run, watch = (
+        TrainingLoop(
+            config, state, eq_distribution(SONG_SPECTRUM_HZ, spectrum_covariance(songs)), in_order, [], folder
+        ),
+        WaitTimer(),
+    )
     run.train(watch)
     run.close()
-    return watch.waited / watch.passed
+    return watch.waited / watch.elapsed
 
 
 def main(music: Path | None) -> None:
@@ -135,22 +140,22 @@ def main(music: Path | None) -> None:
         "what", "threads", "workers", "speed shift", "excerpts/s", "first batch, s", "waiting", title="Pipeline"
     )
     with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        songs = find_songs(music or noise_music(place / "noise"), None, None if music else place / "cache")
+        scratch_dir = Path(scratch)
+        songs = find_songs(music or noise_music(scratch_dir / "noise"), None, None if music else scratch_dir / "cache")
         for name, overlays in CASES:
             for threads, workers in READERS:
                 for semitones in (0.0, 2.0):
-                    changes = [f"data.read_threads={threads}", f"data.workers={workers}"]
+                    changes = [f"data.read_threads={threads}", f"data.num_workers={workers}"]
                     config = load_config("1a", overlays, changes)
-                    rate, first = excerpts_a_second(songs, config, semitones)
+                    rate, first = throughput(songs, config, semitones)
                     shift = f"±{semitones:g} st" if semitones else "–"
                     table.add_row(name, str(threads), str(workers), shift, f"{rate:.0f}", f"{first:.2f}")
         Console().print(table)
         for phase in ("1a", "1b"):
-            share = waiting_share(songs, phase, place / phase)
+            share = measure_wait_share(songs, phase, scratch_dir / phase)
             Console().print(f"training {phase} at small waits for data {100 * share:.2f} % of its time")
-        many_songs(place / "many", place / "cache")
-        parts = start(place / "many", place / "cache", load_config("1a"))
+        write_linked_songs(scratch_dir / "many", scratch_dir / "cache")
+        parts = time_startup(scratch_dir / "many", scratch_dir / "cache", load_config("1a"))
         table = Table("part", "seconds", "of the processor", title=f"A start with {FILES:,} known files")
         for part, (wall, processor) in (*parts.items(), ("all of it", sum(parts.values()))):
             table.add_row(part, f"{wall:.2f}", f"{processor:.2f}")

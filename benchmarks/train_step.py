@@ -12,10 +12,10 @@ nmjax's program, after rewriting; the peak is a float32 matrix product's in the 
 memory of a compiled step, without running it, and times what recomputing costs at a batch of one.
 """
 
-from nmjax.pages import restart_with_large_pages
+from nmjax.runtime.huge_pages import restart_with_huge_pages
 
 if __name__ == "__main__":
-    restart_with_large_pages()  # as train.py does; PyTorch's process inherits them
+    restart_with_huge_pages()  # as train.py does; PyTorch's process inherits them
 
 import argparse
 import json
@@ -34,25 +34,25 @@ import numpy as np
 import optax
 
 from nmjax.config import load_config
-from nmjax.dsp.spectral import a_weights
-from nmjax.dsp.svf import k_weighting
-from nmjax.losses import regularisation, signal_loss
+from nmjax.dsp.stft import a_weights
+from nmjax.dsp.svf import k_weighting_svf
+from nmjax.losses import regularization, signal_loss
 from nmjax.models import SAMPLE_RATE, build_model
-from nmjax.training.cost import noise_inputs, step_bytes
+from nmjax.training.profile import noise_inputs, step_bytes
 from nmjax.training.state import initial_variables
-from nmjax.training.step import compiler_options, jitted_train_step
+from nmjax.training.step import compiler_options, jit_train_step
 
 PARTS = ("encoder", "residual", "step")
 KINDS = ("forward", "forward + gradient")
 
 
-class Ours:
+class NmjaxStep:
     """nmjax's parts at one size, compiled; `run(part, gradient)` → loss."""
 
     def __init__(self, config, signals):
         self.config, self.model = config, build_model(config)
         variables = initial_variables(self.model, 0)
-        self.rest = {"batch_stats": variables["batch_stats"]}
+        self.batch_stats = {"batch_stats": variables["batch_stats"]}
         draw = np.random.default_rng(1)
         self.params = variables["params"]
         out = self.params["residual"]["out"]  # starts at zero, with which no gradient passes
@@ -69,30 +69,30 @@ class Ours:
 
     def loss(self, part, params, z, source, target, length):
         if part == "step":
-            return self.whole(params, source, target, length)
+            return self.full_loss(params, source, target, length)
         method = (lambda m, *a: m.encoder(*a, True)) if part == "encoder" else (lambda m, *a: m.residual(*a, True))
         inputs = (source, length) if part == "encoder" else (source, z, length)
-        stats = {name: tree[part] for name, tree in self.rest.items()}
+        stats = {name: tree[part] for name, tree in self.batch_stats.items()}
         variables = {name: {part: tree} for name, tree in {"params": params, **stats}.items()}
         y, _ = self.model.apply(variables, *inputs, method=method, mutable=["batch_stats"])
         return jnp.mean(y * y)
 
-    def whole(self, params, source, target, length):
-        variables = {"params": params, **self.rest}
+    def full_loss(self, params, source, target, length):
+        variables = {"params": params, **self.batch_stats}
         (y, prediction), _ = self.model.apply(variables, source, length, True, mutable=["batch_stats"])
         eq, loss = prediction.settings.eq, self.config.loss
-        more, _ = regularisation(eq.gain_db, eq.q, None, loss, jnp.ones(()))
+        more, _ = regularization(eq.gain_db, eq.q, None, loss, jnp.ones(()))
         return signal_loss(y, target, SAMPLE_RATE, loss)[0] + more
 
     def forward(self, part, *arguments):
         return self.loss(part, *arguments[:-1])
 
-    def with_gradient(self, part, params, z, *rest):
-        heard = (0, 1) if part == "residual" else 0
-        value, grads = jax.value_and_grad(lambda p, z: self.loss(part, p, z, *rest[:-1]), heard)(params, z)
+    def with_gradient(self, part, params, z, *inputs):
+        argnums = (0, 1) if part == "residual" else 0
+        value, grads = jax.value_and_grad(lambda p, z: self.loss(part, p, z, *inputs[:-1]), argnums)(params, z)
         if part != "step":
             return value, grads
-        updates, state = self.adam.update(grads, rest[-1], params)
+        updates, state = self.adam.update(grads, inputs[-1], params)
         return value, optax.apply_updates(params, updates), state
 
     def prepare(self, part, gradient):
@@ -103,12 +103,12 @@ class Ours:
 
     def run(self, part, gradient):
         wall, cpu = time.perf_counter(), time.process_time()
-        found = jax.block_until_ready(self.programs[part, gradient](*self.arguments(part)))
+        result = jax.block_until_ready(self.programs[part, gradient](*self.arguments(part)))
         took = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-        return took | {"value": float(found[0] if gradient else found)}
+        return took | {"value": float(result[0] if gradient else result)}
 
 
-class Theirs:
+class TorchWorker:
     """PyTorch's process."""
 
     def __init__(self, python):
@@ -116,13 +116,13 @@ class Theirs:
         self.process = subprocess.Popen(worker, stdin=pipe, stdout=pipe, text=True)
         self.version = json.loads(self.process.stdout.readline())["torch"]
 
-    def ask(self, **what):
-        self.process.stdin.write(json.dumps(what) + "\n")
+    def ask(self, **request):
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
 
-def made_signals(batch, seconds):
+def make_signals(batch, seconds):
     """A noisy source and target at about −20 LUFS and a z, `[batch, time, 1]` and `[batch, 512]`."""
     draw = np.random.default_rng(0)
     source = 0.1 * draw.standard_normal((batch, round(seconds * SAMPLE_RATE), 1))
@@ -133,20 +133,20 @@ def made_signals(batch, seconds):
 
 def k_biquads():
     """The K-weighting's two filters as b and a `[2, 3]`: low- and band-pass over their common denominator."""
-    svf = jax.tree.map(lambda x: np.float64(x)[0], k_weighting(SAMPLE_RATE))
+    svf = jax.tree.map(lambda x: np.float64(x)[0], k_weighting_svf(SAMPLE_RATE))
     g, k = svf.g, svf.k
     a = np.stack([1 + g * (g + k), 2 * (g * g - 1), 1 - g * k + g * g], 1)
     band, low = g[:, None] * np.array([1.0, 0.0, -1.0]), (g * g)[:, None] * np.array([1.0, 2.0, 1.0])
     return svf.m0[:, None] * a + svf.m1[:, None] * band + svf.m2[:, None] * low, a
 
 
-def hand_over(folder, ours, signals):
+def write_torch_inputs(folder, nmjax_step, signals):
     """Files of signals and of weights for PyTorch."""
     (b, a), data, params = k_biquads(), Path(folder) / "data.npz", Path(folder) / "params.npz"
     curve = a_weights(2048, SAMPLE_RATE)
     np.savez(data, a_weights=curve, k_b=b.astype(np.float32), k_a=a.astype(np.float32), **signals)
-    np.savez(params, **flax.traverse_util.flatten_dict(ours.params, sep="/"))
-    return {"data": str(data), "params": str(params), "loss": ours.config.loss.model_dump(mode="json")}
+    np.savez(params, **flax.traverse_util.flatten_dict(nmjax_step.params, sep="/"))
+    return {"data": str(data), "params": str(params), "loss": nmjax_step.config.loss.model_dump(mode="json")}
 
 
 def peak_flops(size=2048):
@@ -159,20 +159,20 @@ def peak_flops(size=2048):
     return 2 * size**3 / min(took[1:])
 
 
-def compared(parts, ours, theirs, files, rounds):
+def compare_steps(parts, nmjax_step, torch_worker, files, rounds):
     """A row for each part with and without its gradient: medians of wall and CPU time and of each round's ratio."""
     for part in parts:
-        theirs.ask(part=part, **files)
+        torch_worker.ask(part=part, **files)
         for gradient in (False, True):
-            flops = ours.prepare(part, gradient)
-            first = ours.run(part, gradient)["value"], theirs.ask(gradient=gradient)["value"]
+            flops = nmjax_step.prepare(part, gradient)
+            first = nmjax_step.run(part, gradient)["value"], torch_worker.ask(gradient=gradient)["value"]
             turns = []
             peaks = []
             for _ in range(rounds):
-                ours.run(part, gradient)
-                mine = ours.run(part, gradient)
-                theirs.ask(gradient=gradient)
-                turns.append((mine, theirs.ask(gradient=gradient)))
+                nmjax_step.run(part, gradient)
+                nmjax_turn = nmjax_step.run(part, gradient)
+                torch_worker.ask(gradient=gradient)
+                turns.append((nmjax_turn, torch_worker.ask(gradient=gradient)))
                 peaks.append(peak_flops())
             walls, cpus = ([[side[clock] for side in turn] for turn in turns] for clock in ("wall", "cpu"))
             wall, cpu = (np.median(x, axis=0) for x in (walls, cpus))
@@ -191,17 +191,19 @@ HEAD = [
 ]  # fmt: skip
 
 
-def speed(options):
+def print_speed(options):
     overrides = [f"model.width={options.width}", "model.dropout=0", f"data.batch_size={options.batch}"]
-    signals = made_signals(options.batch, options.seconds)
-    ours, theirs = Ours(load_config("1b", [], overrides), signals), Theirs(options.python)
+    signals = make_signals(options.batch, options.seconds)
+    nmjax_step, torch_worker = NmjaxStep(load_config("1b", [], overrides), signals), TorchWorker(options.python)
     print(f"## Width {options.width}, {options.batch} × {options.seconds} s mono\n")
-    print(f"{os.cpu_count()} cores, jax {jax.__version__}, torch {theirs.version}, medians of {options.rounds}.")
+    print(f"{os.cpu_count()} cores, jax {jax.__version__}, torch {torch_worker.version}, medians of {options.rounds}.")
     print(f"Before it: {peak_flops() / 1e9:.0f} GFLOP/s for a matrix product, load {os.getloadavg()[0]:.1f}.\n")
     print_row(HEAD)
     print_row(["---"] * 2 + ["---:"] * (len(HEAD) - 2))
     with tempfile.TemporaryDirectory() as folder:
-        for row in compared(options.parts, ours, theirs, hand_over(folder, ours, signals), options.rounds):
+        for row in compare_steps(
+            options.parts, nmjax_step, torch_worker, write_torch_inputs(folder, nmjax_step, signals), options.rounds
+        ):
             print_row(row)
 
 
@@ -214,18 +216,18 @@ def step_program(batch, channels, seconds, **model):
     overrides = [f"model.{name}={str(value).lower()}" for name, value in model.items()]
     data = [f"data.batch_size={batch}", f"data.channels={channels}", f"data.excerpt_seconds={seconds}"]
     config = load_config("1b", [], [*overrides, *data])
-    return jitted_train_step(config).lower(*jax.eval_shape(lambda: noise_inputs(config))).compile(), config
+    return jit_train_step(config).lower(*jax.eval_shape(lambda: noise_inputs(config))).compile(), config
 
 
-def memory(options):
+def print_memory(options):
     print(f"## Memory of a compiled 1B step, width {options.width}, excerpts of {options.seconds} s, GB\n")
     print_row(["batch", "channels", "dtype", "plain", "remat"])
     print_row(["---:", "---:", "---", "---:", "---:"])
     for batch, channels, dtype in [(16, 1, "float32"), (32, 1, "float32"), (32, 1, "bfloat16"), (32, 2, "float32")]:
-        kept = {"width": options.width, "dtype": dtype}
-        programs = [step_program(batch, channels, options.seconds, remat=r, **kept)[0] for r in (False, True)]
-        found = [step_bytes(program) / 1e9 for program in programs]
-        print_row([str(batch), str(channels), dtype, *(f"{gb:.1f}" for gb in found)])
+        model_options = {"width": options.width, "dtype": dtype}
+        programs = [step_program(batch, channels, options.seconds, remat=r, **model_options)[0] for r in (False, True)]
+        gigabytes = [step_bytes(program) / 1e9 for program in programs]
+        print_row([str(batch), str(channels), dtype, *(f"{gb:.1f}" for gb in gigabytes)])
     times = {False: [], True: []}
     programs = {r: step_program(1, 1, options.seconds, width=options.width, remat=r) for r in times}
     for _ in range(options.rounds + 1):
@@ -248,7 +250,7 @@ def main():
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
-    (memory if options.memory else speed)(options)
+    (print_memory if options.memory else print_speed)(options)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ class Network:
     """Functions of named parameters; kernels are turned into torch's order once."""
 
     def __init__(self, path):
-        self.params = {name: self.turned(name, x).requires_grad_() for name, x in np.load(path).items()}
+        self.params = {name: self.to_torch_order(name, x).requires_grad_() for name, x in np.load(path).items()}
 
     @staticmethod
-    def turned(name, x):
+    def to_torch_order(name, x):
         return torch.tensor(np.ascontiguousarray(x.T if name.endswith("kernel") else x))  # [K, I, O] → [O, I, K]
 
     def dense(self, name, x):
@@ -48,7 +48,7 @@ class Network:
             name = f"encoder/blocks_{n}"
             y = F.relu(self.conv_norm(f"{name}/first", x, dilation=dilation))
             y = self.conv_norm(f"{name}/second", y, dilation=dilation)
-            x = F.relu(y + (self.conv(f"{name}/match", x) if f"{name}/match/kernel" in self.params else x))
+            x = F.relu(y + (self.conv(f"{name}/projection", x) if f"{name}/match/kernel" in self.params else x))
         return self.dense("encoder/out", x.mean(2))
 
     def film(self, name, x, z):
@@ -74,7 +74,7 @@ class Network:
         return 20.0 * 1000.0 ** torch.sigmoid(freq), 12.0 * torch.tanh(gain), 0.5 + 4.5 * torch.sigmoid(q)
 
 
-def filtered(x, b, a):
+def apply_biquads(x, b, a):
     """Sections in series, b and a `[batch, sections, 3]`, over `[batch, 1, time]`."""
     size = 2 ** math.ceil(math.log2(2 * x.shape[2] - 1))
     delay = torch.exp(-2j * math.pi * torch.arange(size // 2 + 1) / size) ** torch.arange(3)[:, None]
@@ -85,39 +85,39 @@ def filtered(x, b, a):
     return torch.fft.irfft(torch.fft.rfft(x, size) * response[:, None], size)[:, :, : x.shape[2]]
 
 
-def equalised(x, freq_hz, gain_db, q):
+def equalize(x, freq_hz, gain_db, q):
     a, w = 10.0 ** (gain_db / 40.0), 2.0 * math.pi / RATE * freq_hz
     alpha, cos = torch.sin(w) / (2.0 * q), torch.cos(w)
     b = torch.stack([1.0 + alpha * a, -2.0 * cos, 1.0 - alpha * a], 2)
-    return filtered(x, b, torch.stack([1.0 + alpha / a, -2.0 * cos, 1.0 - alpha / a], 2))
+    return apply_biquads(x, b, torch.stack([1.0 + alpha / a, -2.0 * cos, 1.0 - alpha / a], 2))
 
 
-def magnitudes(x, window, highest_hz):
+def magnitudes(x, window, max_hz):
     hann = torch.hann_window(window)
     spectrum = torch.stft(x[:, 0], window, window // 4, window=hann, return_complex=True)
-    spectrum = spectrum[:, : 1 + int(highest_hz * window / RATE)]
+    spectrum = spectrum[:, : 1 + int(max_hz * window / RATE)]
     power = spectrum.real.square() + spectrum.imag.square()
     return power.clamp(min=(FLOOR * window / 4) ** 2).sqrt()
 
 
-def spectral(y, t, windows, highest_hz, weights):
+def spectral(y, t, windows, max_hz, weights):
     """MR-STFT and, on windows of 2048, A-weighted."""
     total = 0.0
     for window in windows:
-        a, b = magnitudes(y, window, highest_hz), magnitudes(t, window, highest_hz)
+        a, b = magnitudes(y, window, max_hz), magnitudes(t, window, max_hz)
         convergence = (a - b).square().sum((1, 2)).clamp(min=1e-30).sqrt() / b.square().sum((1, 2)).clamp(
             min=TINY
         ).sqrt()
         total = total + convergence.mean() + (a.log() - b.log()).abs().mean()
-    a, b = magnitudes(y, 2048, highest_hz), magnitudes(t, 2048, highest_hz)
+    a, b = magnitudes(y, 2048, max_hz), magnitudes(t, 2048, max_hz)
     weighted = weights[None, : a.shape[1], None]
-    heard = ((weighted * (a - b).abs()).sum((1, 2)) / (weighted * b).sum((1, 2)).clamp(min=TINY)).mean()
-    return total / len(windows), heard
+    a_weighted = ((weighted * (a - b).abs()).sum((1, 2)) / (weighted * b).sum((1, 2)).clamp(min=TINY)).mean()
+    return total / len(windows), a_weighted
 
 
 def loudness(x, b, a):
     """Integrated, gated, `[batch]`; 400 ms blocks every 100 ms from steps of 20 ms, as nmjax has it."""
-    energy = filtered(x, b[None], a[None])[:, 0].square()
+    energy = apply_biquads(x, b[None], a[None])[:, 0].square()
     hop = RATE // 50 * 5
     hops = energy[:, : energy.shape[1] // hop * hop].reshape(len(x), -1, hop).mean(2)
     blocks = F.avg_pool1d(hops[:, None], 4, 1)[:, 0]
@@ -127,7 +127,7 @@ def loudness(x, b, a):
     return -0.691 + 10.0 * torch.log10((blocks * passed).sum(1) / passed.sum(1).clamp(min=1))
 
 
-class Case:
+class StepCase:
     """One part at one size: `forward` and `with_gradient` (of the whole step: with Adam's update)."""
 
     def __init__(self, case):
@@ -147,18 +147,18 @@ class Case:
             return self.network.encoder(self.source).square().mean()
         if self.part == "residual":
             return self.network.residual(self.source, self.z).square().mean()
-        return self.whole()
+        return self.full_loss()
 
-    def whole(self):
+    def full_loss(self):
         z = self.network.encoder(self.source)
         freq, gain, q = self.network.settings(z)
-        y = equalised(self.source, freq, gain, q) + self.network.residual(self.source, z)
+        y = equalize(self.source, freq, gain, q) + self.network.residual(self.source, z)
         w, k = self.loss, (self.constants["k_b"], self.constants["k_a"])
-        stft, heard = spectral(y, self.target, w["windows"], w["highest_hz"], self.constants["a_weights"])
+        stft, a_weighted = spectral(y, self.target, w["windows"], w["highest_hz"], self.constants["a_weights"])
         lufs = (loudness(y, *k) - loudness(self.target, *k)).abs().mean()
         rounded = gain.square() / ((gain.square() + 0.01).sqrt() + 0.1)
         return (
-            w["mr_stft"] * stft + w["a_weighted"] * heard + w["lufs"] * lufs
+            w["mr_stft"] * stft + w["a_weighted"] * a_weighted + w["lufs"] * lufs
             + w["gain"] * rounded.mean() + w["q"] * (q - 1.0).square().mean()
         )  # fmt: skip
 
@@ -178,14 +178,14 @@ class Case:
 def main():
     torch.set_num_threads(os.cpu_count())
     print(json.dumps({"torch": torch.__version__}), flush=True)
-    made = None
+    case = None
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "part" in asked:
-            made = None
-            made, answer = Case(asked), {}
+        request = json.loads(line)
+        if "part" in request:
+            case = None
+            case, answer = StepCase(request), {}
         else:
-            run = made.with_gradient if asked["gradient"] else made.forward
+            run = case.with_gradient if request["gradient"] else case.forward
             wall, cpu = time.perf_counter(), time.process_time()
             value = run()
             answer = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "value": value}

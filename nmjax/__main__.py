@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import sys
 
-from nmjax import interrupt
+from nmjax.runtime import signals
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line (`nmjax.cli`), with large pages; the exit code."""
-    interrupt.hold()
-    from nmjax.pages import restart_with_large_pages
+    signals.block_signals()
+    from nmjax.runtime.huge_pages import restart_with_huge_pages
 
-    restart_with_large_pages()
+    restart_with_huge_pages()
     try:
-        interrupt.listen()
-        from nmjax import cli  # only now: the start would load it twice
+        signals.install_handlers()
+        from nmjax.cli import main  # only now: the start would load it twice
 
-        code = cli.main(arguments)
+        code = main.main(arguments)
     except KeyboardInterrupt as stop:  # before the command line could hear it
         print("nmjax: stopped.", file=sys.stderr)
-        code = interrupt.code_of(stop)
+        code = signals.exit_code(stop)
     if code > 128:
-        interrupt.end(code)
+        signals.exit_immediately(code)
     return code
 
 

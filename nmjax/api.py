@@ -20,19 +20,33 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from nmjax import io
-from nmjax.errors import BadInputError
-from nmjax.inference import weights
-from nmjax.inference.deliver.delivery import Plan, delivered, solve
-from nmjax.inference.deliver.verify import Verdict, judged
-from nmjax.inference.master import PIECE, Options, Prepared, Sound, facts_of, prepare, rendered, settings_text
-from nmjax.inference.network import Network, load
-from nmjax.inference.reference import aim_of, checked, profile_of_given, profile_of_pieces
-from nmjax.inference.settings.control import Control
-from nmjax.inference.settings.file import StoredSettings, read_settings, stored
-from nmjax.inference.wish import Wish
-from nmjax.reference.match import Aim
-from nmjax.reference.profile import Profile
+from nmjax.audio import reader
+from nmjax.mastering import pretrained
+from nmjax.mastering.delivery.plan import DeliveryPlan, apply_delivery_plan, plan_delivery
+from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
+from nmjax.mastering.master import (
+    CHUNK_FRAMES,
+    AnalyzedTrack,
+    InputSignal,
+    MasteringOptions,
+    analyze_track,
+    delivery_to_dict,
+    render_track,
+    settings_json,
+)
+from nmjax.mastering.network import Network, load
+from nmjax.mastering.references import (
+    build_reference_target,
+    check_reference,
+    features_from_chunks,
+    read_reference_features,
+)
+from nmjax.mastering.request import MasteringRequest
+from nmjax.mastering.settings.file import StoredSettings, read_settings, settings_from_json
+from nmjax.mastering.settings.overrides import Overrides
+from nmjax.reference.features import TrackFeatures
+from nmjax.reference.match import ReferenceTarget
+from nmjax.runtime.errors import BadInputError
 
 __all__ = ["Result", "load", "master"]
 Reference = str | Path | tuple[np.ndarray, int]
@@ -46,7 +60,7 @@ class Result:
 
     audio: Float[np.ndarray, "time *channel"]
     settings: dict[str, Any]
-    measurements: Verdict
+    measurements: ComplianceResult
     notes: list[str]
 
 
@@ -65,8 +79,8 @@ def master(
     residual_amount: float = 1.0,
     bands: Mapping[int, Mapping[str, float]] | None = None,
     bypass: Iterable[str] = (),
-    stages: Mapping[str, Mapping[str, float]] | None = None,
-    analyse_seconds: float | None = None,
+    processors: Mapping[str, Mapping[str, float]] | None = None,
+    analysis_seconds: float | None = None,
     reference: Reference | Sequence[Reference] | None = None,
     reference_strength: float = 1.0,
     reference_weights: Mapping[str, float] | None = None,
@@ -95,32 +109,34 @@ def master(
     Raises:
         BadInputError: anything that cannot be used; a sentence says what and what instead.
     """
-    wish = _wish(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, analyse_seconds)
+    request = _build_request(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, analysis_seconds)
     if settings is not None and reference is not None:
         raise BadInputError("Settings say what is rendered, so that no reference can change it; give one of them.")
     if isinstance(ckpt, Network) and model:
         raise BadInputError("ckpt and model name two networks; give one of them.")
-    aim = _aim(reference, reference_strength, reference_weights or {}, same_song)
+    reference_target = _reference_target(reference, reference_strength, reference_weights or {}, same_song)
     options = dataclasses.replace(
-        dataclasses.replace(wish, settings=None).options(aim),
-        control=Control(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass), dict(stages or {})),
-        settings=None if settings is None else _settings(settings),
+        dataclasses.replace(request, settings=None).resolve_options(reference_target),
+        overrides=Overrides(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass), dict(processors or {})),
+        settings=None if settings is None else _read_settings(settings),
     )
-    sound = _sound(audio, sample_rate)
-    if aim and not (ckpt or model):
-        network = weights.for_references(lambda _: None)
+    input_signal = _input_signal(audio, sample_rate)
+    if reference_target and not (ckpt or model):
+        network = pretrained.load_for_references(lambda _: None)
     else:
-        network = ckpt if isinstance(ckpt, Network) else wish.network(lambda _: None)
-    prepared = prepare(sound, network, options)
-    with rendered(prepared, network) as source:
-        plan = solve(source, sample_rate, sound.channels, options.deliveries[0])
-        made = np.concatenate([piece.astype(np.float32) for piece in delivered(source, sample_rate, plan)])
-    return _result(made.reshape(np.shape(audio)), prepared, plan, network, options)
+        network = ckpt if isinstance(ckpt, Network) else request.load_network(lambda _: None)
+    analyzed_track = analyze_track(input_signal, network, options)
+    with render_track(analyzed_track, network) as open_stream:
+        plan = plan_delivery(open_stream, sample_rate, input_signal.channels, options.delivery_specs[0])
+        mastered = np.concatenate(
+            [chunk.astype(np.float32) for chunk in apply_delivery_plan(open_stream, sample_rate, plan)]
+        )
+    return _build_result(mastered.reshape(np.shape(audio)), analyzed_track, plan, network, options)
 
 
-def _wish(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, seconds) -> Wish:
+def _build_request(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, analysis_seconds) -> MasteringRequest:
     """The command's words for the same."""
-    return Wish(
+    return MasteringRequest(
         ckpt=None if ckpt is None or isinstance(ckpt, Network) else str(ckpt),
         model=model,
         settings=None if settings is None else "given",  # no network is needed then
@@ -128,51 +144,63 @@ def _wish(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, seconds
         lufs=None if lufs is None else str(lufs),
         true_peak=None if true_peak is None else str(true_peak),
         max_limiting=max_limiting,
-        seconds=seconds,
+        analysis_seconds=analysis_seconds,
     )
 
 
-def _result(made: np.ndarray, prepared: Prepared, plan: Plan, network: Network | None, options: Options) -> Result:
-    sound, wanted = prepared.sound, options.deliveries[0]
-    found = judged(_cut(made), sound.sample_rate, sound.channels, wanted)
-    delivery = {wanted.name: facts_of(found, plan)}
-    text = settings_text("audio", prepared.chosen, sound.sample_rate, network, options, delivery)
-    notes = [*prepared.notes, *([plan.reason] if plan.reason else [])]
-    return Result(made, json.loads(text), found, notes)
+def _build_result(
+    mastered: np.ndarray,
+    analyzed_track: AnalyzedTrack,
+    plan: DeliveryPlan,
+    network: Network | None,
+    options: MasteringOptions,
+) -> Result:
+    input_signal, spec = analyzed_track.input_signal, options.delivery_specs[0]
+    compliance = check_compliance(_to_chunks(mastered), input_signal.sample_rate, input_signal.channels, spec)
+    delivery_by_name = {spec.name: delivery_to_dict(compliance, plan)}
+    json_text = settings_json(
+        "audio", analyzed_track.render_plan, input_signal.sample_rate, network, options, delivery_by_name
+    )
+    notes = [*analyzed_track.notes, *([plan.note] if plan.note else [])]
+    return Result(mastered, json.loads(json_text), compliance, notes)
 
 
-def _settings(given: str | Path | Mapping[str, Any]) -> StoredSettings:
-    if isinstance(given, str | Path):
-        return read_settings(Path(given))
+def _read_settings(settings: str | Path | Mapping[str, Any]) -> StoredSettings:
+    if isinstance(settings, str | Path):
+        return read_settings(Path(settings))
     try:
-        return stored(json.dumps(given), "settings")
+        return settings_from_json(json.dumps(settings), "settings")
     except TypeError:
         raise BadInputError("The settings hold something that JSON cannot; give numbers, texts and lists.") from None
 
 
-def _aim(reference, strength: float, weights: Mapping[str, float], same_song: bool) -> Aim | None:
+def _reference_target(
+    reference, strength: float, weights: Mapping[str, float], same_song: bool
+) -> ReferenceTarget | None:
     """Everything that is given as a reference, heard."""
     if reference is None:
         if strength != 1.0 or weights or same_song:
             raise BadInputError("Nothing is given to master towards; give a reference.")
         return None
-    several = [reference] if isinstance(reference, str | Path | tuple) else list(reference)
-    heard = [_heard(one) for one in several]
-    if not heard:
+    references = [reference] if isinstance(reference, str | Path | tuple) else list(reference)
+    named_features = [_reference_features(item) for item in references]
+    if not named_features:
         raise BadInputError("The list of references is empty; give one, or None.")
-    profiles, names = zip(*heard, strict=True)
-    return aim_of(profiles, [1.0] * len(profiles), ", ".join(names), strength, weights, same_song)
+    features, names = zip(*named_features, strict=True)
+    return build_reference_target(features, [1.0] * len(features), ", ".join(names), strength, weights, same_song)
 
 
-def _heard(reference: Reference) -> tuple[Profile, str]:
+def _reference_features(reference: Reference) -> tuple[TrackFeatures, str]:
     """A reference's profile and what it is called."""
     if not isinstance(reference, tuple):
-        return profile_of_given(Path(reference))
-    sound = _sound(*reference)
-    return checked(profile_of_pieces(sound.pieces(), sound.sample_rate), "The reference"), "the reference"
+        return read_reference_features(Path(reference))
+    input_signal = _input_signal(*reference)
+    return check_reference(
+        features_from_chunks(input_signal.read_chunks(), input_signal.sample_rate), "The reference"
+    ), "the reference"
 
 
-def _sound(audio: np.ndarray, sample_rate: int) -> Sound:
+def _input_signal(audio: np.ndarray, sample_rate: int) -> InputSignal:
     """Checked as a file would be."""
     audio = np.asarray(audio)
     if audio.ndim not in (1, 2) or not audio.size or audio.dtype.kind not in "if":
@@ -180,19 +208,21 @@ def _sound(audio: np.ndarray, sample_rate: int) -> Sound:
             f"The audio is {audio.dtype} of shape {audio.shape}; give numbers, [time, channel] or [time]."
         )
     channels = 1 if audio.ndim == 1 else audio.shape[1]
-    if channels > io.MOST_CHANNELS:
-        raise BadInputError(f"The audio has {channels} channels; give [time, channel] with 1 to {io.MOST_CHANNELS}.")
-    if int(sample_rate) != sample_rate or not io.LOWEST_RATE <= sample_rate <= io.HIGHEST_RATE:
-        raise BadInputError(f"The sample rate is {sample_rate}; {io.LOWEST_RATE} to {io.HIGHEST_RATE} Hz can be used.")
-    for piece in _cut(audio):
-        io.check_samples(piece, "The audio")
-    return Sound(lambda: _cut(audio), int(sample_rate), channels, "The audio")
+    if channels > reader.MAX_CHANNELS:
+        raise BadInputError(f"The audio has {channels} channels; give [time, channel] with 1 to {reader.MAX_CHANNELS}.")
+    if int(sample_rate) != sample_rate or not reader.MIN_SAMPLE_RATE <= sample_rate <= reader.MAX_SAMPLE_RATE:
+        raise BadInputError(
+            f"The sample rate is {sample_rate}; {reader.MIN_SAMPLE_RATE} to {reader.MAX_SAMPLE_RATE} Hz can be used."
+        )
+    for chunk in _to_chunks(audio):
+        reader.check_samples(chunk, "The audio")
+    return InputSignal(lambda: _to_chunks(audio), int(sample_rate), channels, "The audio")
 
 
-def _cut(audio: np.ndarray) -> Iterator[Float[np.ndarray, "frames channel"]]:
+def _to_chunks(audio: np.ndarray) -> Iterator[Float[np.ndarray, "frames channel"]]:
     """`[time, channel]` or `[time]` in pieces of float32."""
-    full = -float(np.iinfo(audio.dtype).min) if audio.dtype.kind == "i" else 1.0
-    for start in range(0, len(audio), PIECE):
-        piece = audio[start : start + PIECE]
-        piece = piece.astype(np.float32) if full == 1.0 else (piece / full).astype(np.float32)
-        yield piece.reshape(len(piece), -1)
+    full_scale = -float(np.iinfo(audio.dtype).min) if audio.dtype.kind == "i" else 1.0
+    for start in range(0, len(audio), CHUNK_FRAMES):
+        chunk = audio[start : start + CHUNK_FRAMES]
+        chunk = chunk.astype(np.float32) if full_scale == 1.0 else (chunk / full_scale).astype(np.float32)
+        yield chunk.reshape(len(chunk), -1)

@@ -16,11 +16,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-LIST = Path(__file__).with_suffix(".csv")
-FREE = re.compile("cc-by|cc0|public-domain", re.IGNORECASE)  # one of the licences that a song may be had under
+CATALOG_CSV = Path(__file__).with_suffix(".csv")
+FREE_LICENSES = re.compile("cc-by|cc0|public-domain", re.IGNORECASE)  # one of the licences that a song may be had under
 
 
-def fetch(package: str, folder: Path) -> None:
+def fetch_package(package: str, folder: Path) -> None:
     """Download one package and unpack it into `folder`, whole or not at all."""
     if folder.is_dir():
         return
@@ -37,18 +37,18 @@ def fetch(package: str, folder: Path) -> None:
         unpacked.rename(folder)
 
 
-def main(folder: Path, only: set[str]) -> None:
+def main(folder: Path, packages: set[str]) -> None:
     """Fetch, then list what is there."""
-    with open(LIST, newline="", encoding="utf-8") as file:
-        every = list(csv.DictReader(file))
-    rows = [row for row in every if not only or row["package"] in only]
-    if only and {row["package"] for row in rows} != only:
-        sys.exit(f"Packages can be: {', '.join(sorted({row['package'] for row in every}))}.")
+    with open(CATALOG_CSV, newline="", encoding="utf-8") as file:
+        catalog = list(csv.DictReader(file))
+    rows = [row for row in catalog if not packages or row["package"] in packages]
+    if packages and {row["package"] for row in rows} != packages:
+        sys.exit(f"Packages can be: {', '.join(sorted({row['package'] for row in catalog}))}.")
     for split, package in sorted({(row["split"], row["package"]) for row in rows}):
         print(f"{split}: {package}")
-        fetch(package, folder / split / package)
-    lists = {split: [row for row in every if row["split"] == split] for split in ("train", "validation")}
-    lists["train-free"] = [row for row in lists["train"] if FREE.search(row["licence"])]
+        fetch_package(package, folder / split / package)
+    lists = {split: [row for row in catalog if row["split"] == split] for split in ("train", "validation")}
+    lists["train-free"] = [row for row in lists["train"] if FREE_LICENSES.search(row["licence"])]
     for name, rows in lists.items():
         tracks = [(f"{r['split']}/{r['package']}/{r['path']}", r["genre"]) for r in rows]
         tracks = [(target, genre) for target, genre in tracks if (folder / target).is_file()]

@@ -1,4 +1,4 @@
-"""Writes tests/references.json: what other programs say of the same signals, so that tests can compare without them.
+"""Writes tests/published_values.json: what other programs say of the same signals, so that tests can compare without them.
 
 Needs ffmpeg on the path, and a Python environment with torch, torchaudio, auraloss and soundfile:
 
@@ -17,40 +17,50 @@ import torch
 import torchaudio
 
 ROOT = Path(__file__).parents[1]
-EXAMPLE = "examples/settlers-routine.flac"
-SECONDS = 20
+EXAMPLE_TRACK = "examples/settlers-routine.flac"
+EXCERPT_SECONDS = 20
 
 
-def pair(channels):
+def signal_pair(channels):
     """Two signals `[1, channels, 20000]` that share most of what they hold; a generator whose stream is frozen."""
-    draw = np.random.RandomState(channels)
-    first = 0.1 * draw.standard_normal((1, channels, 20_000))
-    return first.astype(np.float32), (0.8 * first + 0.03 * draw.standard_normal(first.shape)).astype(np.float32)
+    rng = np.random.RandomState(channels)
+    base = 0.1 * rng.standard_normal((1, channels, 20_000))
+    return base.astype(np.float32), (0.8 * base + 0.03 * rng.standard_normal(base.shape)).astype(np.float32)
 
 
-def mr_stft():
+def auraloss_mr_stft():
     """auraloss, spectral convergence plus L1 of the log magnitudes; windows 512, 1024, 2048, hops of a quarter, and the
     floor (as a power) that nmjax has, 100 dB below a full-scale sine."""
-    output, target = (torch.tensor(x) for x in pair(1))
+    output, target = (torch.tensor(x) for x in signal_pair(1))
     losses = [auraloss.freq.STFTLoss(w, w // 4, w, w_log_mag=1.0, eps=(1e-5 * w / 4) ** 2) for w in (512, 1024, 2048)]
     return sum(float(loss(output, target)) for loss in losses) / len(losses)
 
 
-def mel():
+def mel_filterbank_statistics():
     """torchaudio's triangles for 20 mels over 257 bins at 44.1 kHz: each one's sum, and its weighted mean bin."""
     banks = torchaudio.functional.melscale_fbanks(257, 50.0, 16_000.0, 20, 44_100, "slaney", "slaney").double()
     bins = torch.arange(257, dtype=torch.float64)
     return {"sum": banks.sum(0).tolist(), "mean_bin": ((banks * bins[:, None]).sum(0) / banks.sum(0)).tolist()}
 
 
-def ebur128():
+def ebur128_measurements():
     """ffmpeg's meter, which follows libebur128, on the first 20 s of the example track. (On all 22 s the loudness range
     differs by 0.13 LU: it is a rank among the blocks, ffmpeg's lower one is one below EBU's, and there lies a gap.)"""
-    meter = ["-t", str(SECONDS), "-i", str(ROOT / EXAMPLE), "-af", "ebur128=peak=true", "-f", "null", "-"]
-    done = subprocess.run(["ffmpeg", "-nostats", *meter], capture_output=True, text=True, check=True)
-    said = done.stderr.split("Summary:")[1]
-    named = {"integrated": r"I:\s+(\S+) LUFS", "range": r"LRA:\s+(\S+) LU\b", "true_peak_db": r"Peak:\s+(\S+) dBFS"}
-    return {name: float(re.search(pattern, said).group(1)) for name, pattern in named.items()}
+    arguments = [
+        "-t",
+        str(EXCERPT_SECONDS),
+        "-i",
+        str(ROOT / EXAMPLE_TRACK),
+        "-af",
+        "ebur128=peak=true",
+        "-f",
+        "null",
+        "-",
+    ]
+    completed = subprocess.run(["ffmpeg", "-nostats", *arguments], capture_output=True, text=True, check=True)
+    summary = completed.stderr.split("Summary:")[1]
+    patterns = {"integrated": r"I:\s+(\S+) LUFS", "range": r"LRA:\s+(\S+) LU\b", "true_peak_db": r"Peak:\s+(\S+) dBFS"}
+    return {name: float(re.search(pattern, summary).group(1)) for name, pattern in patterns.items()}
 
 
 def main():
@@ -58,11 +68,11 @@ def main():
     references = {
         "made_by": "scripts/references.py",
         "versions": {"auraloss": version("auraloss"), "torchaudio": version("torchaudio"), "ffmpeg": ffmpeg},
-        "mr_stft": mr_stft(),
-        "mel": mel(),
-        "ebur128": {"file": EXAMPLE, "seconds": SECONDS} | ebur128(),
+        "mr_stft": auraloss_mr_stft(),
+        "mel": mel_filterbank_statistics(),
+        "ebur128": {"file": EXAMPLE_TRACK, "seconds": EXCERPT_SECONDS} | ebur128_measurements(),
     }
-    (ROOT / "tests" / "references.json").write_text(json.dumps(references, indent=1) + "\n")
+    (ROOT / "tests" / "published_values.json").write_text(json.dumps(references, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,41 +12,46 @@ import pytest
 import soundfile
 
 import nmjax
-from nmjax.cli import main
-from nmjax.errors import BadInputError
-from tests.inference.networks import network, saved
-from tests.music import music, write
+from nmjax.cli.main import main
+from nmjax.runtime.errors import BadInputError
+from tests.random_networks import random_network, save_network
+from tests.synthetic_audio import music, write_audio
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def checkpoint_dir(tmp_path_factory):
     """A run's folder of phase 1B."""
-    return saved("1b", tmp_path_factory.mktemp("run"))
+    return save_network("1b", tmp_path_factory.mktemp("run"))
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1)])
-def test_the_samples_are_those_of_the_command(tmp_path, run, rate, channels):
+def test_the_samples_are_those_of_the_command(tmp_path, checkpoint_dir, rate, channels):
     audio = np.tanh(8.0 * music(3.3, rate, channels)).astype(np.float32)
-    track = write(tmp_path / "a.wav", audio, rate, "FLOAT")
-    words = ["--lufs", "-13", "--band", "2.gain_db=-3", "--residual-amount", "0.5"]
-    assert main(["infer", str(track), "--ckpt", str(run), "-o", str(tmp_path / "m.wav"), "--quiet", *words]) == 0
-    wanted, _ = soundfile.read(str(tmp_path / "m.wav"), dtype="float32", always_2d=True)
+    track = write_audio(tmp_path / "a.wav", audio, rate, "FLOAT")
+    arguments = ["--lufs", "-13", "--band", "2.gain_db=-3", "--residual-amount", "0.5"]
+    assert (
+        main(["infer", str(track), "--ckpt", str(checkpoint_dir), "-o", str(tmp_path / "m.wav"), "--quiet", *arguments])
+        == 0
+    )
+    expected, _ = soundfile.read(str(tmp_path / "m.wav"), dtype="float32", always_2d=True)
     changes = {"lufs": -13.0, "bands": {2: {"gain_db": -3.0}}, "residual_amount": 0.5}
-    result = nmjax.master(audio if channels > 1 else audio[:, 0], rate, ckpt=run, **changes)
+    result = nmjax.master(audio if channels > 1 else audio[:, 0], rate, ckpt=checkpoint_dir, **changes)
     assert result.audio.dtype == np.float32
-    np.testing.assert_array_equal(result.audio.reshape(wanted.shape), wanted)
-    said = json.loads((tmp_path / "m.json").read_text())
-    assert {**result.settings, "track": "a.wav"} == said
+    np.testing.assert_array_equal(result.audio.reshape(expected.shape), expected)
+    settings_written = json.loads((tmp_path / "m.json").read_text())
+    assert {**result.settings, "track": "a.wav"} == settings_written
     meter = pyloudnorm.Meter(rate, filter_class="DeMan")
-    assert result.measurements.lufs == pytest.approx(meter.integrated_loudness(wanted), abs=0.02)
+    assert result.measurements.lufs == pytest.approx(meter.integrated_loudness(expected), abs=0.02)
     assert result.measurements.passed
 
 
-def test_settings_can_be_edited_and_given_back():
+def test_settings_can_be_edited_and_reused():
     """The example of the module and of the README."""
     audio = music(3.0)
-    result = nmjax.master(audio, 44_100, ckpt=network("1b"), lufs="none", true_peak="none")
-    same = nmjax.master(audio, 44_100, ckpt=network("1b"), settings=result.settings, lufs="none", true_peak="none")
+    result = nmjax.master(audio, 44_100, ckpt=random_network("1b"), lufs="none", true_peak="none")
+    same = nmjax.master(
+        audio, 44_100, ckpt=random_network("1b"), settings=result.settings, lufs="none", true_peak="none"
+    )
     np.testing.assert_array_equal(same.audio, result.audio)
     result.settings["eq"]["bands"] = []
     alone = nmjax.master(audio, 44_100, settings=result.settings, lufs="none", true_peak="none")
@@ -58,8 +63,8 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     text = (Path(__file__).parents[1] / "README.md").read_text()
     (example,) = (part for part in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "nmjax.master" in part)
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "track.wav", music(3.0))
-    saved("1b", tmp_path / "runs" / "1b")
+    write_audio(tmp_path / "track.wav", music(3.0))
+    save_network("1b", tmp_path / "runs" / "1b")
     names = {}
     exec(example, names)
     assert re.match("(PASS|FAIL) .* LUFS", capsys.readouterr().out)
@@ -70,8 +75,8 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 def test_integers_are_scaled_to_full_scale():
     audio = music(1.0)
     whole = np.rint(audio * 32768).astype(np.int16)
-    given = {"ckpt": network("1a"), "lufs": "none", "true_peak": "none", "bypass": ["eq"]}
-    np.testing.assert_array_equal(nmjax.master(whole, 44_100, **given).audio, (whole / 32768).astype(np.float32))
+    options = {"ckpt": random_network("1a"), "lufs": "none", "true_peak": "none", "bypass": ["eq"]}
+    np.testing.assert_array_equal(nmjax.master(whole, 44_100, **options).audio, (whole / 32768).astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -98,9 +103,9 @@ def test_integers_are_scaled_to_full_scale():
         (np.zeros(500), 44_100, {"same_song": True}, "give a reference"),
     ],
 )
-def test_what_cannot_be_used_is_a_sentence(audio, rate, more, said):
+def test_invalid_input_is_reported(audio, rate, more, said):
     with pytest.raises(BadInputError) as caught:
-        nmjax.master(audio, rate, **{"ckpt": network("1a"), **more})
+        nmjax.master(audio, rate, **{"ckpt": random_network("1a"), **more})
     assert said in str(caught.value)
 
 

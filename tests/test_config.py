@@ -2,8 +2,8 @@
 
 import pytest
 
-from nmjax.config import load_config, restored, shipped
-from nmjax.errors import BadInputError
+from nmjax.config import load_config, overlay_names, restore_config
+from nmjax.runtime.errors import BadInputError
 
 
 def test_overlays_come_in_order():
@@ -11,12 +11,12 @@ def test_overlays_come_in_order():
     assert load_config("1B", ["small"]).phase == "1b"
     assert load_config("1b", ["small"]).model.width == 0.25
     assert load_config("1b", ["small"], ["model.width=0.5"]).model.width == 0.5
-    assert load_config("1a", None, ["loss.windows=[64,128]"]).loss.windows == (64, 128)
+    assert load_config("1a", None, ["loss.fft_sizes=[64,128]"]).loss.fft_sizes == (64, 128)
 
 
 def test_every_shipped_overlay_loads():
-    assert {"phase_1a", "phase_1b", "phase_1c", "small", "smoke"} <= set(shipped())
-    for name in shipped():
+    assert {"phase_1a", "phase_1b", "phase_1c", "small", "smoke"} <= set(overlay_names())
+    for name in overlay_names():
         load_config(None, [name])
 
 
@@ -39,7 +39,7 @@ def test_a_file_of_ones_own(tmp_path):
         ("model.dropout=1", "less than 1"),
         ("model.frequency_map=bark", "'log' or 'linear'"),
         ("train.learning_rate=.nan", "finite"),
-        ("loss.windows=[30]", "multiple of 4"),
+        ("loss.fft_sizes=[30]", "multiple of 4"),
         ("seed=[", "not valid YAML"),
     ],
 )
@@ -62,18 +62,18 @@ def test_a_wrong_file_is_one_sentence(tmp_path):
 def test_the_config_of_an_older_run_gets_what_it_lacks_from_the_defaults():
     stored = load_config("1b", ["small"], []).model_dump(mode="json")
     del stored["loss"]["highest_hz"]
-    assert restored(stored) == load_config("1b", ["small"], [])
+    assert restore_config(stored) == load_config("1b", ["small"], [])
     with pytest.raises(BadInputError, match="unheard_of"):
-        restored({**stored, "unheard_of": 1})
+        restore_config({**stored, "unheard_of": 1})
 
 
 def test_a_loss_of_nothing_is_refused():
-    nothing = [f"loss.{term}=0" for term in ("mr_stft", "a_weighted", "lufs", "curve")]
+    nothing = [f"loss.{term}=0" for term in ("mr_stft", "a_weighted", "lufs", "eq_response")]
     with pytest.raises(BadInputError, match="Nothing is left of the loss"):
         load_config("1a", [], nothing)
-    assert load_config("1a", [], [*nothing[:-1], "loss.curve=0.1"]).loss.curve == 0.1
+    assert load_config("1a", [], [*nothing[:-1], "loss.eq_response=0.1"]).loss.eq_response == 0.1
 
 
-def test_a_list_without_brackets_is_told_of_them():
+def test_a_list_without_brackets_gets_a_hint():
     with pytest.raises(BadInputError, match=r"train\.frozen': it should be a list in brackets"):
         load_config("1a", [], ["train.frozen=encoder"])

@@ -1,20 +1,20 @@
 """Music in, excerpts out: NumPy only, no JAX of our own."""
 
+from nmjax.data.catalog import Song
 from nmjax.data.pipeline import training_batches, validation_batches
-from nmjax.data.songs import Song
-from nmjax.data.sources import Source, find_all, find_songs, parse_sources
-from nmjax.data.spectra import STYLE_HZ, style_covariance
+from nmjax.data.song_spectra import SONG_SPECTRUM_HZ, spectrum_covariance
+from nmjax.data.sources import DataSource, find_all_songs, find_songs, parse_sources
 from nmjax.data.split import split_songs
 
 __all__ = [
-    "STYLE_HZ",
+    "SONG_SPECTRUM_HZ",
+    "DataSource",
     "Song",
-    "Source",
-    "find_all",
+    "find_all_songs",
     "find_songs",
     "parse_sources",
+    "spectrum_covariance",
     "split_songs",
-    "style_covariance",
     "training_batches",
     "validation_batches",
 ]

@@ -13,20 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nmjax import io
-from nmjax.data import cache
-from nmjax.data.measure import CENTRES_HZ
-from nmjax.data.places import File, uncollected
-from nmjax.data.songs import Sound
-from nmjax.errors import BadInputError, CannotWriteError
+from nmjax.data import decoded_cache
+from nmjax.data.catalog import Recording
+from nmjax.data.discovery import AudioFile, pause_gc
+from nmjax.data.scan import THIRD_OCTAVE_CENTERS_HZ
+from nmjax.runtime import atomic_files
+from nmjax.runtime.errors import BadInputError, CannotWriteError
 
 _SAVE_SECONDS = 60.0  # at least as often while files are looked at: a start that is stopped goes on from there
 
 
-class Row(NamedTuple):
+class IndexRow(NamedTuple):
     """A file as it was when it was looked at. error: why it cannot be used, or "". decoded: its twin's name or "".
 
-    The other fields are those of `nmjax.io.AudioInfo` and `nmjax.data.measure.Measured`; empty where there is an error.
+    The other fields are those of `nmjax.io.AudioInfo` and `nmjax.data.scan.Measured`; empty where there is an error.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     decoded: str = ""
     loudness: float = -np.inf
     levels: np.ndarray = np.zeros(0, np.int8)
-    spectrum: np.ndarray = np.zeros(len(CENTRES_HZ), np.float32)
+    spectrum: np.ndarray = np.zeros(len(THIRD_OCTAVE_CENTERS_HZ), np.float32)
 
 
 _SCHEMA = pa.schema(
@@ -58,28 +58,32 @@ _SCHEMA = pa.schema(
         "decoded": pa.string(),
         "loudness": pa.float64(),
         "levels": pa.large_binary(),  # a byte each: lists take ten times as long to read
-        "spectrum": pa.list_(pa.float32(), len(CENTRES_HZ)),
+        "spectrum": pa.list_(pa.float32(), len(THIRD_OCTAVE_CENTERS_HZ)),
     },
     metadata={"nmjax": "1"},  # the format; another number is another index
 )
 
 
-class Known(NamedTuple):
+class LookupResult(NamedTuple):
     """What there is to a file: a sound, or the sentence why there is none. new: it was looked at just now."""
 
-    sound: Sound | None
+    recording: Recording | None
     error: str
-    new: bool
+    is_new: bool
 
 
-def index_path(place: Path, cache_dir: Path) -> Path:
+def index_path(source_path: Path, cache_dir: Path) -> Path:
     """Where the index of a folder or CSV lies."""
-    return cache_dir / f"index-{cache.hashed(os.path.realpath(place))}.parquet"
+    return cache_dir / f"index-{decoded_cache.short_hash(os.path.realpath(source_path))}.parquet"
 
 
-def look_up(
-    place: Path, files: list[File], cache_dir: Path, report: Callable[[str], None] = print, again: bool = False
-) -> list[Known]:
+def look_up_files(
+    source_path: Path,
+    files: list[AudioFile],
+    cache_dir: Path,
+    report: Callable[[str], None] = print,
+    retry_errors: bool = False,
+) -> list[LookupResult]:
     """What is known of each of `files`; new and changed ones are looked at, and the index of `place` is written.
 
     Args:
@@ -88,109 +92,117 @@ def look_up(
     Raises:
         CannotWriteError: `cache_dir` cannot be written.
     """
-    path = index_path(place, cache_dir)
-    rows = load(path)
-    decoded = set(os.listdir(cache_dir)) if cache_dir.is_dir() else set()
+    path = index_path(source_path, cache_dir)
+    rows = load_index(path)
+    decoded_names = set(os.listdir(cache_dir)) if cache_dir.is_dir() else set()
 
-    def is_known(file: File) -> bool:
+    def is_current(file: AudioFile) -> bool:
         row = rows.get(file.key)
-        if row is None or row.size != file.size or row.mtime_ns != file.mtime_ns or (again and row.error):
+        if row is None or row.size != file.size or row.mtime_ns != file.mtime_ns or (retry_errors and row.error):
             return False
-        return not row.decoded or row.decoded in decoded
+        return not row.decoded or row.decoded in decoded_names
 
-    new = {file.key: file for file in files if not is_known(file)}
+    new_files = {file.key: file for file in files if not is_current(file)}
     keys = {file.key for file in files}
-    kept = {key: row for key, row in rows.items() if key in keys and key not in new}
-    if new:
-        _look(new, kept, path, cache_dir, report)
-    elif len(kept) != len(rows):
-        save(path, kept.values())
-    with uncollected():
-        return [_known(file, kept[file.key], cache_dir, file.key in new) for file in files]
+    current_rows = {key: row for key, row in rows.items() if key in keys and key not in new_files}
+    if new_files:
+        _scan_new_files(new_files, current_rows, path, cache_dir, report)
+    elif len(current_rows) != len(rows):
+        save_index(path, current_rows.values())
+    with pause_gc():
+        return [_lookup_result(file, current_rows[file.key], cache_dir, file.key in new_files) for file in files]
 
 
-@uncollected()
-def load(path: Path) -> dict[str, Row]:
+@pause_gc()
+def load_index(path: Path) -> dict[str, IndexRow]:
     """An index as it lies on the disk; empty if there is none, or if it is damaged or of another version."""
     try:
         table = pq.read_table(path, page_checksum_verification=True, memory_map=False)
         if not table.schema.equals(_SCHEMA) or table.schema.metadata != _SCHEMA.metadata:
             return {}
-        columns = [_values(table.column(name).combine_chunks()) for name in Row._fields]
-        return {row.key: row for row in map(Row._make, zip(*columns, strict=True))}
+        columns = [_from_arrow(table.column(name).combine_chunks()) for name in IndexRow._fields]
+        return {row.key: row for row in map(IndexRow._make, zip(*columns, strict=True))}
     except (OSError, pa.ArrowException):
         return {}
 
 
-def save(path: Path, rows: Iterable[Row]) -> None:
+def save_index(path: Path, rows: Iterable[IndexRow]) -> None:
     """Write an index, whole or not at all.
 
     Raises:
         CannotWriteError: the disk is full, or the place cannot be written.
     """
-    columns = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
-    arrays = [_array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
-    with io.temporary_beside(path) as temporary:
+    columns = list(zip(*rows, strict=True)) or [()] * len(IndexRow._fields)
+    arrays = [_to_arrow(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
+    with atomic_files.temporary_sibling(path) as temporary:
         table = pa.Table.from_arrays(arrays, schema=_SCHEMA)
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        io.publish(temporary, path)
+        atomic_files.commit_file(temporary, path)
 
 
-def _look(
-    new: dict[str, File], kept: dict[str, Row], path: Path, cache_dir: Path, report: Callable[[str], None]
+def _scan_new_files(
+    new_files: dict[str, AudioFile],
+    rows: dict[str, IndexRow],
+    path: Path,
+    cache_dir: Path,
+    report: Callable[[str], None],
 ) -> None:
     """Add a row for each new file to `kept`. Decoding, filters and FFT leave Python's lock to others, so threads do."""
-    saved = time.monotonic()
+    last_save = time.monotonic()
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for count, row in enumerate(pool.map(lambda file: _row(file, cache_dir), new.values()), 1):
-                kept[row.key] = row
-                if time.monotonic() > saved + _SAVE_SECONDS:
-                    save(path, kept.values())
-                    report(f"Listened to {count:,} of {len(new):,} new files …")
-                    saved = time.monotonic()
+            for count, row in enumerate(pool.map(lambda file: _scan_row(file, cache_dir), new_files.values()), 1):
+                rows[row.key] = row
+                if time.monotonic() > last_save + _SAVE_SECONDS:
+                    save_index(path, rows.values())
+                    report(f"Listened to {count:,} of {len(new_files):,} new files …")
+                    last_save = time.monotonic()
     finally:
-        save(path, kept.values())
+        save_index(path, rows.values())
 
 
-def _row(file: File, cache_dir: Path) -> Row:
+def _scan_row(file: AudioFile, cache_dir: Path) -> IndexRow:
     try:
-        info, found, decoded = cache.heard(file, cache_dir)
+        info, scan, decoded = decoded_cache.scan_file(file, cache_dir)
     except CannotWriteError:
         raise
     except BadInputError as error:
-        return Row(file.key, file.size, file.mtime_ns, str(error))
-    format_ = (info.sample_rate, info.channels, info.container, info.subtype, decoded)
-    measured = (found.loudness, found.levels, found.spectrum)
-    return Row(file.key, file.size, file.mtime_ns, "", found.frames, *format_, *measured)
+        return IndexRow(file.key, file.size, file.mtime_ns, str(error))
+    header_fields = (info.sample_rate, info.channels, info.container, info.subtype, decoded)
+    scan_fields = (scan.loudness_lufs, scan.levels_lufs, scan.spectrum_db)
+    return IndexRow(file.key, file.size, file.mtime_ns, "", scan.frames, *header_fields, *scan_fields)
 
 
-def _known(file: File, row: Row, cache_dir: Path, new: bool) -> Known:
+def _lookup_result(file: AudioFile, row: IndexRow, cache_dir: Path, is_new: bool) -> LookupResult:
     if row.error:
-        return Known(None, row.error, new)
+        return LookupResult(None, row.error, is_new)
     if row.decoded:
-        path, container, subtype, scale = f"{cache_dir}/{row.decoded}", "FLAC", "PCM_24", cache.SCALE
+        path, container, subtype, scale = f"{cache_dir}/{row.decoded}", "FLAC", "PCM_24", decoded_cache.DECODED_SCALE
     else:
         path, container, subtype, scale = file.path, row.container, row.subtype, 1.0
     header = (row.frames, row.sample_rate, row.channels, container, subtype)
-    return Known(Sound(path, *header, scale, file.real, row.loudness, row.levels, row.spectrum), "", new)
+    return LookupResult(
+        Recording(path, *header, scale, file.real_path, row.loudness, row.levels, row.spectrum), "", is_new
+    )
 
 
-def _array(values: tuple, kind: pa.DataType) -> pa.Array:
-    if pa.types.is_large_binary(kind):
-        return pa.array([x.tobytes() for x in values], kind)
-    if pa.types.is_fixed_size_list(kind):
+def _to_arrow(values: tuple, arrow_type: pa.DataType) -> pa.Array:
+    if pa.types.is_large_binary(arrow_type):
+        return pa.array([x.tobytes() for x in values], arrow_type)
+    if pa.types.is_fixed_size_list(arrow_type):
         flat = np.concatenate([np.zeros(0, np.float32), *values])
-        return pa.FixedSizeListArray.from_arrays(flat, kind.list_size)
-    return pa.array([x.encode(errors="surrogateescape") for x in values] if pa.types.is_binary(kind) else values, kind)
+        return pa.FixedSizeListArray.from_arrays(flat, arrow_type.list_size)
+    return pa.array(
+        [x.encode(errors="surrogateescape") for x in values] if pa.types.is_binary(arrow_type) else values, arrow_type
+    )
 
 
-def _values(column: pa.Array) -> Iterable[Any]:
-    kind = column.type
-    if pa.types.is_large_binary(kind):
+def _from_arrow(column: pa.Array) -> Iterable[Any]:
+    arrow_type = column.type
+    if pa.types.is_large_binary(arrow_type):
         return [np.frombuffer(x, np.int8) for x in column.to_pylist()]
-    if pa.types.is_fixed_size_list(kind):
-        return column.flatten().to_numpy().reshape(-1, kind.list_size)
-    if pa.types.is_binary(kind):
+    if pa.types.is_fixed_size_list(arrow_type):
+        return column.flatten().to_numpy().reshape(-1, arrow_type.list_size)
+    if pa.types.is_binary(arrow_type):
         return [x.decode(errors="surrogateescape") for x in column.to_pylist()]
     return column.to_pylist()

@@ -12,41 +12,41 @@ import grain
 import numpy as np
 
 from nmjax.config import DataConfig
-from nmjax.data.excerpts import ReadExcerpt
-from nmjax.data.slots import Slot, Slots
-from nmjax.data.songs import Song
-from nmjax.errors import BadInputError
+from nmjax.data.catalog import Song
+from nmjax.data.segment_reader import SegmentReader
+from nmjax.data.segments import Segment, SegmentDataset
+from nmjax.runtime.errors import BadInputError
 
 Batch = dict[str, np.ndarray]
-_NUMBERS = 2**31  # what an int32 holds
+_INDEX_MODULUS = 2**31  # what an int32 holds
 
 
-class Stream:
+class BatchStream:
     """Batches without end. `get_state` and `set_state` go on exactly where it was, with any number of workers,
     threads and processes: all that counts is how many batches have been taken."""
 
     def __init__(self, dataset: grain.MapDataset[Batch], config: DataConfig):
         self._dataset, self._config = dataset, config
-        self._taken, self._batches = 0, None
+        self._batches_taken, self._batches = 0, None
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
         if self._batches is None:
-            self._batches = self._started()
+            self._batches = self._start_reading()
         batch = next(self._batches)
-        self._taken += 1
+        self._batches_taken += 1
         return batch
 
     def get_state(self) -> dict[str, Any]:
         """For JSON."""
-        return {"batches": self._taken}
+        return {"batches": self._batches_taken}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """The next batch is the one that followed when `state` was got."""
         self.close()
-        self._taken = state["batches"]
+        self._batches_taken = state["batches"]
 
     def close(self) -> None:
         """End the workers. The stream itself goes on if it is asked to."""
@@ -54,16 +54,16 @@ class Stream:
             self._batches.close()
         self._batches = None
 
-    def _started(self) -> grain.DatasetIterator[Batch]:
-        threads, workers = self._config.read_threads, self._config.workers
+    def _start_reading(self) -> grain.DatasetIterator[Batch]:
+        threads, workers = self._config.read_threads, self._config.num_workers
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
-        dataset = self._dataset[self._taken :].to_iter_dataset(options)
+        dataset = self._dataset[self._batches_taken :].to_iter_dataset(options)
         if workers:
             from absl import flags
 
             flags.FLAGS.mark_as_parsed()  # grain hands them to its workers, and there is no absl command line here
             options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=2)
-            dataset = dataset.mp_prefetch(options, worker_init_fn=_left_alone)
+            dataset = dataset.mp_prefetch(options, worker_init_fn=_ignore_sigint)
         return iter(dataset)
 
 
@@ -76,7 +76,7 @@ def training_batches(
     speed_semitones: float = 0.0,
     process: tuple[int, int] = (0, 1),
     order: int = 0,
-) -> Stream:
+) -> BatchStream:
     """Batches `{"target": [rows, time, channel], "length": [rows], "number": [rows], and "input" for pairs}`, no end.
 
     Every slot comes up once an epoch, in an order and at an offset that follow from seed, order and nothing else.
@@ -91,20 +91,24 @@ def training_batches(
     Raises:
         BadInputError: a batch that cannot be divided among the processes.
     """
-    here, count = process
-    if config.batch_size % count:
-        raise BadInputError(f"data.batch_size ({config.batch_size}) must be a multiple of the {count} processes.")
-    groups = [songs] if weights is None else [[s for s in songs if s.source == i] for i in range(len(weights))]
+    process_index, process_count = process
+    if config.batch_size % process_count:
+        raise BadInputError(
+            f"data.batch_size ({config.batch_size}) must be a multiple of the {process_count} processes."
+        )
+    groups = [songs] if weights is None else [[s for s in songs if s.source_index == i] for i in range(len(weights))]
     seeds = np.random.SeedSequence([seed, order]).generate_state(len(groups))
     shuffled = [
-        grain.MapDataset.source(Slots(group, config.excerpt_seconds)).shuffle(int(draw)).repeat()
-        for group, draw in zip(groups, seeds, strict=True)
+        grain.MapDataset.source(SegmentDataset(group, config.excerpt_seconds)).shuffle(int(source_seed)).repeat()
+        for group, source_seed in zip(groups, seeds, strict=True)
     ]
-    mixed = shuffled[0] if weights is None else grain.MapDataset.mix(shuffled, weights)
-    numbered = mixed.map_with_index(_numbered).batch(config.batch_size, batch_fn=list)
-    rows = config.batch_size // count
-    reader = ReadExcerpt(config.excerpt_seconds, sample_rate, config.channels, speed_semitones)
-    return Stream(numbered.map(_ReadRows(reader, (seed, order), here * rows, rows)), config)
+    interleaved = shuffled[0] if weights is None else grain.MapDataset.mix(shuffled, weights)
+    batched = interleaved.map_with_index(_with_index).batch(config.batch_size, batch_fn=list)
+    rows_per_process = config.batch_size // process_count
+    reader = SegmentReader(config.excerpt_seconds, sample_rate, config.channels, speed_semitones)
+    return BatchStream(
+        batched.map(_RowReader(reader, (seed, order), process_index * rows_per_process, rows_per_process)), config
+    )
 
 
 def validation_batches(
@@ -112,50 +116,60 @@ def validation_batches(
 ) -> list[Batch]:
     """Excerpts spread evenly over the songs and within them, always the same, in whole batches like those of
     training."""
-    count = math.ceil(config.validation_excerpts / config.batch_size) * config.batch_size
-    chosen = songs if len(songs) <= count else [songs[i * len(songs) // count] for i in range(count)]
-    slots, each = Slots(chosen, config.excerpt_seconds), math.ceil(count / len(chosen))
+    excerpt_count = math.ceil(config.validation_excerpts / config.batch_size) * config.batch_size
+    validation_songs = (
+        songs if len(songs) <= excerpt_count else [songs[i * len(songs) // excerpt_count] for i in range(excerpt_count)]
+    )
+    segments, excerpts_per_song = (
+        SegmentDataset(validation_songs, config.excerpt_seconds),
+        math.ceil(excerpt_count / len(validation_songs)),
+    )
 
-    def excerpt(number: int) -> tuple[int, Slot]:
-        turn, which = divmod(number, len(chosen))
-        starts = slots.starts(which)
-        return number, Slot(chosen[which], starts[[int((turn + 0.5) / each * len(starts))]], 0.0)
+    def segment_at(index: int) -> tuple[int, Segment]:
+        pass_index, song_index = divmod(index, len(validation_songs))
+        start_times = segments.start_times(song_index)
+        return index, Segment(
+            validation_songs[song_index],
+            start_times[[int((pass_index + 0.5) / excerpts_per_song * len(start_times))]],
+            0.0,
+        )
 
-    here, processes = process
-    rows = config.batch_size // processes
-    reader = ReadExcerpt(config.excerpt_seconds, sample_rate, config.channels)
-    read = _ReadRows(reader, (0,), here * rows, rows)
+    process_index, process_count = process
+    rows_per_process = config.batch_size // process_count
+    reader = SegmentReader(config.excerpt_seconds, sample_rate, config.channels)
+    read_rows = _RowReader(reader, (0,), process_index * rows_per_process, rows_per_process)
     return [
-        read([excerpt(number) for number in range(first, first + config.batch_size)])
-        for first in range(0, count, config.batch_size)
+        read_rows([segment_at(index) for index in range(first_index, first_index + config.batch_size)])
+        for first_index in range(0, excerpt_count, config.batch_size)
     ]
 
 
-def _left_alone(_worker: int, _count: int) -> None:
+def _ignore_sigint(_worker: int, _count: int) -> None:
     """Ctrl-C reaches the workers, too; they end when the stream is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _numbered(number: int, slot: Slot) -> tuple[int, Slot]:
-    return number, slot
+def _with_index(index: int, segment: Segment) -> tuple[int, Segment]:
+    return index, segment
 
 
 @dataclasses.dataclass(frozen=True)
-class _ReadRows:
+class _RowReader:
     """Numbered slots of a whole batch → `rows` of them from `first` on, read and stacked.
 
     The randomness of each follows from `seed` and its number, whoever reads it.
     """
 
-    reader: ReadExcerpt
+    reader: SegmentReader
     seed: tuple[int, ...]
-    first: int
-    rows: int
+    first_row: int
+    row_count: int
 
-    def __call__(self, batch: list[tuple[int, Slot]]) -> Batch:
-        mine = batch[self.first : self.first + self.rows]
-        items = [
-            self.reader(slot, np.random.default_rng([*self.seed, number])) | {"number": np.int32(number % _NUMBERS)}
-            for number, slot in mine
+    def __call__(self, batch: list[tuple[int, Segment]]) -> Batch:
+        own_rows = batch[self.first_row : self.first_row + self.row_count]
+        examples = [
+            self.reader(segment, np.random.default_rng([*self.seed, index]))
+            | {"number": np.int32(index % _INDEX_MODULUS)}
+            for index, segment in own_rows
         ]
-        return {key: np.stack([item[key] for item in items]) for key in items[0]}
+        return {key: np.stack([example[key] for example in examples]) for key in examples[0]}

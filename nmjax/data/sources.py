@@ -10,49 +10,51 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from nmjax.data import cache, pairs
-from nmjax.data.index import Known, index_path, look_up
-from nmjax.data.places import Entry, File, csv_entries, folder_entries, paired_entries, uncollected
-from nmjax.data.songs import Song
-from nmjax.errors import BadInputError
+from nmjax.data import decoded_cache, pair_check
+from nmjax.data.catalog import Song
+from nmjax.data.discovery import AudioFile, SongEntry, csv_entries, folder_entries, paired_entries, pause_gc
+from nmjax.data.index import LookupResult, index_path, look_up_files
+from nmjax.runtime.errors import BadInputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class DataSource:
     """A folder or CSV, and the weight that its excerpts have beside those of others (None: as many as it has)."""
 
     path: Path
     weight: float | None = None
 
 
-def parse_sources(given: Sequence[str]) -> tuple[Source, ...]:
+def parse_sources(specs: Sequence[str]) -> tuple[DataSource, ...]:
     """Each `PATH` or `PATH=WEIGHT`; a path that exists as it is written is one.
 
     Raises:
         BadInputError: a weight that is no number above 0, or one for some of them only.
     """
-    sources = tuple(_source(text) for text in given)
+    sources = tuple(_parse_source(text) for text in specs)
     if len({source.weight is None for source in sources}) == 2:
-        bare = next(source.path for source in sources if source.weight is None)
-        raise BadInputError(f"--data {bare} has no weight and others have; give one to every --data or to none.")
+        unweighted_path = next(source.path for source in sources if source.weight is None)
+        raise BadInputError(
+            f"--data {unweighted_path} has no weight and others have; give one to every --data or to none."
+        )
     return sources
 
 
-def _source(text: str) -> Source:
-    path, sign, weight = text.rpartition("=")
-    if not sign or os.path.exists(text):
-        return Source(Path(text))
+def _parse_source(text: str) -> DataSource:
+    path, separator, weight = text.rpartition("=")
+    if not separator or os.path.exists(text):
+        return DataSource(Path(text))
     try:
         number = float(weight)
     except ValueError:
         number = math.nan
     if not (path and 0.0 < number < math.inf):
         raise BadInputError(f"'{text}' is missing, and '{weight}' is no weight; write PATH or PATH=WEIGHT, as music=2.")
-    return Source(Path(path), number)
+    return DataSource(Path(path), number)
 
 
-def find_all(
-    sources: Sequence[Source],
+def find_all_songs(
+    sources: Sequence[DataSource],
     target: Path | None = None,
     cache_dir: Path | None = None,
     report: Callable[[str], None] = print,
@@ -65,23 +67,27 @@ def find_all(
         return find_songs(sources[0].path, target, cache_dir, report)
     if target:
         raise BadInputError("--target goes with one --data; list several folders of pairs in a CSV (input,target).")
-    songs, labels = [], _labels([source.path for source in sources])
-    for number, (source, label) in enumerate(zip(sources, labels, strict=True)):
+    songs, labels = [], _source_labels([source.path for source in sources])
+    for source_index, (source, label) in enumerate(zip(sources, labels, strict=True)):
         for song in find_songs(source.path, None, cache_dir, report):
             group = f"{label}/{song.group}" if song.group else ""
-            songs.append(dataclasses.replace(song, name=f"{label}/{song.name}", group=group, source=number))
-    first: dict[str, Song] = {}
+            songs.append(dataclasses.replace(song, name=f"{label}/{song.name}", group=group, source_index=source_index))
+    first_by_path: dict[str, Song] = {}
     for song in songs:
-        other = first.setdefault(song.target.original, song)
-        if other.source != song.source:
-            here, there = sources[other.source].path, sources[song.source].path
+        other = first_by_path.setdefault(song.target.original_path, song)
+        if other.source_index != song.source:
+            first_path, second_path = sources[other.source_index].path, sources[song.source].path
             raise BadInputError(
-                f"'{song.target.original}' is in --data {here} and in --data {there}; take it out of one."
+                f"'{song.target.original_path}' is in --data {first_path} and in --data {second_path}; take it out of one."
             )
-    pair, lone = (next((s for s in songs if bool(s.input) is wanted), None) for wanted in (True, False))
-    if pair and lone:
-        here, there = sources[pair.source].path, sources[lone.source].path
-        raise BadInputError(f"--data {here} has an unmastered side and --data {there} has none; train on one kind.")
+    paired_song, unpaired_song = (
+        next((s for s in songs if bool(s.input) is has_input), None) for has_input in (True, False)
+    )
+    if paired_song and unpaired_song:
+        first_path, second_path = sources[paired_song.source].path, sources[unpaired_song.source].path
+        raise BadInputError(
+            f"--data {first_path} has an unmastered side and --data {second_path} has none; train on one kind."
+        )
     return songs
 
 
@@ -100,59 +106,65 @@ def find_songs(
     Raises:
         BadInputError: nothing there, nothing usable, or a pair that is none.
     """
-    cache_dir = cache_dir or cache.default_dir()
+    cache_dir = cache_dir or decoded_cache.default_cache_dir()
     if target:
-        return _strict(paired_entries(data, target, report), target, data, cache_dir, report)
+        return _songs_or_raise(paired_entries(data, target, report), target, data, cache_dir, report)
     if data.is_file():
-        return _strict(csv_entries(data), data, data, cache_dir, report)
+        return _songs_or_raise(csv_entries(data), data, data, cache_dir, report)
     entries = folder_entries(data, report)
-    known = look_up(data, [entry.target for entry in entries], cache_dir, report)
-    _report_errors(known, index_path(data, cache_dir), report)
-    with uncollected():
-        songs = [Song(e.name, e.group, k.sound) for e, k in zip(entries, known, strict=True) if k.sound]
+    lookups = look_up_files(data, [entry.target for entry in entries], cache_dir, report)
+    _report_skipped(lookups, index_path(data, cache_dir), report)
+    with pause_gc():
+        songs = [
+            Song(e.name, e.group, lookup.recording)
+            for e, lookup in zip(entries, lookups, strict=True)
+            if lookup.recording
+        ]
     if not songs:
-        raise BadInputError(f"No file in '{data}' can be used; the first: {known[0].error}")
+        raise BadInputError(f"No file in '{data}' can be used; the first: {lookups[0].error}")
     return songs
 
 
-def _strict(
-    entries: list[Entry], target: Path, source: Path, cache_dir: Path, report: Callable[[str], None]
+def _songs_or_raise(
+    entries: list[SongEntry], target_path: Path, input_path: Path, cache_dir: Path, report: Callable[[str], None]
 ) -> list[Song]:
     """Songs of entries that must all be usable, whose two sides are of the places `target` and `source`."""
-    files: dict[Path, dict[str, File]] = {target: {}, source: {}}
+    files: dict[Path, dict[str, AudioFile]] = {target_path: {}, input_path: {}}
     for entry in entries:
-        files[target][entry.target.key] = entry.target
+        files[target_path][entry.target.key] = entry.target
         if entry.input:
-            files[source][entry.input.key] = entry.input
-    known: dict[tuple[Path, str], Known] = {}
-    for place, by_key in files.items():
-        found = look_up(place, list(by_key.values()), cache_dir, report, again=True)
-        known |= {(place, key): this for key, this in zip(by_key, found, strict=True)}
-    for this in known.values():
-        if this.error:
-            raise BadInputError(this.error)
+            files[input_path][entry.input.key] = entry.input
+    lookups: dict[tuple[Path, str], LookupResult] = {}
+    for source_path, by_key in files.items():
+        results = look_up_files(source_path, list(by_key.values()), cache_dir, report, retry_errors=True)
+        lookups |= {(source_path, key): lookup for key, lookup in zip(by_key, results, strict=True)}
+    for lookup in lookups.values():
+        if lookup.error:
+            raise BadInputError(lookup.error)
 
-    def song(entry: Entry) -> Song:
-        side = known[source, entry.input.key].sound if entry.input else None
-        return Song(entry.name, entry.group, known[target, entry.target.key].sound, side, entry.genre)
+    def song(entry: SongEntry) -> Song:
+        input_recording = lookups[input_path, entry.input.key].recording if entry.input else None
+        return Song(
+            entry.name, entry.group, lookups[target_path, entry.target.key].recording, input_recording, entry.genre
+        )
 
     songs = [song(entry) for entry in entries]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(lambda song: pairs.check(song.input, song.target), (s for s in songs if s.input)):
+        for _ in pool.map(lambda song: pair_check.check_pair(song.input, song.target), (s for s in songs if s.input)):
             pass
     return songs
 
 
-def _report_errors(known: list[Known], index: Path, report: Callable[[str], None]) -> None:
-    for this in known:
-        if this.error and this.new:
-            report(f"Left out: {this.error}")
-    if before := sum(bool(this.error) and not this.new for this in known):
-        report(f"Left out: {before} more as before; to see why, remove '{index}'.")
+def _report_skipped(lookups: list[LookupResult], index_file: Path, report: Callable[[str], None]) -> None:
+    for lookup in lookups:
+        if lookup.error and lookup.is_new:
+            report(f"Left out: {lookup.error}")
+    if skipped_before := sum(bool(lookup.error) and not lookup.is_new for lookup in lookups):
+        report(f"Left out: {skipped_before} more as before; to see why, remove '{index_file}'.")
 
 
-def _labels(paths: list[Path]) -> list[str]:
+def _source_labels(paths: list[Path]) -> list[str]:
     """The name of each; where two are alike, the whole path."""
-    real = [os.path.realpath(path) for path in paths]
-    counts = Counter(os.path.basename(path) for path in real)
-    return [path if counts[os.path.basename(path)] > 1 else os.path.basename(path) for path in real]
+    real_paths = [os.path.realpath(path) for path in paths]
+    counts = Counter(os.path.basename(path) for path in real_paths)
+    return [path if counts[os.path.basename(path)] > 1 else os.path.basename(path) for path in real_paths]

@@ -1,23 +1,18 @@
 """Pure signal functions on `[batch, time, channel]`: no Flax, no settings files, no audio files."""
 
-from nmjax.dsp.auditory import bark_spectrum_db, smoothed_db, third_octaves_db
-from nmjax.dsp.bands import Bands, equalise, response_db, response_phase
 from nmjax.dsp.compressor import (
     COMPRESSOR_LIMITS,
     Compressor,
     CompressorState,
     compress,
     control_hop,
-    reduction_db,
+    gain_reduction_db,
     static_curve_db,
 )
-from nmjax.dsp.loudness import (
-    integrated_loudness,
-    loudness_range,
-    momentary_loudness,
-    short_term_loudness,
-)
-from nmjax.dsp.meter import MeterState, Reading, meter_state, metered, reading
+from nmjax.dsp.equalizer import Bands, equalize, response_db, response_phase
+from nmjax.dsp.filterbanks import bark_spectrum_db, smooth_spectrum_db, third_octave_spectrum_db
+from nmjax.dsp.loudness import integrated_loudness, loudness_range, momentary_loudness, short_term_loudness
+from nmjax.dsp.loudness_stream import MeterReading, MeterState, initial_meter_state, read_meter, update_meter
 from nmjax.dsp.saturator import (
     SATURATOR_LATENCY,
     SATURATOR_LIMITS,
@@ -26,9 +21,9 @@ from nmjax.dsp.saturator import (
     saturate,
     saturate_stream,
 )
-from nmjax.dsp.spectral import power_spectra
+from nmjax.dsp.stft import power_spectra
+from nmjax.dsp.time_varying import equalize_time_varying
 from nmjax.dsp.true_peak import true_peak_db
-from nmjax.dsp.varying import equalise_varying
 from nmjax.dsp.width import WIDTH_LIMITS, Width, mono_compatibility_db, widen
 
 __all__ = [
@@ -39,33 +34,33 @@ __all__ = [
     "Bands",
     "Compressor",
     "CompressorState",
+    "MeterReading",
     "MeterState",
-    "Reading",
     "Saturator",
     "SaturatorState",
     "Width",
     "bark_spectrum_db",
     "compress",
     "control_hop",
-    "equalise",
-    "equalise_varying",
+    "equalize",
+    "equalize_time_varying",
+    "gain_reduction_db",
+    "initial_meter_state",
     "integrated_loudness",
     "loudness_range",
-    "meter_state",
-    "metered",
     "momentary_loudness",
     "mono_compatibility_db",
     "power_spectra",
-    "reading",
-    "reduction_db",
+    "read_meter",
     "response_db",
     "response_phase",
     "saturate",
     "saturate_stream",
     "short_term_loudness",
-    "smoothed_db",
+    "smooth_spectrum_db",
     "static_curve_db",
-    "third_octaves_db",
+    "third_octave_spectrum_db",
     "true_peak_db",
+    "update_meter",
     "widen",
 ]

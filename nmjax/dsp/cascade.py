@@ -1,7 +1,7 @@
 """Filters in series over a signal: per sample as the readable reference, and in blocks as what everything uses.
 
 In blocks of L samples the recursion is one matrix product a block with its impulse response, one with what each state
-rings out to, and a recursion over the blocks' states; `nmjax.dsp.stretch` makes the matrices.
+rings out to, and a recursion over the blocks' states; `nmjax.dsp.block_recursion` makes the matrices.
 """
 
 from __future__ import annotations
@@ -10,10 +10,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nmjax.dsp.stretch import advance, moved, product, spread_as, states_between, stretch, toeplitz
+from nmjax.dsp.block_recursion import (
+    apply_transition,
+    batched_matmul,
+    block_matrices,
+    block_states,
+    svf_step,
+    toeplitz,
+    vary_like,
+)
 from nmjax.dsp.svf import Svf
 
-BLOCK = 64  # samples; the products cost 2·BLOCK + 8·bands FLOPs a sample, shorter blocks mean more states to follow
+BLOCK_LENGTH = (
+    64  # samples; the products cost 2·BLOCK + 8·bands FLOPs a sample, shorter blocks mean more states to follow
+)
 
 
 def initial_state(svf: Svf, batch: int, channels: int, dtype=jnp.float32) -> Float[Array, "batch channel bands 2"]:
@@ -21,32 +31,32 @@ def initial_state(svf: Svf, batch: int, channels: int, dtype=jnp.float32) -> Flo
     return jnp.zeros((batch, channels, svf.g.shape[-1], 2), dtype)
 
 
-def cascade_by_sample(
+def cascade_per_sample(
     audio: Float[Array, "batch time channel"], svf: Svf, state: Float[Array, "batch channel bands 2"]
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch channel bands 2"]]:
     """The recursion as it is defined, one sample a step. Same arguments and results as `cascade`; slow."""
-    per_channel = jax.tree.map(lambda x: x[:, None, :].astype(audio.dtype), svf)
+    channel_svf = jax.tree.map(lambda x: x[:, None, :].astype(audio.dtype), svf)
 
     def step(state, x):
-        y, change = advance(per_channel, x, state)
-        return state + change, y
+        y, state_delta = svf_step(channel_svf, x, state)
+        return state + state_delta, y
 
-    state, y = jax.lax.scan(step, spread_as(state, audio), jnp.moveaxis(audio, 1, 0))
+    state, y = jax.lax.scan(step, vary_like(state, audio), jnp.moveaxis(audio, 1, 0))
     return jnp.moveaxis(y, 0, 1), state
 
 
-def block_for(time: int) -> int:
+def choose_block_length(num_samples: int) -> int:
     """A block's length for so many samples: the nearest to 64 of 48, 52 … 96 that divides them, since cutting off a
     rest means copying the signal twice; 64 where none does."""
-    dividing = [length for length in range(48, 97, 4) if time % length == 0]
-    return min(time, min(dividing, key=lambda length: abs(length - BLOCK), default=BLOCK))
+    divisors = [length for length in range(48, 97, 4) if num_samples % length == 0]
+    return min(num_samples, min(divisors, key=lambda length: abs(length - BLOCK_LENGTH), default=BLOCK_LENGTH))
 
 
 def cascade(
     audio: Float[Array, "batch time channel"],
     svf: Svf,
     state: Float[Array, "batch channel bands 2"],
-    block: int | None = None,
+    block_length: int | None = None,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch channel bands 2"]]:
     """Filters in series over a signal, in blocks; the same for any `block` and for any cut of the signal.
 
@@ -61,16 +71,22 @@ def cascade(
     """
     batch, time, channels = audio.shape
     svf = svf.astype(audio.dtype)
-    length = min(block or block_for(time), time)
-    impulse, whole = stretch(svf, length)
-    blocks = -(-time // length)
-    x = jnp.pad(jnp.moveaxis(audio, 2, 1), ((0, 0), (0, 0), (0, blocks * length - time)))
-    x = x.reshape(batch, channels * blocks, length)
-    kicked = product(x, whole.kick).reshape(batch, channels, blocks, -1)
-    before, last = states_between(state.reshape(batch, channels, -1), kicked, whole.drift)
-    y = product(x, toeplitz(impulse)) + product(before.reshape(batch, channels * blocks, -1), whole.ring)
-    if rest := time % length:
-        tail = x.reshape(batch, channels, blocks, length)[:, :, -1, :rest]
-        last = moved(before[:, :, -1], stretch(svf, rest)[1].drift) + product(tail, whole.kick[:, length - rest :])
-    y = jnp.moveaxis(y.reshape(batch, channels, blocks * length)[:, :, :time], 1, 2)
-    return y, last.reshape(batch, channels, -1, 2)
+    block_size = min(block_length or choose_block_length(time), time)
+    impulse, matrices = block_matrices(svf, block_size)
+    num_blocks = -(-time // block_size)
+    x = jnp.pad(jnp.moveaxis(audio, 2, 1), ((0, 0), (0, 0), (0, num_blocks * block_size - time)))
+    x = x.reshape(batch, channels * num_blocks, block_size)
+    input_states = batched_matmul(x, matrices.input_to_state).reshape(batch, channels, num_blocks, -1)
+    initial_states, final_state = block_states(
+        state.reshape(batch, channels, -1), input_states, matrices.transition_delta
+    )
+    y = batched_matmul(x, toeplitz(impulse)) + batched_matmul(
+        initial_states.reshape(batch, channels * num_blocks, -1), matrices.state_to_output
+    )
+    if remainder := time % block_size:
+        tail = x.reshape(batch, channels, num_blocks, block_size)[:, :, -1, :remainder]
+        final_state = apply_transition(
+            initial_states[:, :, -1], block_matrices(svf, remainder)[1].transition_delta
+        ) + batched_matmul(tail, matrices.input_to_state[:, block_size - remainder :])
+    y = jnp.moveaxis(y.reshape(batch, channels, num_blocks * block_size)[:, :, :time], 1, 2)
+    return y, final_state.reshape(batch, channels, -1, 2)

@@ -25,11 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp.arguments import check_audio, check_rate, check_settings, check_state, require
+from nmjax.dsp.block_recursion import HIGHEST_PRECISION, vary_like
 from nmjax.dsp.cascade import cascade
-from nmjax.dsp.numerics import amplitude, safe_log
-from nmjax.dsp.stretch import EXACT, spread_as
+from nmjax.dsp.numerics import db_to_amplitude, safe_log
 from nmjax.dsp.svf import high_pass
+from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state, require
 
 COMPRESSOR_LIMITS = {
     "threshold_db": (-60.0, 0.0),
@@ -39,13 +39,13 @@ COMPRESSOR_LIMITS = {
     "knee_db": (0.0, 24.0),
     "makeup_db": (-24.0, 24.0),
 }
-HOP = 64  # pieces of a stream start at multiples of it, whatever the rate from 8 to 192 kHz
-_POINT = 16  # samples from point to point at 44.1 and 48 kHz
-_POINTS_A_STEP = 4  # of the scan, so that an accelerator starts a kernel for 64 samples, not for 16
-_WINDOW = 8  # points that the level's window is long
-_SINE_DB = 10.0 * math.log10(2.0)  # a sine's level is that of its peak (AES17's dBFS)
-_FLOOR = 1e-10  # least power, −97 dB: below the lowest threshold and its knee
-_LEAST_KNEE_DB, _LEAST_MS, _LEAST_RATIO = 1e-3, 1e-3, 1e-2  # inside a trace nothing can be refused
+STREAM_BLOCK = 64  # pieces of a stream start at multiples of it, whatever the rate from 8 to 192 kHz
+_CONTROL_HOP = 16  # samples from point to point at 44.1 and 48 kHz
+_POINTS_PER_STEP = 4  # of the scan, so that an accelerator starts a kernel for 64 samples, not for 16
+_WINDOW_POINTS = 8  # points that the level's window is long
+_SINE_CREST_DB = 10.0 * math.log10(2.0)  # a sine's level is that of its peak (AES17's dBFS)
+_POWER_FLOOR = 1e-10  # least power, −97 dB: below the lowest threshold and its knee
+_MIN_KNEE_DB, _MIN_TIME_MS, _MIN_RATIO = 1e-3, 1e-3, 1e-2  # inside a trace nothing can be refused
 
 
 @typing.no_type_check
@@ -69,7 +69,7 @@ class Compressor:
     @property
     def slope(self) -> Array:
         """dB less for each dB above the threshold: 1 − 1/ratio."""
-        return 1.0 - 1.0 / jnp.maximum(self.ratio, _LEAST_RATIO)
+        return 1.0 - 1.0 / jnp.maximum(self.ratio, _MIN_RATIO)
 
 
 @typing.no_type_check
@@ -79,32 +79,34 @@ class CompressorState:
     """What a stream's compressor remembers: the last powers, the last overshoot, what followed it, the side-chain's
     filter."""
 
-    power: Array  # [batch, 7 points]
+    recent_power: Array  # [batch, 7 points]
     overshoot_db: Array  # [batch]
-    followed_db: Array  # [batch]
-    filter: Array  # [batch, channel, 1, 2]
+    envelope_db: Array  # [batch]
+    sidechain_filter: Array  # [batch, channel, 1, 2]
 
 
 def control_hop(sample_rate: float) -> int:
     """Samples from control point to control point: 16 at 44.1 and 48 kHz, 2 at 8 kHz, 64 at 192 kHz; a divisor of
     `HOP` from 8 to 192 kHz."""
-    check_rate(sample_rate)
-    return max(1, int(_POINT * 2.0 ** math.floor(math.log2(sample_rate / 44_100.0))))
+    check_sample_rate(sample_rate)
+    return max(1, int(_CONTROL_HOP * 2.0 ** math.floor(math.log2(sample_rate / 44_100.0))))
 
 
-def compressor_state(batch: int, channels: int, sample_rate: float, dtype=jnp.float32) -> CompressorState:
+def initial_compressor_state(
+    batch_size: int, num_channels: int, sample_rate: float, dtype=jnp.float32
+) -> CompressorState:
     """At rest: before the signal there was silence."""
-    nothing = jnp.zeros((batch,), dtype)
-    power = jnp.zeros((batch, (_WINDOW - 1) * control_hop(sample_rate)), dtype)
-    return CompressorState(power, nothing, nothing, jnp.zeros((batch, channels, 1, 2), dtype))
+    zeros = jnp.zeros((batch_size,), dtype)
+    recent_power = jnp.zeros((batch_size, (_WINDOW_POINTS - 1) * control_hop(sample_rate)), dtype)
+    return CompressorState(recent_power, zeros, zeros, jnp.zeros((batch_size, num_channels, 1, 2), dtype))
 
 
 def overshoot_db(level_db: Float[Array, "batch points"], settings: Compressor) -> Float[Array, "batch points"]:
     """By how much a level lies above the threshold, in dB ≥ 0, bent over the knee (Giannoulis et al., eq. 4)."""
-    knee = jnp.maximum(settings.knee_db, _LEAST_KNEE_DB)[:, None]
-    above = level_db - settings.threshold_db[:, None] + 0.5 * knee
-    bent = jnp.clip(above, 0.0, knee)
-    return 0.5 * bent * bent / knee + jnp.maximum(above - knee, 0.0)
+    knee = jnp.maximum(settings.knee_db, _MIN_KNEE_DB)[:, None]
+    above_knee_start = level_db - settings.threshold_db[:, None] + 0.5 * knee
+    within_knee = jnp.clip(above_knee_start, 0.0, knee)
+    return 0.5 * within_knee * within_knee / knee + jnp.maximum(above_knee_start - knee, 0.0)
 
 
 def static_curve_db(level_db: Float[Array, "batch points"], settings: Compressor) -> Float[Array, "batch points"]:
@@ -137,12 +139,12 @@ def compress(
         ValueError: a setting out of its range or not `[batch]`; audio or a state of another shape; a rate that is not
             above 0; a side-chain frequency below 0 or not below half the rate.
     """
-    followed, state = _followed(audio, settings, sample_rate, state, sidechain_hz)
-    gain_db = settings.makeup_db.astype(audio.dtype)[:, None] - _slope(settings, audio) * followed
-    return _with_gain(audio, amplitude(gain_db), control_hop(sample_rate)), state
+    envelope_db, state = _overshoot_envelope_db(audio, settings, sample_rate, state, sidechain_hz)
+    gain_db = settings.makeup_db.astype(audio.dtype)[:, None] - _slope_column(settings, audio) * envelope_db
+    return _apply_control_gain(audio, db_to_amplitude(gain_db), control_hop(sample_rate)), state
 
 
-def reduction_db(
+def gain_reduction_db(
     audio: Float[Array, "batch time channel"],
     settings: Compressor,
     sample_rate: float,
@@ -154,18 +156,18 @@ def reduction_db(
     Point p is the reduction after (p + 1)·`control_hop(sample_rate)` samples, the last one after the last. Arguments,
     state and errors as in `compress`.
     """
-    followed, state = _followed(audio, settings, sample_rate, state, sidechain_hz)
-    return _slope(settings, audio) * followed[:, 1:], state
+    envelope_db, state = _overshoot_envelope_db(audio, settings, sample_rate, state, sidechain_hz)
+    return _slope_column(settings, audio) * envelope_db[:, 1:], state
 
 
-def overshoot_per_sample(
+def overshoot_per_sample_db(
     audio: Float[Array, "batch time channel"], settings: Compressor, sample_rate: float
 ) -> Float[Array, "batch time"]:
     """By how much the level lies above the threshold at each sample, in dB; what the recursion follows."""
     power = jnp.mean(audio * audio, axis=2)
-    shape = _window(control_hop(sample_rate), audio.dtype)
-    level = jax.vmap(lambda p: jnp.convolve(p, shape[::-1], precision=EXACT)[: p.shape[0]])(power)
-    return overshoot_db(_decibels(level), settings)
+    window = _level_window(control_hop(sample_rate), audio.dtype)
+    level_power = jax.vmap(lambda p: jnp.convolve(p, window[::-1], precision=HIGHEST_PRECISION)[: p.shape[0]])(power)
+    return overshoot_db(_sine_level_db(level_power), settings)
 
 
 def compress_per_sample(
@@ -178,97 +180,104 @@ def compress_per_sample(
     """
     check_settings(settings, COMPRESSOR_LIMITS, audio.shape[0])
     settings = jax.tree.map(lambda x: x.astype(audio.dtype), settings)
-    over = overshoot_per_sample(audio, settings, sample_rate)
-    rise, fall = (-jnp.expm1(-1e3 / (t * sample_rate)) for t in (settings.attack_ms, settings.release_ms))
+    overshoot = overshoot_per_sample_db(audio, settings, sample_rate)
+    attack, release = (-jnp.expm1(-1e3 / (t * sample_rate)) for t in (settings.attack_ms, settings.release_ms))
 
-    def step(followed, now):
-        followed = followed + jnp.where(now > followed, rise, fall) * (now - followed)
-        return followed, followed
+    def step(envelope, current):
+        envelope = envelope + jnp.where(current > envelope, attack, release) * (current - envelope)
+        return envelope, envelope
 
-    _, followed = jax.lax.scan(step, jnp.zeros_like(over[:, 0]), over.T)
-    gain_db = settings.makeup_db[:, None] - settings.slope[:, None] * followed.T
-    return audio * amplitude(gain_db)[:, :, None], gain_db
+    _, envelope = jax.lax.scan(step, jnp.zeros_like(overshoot[:, 0]), overshoot.T)
+    gain_db = settings.makeup_db[:, None] - settings.slope[:, None] * envelope.T
+    return audio * db_to_amplitude(gain_db)[:, :, None], gain_db
 
 
-def _slope(settings: Compressor, audio: Array) -> Array:
+def _slope_column(settings: Compressor, audio: Array) -> Array:
     return settings.slope.astype(audio.dtype)[:, None]
 
 
-def _window(hop: int, dtype) -> Float[Array, "window"]:
+def _level_window(hop: int, dtype) -> Float[Array, "window"]:
     """The level's window, oldest sample first: Hann's, with the sum 1 and half a sample from its zeros."""
-    places = (np.arange(_WINDOW * hop) + 0.5) / (_WINDOW * hop)
-    return jnp.asarray(np.sin(np.pi * places) ** 2 * (2.0 / (_WINDOW * hop)), dtype)
+    positions = (np.arange(_WINDOW_POINTS * hop) + 0.5) / (_WINDOW_POINTS * hop)
+    return jnp.asarray(np.sin(np.pi * positions) ** 2 * (2.0 / (_WINDOW_POINTS * hop)), dtype)
 
 
-def _decibels(power: Array) -> Array:
-    return (10.0 / math.log(10.0)) * safe_log(power, _FLOOR) + _SINE_DB
+def _sine_level_db(power: Array) -> Array:
+    return (10.0 / math.log(10.0)) * safe_log(power, _POWER_FLOOR) + _SINE_CREST_DB
 
 
-def _followed(audio, settings, sample_rate, state, sidechain_hz) -> tuple[Array, CompressorState]:
+def _overshoot_envelope_db(audio, settings, sample_rate, state, sidechain_hz) -> tuple[Array, CompressorState]:
     """What followed the overshoot at the control points from the start on, `[batch, points + 1]`, and the state."""
     check_audio(audio)
     batch, time, channels = audio.shape
     check_settings(settings, COMPRESSOR_LIMITS, batch)
-    rest = compressor_state(batch, channels, sample_rate, audio.dtype)
-    state = rest if state is None else state
-    jax.tree.map(lambda given, wanted: check_state(given, wanted.shape), state, rest)
-    half = sample_rate / 2
-    require(0.0 <= sidechain_hz < half, "sidechain_hz", f"0, or below half the rate ({half:g} Hz)", sidechain_hz)
+    initial = initial_compressor_state(batch, channels, sample_rate, audio.dtype)
+    state = initial if state is None else state
+    jax.tree.map(lambda value, expected: check_state(value, expected.shape), state, initial)
+    nyquist_hz = sample_rate / 2
+    require(
+        0.0 <= sidechain_hz < nyquist_hz, "sidechain_hz", f"0, or below half the rate ({nyquist_hz:g} Hz)", sidechain_hz
+    )
     settings = jax.tree.map(lambda x: x.astype(audio.dtype), settings)
-    heard, filtered = audio, state.filter
+    sidechain, filter_state = audio, state.sidechain_filter
     if sidechain_hz > 0.0:
-        corner, flat = (jnp.full((batch, 1), x, audio.dtype) for x in (sidechain_hz, math.sqrt(0.5)))
-        heard, filtered = cascade(audio, high_pass(corner, flat, sample_rate), state.filter)
+        corner_hz, butterworth_q = (jnp.full((batch, 1), x, audio.dtype) for x in (sidechain_hz, math.sqrt(0.5)))
+        sidechain, filter_state = cascade(
+            audio, high_pass(corner_hz, butterworth_q, sample_rate), state.sidechain_filter
+        )
     hop = control_hop(sample_rate)
-    power = jnp.pad(jnp.mean(heard * heard, axis=2), ((0, 0), (0, -time % hop)))
-    power = jnp.concatenate([state.power, power], axis=1)
-    over = overshoot_db(_decibels(_levels(power, hop)), settings)
-    over = jnp.concatenate([state.overshoot_db[:, None], over], axis=1)
-    followed = _ballistics(over, state.followed_db, settings, 1e3 * hop / sample_rate)
-    kept = power[:, power.shape[1] - state.power.shape[1] :]
-    return followed, CompressorState(kept, over[:, -1], followed[:, -1], filtered)
+    power = jnp.pad(jnp.mean(sidechain * sidechain, axis=2), ((0, 0), (0, -time % hop)))
+    power = jnp.concatenate([state.recent_power, power], axis=1)
+    overshoot = overshoot_db(_sine_level_db(_windowed_power(power, hop)), settings)
+    overshoot = jnp.concatenate([state.overshoot_db[:, None], overshoot], axis=1)
+    envelope_db = _apply_ballistics(overshoot, state.envelope_db, settings, 1e3 * hop / sample_rate)
+    recent_power = power[:, power.shape[1] - state.recent_power.shape[1] :]
+    return envelope_db, CompressorState(recent_power, overshoot[:, -1], envelope_db[:, -1], filter_state)
 
 
-def _levels(power: Float[Array, "batch time"], hop: int) -> Float[Array, "batch points"]:
+def _windowed_power(power: Float[Array, "batch time"], hop: int) -> Float[Array, "batch points"]:
     """The windowed mean power at the end of each hop from the eighth on: each hop's share in the windows it lies in by
     one product, then the sum along the hops."""
     batch, time = power.shape
-    hops = time // hop
-    shape = _window(hop, power.dtype).reshape(_WINDOW, hop)
-    shares = jnp.einsum("bnj,wj->wbn", power.reshape(batch, hops, hop), shape, precision=EXACT)
-    return sum(shares[i, :, i : hops - _WINDOW + 1 + i] for i in range(_WINDOW))
+    num_hops = time // hop
+    window = _level_window(hop, power.dtype).reshape(_WINDOW_POINTS, hop)
+    contributions = jnp.einsum("bnj,wj->wbn", power.reshape(batch, num_hops, hop), window, precision=HIGHEST_PRECISION)
+    return sum(contributions[i, :, i : num_hops - _WINDOW_POINTS + 1 + i] for i in range(_WINDOW_POINTS))
 
 
-def _ballistics(over: Array, start: Array, settings: Compressor, hop_ms: float) -> Array:
+def _apply_ballistics(overshoot: Array, initial_envelope: Array, settings: Compressor, hop_ms: float) -> Array:
     """Smooth branching from point to point, exact for an overshoot that moves linearly in between.
 
     With x = hop/τ the solution of τ·y' = o − y over a hop is y + b·(o0 − y) + (1 − b/x)·(o1 − o0), b = 1 − e^(−x).
     Attack or release is decided by the hop's middle.
     """
 
-    def shares(time_ms):
-        x = hop_ms / jnp.maximum(time_ms, _LEAST_MS)
+    def coefficients(time_ms):
+        x = hop_ms / jnp.maximum(time_ms, _MIN_TIME_MS)
         b = -jnp.expm1(-x)
         return b, 1.0 - b / x
 
-    rise, fall = shares(settings.attack_ms), shares(settings.release_ms)
+    attack, release = coefficients(settings.attack_ms), coefficients(settings.release_ms)
 
-    def step(followed, ends):
-        before, after = ends
-        rises = 0.5 * (before + after) > followed
-        b, c = (jnp.where(rises, up, down) for up, down in zip(rise, fall, strict=True))
-        followed = followed + b * (before - followed) + c * (after - before)
-        return followed, followed
+    def step(envelope, endpoints):
+        before, after = endpoints
+        is_rising = 0.5 * (before + after) > envelope
+        b, c = (
+            jnp.where(is_rising, attack_coef, release_coef)
+            for attack_coef, release_coef in zip(attack, release, strict=True)
+        )
+        envelope = envelope + b * (before - envelope) + c * (after - before)
+        return envelope, envelope
 
-    points = over.T
+    points = overshoot.T
     pairs = points[:-1], points[1:]
-    _, followed = jax.lax.scan(step, spread_as(start, over), pairs, unroll=_POINTS_A_STEP)
-    return jnp.concatenate([start[:, None], followed.T], axis=1)
+    _, envelope = jax.lax.scan(step, vary_like(initial_envelope, overshoot), pairs, unroll=_POINTS_PER_STEP)
+    return jnp.concatenate([initial_envelope[:, None], envelope.T], axis=1)
 
 
-def _with_gain(audio: Array, gain: Array, hop: int) -> Array:
+def _apply_control_gain(audio: Array, control_gain: Array, hop: int) -> Array:
     """The signal with a gain given at the points `[batch, points + 1]`; written so that equal gains stay that gain."""
     batch, time, _ = audio.shape
-    share = jnp.arange(1, hop + 1, dtype=audio.dtype)[None, None] / hop
-    between = gain[:, :-1, None] + share * (gain[:, 1:] - gain[:, :-1])[:, :, None]
-    return audio * between.reshape(batch, -1)[:, :time, None]
+    fraction = jnp.arange(1, hop + 1, dtype=audio.dtype)[None, None] / hop
+    sample_gain = control_gain[:, :-1, None] + fraction * (control_gain[:, 1:] - control_gain[:, :-1])[:, :, None]
+    return audio * sample_gain.reshape(batch, -1)[:, :time, None]

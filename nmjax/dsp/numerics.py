@@ -30,29 +30,29 @@ def smooth_abs(x: Float[Array, "..."], width: float = 0.1) -> Float[Array, "..."
     return x * x / (jnp.sqrt(x * x + width * width) + width)
 
 
-def settling_abs(x: Float[Array, "..."], width: float) -> Float[Array, "..."]:
+def soft_gradient_abs(x: Float[Array, "..."], width: float) -> Float[Array, "..."]:
     """|x| with gradient x/width within ±width, so that at 0 it is not rounding that decides between −1 and 1."""
-    curve = x * x / (2.0 * width)
-    return jnp.where(jnp.abs(x) < width, curve + jax.lax.stop_gradient(jnp.abs(x) - curve), jnp.abs(x))
+    parabola = x * x / (2.0 * width)
+    return jnp.where(jnp.abs(x) < width, parabola + jax.lax.stop_gradient(jnp.abs(x) - parabola), jnp.abs(x))
 
 
-def held_level(audio: Float[Array, "..."]) -> Float[Array, "..."]:
+def clip_level(audio: Float[Array, "..."]) -> Float[Array, "..."]:
     """Held within ±1e12 (+240 dBFS) with gradient 0 beyond, so that squares of it, and sums of those over any track,
     stay in float32's range."""
     return jnp.clip(audio, -1e12, 1e12)
 
 
-def log10_or_inf(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def log10_or_neg_inf(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """log10 x; 0 gives −inf with gradient 0, so that it spoils nobody's gradient beside it."""
     above = x > 0
     return jnp.where(above, jnp.log10(jnp.where(above, x, 1.0)), jnp.where(jnp.isnan(x), x, -jnp.inf))
 
 
-def decibels(amplitude: Float[Array, "..."]) -> Float[Array, "..."]:
+def amplitude_to_db(amplitude: Float[Array, "..."]) -> Float[Array, "..."]:
     """20·log10 of an amplitude; 0 gives −inf with gradient 0."""
-    return 20.0 * log10_or_inf(amplitude)
+    return 20.0 * log10_or_neg_inf(amplitude)
 
 
-def amplitude(gain_db: Float[Array, "..."]) -> Float[Array, "..."]:
+def db_to_amplitude(gain_db: Float[Array, "..."]) -> Float[Array, "..."]:
     """10^(gain_db/20)."""
     return jnp.exp(gain_db * (math.log(10.0) / 20.0))

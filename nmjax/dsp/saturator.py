@@ -17,17 +17,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp.arguments import check_audio, check_rate, check_settings, check_state
 from nmjax.dsp.cascade import cascade
-from nmjax.dsp.numerics import amplitude
-from nmjax.dsp.oversample import REACH, oversampled
+from nmjax.dsp.numerics import db_to_amplitude
+from nmjax.dsp.oversample import OVERSAMPLING_MARGIN, apply_oversampled
 from nmjax.dsp.svf import low_pass
+from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state
 
 SATURATOR_LIMITS = {"drive_db": (0.0, 24.0), "mix": (-0.5, 1.0), "asymmetry": (0.0, 1.0)}
-SATURATOR_LATENCY = REACH  # samples by which the stream's form is late
-LEVEL_RMS = 0.1  # −20 dBFS: a Gaussian signal of this level keeps it
-_SLOW_HZ, _SLOW_Q = 10.0, 0.5
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # for means over a Gaussian signal
+SATURATOR_LATENCY = OVERSAMPLING_MARGIN  # samples by which the stream's form is late
+REFERENCE_RMS = 0.1  # −20 dBFS: a Gaussian signal of this level keeps it
+_DC_FILTER_HZ, _DC_FILTER_Q = 10.0, 0.5
+_HERMITE_NODES, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # for means over a Gaussian signal
 
 
 @typing.no_type_check
@@ -52,12 +52,15 @@ class SaturatorState:
     """What a stream's saturator remembers: the last samples, and the filter that finds what is slow."""
 
     tail: Array  # [batch, 2·SATURATOR_LATENCY, channel]
-    slow: Array  # [batch, channel, 1, 2]
+    dc_filter: Array  # [batch, channel, 1, 2]
 
 
-def saturator_state(batch: int, channels: int, dtype=jnp.float32) -> SaturatorState:
+def initial_saturator_state(batch_size: int, num_channels: int, dtype=jnp.float32) -> SaturatorState:
     """Before the signal there was silence."""
-    return SaturatorState(jnp.zeros((batch, 2 * REACH, channels), dtype), jnp.zeros((batch, channels, 1, 2), dtype))
+    return SaturatorState(
+        jnp.zeros((batch_size, 2 * OVERSAMPLING_MARGIN, num_channels), dtype),
+        jnp.zeros((batch_size, num_channels, 1, 2), dtype),
+    )
 
 
 def saturate(
@@ -75,7 +78,9 @@ def saturate(
             0.
     """
     check_audio(audio)
-    return saturate_stream(jnp.pad(audio, ((0, 0), (0, REACH), (0, 0))), settings, sample_rate)[0][:, REACH:]
+    return saturate_stream(jnp.pad(audio, ((0, 0), (0, OVERSAMPLING_MARGIN), (0, 0))), settings, sample_rate)[0][
+        :, OVERSAMPLING_MARGIN:
+    ]
 
 
 def saturate_stream(
@@ -90,43 +95,46 @@ def saturate_stream(
     another shape.
     """
     check_audio(audio)
-    rest = saturator_state(audio.shape[0], audio.shape[2], audio.dtype)
-    state = rest if state is None else state
-    jax.tree.map(lambda given, wanted: check_state(given, wanted.shape), state, rest)
-    joined = jnp.concatenate([state.tail, audio], axis=1)
-    y, slow = _mixed(joined, settings, sample_rate, state.slow)
-    return y, SaturatorState(joined[:, audio.shape[1] :], slow)
+    initial = initial_saturator_state(audio.shape[0], audio.shape[2], audio.dtype)
+    state = initial if state is None else state
+    jax.tree.map(lambda value, expected: check_state(value, expected.shape), state, initial)
+    extended = jnp.concatenate([state.tail, audio], axis=1)
+    y, dc_filter = _mix_wet_dry(extended, settings, sample_rate, state.dc_filter)
+    return y, SaturatorState(extended[:, audio.shape[1] :], dc_filter)
 
 
-def level_kept(settings: Saturator) -> Float[Array, "batch"]:
+def level_compensation(settings: Saturator) -> Float[Array, "batch"]:
     """c: what brings the curve's output back to the level of a Gaussian input of `LEVEL_RMS`."""
-    nodes, weights = (jnp.asarray(x, settings.drive_db.dtype)[None] for x in (_NODES, _WEIGHTS / _WEIGHTS.sum()))
-    square = jnp.tanh(amplitude(settings.drive_db)[:, None] * LEVEL_RMS * nodes) ** 2
-    power = jnp.sum(weights * square, axis=1)
-    spread = jnp.sum(weights * (square - power[:, None]) ** 2, axis=1)
-    return LEVEL_RMS / jnp.sqrt(power + (0.5 * settings.asymmetry) ** 2 * spread)
+    nodes, weights = (
+        jnp.asarray(x, settings.drive_db.dtype)[None]
+        for x in (_HERMITE_NODES, _HERMITE_WEIGHTS / _HERMITE_WEIGHTS.sum())
+    )
+    squared_output = jnp.tanh(db_to_amplitude(settings.drive_db)[:, None] * REFERENCE_RMS * nodes) ** 2
+    power = jnp.sum(weights * squared_output, axis=1)
+    square_variance = jnp.sum(weights * (squared_output - power[:, None]) ** 2, axis=1)
+    return REFERENCE_RMS / jnp.sqrt(power + (0.5 * settings.asymmetry) ** 2 * square_variance)
 
 
-def _mixed(padded: Array, settings: Saturator, sample_rate: float, slow: Array) -> tuple[Array, Array]:
+def _mix_wet_dry(padded: Array, settings: Saturator, sample_rate: float, dc_filter: Array) -> tuple[Array, Array]:
     """The mix of a signal that has `REACH` samples more on either side, and the slow filter's state."""
-    check_rate(sample_rate)
+    check_sample_rate(sample_rate)
     batch, time, channels = padded.shape
     check_settings(settings, SATURATOR_LIMITS, batch)
     settings = jax.tree.map(lambda x: x.astype(padded.dtype), settings)
-    rows = [jnp.repeat(x, channels) for x in (amplitude(settings.drive_db), 0.5 * settings.asymmetry)]
+    row_params = [jnp.repeat(x, channels) for x in (db_to_amplitude(settings.drive_db), 0.5 * settings.asymmetry)]
 
-    def curve(x):
-        gain, share = (r.reshape(-1, *[1] * (x.ndim - 1)) for r in rows)
+    def waveshaper(x):
+        gain, half_asymmetry = (r.reshape(-1, *[1] * (x.ndim - 1)) for r in row_params)
         t = jnp.tanh(gain * x)
-        even = share * t * t
+        even = half_asymmetry * t * t
         return t + even, even
 
-    def by_signal(x):
+    def unflatten_channels(x):
         return jnp.moveaxis(x.reshape(batch, channels, -1), 1, 2)
 
-    both, squares = oversampled(jnp.moveaxis(padded, 2, 1).reshape(batch * channels, time), curve)
-    corner, q = (jnp.full((batch, 1), x, padded.dtype) for x in (_SLOW_HZ, _SLOW_Q))
-    drift, slow = cascade(by_signal(squares), low_pass(corner, q, sample_rate), slow)
-    wet = level_kept(settings)[:, None, None] * (by_signal(both) - drift)
-    dry = padded[:, REACH : time - REACH]
-    return dry + settings.mix[:, None, None] * (wet - dry), slow
+    shaped, even_terms = apply_oversampled(jnp.moveaxis(padded, 2, 1).reshape(batch * channels, time), waveshaper)
+    corner_hz, q = (jnp.full((batch, 1), x, padded.dtype) for x in (_DC_FILTER_HZ, _DC_FILTER_Q))
+    dc, dc_filter = cascade(unflatten_channels(even_terms), low_pass(corner_hz, q, sample_rate), dc_filter)
+    wet = level_compensation(settings)[:, None, None] * (unflatten_channels(shaped) - dc)
+    dry = padded[:, OVERSAMPLING_MARGIN : time - OVERSAMPLING_MARGIN]
+    return dry + settings.mix[:, None, None] * (wet - dry), dc_filter

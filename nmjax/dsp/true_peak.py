@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp.arguments import check_audio, check_rate
-from nmjax.dsp.numerics import decibels
+from nmjax.dsp.numerics import amplitude_to_db
+from nmjax.dsp.validation import check_audio, check_sample_rate
 
 # The annex's interpolation filter: 4 phases of 12 taps, the last two mirroring the first two.
 _PHASE_0 = (
@@ -20,8 +20,8 @@ _PHASE_1 = (
     0.7797851562500, -0.2003173828125, 0.1015625000000, -0.0582275390625, 0.0330810546875, -0.0189208984375,
 )  # fmt: skip
 _PHASES = np.array([_PHASE_0, _PHASE_1, _PHASE_1[::-1], _PHASE_0[::-1]])
-REACH = len(_PHASE_0) - 1  # samples by which pieces of a signal have to overlap
-_TWICE_FROM_HZ = 96_000
+TRUE_PEAK_OVERLAP = len(_PHASE_0) - 1  # samples by which pieces of a signal have to overlap
+_OVERSAMPLE_2X_FROM_HZ = 96_000
 
 
 def true_peak_db(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
@@ -42,12 +42,12 @@ def true_peak_db(audio: Float[Array, "batch time channel"], sample_rate: float) 
         ValueError: audio of another rank or type, a rate that is not above 0.
     """
     check_audio(audio)
-    check_rate(sample_rate)
-    silence = ((0, 0), (REACH, REACH), (0, 0))
-    return decibels(true_peak_within(jnp.pad(audio, silence), sample_rate))
+    check_sample_rate(sample_rate)
+    padding = ((0, 0), (TRUE_PEAK_OVERLAP, TRUE_PEAK_OVERLAP), (0, 0))
+    return amplitude_to_db(true_peak_amplitude(jnp.pad(audio, padding), sample_rate))
 
 
-def true_peak_within(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
+def true_peak_amplitude(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
     """The same as an amplitude and of a piece of a longer signal: only between samples whose neighbours are all there.
 
     Pieces that overlap by `REACH` samples give the whole's value as their maximum.
@@ -55,13 +55,13 @@ def true_peak_within(audio: Float[Array, "batch time channel"], sample_rate: flo
     batch, time, channels = audio.shape
     signal = jnp.moveaxis(audio, 2, 1).reshape(batch * channels, time, 1)
     peak = jnp.max(jnp.abs(signal), axis=(1, 2))
-    between = jax.lax.conv_general_dilated(
+    interpolated = jax.lax.conv_general_dilated(
         signal,
-        jnp.asarray((_PHASES if sample_rate < _TWICE_FROM_HZ else _PHASES[::2]).T[:, None, :], audio.dtype),
+        jnp.asarray((_PHASES if sample_rate < _OVERSAMPLE_2X_FROM_HZ else _PHASES[::2]).T[:, None, :], audio.dtype),
         window_strides=(1,),
         padding="VALID",
         dimension_numbers=("NWC", "WIO", "NWC"),
         precision=jax.lax.Precision.HIGHEST,
     )
-    peak = jnp.maximum(jnp.max(jnp.abs(between), axis=(1, 2)), peak)
+    peak = jnp.maximum(jnp.max(jnp.abs(interpolated), axis=(1, 2)), peak)
     return jnp.max(peak.reshape(batch, channels), axis=1)

@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nmjax.dsp.arguments import check_audio, check_rate, check_settings, check_state, require
 from nmjax.dsp.cascade import cascade
-from nmjax.dsp.numerics import log10_or_inf
+from nmjax.dsp.numerics import log10_or_neg_inf
 from nmjax.dsp.svf import low_pass
+from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state, require
 
 WIDTH_LIMITS = {"low": (0.0, 2.0), "high": (0.0, 2.0)}
 CROSSOVER_HZ = 200.0
-_Q = (
+_CROSSOVER_Q = (
     0.5  # two equal real poles: of all of second order, what is left above the low-pass then overshoots least (1.25 dB)
 )
 
@@ -60,21 +60,26 @@ def widen(
             above 0; a crossover out of its range.
     """
     check_audio(audio)
-    check_rate(sample_rate)
+    check_sample_rate(sample_rate)
     batch, _, channels = audio.shape
     check_settings(settings, WIDTH_LIMITS, batch)
-    half = sample_rate / 2
-    require(0.0 < crossover_hz < half, "crossover_hz", f"above 0 and below half the rate ({half:g} Hz)", crossover_hz)
+    nyquist_hz = sample_rate / 2
+    require(
+        0.0 < crossover_hz < nyquist_hz,
+        "crossover_hz",
+        f"above 0 and below half the rate ({nyquist_hz:g} Hz)",
+        crossover_hz,
+    )
     state = jnp.zeros((batch, 1, 1, 2), audio.dtype) if state is None else state
     check_state(state, (batch, 1, 1, 2))
     if channels != 2:
         return audio, state
     low, high = (x.astype(audio.dtype)[:, None, None] for x in (settings.low, settings.high))
     side = 0.5 * (audio[:, :, :1] - audio[:, :, 1:])
-    corner, q = (jnp.full((batch, 1), x, audio.dtype) for x in (crossover_hz, _Q))
-    below, state = cascade(side, low_pass(corner, q, sample_rate), state)
-    more = (high - 1.0) * side + (low - high) * below
-    return audio + jnp.concatenate([more, -more], axis=2), state
+    corner_hz, q = (jnp.full((batch, 1), x, audio.dtype) for x in (crossover_hz, _CROSSOVER_Q))
+    low_side, state = cascade(side, low_pass(corner_hz, q, sample_rate), state)
+    side_delta = (high - 1.0) * side + (low - high) * low_side
+    return audio + jnp.concatenate([side_delta, -side_delta], axis=2), state
 
 
 def mono_compatibility_db(audio: Float[Array, "batch time channel"]) -> Float[Array, "batch"]:
@@ -84,6 +89,6 @@ def mono_compatibility_db(audio: Float[Array, "batch time channel"]) -> Float[Ar
     nothing.
     """
     check_audio(audio)
-    middle, each = jnp.mean(jnp.mean(audio, axis=2) ** 2, axis=1), jnp.mean(audio**2, axis=(1, 2))
-    silent = each == 0.0
-    return 10.0 * log10_or_inf(jnp.where(silent, 1.0, middle) / jnp.where(silent, 1.0, each))
+    mono_power, channel_power = jnp.mean(jnp.mean(audio, axis=2) ** 2, axis=1), jnp.mean(audio**2, axis=(1, 2))
+    is_silent = channel_power == 0.0
+    return 10.0 * log10_or_neg_inf(jnp.where(is_silent, 1.0, mono_power) / jnp.where(is_silent, 1.0, channel_power))

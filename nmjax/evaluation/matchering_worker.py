@@ -13,15 +13,15 @@ except ImportError:
 def main():
     print(json.dumps({"ready": matchering is not None}), flush=True)
     for line in sys.stdin:
-        asked = json.loads(line)
+        request = json.loads(line)
         try:
-            result = matchering.Result(asked["result"], "FLOAT")  # its own limiter and normalisation, as delivered
-            matchering.process(target=asked["target"], reference=asked["reference"], results=[result])
-            answer = {"done": True}
+            result = matchering.Result(request["result"], "FLOAT")  # its own limiter and normalisation, as delivered
+            matchering.process(target=request["target"], reference=request["reference"], results=[result])
+            reply = {"done": True}
         except Exception as error:  # whatever it refuses, as one answer
             print(f"Matchering refuses an item: {error}", file=sys.stderr, flush=True)
-            answer = {"done": False}
-        print(json.dumps(answer), flush=True)
+            reply = {"done": False}
+        print(json.dumps(reply), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.evaluation.items import Audio, Item
+from nmjax.evaluation.examples import Audio, Example
 from nmjax.evaluation.metrics import (
-    at_loudness,
     band_levels_db,
     centroid_hz,
     crest_db,
@@ -17,19 +16,20 @@ from nmjax.evaluation.metrics import (
     mel_distance_db,
     mid_side,
     mr_stft,
+    normalize_loudness,
     width_db,
 )
-from nmjax.inference.deliver.delivery import LEAST_LUFS, PRESETS, Delivery, delivered, solve
-from nmjax.inference.deliver.verify import judged
-from nmjax.inference.master import Options, choose
-from nmjax.inference.network import Network
-from nmjax.inference.reference import LEAST_SECONDS, profile_of_pieces
-from nmjax.inference.track import Heard, corrected
+from nmjax.mastering.analysis import SourceSignal, render_prediction
+from nmjax.mastering.delivery.plan import MIN_LUFS, PRESETS, DeliverySpec, apply_delivery_plan, plan_delivery
+from nmjax.mastering.delivery.verify import check_compliance
+from nmjax.mastering.master import MasteringOptions, plan_render
+from nmjax.mastering.network import Network
+from nmjax.mastering.references import MIN_SECONDS, features_from_chunks
 from nmjax.models import SAMPLE_RATE
-from nmjax.reference.match import Aim
+from nmjax.reference.match import ReferenceTarget
 
 # What is printed of how near an output comes to another song, in this order: name → unit.
-ARRIVAL = {
+REFERENCE_METRICS = {
     "to_bark_mid_db": "dB",
     "to_bark_side_db": "dB",
     "to_crest_db": "dB",
@@ -37,62 +37,72 @@ ARRIVAL = {
     "to_width_db": "dB",
     "to_loudness_lu": "LU",
 }
-DELIVERED = {"delivered_lufs": "LUFS", "delivered_peak_db": "dBTP"}
-_AT_LUFS = -23.0  # where both are compared
+DELIVERY_METRICS = {"delivered_lufs": "LUFS", "delivered_peak_db": "dBTP"}
+_COMPARISON_LUFS = -23.0  # where both are compared
 # What DeepAFx-ST's table has (C. Steinmetz, N. Bryan, J. Reiss, "Style transfer of audio effects with differentiable
 # signal processing", JAES 70, 2022), the level counting: name → unit.
-STYLE = {"style_mr_stft": "", "style_mel_db": "dB", "style_centroid_hz": "Hz", "style_rms_db": "dB", "style_lufs": "LU"}
+STYLE_METRICS = {
+    "style_mr_stft": "",
+    "style_mel_db": "dB",
+    "style_centroid_hz": "Hz",
+    "style_rms_db": "dB",
+    "style_lufs": "LU",
+}
 
 
-def towards(item: Item, network: Network, which: str) -> Audio | None:
+def render_with_reference(example: Example, network: Network, reference_kind: str) -> Audio | None:
     """As `infer.py --reference` plays it, before delivery; for another part of the `same` song with `--same-song`, for
     an`other` song without."""
-    given = item.same if which == "same" else item.other
-    if given is None or len(given) < LEAST_SECONDS * SAMPLE_RATE:
+    reference = example.same_song if reference_kind == "same" else example.other_song
+    if reference is None or len(reference) < MIN_SECONDS * SAMPLE_RATE:
         return None
-    heard = Heard(lambda: [item.source.astype(np.float32)], SAMPLE_RATE, item.lufs, len(item.source))
-    aim = Aim(profile_of_pieces([given], SAMPLE_RATE), which, same_song=which == "same")
-    chosen = choose(heard, network, Options(aim=aim), [])
-    return np.concatenate(list(corrected(heard, chosen.prediction, chosen.rendered, network)))
+    signal = SourceSignal(lambda: [example.source.astype(np.float32)], SAMPLE_RATE, example.lufs, len(example.source))
+    reference_target = ReferenceTarget(
+        features_from_chunks([reference], SAMPLE_RATE), reference_kind, same_song=reference_kind == "same"
+    )
+    plan = plan_render(signal, network, MasteringOptions(reference_target=reference_target), [])
+    return np.concatenate(list(render_prediction(signal, plan.prediction, plan.rendered_bands, network)))
 
 
-def finished(audio: Audio, as_loud_as: Float[np.ndarray, "its_time its_channel"]) -> Audio:
+def deliver_at_loudness_of(audio: Audio, loudness_reference: Float[np.ndarray, "its_time its_channel"]) -> Audio:
     """As `infer.py --lufs reference` delivers it."""
-    channels, loudness = audio.shape[1], min(lufs(as_loud_as.astype(np.float64), SAMPLE_RATE), 0.0)
-    wanted = PRESETS["streaming"]
-    if loudness >= LEAST_LUFS:
-        wanted = dataclasses.replace(wanted, lufs=loudness)
+    channels, loudness = audio.shape[1], min(lufs(loudness_reference.astype(np.float64), SAMPLE_RATE), 0.0)
+    delivery = PRESETS["streaming"]
+    if loudness >= MIN_LUFS:
+        delivery = dataclasses.replace(delivery, lufs=loudness)
 
     def source():
         return iter([audio.astype(np.float32)])
 
-    plan = solve(source, SAMPLE_RATE, channels, wanted)
-    return np.concatenate(list(delivered(source, SAMPLE_RATE, plan)))
+    delivery_plan = plan_delivery(source, SAMPLE_RATE, channels, delivery)
+    return np.concatenate(list(apply_delivery_plan(source, SAMPLE_RATE, delivery_plan)))
 
 
-def arrived(output: Audio, reference: Float[np.ndarray, "its_time its_channel"]) -> dict[str, float]:
+def reference_distance(output: Audio, reference: Float[np.ndarray, "its_time its_channel"]) -> dict[str, float]:
     """How far an output is from a reference in what lasts, both at one loudness: RMS over the 24 critical bands of mid
     and of side, crest, loudness range, width; how far apart they are in loudness, and how loud and high it was itself.
 
     NaN for the side and the width where one of them is mono.
     """
-    plain = Delivery(lufs=None, true_peak_db=None, name="plain")
-    meters = [judged([x.astype(np.float32)], SAMPLE_RATE, x.shape[1], plain) for x in (output, reference)]
-    found = dict.fromkeys(ARRIVAL, float("nan"))
-    found |= {"delivered_lufs": meters[0].lufs, "delivered_peak_db": meters[0].true_peak_db}
-    both = [at_loudness(x.astype(np.float64), _AT_LUFS, SAMPLE_RATE) for x in (output, reference)]
-    for name, *parts in zip(("mid", "side"), *map(mid_side, both), strict=False):
-        levels = [band_levels_db(part, "bark", SAMPLE_RATE) for part in parts]
-        found[f"to_bark_{name}_db"] = float(np.sqrt(np.mean((levels[0] - levels[1]) ** 2)))
-    found["to_crest_db"] = abs(crest_db(both[0]) - crest_db(both[1]))
-    found["to_range_lu"] = abs(meters[0].loudness_range - meters[1].loudness_range)
-    found["to_loudness_lu"] = abs(meters[0].lufs - meters[1].lufs)
+    no_delivery = DeliverySpec(lufs=None, true_peak_db=None, name="plain")
+    meters = [
+        check_compliance([x.astype(np.float32)], SAMPLE_RATE, x.shape[1], no_delivery) for x in (output, reference)
+    ]
+    result = dict.fromkeys(REFERENCE_METRICS, float("nan"))
+    result |= {"delivered_lufs": meters[0].lufs, "delivered_peak_db": meters[0].true_peak_db}
+    normalized = [normalize_loudness(x.astype(np.float64), _COMPARISON_LUFS, SAMPLE_RATE) for x in (output, reference)]
+    for name, *channels in zip(("mid", "side"), *map(mid_side, normalized), strict=False):
+        levels = [band_levels_db(channel, "bark", SAMPLE_RATE) for channel in channels]
+        result[f"to_bark_{name}_db"] = float(np.sqrt(np.mean((levels[0] - levels[1]) ** 2)))
+    result["to_crest_db"] = abs(crest_db(normalized[0]) - crest_db(normalized[1]))
+    result["to_range_lu"] = abs(meters[0].loudness_range_lu - meters[1].loudness_range_lu)
+    result["to_loudness_lu"] = abs(meters[0].lufs - meters[1].lufs)
     if output.shape[1] == reference.shape[1] == 2:
-        found["to_width_db"] = abs(width_db(both[0]) - width_db(both[1]))
-    return found
+        result["to_width_db"] = abs(width_db(normalized[0]) - width_db(normalized[1]))
+    return result
 
 
-def styled(output: Audio, target: Audio) -> dict[str, float]:
+def style_transfer_errors(output: Audio, target: Audio) -> dict[str, float]:
     """How far an output is from the target, its level included, in what DeepAFx-ST's table has."""
     rms = [20.0 * np.log10(np.sqrt(np.mean(np.square(x, dtype=np.float64))) + 1e-9) for x in (output, target)]
     centroids = [centroid_hz(x, SAMPLE_RATE) for x in (output, target)]

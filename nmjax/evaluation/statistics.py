@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-_RESAMPLED = 2000
-_INTERVAL = (2.5, 97.5)  # per cent
+_BOOTSTRAP_SAMPLES = 2000
+_INTERVAL_PERCENTILES = (2.5, 97.5)  # per cent
 
 
 @dataclasses.dataclass(frozen=True)
-class Ratio:
+class ErrorRatio:
     """A system's mean error over the input's: low and high are the ends of its 95 % interval, by song.
 
     worse: share of the items whose error grew. worse_by: by how much in the median there (0 if there are none).
@@ -20,40 +20,40 @@ class Ratio:
     """
 
     value: float
-    low: float
-    high: float
-    worse: float
-    worse_by: float
-    worst: float
-    items: int
+    ci_low: float
+    ci_high: float
+    worse_share: float
+    worse_median: float
+    worst_tenth_change: float
+    num_examples: int
 
 
-def ratio(
-    error: Float[np.ndarray, "items"], before: Float[np.ndarray, "items"], songs: list[str], seed: int = 0
-) -> Ratio:
+def error_ratio(
+    error: Float[np.ndarray, "items"], input_error: Float[np.ndarray, "items"], songs: list[str], seed: int = 0
+) -> ErrorRatio:
     """How a system's errors stand beside the input's on the same items; pairs with a NaN are left out.
 
     The interval is a percentile bootstrap (Efron 1979): songs are drawn with replacement, with all their items. No
     items at all give NaN.
     """
-    usable = np.isfinite(error) & np.isfinite(before)
-    error, before = error[usable], before[usable]
-    if not len(error) or np.sum(before) == 0.0:
-        return Ratio(*[float("nan")] * 6, items=len(error))
-    _, song = np.unique(np.array(songs)[usable], return_inverse=True)
-    sums = np.stack([np.bincount(song, x) for x in (error, before)])
-    drawn = np.random.default_rng(seed).integers(sums.shape[1], size=(_RESAMPLED, sums.shape[1]))
-    above, below = sums[0][drawn].sum(axis=1), sums[1][drawn].sum(axis=1)
-    low, high = np.percentile(above / np.maximum(below, 1e-300), _INTERVAL)
-    change = error - before
+    usable = np.isfinite(error) & np.isfinite(input_error)
+    error, input_error = error[usable], input_error[usable]
+    if not len(error) or np.sum(input_error) == 0.0:
+        return ErrorRatio(*[float("nan")] * 6, num_examples=len(error))
+    _, song_index = np.unique(np.array(songs)[usable], return_inverse=True)
+    sums = np.stack([np.bincount(song_index, x) for x in (error, input_error)])
+    sampled = np.random.default_rng(seed).integers(sums.shape[1], size=(_BOOTSTRAP_SAMPLES, sums.shape[1]))
+    system_sums, input_sums = sums[0][sampled].sum(axis=1), sums[1][sampled].sum(axis=1)
+    low, high = np.percentile(system_sums / np.maximum(input_sums, 1e-300), _INTERVAL_PERCENTILES)
+    change = error - input_error
     worse = change > 0.0
-    tenth = np.sort(change)[-max(1, len(change) // 10) :]
-    return Ratio(
-        value=float(np.sum(error) / np.sum(before)),
-        low=float(low),
-        high=float(high),
-        worse=float(np.mean(worse)),
-        worse_by=float(np.median(change[worse])) if worse.any() else 0.0,
-        worst=float(np.mean(tenth)),
-        items=len(error),
+    worst_tenth = np.sort(change)[-max(1, len(change) // 10) :]
+    return ErrorRatio(
+        value=float(np.sum(error) / np.sum(input_error)),
+        ci_low=float(low),
+        ci_high=float(high),
+        worse_share=float(np.mean(worse)),
+        worse_median=float(np.median(change[worse])) if worse.any() else 0.0,
+        worst_tenth_change=float(np.mean(worst_tenth)),
+        num_examples=len(error),
     )

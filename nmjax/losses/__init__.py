@@ -1,6 +1,6 @@
 """Losses: spectral, loudness, regularisers, and their weighted sum."""
 
-from nmjax.losses.curve import curve_distance
-from nmjax.losses.total import regularisation, signal_loss
+from nmjax.losses.eq_response import eq_response_loss
+from nmjax.losses.objective import regularization, signal_loss
 
-__all__ = ["curve_distance", "regularisation", "signal_loss"]
+__all__ = ["eq_response_loss", "regularization", "signal_loss"]

@@ -1,7 +1,7 @@
 """Flax modules: encoder, decoders, residual, and the phases made of them."""
 
-from nmjax.models.phases import ENCODERS, MODEL_LUFS, PHASES, SAMPLE_RATE, Mastering, build_model
-from nmjax.models.settings import EqSettings, Prediction, Settings
+from nmjax.models.mastering_model import ENCODERS, MODEL_LUFS, PHASES, SAMPLE_RATE, MasteringModel, build_model
+from nmjax.models.parameters import EqSettings, Prediction, Settings
 
 __all__ = [
     "ENCODERS",
@@ -9,7 +9,7 @@ __all__ = [
     "PHASES",
     "SAMPLE_RATE",
     "EqSettings",
-    "Mastering",
+    "MasteringModel",
     "Prediction",
     "Settings",
     "build_model",

@@ -10,41 +10,41 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from nmjax.models.layers import StartHead
-from nmjax.models.settings import EqSettings
+from nmjax.models.layers import BiasInitDense
+from nmjax.models.parameters import EqSettings
 
-LOW_HZ, HIGH_HZ = 20.0, 20_000.0
+MIN_FREQ_HZ, MAX_FREQ_HZ = 20.0, 20_000.0
 MAX_GAIN_DB = 12.0
-LOW_Q, HIGH_Q = 0.5, 5.0
-_HIDDEN = 256
+MIN_Q, MAX_Q = 0.5, 5.0
+_HIDDEN_SIZE = 256
 FIVE_BANDS_HZ = (62.0, 250.0, 1000.0, 4000.0, 12000.0)
 TEN_BANDS_HZ = tuple(float(f) for f in np.geomspace(40.0, 14_000.0, 10))
-GATE_START = 1.0 / (1.0 + math.exp(-2.0))
+INITIAL_GATE = 1.0 / (1.0 + math.exp(-2.0))
 
 
-def _logit(share: float) -> float:
-    return math.log(share / (1.0 - share))
+def _logit(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))
 
 
-def frequency_of(raw: Float[Array, "batch bands"], frequency_map: str) -> Float[Array, "batch bands"]:
+def freq_from_raw(raw: Float[Array, "batch bands"], frequency_map: str) -> Float[Array, "batch bands"]:
     """20 Hz to 20 kHz from an unbounded number: `log` 20·1000^sigmoid(r), or `linear` 20 + 19980·sigmoid(r).
 
     Raises:
         ValueError: another map.
     """
-    share = jax.nn.sigmoid(raw)
+    fraction = jax.nn.sigmoid(raw)
     if frequency_map == "log":
-        return LOW_HZ * jnp.exp(share * math.log(HIGH_HZ / LOW_HZ))
+        return MIN_FREQ_HZ * jnp.exp(fraction * math.log(MAX_FREQ_HZ / MIN_FREQ_HZ))
     if frequency_map != "linear":
         raise ValueError(f"frequency_map must be 'log' or 'linear'; it is '{frequency_map}'")
-    return LOW_HZ + (HIGH_HZ - LOW_HZ) * share
+    return MIN_FREQ_HZ + (MAX_FREQ_HZ - MIN_FREQ_HZ) * fraction
 
 
-def raw_of_frequency(freq_hz: float, frequency_map: str) -> float:
+def raw_from_freq(freq_hz: float, frequency_map: str) -> float:
     """The inverse of `frequency_of`, for a frequency inside (20 Hz, 20 kHz), the ends excluded."""
     if frequency_map == "log":
-        return _logit(math.log(freq_hz / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ))
-    return _logit((freq_hz - LOW_HZ) / (HIGH_HZ - LOW_HZ))
+        return _logit(math.log(freq_hz / MIN_FREQ_HZ) / math.log(MAX_FREQ_HZ / MIN_FREQ_HZ))
+    return _logit((freq_hz - MIN_FREQ_HZ) / (MAX_FREQ_HZ - MIN_FREQ_HZ))
 
 
 class ParametricDecoder(nn.Module):
@@ -55,15 +55,15 @@ class ParametricDecoder(nn.Module):
 
     frequency_map: str = "log"
     dropout: float = 0.2
-    start_hz: tuple[float, ...] = FIVE_BANDS_HZ
+    initial_freqs_hz: tuple[float, ...] = FIVE_BANDS_HZ
 
     def setup(self):
-        self.hidden = [nn.Dense(_HIDDEN), nn.Dense(_HIDDEN)]
-        self.drop = nn.Dropout(self.dropout)
-        bands = len(self.start_hz)
-        self.frequency = StartHead(tuple(raw_of_frequency(f, self.frequency_map) for f in self.start_hz))
-        self.gain = StartHead((0.0,) * bands)
-        self.q = StartHead((_logit((1.0 - LOW_Q) / (HIGH_Q - LOW_Q)),) * bands)
+        self.hidden = [nn.Dense(_HIDDEN_SIZE), nn.Dense(_HIDDEN_SIZE)]
+        self.dropout_layer = nn.Dropout(self.dropout)
+        bands = len(self.initial_freqs_hz)
+        self.frequency = BiasInitDense(tuple(raw_from_freq(f, self.frequency_map) for f in self.initial_freqs_hz))
+        self.gain = BiasInitDense((0.0,) * bands)
+        self.q = BiasInitDense((_logit((1.0 - MIN_Q) / (MAX_Q - MIN_Q)),) * bands)
 
     def __call__(
         self, z: Float[Array, "batch latent"], train: bool = False
@@ -71,12 +71,12 @@ class ParametricDecoder(nn.Module):
         """Settings, each `[batch, bands]`, and the gates' logits where there are gates. `train` turns dropout on."""
         x = z
         for dense in self.hidden:
-            x = self.drop(nn.relu(dense(x)), deterministic=not train)
+            x = self.dropout_layer(nn.relu(dense(x)), deterministic=not train)
         gain_db = MAX_GAIN_DB * jnp.tanh(self.gain(x))
         eq = EqSettings(
-            freq_hz=frequency_of(self.frequency(x), self.frequency_map),
+            freq_hz=freq_from_raw(self.frequency(x), self.frequency_map),
             gain_db=gain_db,
-            q=LOW_Q + (HIGH_Q - LOW_Q) * jax.nn.sigmoid(self.q(x)),
+            q=MIN_Q + (MAX_Q - MIN_Q) * jax.nn.sigmoid(self.q(x)),
             gate=jnp.ones_like(gain_db),
         )
         return eq, None
@@ -89,14 +89,14 @@ class AdaptiveDecoder(ParametricDecoder):
     copied from a decoder without gates, so that it sounds as before). It is not trained.
     """
 
-    start_hz: tuple[float, ...] = TEN_BANDS_HZ
+    initial_freqs_hz: tuple[float, ...] = TEN_BANDS_HZ
 
     def setup(self):
         super().setup()
-        bands = len(self.start_hz)
+        bands = len(self.initial_freqs_hz)
         self.selector = nn.Dense(128)
-        self.gate = StartHead((2.0,) * bands)
-        self.divisor = self.variable("carried", "gain_divisor", jnp.ones, (bands,))
+        self.gate = BiasInitDense((2.0,) * bands)
+        self.gain_divisor = self.variable("warm_start", "gain_divisor", jnp.ones, (bands,))
 
     def __call__(
         self, z: Float[Array, "batch latent"], train: bool = False
@@ -104,5 +104,5 @@ class AdaptiveDecoder(ParametricDecoder):
         """Settings and the gates' logits, each `[batch, bands]`."""
         eq, _ = super().__call__(z, train)
         logit = self.gate(nn.relu(self.selector(z)))
-        gain_db = jnp.clip(eq.gain_db / self.divisor.value[None], -MAX_GAIN_DB, MAX_GAIN_DB)
+        gain_db = jnp.clip(eq.gain_db / self.gain_divisor.value[None], -MAX_GAIN_DB, MAX_GAIN_DB)
         return eq.replace(gain_db=gain_db, gate=jax.nn.sigmoid(logit)), logit

@@ -6,17 +6,17 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from nmjax.models.convolution import convolve
-from nmjax.models.layers import ConvNorm, pooled, recomputed, scaled, silenced, within
+from nmjax.models.fast_conv import convolve
+from nmjax.models.layers import ConvNorm, apply_mask, length_mask, maybe_remat, mean_pool, scale_channels
 
 STRIDE = 16  # samples a frame; pieces for streaming start at multiples of it
 MARGIN = 528  # samples on each side that a frame can hear (515), rounded up to whole frames
-LATENT = 512  # size of z at every width: the interface between encoder, decoders and residual
-_STEM = (64, 128)
+LATENT_SIZE = 512  # size of z at every width: the interface between encoder, decoders and residual
+_STEM_CHANNELS = (64, 128)
 _BLOCKS = ((128, 1), (256, 2), (256, 4), (512, 8))  # channels, dilation
 
 
-def frames_of(samples):
+def frame_count(samples):
     """Frames for a number of samples (int or array): each of the stem's two layers keeps one in four, rounded up."""
     return -(-samples // STRIDE)
 
@@ -26,19 +26,19 @@ class TcnBlock(nn.Module):
 
     features: int
     dilation: int
-    momentum: float
+    bn_momentum: float
     dtype: str
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch frames channel"], mask: Bool[Array, "batch frames 1"] | None, train: bool
     ) -> Float[Array, "batch frames features"]:
-        conv = {"kernel": 3, "dilation": self.dilation, "momentum": self.momentum, "dtype": self.dtype}
-        y = silenced(nn.relu(ConvNorm(self.features, **conv, name="first")(x, mask, train)), mask)
-        y = ConvNorm(self.features, **conv, name="second")(y, mask, train)
+        conv_args = {"kernel": 3, "dilation": self.dilation, "bn_momentum": self.bn_momentum, "dtype": self.dtype}
+        y = apply_mask(nn.relu(ConvNorm(self.features, **conv_args, name="first")(x, mask, train)), mask)
+        y = ConvNorm(self.features, **conv_args, name="second")(y, mask, train)
         if x.shape[-1] != self.features:
-            x = nn.Conv(self.features, (1,), conv_general_dilated=convolve, dtype=self.dtype, name="match")(x)
-        return silenced(nn.relu(x + y), mask)
+            x = nn.Conv(self.features, (1,), conv_general_dilated=convolve, dtype=self.dtype, name="projection")(x)
+        return apply_mask(nn.relu(x + y), mask)
 
 
 class Encoder(nn.Module):
@@ -49,27 +49,27 @@ class Encoder(nn.Module):
     """
 
     width: float = 1.0
-    momentum: float = 0.99
+    bn_momentum: float = 0.99
     dtype: str = "float32"
     remat: bool = False
 
     def setup(self):
-        rest = {"momentum": self.momentum, "dtype": self.dtype}
-        conv, block = (recomputed(c, self.remat) for c in (ConvNorm, TcnBlock))
-        self.stem = [conv(scaled(c, self.width), 15, 4, **rest) for c in _STEM]
-        self.blocks = [block(scaled(c, self.width), d, **rest) for c, d in _BLOCKS]
-        self.out = nn.Dense(LATENT)
+        norm_args = {"bn_momentum": self.bn_momentum, "dtype": self.dtype}
+        conv, block = (maybe_remat(c, self.remat) for c in (ConvNorm, TcnBlock))
+        self.stem = [conv(scale_channels(c, self.width), 15, 4, **norm_args) for c in _STEM_CHANNELS]
+        self.blocks = [block(scale_channels(c, self.width), d, **norm_args) for c, d in _BLOCKS]
+        self.out = nn.Dense(LATENT_SIZE)
 
     def frames(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch frames features"]:
         """Features of each 16 samples; 0 beyond a signal's length."""
-        x = silenced(audio, within(lengths, audio.shape[1]))
+        x = apply_mask(audio, length_mask(lengths, audio.shape[1]))
         for conv in self.stem:
             lengths = None if lengths is None else -(-lengths // 4)
-            mask = within(lengths, -(-x.shape[1] // 4))
-            x = silenced(nn.relu(conv(x, mask, train)), mask)
-        mask = within(lengths, x.shape[1])
+            mask = length_mask(lengths, -(-x.shape[1] // 4))
+            x = apply_mask(nn.relu(conv(x, mask, train)), mask)
+        mask = length_mask(lengths, x.shape[1])
         for block in self.blocks:
             x = block(x, mask, train)
         return x.astype(jnp.float32)
@@ -82,4 +82,4 @@ class Encoder(nn.Module):
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch 512"]:
         """z of a signal; beyond `lengths` (samples) nothing counts. `train`: by the batch's statistics."""
-        return self.latent(pooled(self.frames(audio, lengths, train), lengths, STRIDE))
+        return self.latent(mean_pool(self.frames(audio, lengths, train), lengths, STRIDE))

@@ -6,38 +6,38 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from nmjax.models.convolution import convolve
+from nmjax.models.fast_conv import convolve
 
 
-def scaled(channels: int, width: float) -> int:
+def scale_channels(channels: int, width: float) -> int:
     """A channel count times the width multiplier, at least 1."""
     return max(1, round(channels * width))
 
 
-def within(lengths: Int[Array, "batch"] | None, size: int) -> Bool[Array, "batch size 1"] | None:
+def length_mask(lengths: Int[Array, "batch"] | None, size: int) -> Bool[Array, "batch size 1"] | None:
     """True for the frames that carry signal; None (nothing to mask) where there are no lengths."""
     if lengths is None:
         return None
     return jnp.arange(size)[None, :, None] < lengths[:, None, None]
 
 
-def silenced(x: Float[Array, "batch size channel"], mask: Bool[Array, "batch size 1"] | None):
+def apply_mask(x: Float[Array, "batch size channel"], mask: Bool[Array, "batch size 1"] | None):
     """Zero beyond the signal's end, as a convolution's own padding would be there."""
     return x if mask is None else jnp.where(mask, x, 0.0)
 
 
-def pooled(
+def mean_pool(
     frames: Float[Array, "batch frames features"], lengths: Int[Array, "batch"] | None, stride: int
 ) -> Float[Array, "batch features"]:
     """The mean over a signal's frames, of which each `stride` samples begin one; frames beyond `lengths` are 0."""
-    count = frames.shape[1] if lengths is None else (-(-lengths // stride))[:, None]
-    return jnp.sum(frames, axis=1) / count
+    num_frames = frames.shape[1] if lengths is None else (-(-lengths // stride))[:, None]
+    return jnp.sum(frames, axis=1) / num_frames
 
 
-def recomputed(block: type[nn.Module], remat: bool) -> type[nn.Module]:
+def maybe_remat(module: type[nn.Module], remat: bool) -> type[nn.Module]:
     """A module `(x, mask, train)` as it is, or one that keeps only its input for the gradient and runs again there.
     Parameters have the same names."""
-    return nn.remat(block, static_argnums=(3,)) if remat else block
+    return nn.remat(module, static_argnums=(3,)) if remat else module
 
 
 class ConvNorm(nn.Module):
@@ -50,7 +50,7 @@ class ConvNorm(nn.Module):
     kernel: int
     stride: int = 1
     dilation: int = 1
-    momentum: float = 0.99
+    bn_momentum: float = 0.99
     dtype: str = "float32"
 
     @nn.compact
@@ -71,21 +71,21 @@ class ConvNorm(nn.Module):
             dtype=self.dtype,
             name="conv",
         )(x)
-        norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, dtype=self.dtype, name="norm")
+        norm = nn.BatchNorm(use_running_average=not train, momentum=self.bn_momentum, dtype=self.dtype, name="norm")
         # Frames of all signals in one axis: the gradient of a scale over two, one of them of length 1, takes XLA's CPU
         # compiler 60 times as long (a batch of one, docs/speed.md).
-        rows = norm(x.reshape(-1, x.shape[-1]), mask=mask.reshape(-1, 1) if train and mask is not None else None)
-        return rows.reshape(x.shape)
+        flat = norm(x.reshape(-1, x.shape[-1]), mask=mask.reshape(-1, 1) if train and mask is not None else None)
+        return flat.reshape(x.shape)
 
 
-class StartHead(nn.Module):
+class BiasInitDense(nn.Module):
     """One value for each start. The kernel starts at zero, so that at the start each stands exactly at its place."""
 
-    start: tuple[float, ...]
+    initial_values: tuple[float, ...]
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch hidden"]) -> Float[Array, "batch values"]:
         def bias(key, shape, dtype=jnp.float32):
-            return jnp.asarray(self.start, dtype)
+            return jnp.asarray(self.initial_values, dtype)
 
-        return nn.Dense(len(self.start), kernel_init=nn.initializers.zeros, bias_init=bias, name="dense")(x)
+        return nn.Dense(len(self.initial_values), kernel_init=nn.initializers.zeros, bias_init=bias, name="dense")(x)

@@ -1,78 +1,255 @@
-"""By how much crest, loudness range and width are to change, and how much of their differences is believed."""
+"""What is kept of music that a track is brought near to: long-term levels by band, and how sure they are; crest,
+loudness range and width.
+
+NumPy, in one pass and with constant memory but for some thousand numbers each 3 s. Levels are the music's own, since
+only their shape is compared; they come from a signal at the model's rate, so that a file's rate makes no difference.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import math
+from collections.abc import Iterable
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from nmjax.reference import image
-from nmjax.reference.dynamics import Change, Wanted
-from nmjax.reference.moments import width_apart
-from nmjax.reference.profile import Profile
-from nmjax.reference.wanted import Belief, believed, comparable, usable_bands
+from nmjax.audio import reader
+from nmjax.audio.k_weighting import gated_loudness, k_weighting_sos, power_to_lufs
+from nmjax.dsp.filterbanks import band_filterbank
+from nmjax.dsp.loudness import channel_weights
+from nmjax.dsp.width import CROSSOVER_HZ
+from nmjax.reference.frame_matching import CENTERS_HZ, FrameLevels, fine_filterbank, frame_levels
 
-# What may be wrong with a track (RMS), and what two parts of 30 s of one song differ by.
-_CREST_FAULT, _CREST_NOISE = 0.8, 2.0  # dB
-_RANGE_FAULT, _RANGE_NOISE = 1.0, 3.0  # LU
-_WIDTH_FAULT, _WIDTH_NOISE = 1.3, 3.0  # dB
-# The same where both play alike: dB, and standard errors of the difference there.
-_ALIKE_FAULT, _ALIKE_NOISE, _DOUBTS = 1.4, 0.5, 3.0
-_WIDTH_SURE = (0.4, 0.6)  # how sure the widths below and above the crossover are beside each other
-_NOISE_SECONDS = 30.0
-_CREST_CHANGE_DB, _RANGE_CHANGE_LU = (-6.0, 2.0), (-4.0, 2.0)  # more, upwards above all, is no mastering any more
-_LEAST_CREST_DB, _LEAST_RANGE_LU = 0.1, 0.2  # less is not worth a compressor
+SAMPLE_RATE = 44_100  # Hz, at which music is heard
+BANDS = len(CENTERS_HZ)
+FLOOR_DB = -120.0
+_FRAME_FLOOR_DB = -240.0  # of moments, which are compared from their own loudest band downwards
+BLOCK_SECONDS = 3.0
+_BLOCK_SAMPLES = int(BLOCK_SECONDS * SAMPLE_RATE)
+_WINDOW = 16_384
+_HOP = _WINDOW // 2
+_TENTH_SAMPLES = SAMPLE_RATE // 10
+_SHORT_TERM_TENTHS = 30  # tenths
+_GATE_DB = -30.0  # blocks further below the loudest have no say in the crest
 
 
-def dynamics(
-    track: Profile, reference: Profile, share: float, equalised: Change, there: Change, belief: Belief
-) -> Wanted | None:
-    """What is asked of a compressor; None where that would not be heard.
+@dataclasses.dataclass(frozen=True)
+class TrackFeatures:
+    """The long-term features of music.
 
-    Args:
-        share: 0 to 1, of what is believed.
-        equalised: what the equaliser does to the track.
-        there: what a compressor does to it then that is there already.
-        belief: of the tone's faults.
+    mid_db, side_db: `[bands]`, levels of the channels' mean and of half of left − right in dB of a mean square of 1, at
+    `CENTRES_HZ`, held at −120. stereo: whether there were two channels; else side_db says nothing. doubt_db: `[bands]`,
+    standard error of mid_db about its mean over the bands, from how it varied between blocks of 3 s. crest_db: peak
+    over RMS of a block, the median. loudness_range: LU, NaN below 3 s. seconds: how long it was. highest_hz: above it
+    nothing is known. lufs: integrated loudness, −inf where there is none or it was not kept. moments: windows of 0.37 s
+    by themselves; None where they were not kept.
     """
-    noise = _noise(track, reference)
-    range_lu = (1.0 + equalised.slope) * track.loudness_range  # NaN below 3 s: then nothing is asked
-    crest_apart_db = reference.crest_db - (track.crest_db + equalised.crest_db + there.crest_db)
-    range_apart_lu = reference.loudness_range - (1.0 + there.slope) * range_lu
-    more_db = share * believed(crest_apart_db, _CREST_FAULT, noise * _CREST_NOISE, belief)
-    more_lu = share * believed(range_apart_lu, _RANGE_FAULT, noise * _RANGE_NOISE, belief)
-    if abs(more_db) < _LEAST_CREST_DB and abs(more_lu) < _LEAST_RANGE_LU:
-        return None
-    crest_db = float(np.clip(there.crest_db + more_db, *_CREST_CHANGE_DB))
-    range_lu = float(np.nan_to_num(range_lu))
-    return Wanted(crest_db, float(np.clip(there.slope * range_lu + more_lu, *_RANGE_CHANGE_LU)), range_lu)
+
+    mid_db: Float[np.ndarray, "bands"]
+    side_db: Float[np.ndarray, "bands"]
+    std_error_db: Float[np.ndarray, "bands"]
+    crest_db: float
+    loudness_range: float
+    seconds: float
+    stereo: bool
+    max_hz: float
+    lufs: float = -math.inf
+    frames: FrameLevels | None = None
+
+    def add_curve(self, curve_db: Float[np.ndarray, "bands"]) -> TrackFeatures:
+        """The same after a curve on mid."""
+        frames = self.frames and self.frames.add_curve(curve_db)
+        return dataclasses.replace(self, mid_db=self.mid_db + curve_db, frames=frames)
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing in it."""
+        return bool(self.mid_db.max() <= FLOOR_DB and self.side_db.max() <= FLOOR_DB)
+
+    @property
+    def width_db(self) -> float:
+        """The side's power over mid's; of stereo alone."""
+        side, mid = (np.sum(10.0 ** (x / 10.0)) for x in (self.side_db, self.mid_db))
+        return float(10.0 * np.log10(side / mid))
+
+    @property
+    def known_bands(self) -> Bool[np.ndarray, "bands"]:
+        """Which bands end below the highest frequency, as booleans."""
+        return self.max_hz >= CENTERS_HZ * 2.0 ** (1.0 / 12.0)
 
 
-def wider_db(
-    track: Profile,
-    reference: Profile,
-    curve_db: Float[np.ndarray, "bands"],
-    factors: tuple[float, float],
-    belief: Belief,
-    same_song: bool,
-) -> Float[np.ndarray, "3"]:
-    """By how many dB the side is to be louder beside mid, in the order of `image.width_db`, after a curve on both and
-    factors of the side's two parts that are there already."""
-    so_far = image.width_db(track, curve_db, factors)
-    alike = comparable(track, reference, belief)
-    usable = usable_bands(track, reference)
-    apart, variance = width_apart(track.moments, reference.moments, usable) if alike else (np.nan, np.nan)
-    if np.isfinite(apart):  # which says more than the network's guess, so that is taken back
-        equalised = image.width_db(track, curve_db)
-        noise = np.hypot(_ALIKE_NOISE, _DOUBTS * np.sqrt(variance))
-        wider = believed(apart - (equalised - image.width_db(track))[1], _ALIKE_FAULT, noise, belief)
-        return wider - (so_far - equalised)
-    apart = image.width_db(reference) - so_far
-    if same_song:  # one fault for both parts: what they differ in is the music
-        apart = np.full(3, np.average(apart[:2], weights=_WIDTH_SURE))
-    noise = _noise(track, reference) * _WIDTH_NOISE
-    return np.array([believed(x, _WIDTH_FAULT, noise, belief) for x in apart])
+class FeatureExtractor:
+    """Hears music at SAMPLE_RATE in pieces of any size; `profile` after the last."""
+
+    def __init__(self):
+        self._num_samples = 0
+        self._pending: np.ndarray | None = None
+        self._block_powers: list[np.ndarray] = []  # [2, bands] a block
+        self._frame_levels_db: list[
+            np.ndarray
+        ] = []  # [windows, bands and fine ones and 1] a block: mid's levels, width, in dB
+        self._block_peaks: list[tuple[float, float]] = []  # peak and mean square
+        self._loudness_meter = _LoudnessMeter()
+
+    def update(self, piece: Float[np.ndarray, "frames channel"]) -> None:
+        """The next piece."""
+        if not len(piece):  # a resampler's first one
+            return
+        self._num_samples += len(piece)
+        self._loudness_meter.update(piece)
+        buffer = piece if self._pending is None else np.concatenate([self._pending, piece])
+        while len(buffer) >= _BLOCK_SAMPLES:
+            self._add_block(buffer[:_BLOCK_SAMPLES])
+            buffer = buffer[_BLOCK_SAMPLES:]
+        self._pending = buffer
+
+    def features(self, max_hz: float = SAMPLE_RATE / 2) -> TrackFeatures:
+        """What was heard. highest_hz: half the rate of the file that it came from."""
+        num_pending = 0 if self._pending is None else len(self._pending)
+        if num_pending >= _WINDOW or (num_pending and not self._block_powers):
+            self._add_block(self._pending)
+            self._pending = self._pending[:0]
+        powers = np.array(self._block_powers or [np.zeros((2, BANDS))])
+        mean = powers.mean(axis=0)
+        peak, mean_square = np.array(self._block_peaks or [(0.0, 0.0)]).T
+        active = mean_square > mean_square.max() * 10.0 ** (_GATE_DB / 10.0)
+        crest_db = float(np.median(20.0 * np.log10(peak[active]) - _db(mean_square[active]))) if active.any() else 0.0
+        return TrackFeatures(
+            mid_db=_db(mean[0]),
+            side_db=_db(mean[1]),
+            std_error_db=_std_error_db(powers[:, 0]),
+            crest_db=crest_db,
+            loudness_range=self._loudness_meter.loudness_range(),
+            seconds=self._num_samples / SAMPLE_RATE,
+            stereo=self._pending is not None and self._pending.shape[1] == 2,
+            max_hz=float(max_hz),
+            lufs=self._loudness_meter.integrated(),
+            frames=self._frame_levels(),
+        )
+
+    def _frame_levels(self) -> FrameLevels | None:
+        if not self._frame_levels_db:
+            return None
+        levels_db, fine_db, width_db = np.split(np.concatenate(self._frame_levels_db), [BANDS, -1], axis=1)
+        return frame_levels(levels_db, fine_db, width_db[:, 0])
+
+    def _add_block(self, audio: np.ndarray) -> None:
+        self._block_peaks.append((float(np.abs(audio).max()), float(np.mean(np.square(audio, dtype=np.float64)))))
+        mid = reader.to_mono(audio)
+        mid_side = np.stack([mid, audio[:, 0] - mid if audio.shape[1] == 2 else np.zeros_like(mid)])
+        padding = max(0, _WINDOW - mid_side.shape[1])
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(mid_side, ((0, 0), (0, padding))), _WINDOW, axis=1)[
+            :, ::_HOP
+        ]
+        spectrum = np.fft.rfft(windows * _hann_window(), axis=2)
+        power = spectrum.real**2 + spectrum.imag**2
+        self._block_powers.append(np.mean(power, axis=1, dtype=np.float64) @ _band_power_matrix())
+        broadband_power = np.sum(power[..., _width_bins()], axis=2)
+        width_db = _db(broadband_power[1], _FRAME_FLOOR_DB) - _db(broadband_power[0], _FRAME_FLOOR_DB)
+        levels_db = _db(power[0] @ _all_bands_power_matrix(), _FRAME_FLOOR_DB)
+        self._frame_levels_db.append(np.column_stack([levels_db, width_db]).astype(np.float16))
 
 
-def _noise(track: Profile, reference: Profile) -> float:
-    """How much surer, or less sure, features are than those of two pieces of 30 s."""
-    return float(np.sqrt(sum(0.5 * _NOISE_SECONDS / max(x.seconds, 3.0) for x in (track, reference))))
+def track_features(pieces: Iterable[np.ndarray], max_hz: float = SAMPLE_RATE / 2) -> TrackFeatures:
+    """The profile of music at SAMPLE_RATE, in pieces `[frames, channel]`."""
+    extractor = FeatureExtractor()
+    for piece in pieces:
+        extractor.update(piece)
+    return extractor.features(max_hz)
+
+
+def _db(power: np.ndarray, floor_db: float = FLOOR_DB) -> np.ndarray:
+    return 10.0 * np.log10(np.maximum(power, 10.0 ** (floor_db / 10.0)))
+
+
+def _std_error_db(powers: Float[np.ndarray, "blocks bands"]) -> Float[np.ndarray, "bands"]:
+    """Jackknife standard error of the long-term levels, their mean over bands taken out: (n − 1)/n Σ (Lₖ − mean)²,
+    where Lₖ leaves block k out (Efron 1982). With fewer than three blocks nothing is known, and 6 dB is said."""
+    count = len(powers)
+    if count < 3:
+        return np.full(BANDS, 6.0)
+    levels = _db((powers.sum(axis=0) - powers) / (count - 1))
+    levels -= levels.mean(axis=1, keepdims=True)
+    return np.sqrt((count - 1.0) * np.mean((levels - levels.mean(axis=0)) ** 2, axis=0))
+
+
+@functools.cache
+def _hann_window() -> np.ndarray:
+    return (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_WINDOW) / _WINDOW)).astype(np.float32)
+
+
+@functools.cache
+def _band_power_matrix() -> Float[np.ndarray, "bins bands"]:
+    """From squared magnitudes to mean squares by band."""
+    half_band = 2.0 ** (1.0 / 12.0)
+    filterbank = band_filterbank(CENTERS_HZ / half_band, CENTERS_HZ * half_band, _WINDOW, SAMPLE_RATE)
+    return filterbank * _power_scale()
+
+
+@functools.cache
+def _all_bands_power_matrix() -> Float[np.ndarray, "bins bands_and_fine"]:
+    fine_matrix = fine_filterbank(_WINDOW, SAMPLE_RATE) * _power_scale()
+    return np.concatenate([_band_power_matrix(), fine_matrix], axis=1).astype(np.float32)
+
+
+def _width_bins() -> slice:
+    """Of a spectrum, those above which the stage of width works."""
+    return slice(round(CROSSOVER_HZ * _WINDOW / SAMPLE_RATE), None)
+
+
+def _power_scale() -> float:
+    return 2.0 / (_WINDOW * float(np.sum(_hann_window().astype(np.float64) ** 2)))
+
+
+class _LoudnessMeter:
+    """The K-weighted power of each tenth of a second, and of them the loudness and its range (EBU Tech 3342)."""
+
+    def __init__(self):
+        self._sections = k_weighting_sos(SAMPLE_RATE)
+        self._state: np.ndarray | None = None
+        self._pending = np.zeros(0)
+        self._power_chunks: list[np.ndarray] = []
+
+    def update(self, piece: np.ndarray) -> None:
+        from scipy.signal import sosfilt  # a second of importing
+
+        if self._state is None:
+            self._state = np.zeros((len(self._sections), 2, piece.shape[1]))
+        weighted, self._state = sosfilt(self._sections, piece.astype(np.float64), axis=0, zi=self._state)
+        self._state[np.abs(self._state) < 1e-30] = 0.0  # in silence it would fade into denormal numbers, which are slow
+        energy = np.concatenate(
+            [self._pending, np.einsum("tc,tc,c->t", weighted, weighted, channel_weights(piece.shape[1]))]
+        )
+        num_tenths = len(energy) // _TENTH_SAMPLES
+        self._power_chunks.append(
+            energy[: num_tenths * _TENTH_SAMPLES].reshape(num_tenths, _TENTH_SAMPLES).mean(axis=1)
+        )
+        self._pending = energy[num_tenths * _TENTH_SAMPLES :].copy()
+
+    def integrated(self) -> float:
+        """LUFS; −inf below 0.4 s."""
+        powers = self._tenth_powers()
+        return gated_loudness(powers, np.ones_like(powers)) if len(powers) >= 4 else -math.inf
+
+    def loudness_range(self) -> float:
+        """LU; NaN below 3 s."""
+        powers = self._tenth_powers()
+        if len(powers) < _SHORT_TERM_TENTHS:
+            return math.nan
+        return loudness_range_of_powers(
+            np.lib.stride_tricks.sliding_window_view(powers, _SHORT_TERM_TENTHS).mean(axis=1)
+        )
+
+    def _tenth_powers(self) -> np.ndarray:
+        return np.concatenate([*self._power_chunks, np.zeros(0)])
+
+
+def loudness_range_of_powers(powers: Float[np.ndarray, "blocks"]) -> float:
+    """From the 10th to the 95th percentile of short-term loudness above −70 LUFS and 20 LU below its mean power."""
+    powers = powers[power_to_lufs(powers) > -70.0]
+    if not len(powers):
+        return 0.0
+    low, high = np.percentile(powers[powers > 0.01 * np.mean(powers)], (10.0, 95.0), method="nearest")
+    return float(10.0 * np.log10(high / low))

@@ -14,21 +14,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmjax import hosts
-from nmjax.checkpoint import Checkpoints
 from nmjax.config import Config
-from nmjax.errors import BadInputError
-from nmjax.training.augment import Style
-from nmjax.training.placement import Placement
+from nmjax.runtime import distributed
+from nmjax.runtime.checkpoints import Checkpoints
+from nmjax.runtime.errors import BadInputError
+from nmjax.training.augment import EqDistribution
+from nmjax.training.sharding import DataSharding
 from nmjax.training.state import TrainState
-from nmjax.training.step import Dice, jitted_train_step, make_validation_step
+from nmjax.training.step import RandomInputs, jit_train_step, make_validation_step
 
 Arrays = dict[str, np.ndarray]
-_MOST_RETURNS = 3  # to one checkpoint, before the run gives up
+_MAX_ROLLBACKS = 3  # to one checkpoint, before the run gives up
 
 
 @runtime_checkable
-class Stream(Protocol):
+class BatchIterator(Protocol):
     """Batches without end, with a state that JSON can hold."""
 
     def __next__(self) -> Arrays: ...
@@ -38,15 +38,15 @@ class Stream(Protocol):
 
 
 @runtime_checkable
-class Listener(Protocol):
+class TrainingLogger(Protocol):
     """Who hears of a run's progress."""
 
-    def say(self, sentence: str) -> None: ...
-    def step(self, step: int, metrics: dict[str, float]) -> None: ...
-    def validation(self, step: int, metrics: dict[str, float], best: bool, sample: Arrays) -> None: ...
+    def info(self, message: str) -> None: ...
+    def log_step(self, step: int, metrics: dict[str, float]) -> None: ...
+    def log_validation(self, step: int, metrics: dict[str, float], is_best: bool, sample: Arrays) -> None: ...
 
 
-class Run:
+class TrainingLoop:
     """A run in a folder: state, data, checkpoints. `train` goes on from wherever it stands.
 
     make_stream: the training batches in an order of that number; this process's rows only. validation: the same of the
@@ -58,168 +58,176 @@ class Run:
         self,
         config: Config,
         state: TrainState,
-        style: Style,
-        make_stream: Callable[[int], Stream],
-        validation: list[Arrays],
+        eq_distribution: EqDistribution,
+        make_batches: Callable[[int], BatchIterator],
+        validation_batches: list[Arrays],
         out: Path,
     ):
-        self.config, self.place = config, Placement(config)
-        self._make_stream, self.validation = make_stream, validation
-        self.state, self._style = self.place.copies((state, style))
+        self.config, self.sharding = config, DataSharding(config)
+        self._make_batches, self.validation_batches = make_batches, validation_batches
+        self.state, self._eq_distribution = self.sharding.replicate((state, eq_distribution))
         self.latest_checkpoints, self.best_checkpoints = Checkpoints(out / "latest"), Checkpoints(out / "best")
-        copied = self.place.copied
-        self._train_step = jitted_train_step(config, out_shardings=copied)
-        self._validation_step = jax.jit(make_validation_step(config), out_shardings=copied)
-        self.best, self._returns, self.stopped_by = float("inf"), Counter(), 0
-        self.stream: Stream | None = None
-        self._take_order(0)
+        replicated = self.sharding.replicated_sharding
+        self._train_step = jit_train_step(config, out_shardings=replicated)
+        self._validation_step = jax.jit(make_validation_step(config), out_shardings=replicated)
+        self.best_loss, self._rollbacks, self.stop_signal = float("inf"), Counter(), 0
+        self.batches: BatchIterator | None = None
+        self._set_shuffle(0)
 
-    def _take_order(self, order: int) -> None:
+    def _set_shuffle(self, shuffle_index: int) -> None:
         """Read the data in another order, with other faults."""
-        if self.stream is not None:
-            self.stream.close()
-        self.order, self.stream = order, self._make_stream(order)
-        self._dice = Dice(self.place.copies(np.int32(order)), self._style)
+        if self.batches is not None:
+            self.batches.close()
+        self.shuffle_index, self.batches = shuffle_index, self._make_batches(shuffle_index)
+        self._random_inputs = RandomInputs(self.sharding.replicate(np.int32(shuffle_index)), self._eq_distribution)
 
     def close(self) -> None:
         """Let go of the stream's threads and processes, and wait for the step at work: a process that ended while XLA
         computes would crash."""
-        self.stream.close()
+        self.batches.close()
         with contextlib.suppress(RuntimeError):  # interrupted between giving the state away and getting the next
             jax.block_until_ready(self.state)
 
     def resume(self, step: int) -> None:
         """Stand where checkpoint `step` was written, to the bit; on any number of devices."""
         meta = self.latest_checkpoints.meta(step)
-        model, training = _parts(self.state)
-        found = self.latest_checkpoints.restore(step, model=self.place.like(model), training=self.place.like(training))
-        self.state = TrainState(average=found["model"], **found["training"])
-        self._take_order(meta["order"])
-        self.stream.set_state(meta["data"])
-        self.best = meta["best"] if meta["best"] is not None else float("inf")
+        variables, training = _checkpoint_items(self.state)
+        items = self.latest_checkpoints.restore(
+            step, model=self.sharding.restore_targets(variables), training=self.sharding.restore_targets(training)
+        )
+        self.state = TrainState(ema_variables=items["model"], **items["training"])
+        self._set_shuffle(meta["shuffle_index"])
+        self.batches.set_state(meta["data_state"])
+        self.best_loss = meta["best_validation_loss"] if meta["best_validation_loss"] is not None else float("inf")
 
-    def train(self, listener: Listener) -> bool:
+    def train(self, logger: TrainingLogger) -> bool:
         """Train to the config's last step, or until `stopped_by` is set; True if it came to the end.
 
         Metrics of a step are read after the next one has been dispatched.
         """
-        step, last = int(self.state.step), self.config.train.steps
+        step, last_step = int(self.state.step), self.config.train.steps
         if step == 0:
-            self._validate(step, listener)
+            self._validate(step, logger)
             self._save(self.latest_checkpoints, step)
-        waiting: tuple[int, dict] | None = None
-        while step < last:
-            batch, waited = self._next_batch()
-            self.state, metrics = self._train_step(self.state, batch, self._dice)
+        pending: tuple[int, dict] | None = None
+        while step < last_step:
+            batch, wait_seconds = self._next_batch()
+            self.state, metrics = self._train_step(self.state, batch, self._random_inputs)
             step += 1
-            bad = _hand_over(waiting, listener)
-            waiting = (step, metrics | {"waited": waited})
-            stop = hosts.asked_to_stop(step, bool(self.stopped_by))
-            validate, save = (step % every == 0 for every in _rhythm(self.config))
-            if stop or step == last or validate or save:
-                bad, waiting = _hand_over(waiting, listener), None
-            if bad >= self.config.train.bad_steps:
-                step, waiting = self._go_back(listener), None
+            consecutive_skips = _log_step(pending, logger)
+            pending = (step, metrics | {"data_wait_seconds": wait_seconds})
+            stop = distributed.should_stop(step, bool(self.stop_signal))
+            validate, save = (step % interval == 0 for interval in _intervals(self.config))
+            if stop or step == last_step or validate or save:
+                consecutive_skips, pending = _log_step(pending, logger), None
+            if consecutive_skips >= self.config.train.max_skipped:
+                step, pending = self._roll_back(logger), None
                 continue
-            if step == last or validate:
-                self._validate(step, listener)
-            if stop or step == last or (save and bad == 0):
+            if step == last_step or validate:
+                self._validate(step, logger)
+            if stop or step == last_step or (save and consecutive_skips == 0):
                 self._save(self.latest_checkpoints, step)
             if stop:
                 break
-        return step == last
+        return step == last_step
 
     def _next_batch(self) -> tuple[dict[str, jax.Array], float]:
         """A batch over the devices, and for how many seconds the loop waited for it."""
         start = time.perf_counter()
-        batch = self.place.rows(next(self.stream))
+        batch = self.sharding.shard_batch(next(self.batches))
         return batch, time.perf_counter() - start
 
-    def _go_back(self, listener: Listener) -> int:
+    def _roll_back(self, logger: TrainingLogger) -> int:
         """To the last good checkpoint, with the data in another order; gives up where that does not help.
 
         Raises:
             BadInputError: this checkpoint has been gone back to three times.
         """
-        step, bad = self.latest_checkpoints.latest(listener.say), self.config.train.bad_steps
-        self._returns[step] += 1
-        said = f"The last {bad} updates were not finite, or their loss was more than {self.config.train.spike:g} times"
-        said += " the usual one"
-        if step is None or self._returns[step] > _MOST_RETURNS:
+        step, max_skips = self.latest_checkpoints.latest(logger.info), self.config.train.max_skipped
+        self._rollbacks[step] += 1
+        reason = f"The last {max_skips} updates were not finite, or their loss was more than {self.config.train.max_loss_ratio:g} times"
+        reason += " the usual one"
+        if step is None or self._rollbacks[step] > _MAX_ROLLBACKS:
             raise BadInputError(
-                f"{said}, and going back to step {step} {_MOST_RETURNS} times did not help; lower "
+                f"{reason}, and going back to step {step} {_MAX_ROLLBACKS} times did not help; lower "
                 "train.learning_rate, or look at the music and the settings of the loss."
             )
-        order = self.order + 1
+        shuffle_index = self.shuffle_index + 1
         self.resume(step)
-        data = self.stream.get_state()
-        self._take_order(order)
-        self.stream.set_state(data)
-        self.state = self.state.replace(in_row=jnp.zeros_like(self.state.in_row))
-        listener.say(f"{said}: back to the checkpoint of step {step}, with the data in another order.")
+        data_state = self.batches.get_state()
+        self._set_shuffle(shuffle_index)
+        self.batches.set_state(data_state)
+        self.state = self.state.replace(consecutive_skips=jnp.zeros_like(self.state.consecutive_skips))
+        logger.info(f"{reason}: back to the checkpoint of step {step}, with the data in another order.")
         return step
 
-    def _validate(self, step: int, listener: Listener) -> None:
-        if not self.validation:
+    def _validate(self, step: int, logger: TrainingLogger) -> None:
+        if not self.validation_batches:
             return
-        found = [self._validation_step(self.state.average, self.place.rows(batch)) for batch in self.validation]
-        metrics = {name: float(np.mean([m[name] for m, _ in found])) for name in found[0][0]}
-        better = metrics["signal"] < self.best
-        if better:
-            self.best = metrics["signal"]
-        listener.validation(step, metrics, better, {k: np.asarray(x) for k, x in found[0][1].items()})
-        if better:
+        results = [
+            self._validation_step(self.state.ema_variables, self.sharding.shard_batch(batch))
+            for batch in self.validation_batches
+        ]
+        metrics = {name: float(np.mean([m[name] for m, _ in results])) for name in results[0][0]}
+        improved = metrics["signal"] < self.best_loss
+        if improved:
+            self.best_loss = metrics["signal"]
+        logger.log_validation(step, metrics, improved, {k: np.asarray(x) for k, x in results[0][1].items()})
+        if improved:
             self._save(self.best_checkpoints, step)
 
     def _save(self, checkpoints: Checkpoints, step: int) -> None:
-        best = self.best if np.isfinite(self.best) else None
+        best_loss = self.best_loss if np.isfinite(self.best_loss) else None
         meta = {
             "config": self.config.model_dump(mode="json"),
             "step": step,
-            "best": best,
-            "order": self.order,
-            "data": self.stream.get_state(),
+            "best_validation_loss": best_loss,
+            "shuffle_index": self.shuffle_index,
+            "data_state": self.batches.get_state(),
         }
-        model, training = _parts(self.state)
-        checkpoints.save(step, model, training, meta)
+        variables, training = _checkpoint_items(self.state)
+        checkpoints.save(step, variables, training, meta)
 
 
-def _parts(state: TrainState) -> tuple[dict, dict[str, Any]]:
+def _checkpoint_items(state: TrainState) -> tuple[dict, dict[str, Any]]:
     """How a state is cut into a checkpoint: what masters a track, and what else going on needs."""
-    training = {name: getattr(state, name) for name in ("step", "skipped", "in_row", "usual", "model", "optimiser")}
-    return state.average, training
+    training = {
+        name: getattr(state, name)
+        for name in ("step", "skipped", "consecutive_skips", "loss_ema", "variables", "opt_state")
+    }
+    return state.ema_variables, training
 
 
-def _rhythm(config: Config) -> tuple[int, int]:
+def _intervals(config: Config) -> tuple[int, int]:
     return config.train.validate_every, config.train.checkpoint_every
 
 
-def _hand_over(waiting: tuple[int, dict] | None, listener: Listener) -> int:
+def _log_step(pending: tuple[int, dict] | None, logger: TrainingLogger) -> int:
     """Tell of a step; how many updates up to it were left out in a row."""
-    if not waiting:
+    if not pending:
         return 0
-    metrics = {name: float(value) for name, value in waiting[1].items()}
-    listener.step(waiting[0], metrics)
-    return int(metrics["in_row"])
+    metrics = {name: float(value) for name, value in pending[1].items()}
+    logger.log_step(pending[0], metrics)
+    return int(metrics["consecutive_skips"])
 
 
 @contextlib.contextmanager
-def stopping_by_signal(run: Run) -> Iterator[None]:
+def graceful_stop(loop: TrainingLoop) -> Iterator[None]:
     """Ctrl-C and SIGTERM let the step end and the run save; a second one stops at once, by KeyboardInterrupt.
 
     With several processes SIGTERM is JAX's: it finds a step at which all of them stop.
     """
 
     def stop(number, _):
-        if run.stopped_by:
+        if loop.stop_signal:
             raise KeyboardInterrupt
-        run.stopped_by = number
+        loop.stop_signal = number
 
-    numbers = (signal.SIGINT,) if jax.process_count() > 1 else (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, stop) for number in numbers}
+    signals = (signal.SIGINT,) if jax.process_count() > 1 else (signal.SIGINT, signal.SIGTERM)
+    previous_handlers = {number: signal.signal(number, stop) for number in signals}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
-        run.close()
+        loop.close()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from nmjax.analysis.collection import collected
-from nmjax.errors import BadInputError
-from tests.music import music, write
+from nmjax.analysis.collection import collect_tracks
+from nmjax.runtime.errors import BadInputError
+from tests.synthetic_audio import music, write_audio
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def music_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("collection")
     for name in ("jazz/a", "jazz/b", "jazz/c", "rock/d", "rock/e", "f"):
-        write(root / "songs" / f"{name}.wav", music(0.5, seed=ord(name[-1])))
+        write_audio(root / "songs" / f"{name}.wav", music(0.5, seed=ord(name[-1])))
     lines = [f"songs/{n}.wav,{g}" for n, g in (("jazz/a", "swing"), ("jazz/b", "bop"), ("rock/d", "swing"))]
     (root / "list.csv").write_text("target,genre\n" + "\n".join(lines) + "\n")
     return root
 
 
-def silent(_):
+def ignore_report(_):
     pass
 
 
@@ -27,22 +27,22 @@ def groups_of(tracks):
     return {track.name: track.group for track in tracks}
 
 
-def test_a_group_is_the_folder_or_the_genre_or_what_the_file_says(place, tmp_path):
-    folders = groups_of(collected([place / "songs"], report=silent))
+def test_groups_come_from_folders_genres_or_the_groups_file(music_root, tmp_path):
+    folders = groups_of(collect_tracks([music_root / "songs"], report=ignore_report))
     assert folders == {"f": "", **{f"jazz/{x}": "jazz" for x in "abc"}, **{f"rock/{x}": "rock" for x in "de"}}
-    genres = groups_of(collected([place / "list.csv"], report=silent))
+    genres = groups_of(collect_tracks([music_root / "list.csv"], report=ignore_report))
     assert genres == {"songs/jazz/a": "swing", "songs/jazz/b": "bop", "songs/rock/d": "swing"}
     names = [*(f"jazz/{x}.wav" for x in "abc"), "rock/d", "rock/e", "f"]
     (tmp_path / "groups.csv").write_text("track,group,more\n" + "".join(f"{n},g{n[-1] == 'v'},\n" for n in names))
-    said = groups_of(collected([place / "songs"], tmp_path / "groups.csv", report=silent))
-    assert set(said.values()) == {"gTrue", "gFalse"} or set(said.values()) == {"gFalse"}
-    assert len(said) == 6
+    assigned = groups_of(collect_tracks([music_root / "songs"], tmp_path / "groups.csv", report=ignore_report))
+    assert set(assigned.values()) == {"gTrue", "gFalse"} or set(assigned.values()) == {"gFalse"}
+    assert len(assigned) == 6
 
 
-def test_a_track_in_no_group_is_named_with_the_line_that_is_missing(place, tmp_path):
+def test_a_track_in_no_group_is_named_with_the_line_that_is_missing(music_root, tmp_path):
     (tmp_path / "groups.csv").write_text("track,group\njazz/a,x\n")
     with pytest.raises(BadInputError, match=r"'f' is in no group of .*add a line 'f,GROUP'"):
-        collected([place / "songs"], tmp_path / "groups.csv", report=silent)
+        collect_tracks([music_root / "songs"], tmp_path / "groups.csv", report=ignore_report)
 
 
 @pytest.mark.parametrize(
@@ -53,30 +53,32 @@ def test_a_track_in_no_group_is_named_with_the_line_that_is_missing(place, tmp_p
         ("track,group\na,b\na.wav,c\n", "puts 'a' into 'b' and 'c'"),
     ],
 )
-def test_a_file_of_groups_that_is_none(place, tmp_path, text, said):
+def test_an_invalid_groups_file_is_rejected(music_root, tmp_path, text, said):
     (tmp_path / "groups.csv").write_text(text)
     with pytest.raises(BadInputError, match=said):
-        collected([place / "songs"], tmp_path / "groups.csv", report=silent)
+        collect_tracks([music_root / "songs"], tmp_path / "groups.csv", report=ignore_report)
     with pytest.raises(BadInputError, match="cannot be read"):
-        collected([place / "songs"], tmp_path / "none.csv", report=silent)
+        collect_tracks([music_root / "songs"], tmp_path / "none.csv", report=ignore_report)
 
 
-def test_only_some_groups_and_an_unknown_one(place):
-    assert set(groups_of(collected([place / "songs"], only=["rock"], report=silent)).values()) == {"rock"}
+def test_only_some_groups_and_an_unknown_one(music_root):
+    assert set(
+        groups_of(collect_tracks([music_root / "songs"], only_groups=["rock"], report=ignore_report)).values()
+    ) == {"rock"}
     with pytest.raises(BadInputError, match=r"no group 'rokc'; did you mean 'rock'\?"):
-        collected([place / "songs"], only=["rokc"], report=silent)
+        collect_tracks([music_root / "songs"], only_groups=["rokc"], report=ignore_report)
     with pytest.raises(BadInputError, match="there are: jazz, rock"):
-        collected([place / "songs"], only=["zzz"], report=silent)
+        collect_tracks([music_root / "songs"], only_groups=["zzz"], report=ignore_report)
 
 
-def test_one_track_alone(place):
+def test_a_single_track_is_rejected(music_root):
     with pytest.raises(BadInputError, match="the only track, and an analysis compares tracks"):
-        collected([place / "list.csv"], only=["bop"], report=silent)
+        collect_tracks([music_root / "list.csv"], only_groups=["bop"], report=ignore_report)
 
 
-def test_a_count_is_spread_over_the_groups(place):
-    four = groups_of(collected([place / "songs"], count=4, report=silent))
+def test_a_track_limit_is_spread_over_the_groups(music_root):
+    four = groups_of(collect_tracks([music_root / "songs"], max_tracks=4, report=ignore_report))
     assert sorted(four.values()) == ["", "jazz", "jazz", "rock"]
     assert "jazz/a" in four
     assert "jazz/c" in four  # the ends of three, evenly
-    assert len(collected([place / "songs"], count=99, report=silent)) == 6
+    assert len(collect_tracks([music_root / "songs"], max_tracks=99, report=ignore_report)) == 6

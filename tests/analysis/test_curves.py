@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 from scipy.signal import freqz
 
-from nmjax.analysis.curves import band_curves_db, curve_table, curves_db, kinds_of, shapes_db, silhouette
-from nmjax.dsp.auditory import THIRD_OCTAVES_HZ
+from nmjax.analysis.curves import (
+    band_responses_db,
+    centered_eq_responses_db,
+    cluster_responses,
+    eq_responses_db,
+    response_quantile_table,
+    silhouette_score,
+)
+from nmjax.dsp.filterbanks import THIRD_OCTAVES_HZ
 
 
-def bell_db(freq_hz: float, gain_db: float, q: float) -> np.ndarray:
+def peaking_db(freq_hz: float, gain_db: float, q: float) -> np.ndarray:
     """The Audio EQ Cookbook's, at 44.1 kHz."""
     a, w = 10.0 ** (gain_db / 40.0), 2.0 * np.pi * freq_hz / 44_100
     alpha = np.sin(w) / (2.0 * q)
@@ -21,22 +28,22 @@ def bell_db(freq_hz: float, gain_db: float, q: float) -> np.ndarray:
 def test_curves_against_scipy():
     draw = np.random.default_rng(0)
     freq, gain, q = draw.uniform(50, 10_000, (3, 2)), draw.uniform(-9, 9, (3, 2)), draw.uniform(0.5, 4, (3, 2))
-    expected = np.array([[bell_db(*x) for x in zip(*row, strict=True)] for row in zip(freq, gain, q, strict=True)])
-    np.testing.assert_allclose(band_curves_db(freq, gain, q), expected, atol=2e-4)
+    expected = np.array([[peaking_db(*x) for x in zip(*row, strict=True)] for row in zip(freq, gain, q, strict=True)])
+    np.testing.assert_allclose(band_responses_db(freq, gain, q), expected, atol=2e-4)
     gate = draw.uniform(0, 1, (3, 2))
-    whole = curves_db({"freq_hz": freq, "gain_db": gain / gate, "gate": gate, "q": q})
+    whole = eq_responses_db({"freq_hz": freq, "gain_db": gain / gate, "gate": gate, "q": q})
     np.testing.assert_allclose(whole, expected.sum(axis=1), atol=5e-4)
-    shapes = shapes_db({"freq_hz": freq, "gain_db": gain / gate, "gate": gate, "q": q})
+    shapes = centered_eq_responses_db({"freq_hz": freq, "gain_db": gain / gate, "gate": gate, "q": q})
     np.testing.assert_allclose(shapes, whole - whole.mean(axis=1)[:, None], atol=1e-12)
 
 
 def test_no_rows_give_no_curves():
-    assert band_curves_db(*[np.zeros((0, 4))] * 3).shape == (0, 4, 31)
+    assert band_responses_db(*[np.zeros((0, 4))] * 3).shape == (0, 4, 31)
 
 
 def test_quantiles_by_hand():
     curves = np.arange(5.0)[:, None] * np.ones(31)[None]
-    row = curve_table(curves)[0]
+    row = response_quantile_table(curves)[0]
     assert (row["mean_db"], row["p50_db"], row["p25_db"], row["p5_db"]) == (2.0, 2.0, 1.0, pytest.approx(0.2))
     assert row["sd_db"] == pytest.approx(np.sqrt(2.5))
 
@@ -45,28 +52,28 @@ def test_silhouette_by_hand():
     """Two pairs on a line, at 0, 1 and 10, 11: a = 1; b = 10.5 for the outer two, 9.5 for the inner two."""
     points = np.array([[0.0], [1.0], [10.0], [11.0]])
     expected = np.mean([9.5 / 10.5, 8.5 / 9.5, 8.5 / 9.5, 9.5 / 10.5])
-    assert silhouette(points, np.array([0, 0, 1, 1])) == pytest.approx(expected)
-    assert silhouette(points, np.array([0, 0, 0, 1])) == pytest.approx(
+    assert silhouette_score(points, np.array([0, 0, 1, 1])) == pytest.approx(expected)
+    assert silhouette_score(points, np.array([0, 0, 0, 1])) == pytest.approx(
         np.mean([(11 - 5.5) / 11, (10 - 5) / 10, (1 - 9.5) / 9.5, 0.0])
     )
-    assert np.isnan(silhouette(points, np.zeros(4, int)))
+    assert np.isnan(silhouette_score(points, np.zeros(4, int)))
 
 
-def test_three_kinds_are_found_and_a_cloud_is_called_one():
+def test_three_clusters_are_recovered_and_a_cloud_is_one_cluster():
     draw = np.random.default_rng(2)
-    sizes, places = (30, 20, 10), (0.0, 4.0, -5.0)
-    groups = [place + draw.standard_normal((n, 31)) for n, place in zip(sizes, places, strict=True)]
-    found = kinds_of(np.concatenate(groups))
-    assert [int(np.sum(found.of == i)) for i in range(3)] == [30, 20, 10]
-    assert found.silhouette > found.chance
+    sizes, centers = (30, 20, 10), (0.0, 4.0, -5.0)
+    groups = [center + draw.standard_normal((n, 31)) for n, center in zip(sizes, centers, strict=True)]
+    result = cluster_responses(np.concatenate(groups))
+    assert [int(np.sum(result.labels == i)) for i in range(3)] == [30, 20, 10]
+    assert result.silhouette > result.null_silhouette
     for kind, (start, end) in enumerate(((0, 30), (30, 50), (50, 60))):
-        assert start <= found.typical[kind] < end
+        assert start <= result.nearest_tracks[kind] < end
     long = draw.standard_normal((60, 1)) * np.linspace(-1, 1, 31)[None] + 0.1 * draw.standard_normal((60, 31))
-    cloud = kinds_of(long)
+    cloud = cluster_responses(long)
     assert cloud.silhouette > 0.25  # which a rule of thumb would take for structure
-    assert cloud.silhouette < cloud.chance
+    assert cloud.silhouette < cloud.null_silhouette
 
 
 def test_nothing_to_cluster():
-    assert kinds_of(np.ones((10, 31))) is None
-    assert kinds_of(np.random.default_rng(0).standard_normal((3, 31))) is None
+    assert cluster_responses(np.ones((10, 31))) is None
+    assert cluster_responses(np.random.default_rng(0).standard_normal((3, 31))) is None

@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nmjax.analysis.groups import against_rest, any_difference, comparable, explained, mean_of
+from nmjax.analysis.groups import (
+    bootstrap_mean,
+    comparable_groups,
+    omega_squared,
+    one_vs_rest_tests,
+    permutation_f_test,
+)
 
 
-def made(effect: float, seed: int = 0):
+def group_values(effect: float, seed: int = 0):
     draw = np.random.default_rng(seed)
     groups = np.repeat(["a", "b", "c"], 12)
     values = draw.standard_normal((36, 6))
@@ -20,19 +26,19 @@ def made(effect: float, seed: int = 0):
 
 
 def test_the_band_and_the_group_that_differ_are_found():
-    values, groups = made(3.0)
-    found = any_difference(values, groups)
-    assert found.corrected[2] < 0.01
-    assert np.all(np.delete(found.corrected, 2) > 0.05)
-    assert np.all(found.corrected >= found.plain - 1e-12)
-    rest = against_rest(values, groups)
-    assert rest["b"].corrected[2] < 0.01
-    assert rest["a"].corrected[[0, 1, 3, 4, 5]].min() > 0.05
+    values, groups = group_values(3.0)
+    result = permutation_f_test(values, groups)
+    assert result.corrected[2] < 0.01
+    assert np.all(np.delete(result.corrected, 2) > 0.05)
+    assert np.all(result.corrected >= result.uncorrected - 1e-12)
+    against_others = one_vs_rest_tests(values, groups)
+    assert against_others["b"].corrected[2] < 0.01
+    assert against_others["a"].corrected[[0, 1, 3, 4, 5]].min() > 0.05
 
 
 def test_no_more_false_alarms_than_promised():
     """Of 60 collections without any difference 5 % may raise one in any of six bands."""
-    alarms = sum(any_difference(*made(0.0, seed), seed=seed).corrected.min() < 0.05 for seed in range(60))
+    alarms = sum(permutation_f_test(*group_values(0.0, seed), seed=seed).corrected.min() < 0.05 for seed in range(60))
     assert alarms <= 8  # binomial: more in 1 of 100
 
 
@@ -45,41 +51,41 @@ def test_plain_p_equals_that_of_all_permutations():
         rest = [i for i in range(8) if i not in chosen]
         ratios.append(stats.f_oneway(values[list(chosen)], values[rest]).statistic)
     exact = np.mean(np.array(ratios) >= observed - 1e-9)
-    assert any_difference(values[:, None], groups).plain[0] == pytest.approx(exact, abs=0.02)
+    assert permutation_f_test(values[:, None], groups).uncorrected[0] == pytest.approx(exact, abs=0.02)
 
 
-def test_a_band_that_stands_still_is_no_difference():
-    values, groups = made(0.0)
+def test_a_constant_band_is_not_a_difference():
+    values, groups = group_values(0.0)
     values[:, 0] = 1.0
-    found = any_difference(values, groups)
-    assert found.corrected[0] == 1.0
-    assert explained(values, groups)[0] == 0.0
+    result = permutation_f_test(values, groups)
+    assert result.corrected[0] == 1.0
+    assert omega_squared(values, groups)[0] == 0.0
 
 
 def test_the_interval_of_a_mean_is_about_the_normal_one():
     values = np.random.default_rng(1).standard_normal((60, 2)) + np.array([0.0, 5.0])
-    found = mean_of(values)
+    result = bootstrap_mean(values)
     half = 1.96 * values.std(axis=0, ddof=1) / np.sqrt(60)
-    np.testing.assert_allclose(found.value, values.mean(axis=0))
-    np.testing.assert_allclose(found.high - found.low, 2 * half, rtol=0.12)
-    assert np.all((found.low < found.value) & (found.value < found.high))
+    np.testing.assert_allclose(result.mean, values.mean(axis=0))
+    np.testing.assert_allclose(result.ci_high - result.ci_low, 2 * half, rtol=0.12)
+    assert np.all((result.ci_low < result.mean) & (result.mean < result.ci_high))
 
 
 def test_one_track_has_a_mean_and_no_interval():
-    found = mean_of(np.array([[1.0, 2.0]]))
-    assert list(found.value) == [1.0, 2.0]
-    assert np.isnan(found.low).all()
+    result = bootstrap_mean(np.array([[1.0, 2.0]]))
+    assert list(result.mean) == [1.0, 2.0]
+    assert np.isnan(result.ci_low).all()
 
 
 def test_explained_share_against_the_formula():
     """ω² from SciPy's F: (F − 1)·(k − 1) / (F·(k − 1) + n − k + 1)."""
-    values, groups = made(2.0)
+    values, groups = group_values(2.0)
     f = np.array([stats.f_oneway(*(values[groups == g, c] for g in "abc")).statistic for c in range(6)])
     expected = np.maximum(0.0, 2 * (f - 1) / (2 * f + 36 - 3 + 1))
-    np.testing.assert_allclose(explained(values, groups), expected, atol=1e-12)
+    np.testing.assert_allclose(omega_squared(values, groups), expected, atol=1e-12)
 
 
 def test_small_groups_are_named_and_no_group_is_none():
-    names, small = comparable(np.array(["b"] * 4 + ["a"] * 5 + ["c"] * 3 + [""] * 9))
+    names, small = comparable_groups(np.array(["b"] * 4 + ["a"] * 5 + ["c"] * 3 + [""] * 9))
     assert names == ["a", "b"]
     assert small == {"c": 3}

@@ -21,13 +21,13 @@ def test_the_notebook_runs(monkeypatch):
     monkeypatch.chdir(DOCS)
     monkeypatch.setattr(plt, "show", lambda: None)
     names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as stdout:
         for cell in code:
             exec("".join(cell["source"]), names)
     try:
         assert len(plt.get_fignums()) == 2
     finally:
         plt.close("all")
-    shown = ["".join(o["text"]) for cell in code for o in cell["outputs"] if o["output_type"] == "stream"]
-    assert shown == [said.getvalue()]
+    stored_output = ["".join(o["text"]) for cell in code for o in cell["outputs"] if o["output_type"] == "stream"]
+    assert stored_output == [stdout.getvalue()]
     assert names["bands"] == 10

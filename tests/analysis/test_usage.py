@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nmjax.analysis.usage import active_bands, bands_table, frequency_table, pairs_table
+from nmjax.analysis.usage import band_pair_table, band_usage_table, count_active_bands, frequency_usage_table
 
 FREQ = np.array([[100.0, 105.0, 5000.0], [100.0, 100.0, 4000.0], [200.0, 800.0, 4000.0]])
 GATE = np.array([[0.9, 0.8, 0.1], [0.7, 0.6, 0.2], [0.8, 0.4, 0.3]])
@@ -13,7 +13,7 @@ RENDERED = np.array([[2.0, 1.0, 0.01], [-1.0, 2.0, 0.02], [3.0, 0.5, 0.0]])
 
 
 def test_bands_by_hand():
-    first, second, third = bands_table(FREQ, GATE, RENDERED, 0.5)
+    first, second, third = band_usage_table(FREQ, GATE, RENDERED, 0.5)
     assert first["gate_mean"] == pytest.approx(0.8)
     assert first["gate_sd"] == pytest.approx(0.1)
     assert (first["open"], first["acts"], first["verdict"]) == (1.0, 1.0, "always acts")
@@ -25,17 +25,17 @@ def test_bands_by_hand():
 
 
 def test_a_band_that_is_open_and_moves_nothing():
-    row = bands_table(FREQ[:, :1], np.ones((3, 1)), np.full((3, 1), 0.05), 0.5)[0]
+    row = band_usage_table(FREQ[:, :1], np.ones((3, 1)), np.full((3, 1), 0.05), 0.5)[0]
     assert (row["open"], row["acts"], row["verdict"]) == (1.0, 0.0, "never acts")
 
 
 def test_active_bands_counts_gates_above_the_threshold():
-    assert list(active_bands(GATE, 0.5)) == [2, 2, 1]
-    assert list(active_bands(GATE, 0.65)) == [2, 1, 1]
+    assert list(count_active_bands(GATE, 0.5)) == [2, 2, 1]
+    assert list(count_active_bands(GATE, 0.65)) == [2, 1, 1]
 
 
 def test_frequencies_by_hand():
-    rows = {round(r["freq_hz"]): r for r in frequency_table(FREQ, GATE, RENDERED, 0.5)}
+    rows = {round(r["freq_hz"]): r for r in frequency_usage_table(FREQ, GATE, RENDERED, 0.5)}
     assert rows[100]["bands"] == pytest.approx(4 / 3)  # 100, 105, 100, 100 of three tracks
     assert rows[100]["open"] == pytest.approx(4 / 3)
     assert rows[100]["moved_db"] == pytest.approx((2 + 1 + 1 + 2) / 3)
@@ -45,13 +45,13 @@ def test_frequencies_by_hand():
 
 
 def test_frequencies_beyond_the_last_third_octave_are_not_lost():
-    rows = frequency_table(np.array([[15.0, 24_000.0]]), np.ones((1, 2)), np.ones((1, 2)), 0.5)
+    rows = frequency_usage_table(np.array([[15.0, 24_000.0]]), np.ones((1, 2)), np.ones((1, 2)), 0.5)
     assert (rows[0]["bands"], rows[-1]["bands"]) == (1.0, 1.0)
 
 
-def test_pairs_that_do_one_job_or_undo_each_other():
+def test_redundant_and_opposing_band_pairs():
     """Bands 1 and 2: together in track 1, against each other in track 2, two octaves apart in track 3."""
-    pairs = {(r["band_a"], r["band_b"]): r for r in pairs_table(FREQ, RENDERED, np.ones((3, 3)))}
+    pairs = {(r["band_a"], r["band_b"]): r for r in band_pair_table(FREQ, RENDERED, np.ones((3, 3)))}
     assert pairs[1, 2]["same"] == pytest.approx(1 / 3)
     assert pairs[1, 2]["against"] == pytest.approx(1 / 3)
     assert pairs[1, 2]["both"] == 1.0

@@ -19,21 +19,21 @@ def _cookbook(freq_hz, gain_db, q, sample_rate):
     return 10.0 ** (gain_db / 40.0), np.cos(w0), np.sin(w0) / (2.0 * q)
 
 
-def _sections(b0, b1, b2, a0, a1, a2):
+def _stack_sections(b0, b1, b2, a0, a1, a2):
     return np.stack(np.broadcast_arrays(b0, b1, b2, a0, a1, a2), axis=-1) / np.asarray(a0)[..., None]
 
 
 def peaking_sos(freq_hz, gain_db, q, sample_rate):
     """`[..., 6]`: the cookbook's peakingEQ."""
     a, cos, alpha = _cookbook(freq_hz, gain_db, q, sample_rate)
-    return _sections(1 + alpha * a, -2 * cos, 1 - alpha * a, 1 + alpha / a, -2 * cos, 1 - alpha / a)
+    return _stack_sections(1 + alpha * a, -2 * cos, 1 - alpha * a, 1 + alpha / a, -2 * cos, 1 - alpha / a)
 
 
 def low_shelf_sos(freq_hz, gain_db, q, sample_rate):
     """`[..., 6]`: the cookbook's lowShelf."""
     a, cos, alpha = _cookbook(freq_hz, gain_db, q, sample_rate)
     root = 2 * np.sqrt(a) * alpha
-    return _sections(
+    return _stack_sections(
         a * ((a + 1) - (a - 1) * cos + root),
         2 * a * ((a - 1) - (a + 1) * cos),
         a * ((a + 1) - (a - 1) * cos - root),
@@ -47,7 +47,7 @@ def high_shelf_sos(freq_hz, gain_db, q, sample_rate):
     """`[..., 6]`: the cookbook's highShelf."""
     a, cos, alpha = _cookbook(freq_hz, gain_db, q, sample_rate)
     root = 2 * np.sqrt(a) * alpha
-    return _sections(
+    return _stack_sections(
         a * ((a + 1) + (a - 1) * cos + root),
         -2 * a * ((a - 1) + (a + 1) * cos),
         a * ((a + 1) + (a - 1) * cos - root),
@@ -57,7 +57,7 @@ def high_shelf_sos(freq_hz, gain_db, q, sample_rate):
     )
 
 
-def plain_sos(kind, freq_hz, q, sample_rate):
+def cookbook_sos(kind, freq_hz, q, sample_rate):
     """`[..., 6]`: the cookbook's LPF, HPF, BPF (0 dB peak), notch and APF."""
     _, cos, alpha = _cookbook(freq_hz, 0.0, q, sample_rate)
     one = np.ones_like(cos)
@@ -68,18 +68,18 @@ def plain_sos(kind, freq_hz, q, sample_rate):
         "notch": (one, -2 * cos, one),
         "all_pass": (1 - alpha, -2 * cos, 1 + alpha),
     }[kind]
-    return _sections(*top, 1 + alpha, -2 * cos, 1 - alpha)
+    return _stack_sections(*top, 1 + alpha, -2 * cos, 1 - alpha)
 
 
-def sos_of(kind, freq_hz, gain_db, q, sample_rate):
+def design_sos(kind, freq_hz, gain_db, q, sample_rate):
     """`[..., 6]` of any kind of the cookbook."""
     with_gain = {"peaking": peaking_sos, "low_shelf": low_shelf_sos, "high_shelf": high_shelf_sos}
     if kind in with_gain:
         return with_gain[kind](freq_hz, gain_db, q, sample_rate)
-    return plain_sos(kind, freq_hz, q, sample_rate)
+    return cookbook_sos(kind, freq_hz, q, sample_rate)
 
 
-def filtered(audio, sos):
+def sosfilt_batch(audio, sos):
     """`audio [batch, time, channel]` through `sos [batch, bands, 6]`, in float64."""
     return np.stack([sosfilt(s, np.asarray(x, np.float64), axis=0) for x, s in zip(audio, sos, strict=True)])
 

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.dsp.cascade import cascade, cascade_by_sample, initial_state
+from nmjax.dsp.cascade import cascade, cascade_per_sample, initial_state
 from nmjax.dsp.svf import peaking
 
-from .oracles import error_db, filtered, noise, peaking_sos, random_bands
+from .oracles import error_db, noise, peaking_sos, random_bands, sosfilt_batch
 
 IN_BLOCKS = jax.jit(cascade, static_argnums=3)
-BY_SAMPLE = jax.jit(cascade_by_sample)
+BY_SAMPLE = jax.jit(cascade_per_sample)
 FORMS = pytest.mark.parametrize("run", [IN_BLOCKS, BY_SAMPLE], ids=["blocks", "samples"])
 
 
@@ -19,10 +19,10 @@ def worst_error_db(run, audio, settings, sample_rate, dtype=jnp.float32):
     """The filter's output from rest against sosfilt."""
     svf = peaking(*(jnp.asarray(x, dtype) for x in settings), sample_rate)
     y, _ = run(jnp.asarray(audio, dtype), svf, initial_state(svf, audio.shape[0], audio.shape[2], dtype))
-    return error_db(y, filtered(audio, peaking_sos(*settings, sample_rate)))
+    return error_db(y, sosfilt_batch(audio, peaking_sos(*settings, sample_rate)))
 
 
-def case(time, dtype=jnp.float32):
+def random_case(time, dtype=jnp.float32):
     """Noise, random filters in series and a state away from rest."""
     audio = jnp.asarray(noise(5, 4, time, 2), dtype)
     svf = peaking(*(jnp.asarray(x, dtype) for x in random_bands(6, 4, 5)), 44_100.0)
@@ -52,24 +52,24 @@ def test_every_corner_of_the_range_is_precise():
 
 @pytest.mark.parametrize("time", [1, 63, 64, 200])
 def test_blocks_end_in_the_state_of_the_recursion(time):
-    y, last = IN_BLOCKS(*case(time))
+    y, last = IN_BLOCKS(*random_case(time))
     with jax.enable_x64(True):
-        reference, reference_last = BY_SAMPLE(*case(time, jnp.float64))
+        reference, reference_last = BY_SAMPLE(*random_case(time, jnp.float64))
     assert error_db(y, reference) <= -105.0
     assert error_db(last, reference_last) <= -105.0
 
 
 @pytest.mark.parametrize("block", [1, 7, 100, 256, 2000])
 def test_any_block_size_gives_the_same(block):
-    y, last = IN_BLOCKS(*case(1500), block)
-    reference, reference_last = IN_BLOCKS(*case(1500))
+    y, last = IN_BLOCKS(*random_case(1500), block)
+    reference, reference_last = IN_BLOCKS(*random_case(1500))
     assert error_db(y, reference) <= -105.0
     assert error_db(last, reference_last) <= -105.0
 
 
 @pytest.mark.parametrize("piece", [1, 63, 64, 65, 1000])
-def test_any_cut_gives_the_same(piece):
-    audio, svf, state = case(1500)
+def test_any_chunking_gives_the_same(piece):
+    audio, svf, state = random_case(1500)
     whole, whole_last = IN_BLOCKS(audio, svf, state)
     time = 200 if piece == 1 else 1500
     pieces = []
@@ -82,7 +82,7 @@ def test_any_cut_gives_the_same(piece):
 
 
 def test_channels_and_signals_do_not_mix():
-    audio, svf, state = case(200)
+    audio, svf, state = random_case(200)
     y, last = IN_BLOCKS(audio, svf, state)
     changed, changed_last = IN_BLOCKS(audio.at[0, :, 1].multiply(-3.0), svf, state.at[0, 1].set(0.0))
     for signal, channel in [(0, 0), (1, 0), (1, 1)]:

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.dsp import Compressor, compress, control_hop, reduction_db, static_curve_db
-from nmjax.dsp.compressor import HOP, compress_per_sample
+from nmjax.dsp import Compressor, compress, control_hop, gain_reduction_db, static_curve_db
+from nmjax.dsp.compressor import STREAM_BLOCK, compress_per_sample
 
-from .oracles import error_db, filtered, noise, plain_sos
+from .oracles import cookbook_sos, error_db, noise, sosfilt_batch
 
 RATE = 44_100.0
 SETTINGS = {
@@ -22,7 +22,7 @@ SETTINGS = {
 NEUTRAL = {"ratio": 1.0, "makeup_db": 0.0}
 NAMES = list(SETTINGS)
 RENDER = jax.jit(compress, static_argnums=(2, 4))
-REDUCTION = jax.jit(reduction_db, static_argnums=(2, 4))
+REDUCTION = jax.jit(gain_reduction_db, static_argnums=(2, 4))
 
 
 def compressor(dtype=jnp.float32, **other):
@@ -38,7 +38,7 @@ def beat(seconds=0.5, rate=RATE, seed=0):
     return (bed + struck[:, None])[None].astype(np.float32)
 
 
-def looped_gain_db(audio, rate, threshold_db, ratio, attack_ms, release_ms, knee_db, makeup_db):
+def per_sample_gain_db(audio, rate, threshold_db, ratio, attack_ms, release_ms, knee_db, makeup_db):
     """The tutorial's compressor in plain NumPy, float64, one sample after the other; `audio [time, channel]`."""
     size = 8 * control_hop(rate)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(size) + 0.5) / size)
@@ -70,20 +70,20 @@ CASES = [
 
 @pytest.mark.parametrize("rate", [8_000.0, RATE, 96_000.0])
 @pytest.mark.parametrize("other", CASES, ids=str)
-def test_it_is_the_loop_sample_by_sample(other, rate):
+def test_matches_a_per_sample_loop(other, rate):
     """The reference to rounding; what is used to 0.1 dB RMS of gain and 1.5 dB anywhere; at 8 kHz
     the fastest attack, less than a sample, to 0.15 dB."""
     audio = beat(0.3, rate)
-    wanted = looped_gain_db(audio[0], rate, **SETTINGS | other)
+    expected = per_sample_gain_db(audio[0], rate, **SETTINGS | other)
     with jax.enable_x64(True):
         _, gain = compress_per_sample(jnp.asarray(audio, jnp.float64), compressor(jnp.float64, **other), rate)
-        np.testing.assert_allclose(gain[0], wanted, atol=1e-9)
+        np.testing.assert_allclose(gain[0], expected, atol=1e-9)
     y, _ = RENDER(audio, compressor(**other), rate)
     loud = np.abs(audio[0, :, 0]) > 1e-4
-    found = 20 * np.log10(np.abs(np.asarray(y)[0, loud, 0] / audio[0, loud, 0]))
+    result = 20 * np.log10(np.abs(np.asarray(y)[0, loud, 0] / audio[0, loud, 0]))
     within_a_sample = rate * other.get("attack_ms", 10.0) < 1e3
-    assert np.sqrt(np.mean((found - wanted[loud]) ** 2)) <= (0.15 if within_a_sample else 0.1)
-    assert np.max(np.abs(found - wanted[loud])) <= 1.5
+    assert np.sqrt(np.mean((result - expected[loud]) ** 2)) <= (0.15 if within_a_sample else 0.1)
+    assert np.max(np.abs(result - expected[loud])) <= 1.5
 
 
 def sine(level_db, seconds=0.4, freq_hz=5_000.0, rate=RATE):
@@ -92,7 +92,7 @@ def sine(level_db, seconds=0.4, freq_hz=5_000.0, rate=RATE):
     return np.repeat(wave[None, :, None], 2, axis=2).astype(np.float32)
 
 
-def tutorials_curve(x, threshold_db, ratio, knee_db, makeup_db, **_):
+def giannoulis_curve_db(x, threshold_db, ratio, knee_db, makeup_db, **_):
     """Giannoulis et al., eq. 4, and the make-up."""
     if 2 * (x - threshold_db) < -knee_db:
         y = x
@@ -107,15 +107,15 @@ def tutorials_curve(x, threshold_db, ratio, knee_db, makeup_db, **_):
 def test_a_steady_sine_lands_on_the_static_curve(other):
     settings = compressor(attack_ms=1.0, release_ms=5.0, **other)
     for level in (-60.0, -27.0, -25.0, -24.0, -21.5, -10.0, 0.0):
-        wanted = tutorials_curve(level, **SETTINGS | other)
+        expected = giannoulis_curve_db(level, **SETTINGS | other)
         curve = static_curve_db(jnp.full((1, 1), level), settings)[0, 0]
-        np.testing.assert_allclose(curve, wanted, atol=1e-4 if other.get("knee_db", 6.0) else 2e-4)
+        np.testing.assert_allclose(curve, expected, atol=1e-4 if other.get("knee_db", 6.0) else 2e-4)
         y = np.asarray(RENDER(sine(level), settings, RATE)[0], np.float64)[0, -8820:, 0]
-        np.testing.assert_allclose(10 * np.log10(2 * np.mean(y**2)), wanted, atol=0.01)
+        np.testing.assert_allclose(10 * np.log10(2 * np.mean(y**2)), expected, atol=0.01)
 
 
 @pytest.mark.parametrize("attack_ms, release_ms", [(5.0, 50.0), (30.0, 300.0), (100.0, 20.0), (200.0, 100.0)])
-def test_a_step_is_followed_with_the_times_that_were_set(attack_ms, release_ms):
+def test_step_response_has_the_set_time_constants(attack_ms, release_ms):
     """From 20 to 63.2 % of the way takes ln(0.8/0.368) of the time constant; the detector's delay, a millisecond or
     two, falls out of the difference."""
     settings = compressor(attack_ms=attack_ms, release_ms=release_ms, knee_db=0.0)
@@ -123,27 +123,27 @@ def test_a_step_is_followed_with_the_times_that_were_set(attack_ms, release_ms):
     loud, soft = sine(-4.0, long), sine(-14.0, long)
     reduction = np.asarray(REDUCTION(np.concatenate([soft, loud, soft], axis=1), settings, RATE)[0])[0]
     third, hop = len(reduction) // 3, control_hop(RATE)
-    for time_ms, part in ((attack_ms, reduction[third : 2 * third]), (release_ms, -reduction[2 * third :])):
-        done = (part - part[0]) / (part[-1] - part[0])
-        ends = np.interp([0.2, 1 - np.exp(-1)], done, np.arange(len(done)) * 1e3 * hop / RATE)
+    for time_ms, section in ((attack_ms, reduction[third : 2 * third]), (release_ms, -reduction[2 * third :])):
+        progress = (section - section[0]) / (section[-1] - section[0])
+        ends = np.interp([0.2, 1 - np.exp(-1)], progress, np.arange(len(progress)) * 1e3 * hop / RATE)
         np.testing.assert_allclose((ends[1] - ends[0]) / np.log(0.8 * np.e), time_ms, rtol=0.02)
 
 
 @pytest.mark.parametrize("name, values", [("attack_ms", (1.0, 50.0)), ("release_ms", (20.0, 500.0))])
-def test_attack_and_release_are_heard(name, values):
+def test_attack_and_release_change_the_gain(name, values):
     """Each changes the gain by more than 1 dB somewhere in the beat."""
     few, many = (np.asarray(REDUCTION(beat(1.0), compressor(**{name: v}), RATE)[0]) for v in values)
     assert np.max(np.abs(few - many)) >= 1.0
 
 
-def test_the_reduction_is_the_gain_that_is_done():
+def test_reduction_db_equals_the_applied_gain():
     audio, settings = beat(0.2), compressor()
     reduction, state = REDUCTION(audio, settings, RATE)
     y, last = RENDER(audio, settings, RATE)
     at = np.arange(reduction.shape[1] - 1) * control_hop(RATE) + control_hop(RATE) - 1
     gain = 20 * np.log10(np.asarray(y)[0, at, 0] / audio[0, at, 0])
     np.testing.assert_allclose(gain, SETTINGS["makeup_db"] - np.asarray(reduction)[0, :-1], atol=1e-3)
-    np.testing.assert_array_equal(state.followed_db, last.followed_db)
+    np.testing.assert_array_equal(state.envelope_db, last.envelope_db)
 
 
 def test_channels_share_one_gain():
@@ -153,19 +153,19 @@ def test_channels_share_one_gain():
     np.testing.assert_allclose(*(y[0, loud, c] / audio[0, loud, c] for c in (0, 1)), rtol=1e-5)
 
 
-def test_the_side_chain_hears_what_scipys_high_pass_leaves():
+def test_the_side_chain_high_pass_matches_scipy():
     audio = beat(0.3)
     y, _ = RENDER(audio, compressor(makeup_db=0.0), RATE, None, 400.0)
-    heard = filtered(audio, plain_sos("high_pass", 400.0, np.sqrt(0.5), RATE)[None, None])[0]
-    wanted = looped_gain_db(heard, RATE, **SETTINGS | {"makeup_db": 0.0})
+    detector_input = sosfilt_batch(audio, cookbook_sos("high_pass", 400.0, np.sqrt(0.5), RATE)[None, None])[0]
+    expected = per_sample_gain_db(detector_input, RATE, **SETTINGS | {"makeup_db": 0.0})
     loud = np.abs(audio[0, :, 0]) > 1e-4
-    found = 20 * np.log10(np.abs(np.asarray(y)[0, loud, 0] / audio[0, loud, 0]))
-    assert np.sqrt(np.mean((found - wanted[loud]) ** 2)) <= 0.1
-    assert np.max(np.abs(wanted - looped_gain_db(audio[0], RATE, **SETTINGS | {"makeup_db": 0.0}))) > 1.0
+    result = 20 * np.log10(np.abs(np.asarray(y)[0, loud, 0] / audio[0, loud, 0]))
+    assert np.sqrt(np.mean((result - expected[loud]) ** 2)) <= 0.1
+    assert np.max(np.abs(expected - per_sample_gain_db(audio[0], RATE, **SETTINGS | {"makeup_db": 0.0}))) > 1.0
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-def test_neutral_is_the_identity_to_the_bit(dtype):
+def test_neutral_is_bit_identical(dtype):
     with jax.enable_x64(True):
         audio = jnp.asarray(noise(1, 1, 3000, 2, level=0.3), dtype)
         y, _ = RENDER(audio, compressor(**NEUTRAL), RATE)
@@ -175,17 +175,17 @@ def test_neutral_is_the_identity_to_the_bit(dtype):
 
 @pytest.mark.parametrize("rate", [8_000.0, 11_025.0, 16_000.0, 22_050.0, 32_000.0, 48_000.0, 88_200.0, 192_000.0])
 def test_points_divide_a_hop(rate):
-    assert HOP % control_hop(rate) == 0
+    assert STREAM_BLOCK % control_hop(rate) == 0
     assert 0.25e-3 <= control_hop(rate) / rate <= 0.37e-3
 
 
 @pytest.mark.parametrize("rate, sidechain_hz", [(8_000.0, 0.0), (RATE, 0.0), (RATE, 150.0), (192_000.0, 0.0)])
-def test_pieces_in_turn_are_the_whole(rate, sidechain_hz):
+def test_streaming_equals_one_call(rate, sidechain_hz):
     """Pieces of a multiple of `HOP`, the last one as it comes."""
-    audio, settings, time = noise(2, 1, 13 * HOP + 5, 2, level=0.3), compressor(), 13 * HOP + 5
+    audio, settings, time = noise(2, 1, 13 * STREAM_BLOCK + 5, 2, level=0.3), compressor(), 13 * STREAM_BLOCK + 5
     whole, _ = RENDER(audio, settings, rate, None, sidechain_hz)
     state, parts = None, []
-    for start, end in ((0, HOP), (HOP, 8 * HOP), (8 * HOP, time)):
+    for start, end in ((0, STREAM_BLOCK), (STREAM_BLOCK, 8 * STREAM_BLOCK), (8 * STREAM_BLOCK, time)):
         y, state = RENDER(audio[:, start:end], settings, rate, state, sidechain_hz)
         parts.append(np.asarray(y))
     assert error_db(np.concatenate(parts, axis=1), whole) <= -110.0
@@ -193,10 +193,10 @@ def test_pieces_in_turn_are_the_whole(rate, sidechain_hz):
 
 def loss(settings, audio, rate=RATE):
     y, state = compress(audio, settings, rate)
-    return jnp.sum(jnp.asarray(noise(3, *y.shape), y.dtype) * y * jnp.abs(y)) + 0.1 * jnp.sum(state.followed_db)
+    return jnp.sum(jnp.asarray(noise(3, *y.shape), y.dtype) * y * jnp.abs(y)) + 0.1 * jnp.sum(state.envelope_db)
 
 
-SLOPES = jax.jit(jax.grad(loss, argnums=(0, 1)))
+GRADIENTS = jax.jit(jax.grad(loss, argnums=(0, 1)))
 LOSS = jax.jit(loss)
 
 
@@ -205,25 +205,27 @@ LOSS = jax.jit(loss)
 def test_the_gradient_is_the_finite_difference(name, ratio):
     with jax.enable_x64(True):
         audio, at = jnp.asarray(beat(0.1), jnp.float64), SETTINGS | {"ratio": ratio}
-        slope = float(getattr(SLOPES(compressor(jnp.float64, **at), audio)[0], name)[0])
+        slope = float(getattr(GRADIENTS(compressor(jnp.float64, **at), audio)[0], name)[0])
         step = 1e-6 * abs(at[name])
         above, below = (LOSS(compressor(jnp.float64, **at | {name: at[name] + h}), audio) for h in (step, -step))
         np.testing.assert_allclose(slope, (above - below) / (2 * step), rtol=1e-5)
-    single = getattr(SLOPES(compressor(**at), beat(0.1))[0], name)[0]
+    single = getattr(GRADIENTS(compressor(**at), beat(0.1))[0], name)[0]
     np.testing.assert_allclose(single, slope, rtol=2e-3)
     assert single != 0.0
 
 
 def test_the_gradient_by_the_signal_is_the_finite_difference():
     with jax.enable_x64(True):
-        audio, way = jnp.asarray(beat(0.1), jnp.float64), jnp.asarray(noise(4, 1, 4410, 2), jnp.float64)
+        audio, direction = jnp.asarray(beat(0.1), jnp.float64), jnp.asarray(noise(4, 1, 4410, 2), jnp.float64)
         settings = compressor(jnp.float64)
-        above, below = (LOSS(settings, audio + h * way) for h in (1e-6, -1e-6))
-        np.testing.assert_allclose(jnp.vdot(SLOPES(settings, audio)[1], way), (above - below) / 2e-6, rtol=1e-5)
+        above, below = (LOSS(settings, audio + h * direction) for h in (1e-6, -1e-6))
+        np.testing.assert_allclose(
+            jnp.vdot(GRADIENTS(settings, audio)[1], direction), (above - below) / 2e-6, rtol=1e-5
+        )
 
 
-def test_the_ratio_is_alive_at_the_identity():
-    slope = SLOPES(compressor(**NEUTRAL), beat(0.1))[0]
+def test_ratio_has_a_gradient_at_the_identity():
+    slope = GRADIENTS(compressor(**NEUTRAL), beat(0.1))[0]
     assert abs(slope.ratio[0]) > 1e-2
     assert abs(slope.makeup_db[0]) > 1e-4
 
@@ -239,7 +241,7 @@ SIGNALS = {
 @pytest.mark.parametrize("audio", SIGNALS.values(), ids=SIGNALS.keys())
 @pytest.mark.parametrize("knee_db", [0.0, 6.0])
 def test_value_and_gradient_are_finite(audio, knee_db):
-    slopes = SLOPES(compressor(knee_db=knee_db), jnp.asarray(audio, jnp.float32))
+    slopes = GRADIENTS(compressor(knee_db=knee_db), jnp.asarray(audio, jnp.float32))
     y, state = RENDER(jnp.asarray(audio, jnp.float32), compressor(knee_db=knee_db), RATE)
     for x in jax.tree.leaves((slopes, y, state)):
         assert np.all(np.isfinite(x))
@@ -253,7 +255,7 @@ def test_every_row_has_its_own_settings():
         assert error_db(both[row : row + 1], alone) <= -120.0
 
 
-def test_bad_arguments_are_one_sentence():
+def test_invalid_arguments_are_reported():
     audio = jnp.zeros((1, 100, 2))
     for other, words in (
         ({"ratio": 0.0}, r"ratio must be from 0.5 to 100; it is 0"),

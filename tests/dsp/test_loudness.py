@@ -6,15 +6,15 @@ import numpy as np
 import pyloudnorm
 import pytest
 
-from nmjax.dsp.level import gain_to_lufs_db, scaled_db
+from nmjax.dsp.gain import apply_gain_db, loudness_gain_db
 from nmjax.dsp.loudness import (
     channel_weights,
-    floored_loudness,
+    clamped_loudness,
     gated_power,
     integrated_loudness,
-    loudness_of_power,
     loudness_range,
     momentary_loudness,
+    power_to_lufs,
     short_term_loudness,
     step_powers,
 )
@@ -23,10 +23,10 @@ from .oracles import noise
 
 RATE = 44_100.0
 MEASURE = jax.jit(integrated_loudness, static_argnums=1)
-FLOORED = jax.jit(floored_loudness, static_argnums=1)
+FLOORED = jax.jit(clamped_loudness, static_argnums=1)
 POWERS = jax.jit(step_powers, static_argnums=1)
-GAIN_DB = jax.jit(gain_to_lufs_db, static_argnums=(1, 2))
-SLOPE = jax.jit(jax.grad(lambda x: jnp.sum(floored_loudness(x, RATE))))
+GAIN_DB = jax.jit(loudness_gain_db, static_argnums=(1, 2))
+GRADIENT = jax.jit(jax.grad(lambda x: jnp.sum(clamped_loudness(x, RATE))))
 
 
 def reference_lufs(audio, sample_rate):
@@ -34,7 +34,7 @@ def reference_lufs(audio, sample_rate):
     return [meter.integrated_loudness(np.asarray(x, np.float64)) for x in audio]
 
 
-def programme(sample_rate, channels):
+def program(sample_rate, channels):
     """Four signals of 1.7 s: steady; 30 dB quieter from 0.6 s; with a part below −70 LUFS; rising by 40 dB."""
     time = int(1.7 * sample_rate)
     at = np.arange(time) / sample_rate
@@ -45,15 +45,15 @@ def programme(sample_rate, channels):
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("sample_rate", [44_100.0, 48_000.0])
 def test_integrated_loudness_is_pyloudnorms(sample_rate, channels):
-    audio = programme(sample_rate, channels)
+    audio = program(sample_rate, channels)
     result = MEASURE(jnp.asarray(audio), sample_rate)
     np.testing.assert_allclose(result, reference_lufs(audio, sample_rate), atol=0.01)
 
 
-def test_both_gates_are_at_work_in_what_is_compared():
+def test_both_gates_change_the_test_signals():
     """A guard for the test above: without gates its signals would read at least 1 LU lower."""
-    powers = POWERS(jnp.asarray(programme(RATE, 1)), RATE)
-    gained = loudness_of_power(gated_power(powers)) - loudness_of_power(jnp.mean(powers, axis=1))
+    powers = POWERS(jnp.asarray(program(RATE, 1)), RATE)
+    gained = power_to_lufs(gated_power(powers)) - power_to_lufs(jnp.mean(powers, axis=1))
     assert np.all(gained[1:3] > 1.0)
     np.testing.assert_allclose(gained[0], 0.0, atol=0.05)
 
@@ -87,7 +87,7 @@ def test_channel_counts_without_a_definition_are_refused():
         channel_weights(9)
 
 
-def test_the_other_layouts():
+def test_other_channel_layouts():
     """3 and 5 channels as pyloudnorm has them; 7.1 and 6.1 by hand: the sides count more, what is behind does not."""
     for channels in (3, 5):
         audio = noise(4, 1, 22_050, channels)
@@ -106,9 +106,9 @@ def edge_cases():
     return jnp.asarray(audio[..., None], jnp.float32)
 
 
-def music():
+def mono_program():
     """The first 1.2 s of the mono programmes."""
-    return jnp.asarray(programme(RATE, 1)[:, :52_920])
+    return jnp.asarray(program(RATE, 1)[:, :52_920])
 
 
 def test_what_passes_no_gate_is_minus_infinity():
@@ -118,26 +118,26 @@ def test_what_passes_no_gate_is_minus_infinity():
 @pytest.mark.parametrize("audio", [edge_cases(), jnp.ones((1, 1, 1))], ids=["quiet", "one sample long"])
 def test_the_floor_is_finite_and_has_no_gradient(audio):
     np.testing.assert_allclose(FLOORED(audio, RATE), -70.0, atol=1e-4)
-    np.testing.assert_array_equal(SLOPE(audio), 0.0)
+    np.testing.assert_array_equal(GRADIENT(audio), 0.0)
 
 
 def test_above_the_floor_one_decibel_is_one_unit():
     """The gradient along the signal itself is 20/ln 10, gates or not: a gain of 1 + ε adds 20/ln 10·ε dB."""
-    np.testing.assert_allclose(FLOORED(music(), RATE), MEASURE(music(), RATE), atol=1e-4)
-    along = jnp.sum(SLOPE(music()) * music(), axis=(1, 2))
+    np.testing.assert_allclose(FLOORED(mono_program(), RATE), MEASURE(mono_program(), RATE), atol=1e-4)
+    along = jnp.sum(GRADIENT(mono_program()) * mono_program(), axis=(1, 2))
     np.testing.assert_allclose(along, 20.0 / np.log(10.0), rtol=1e-4)
 
 
 def test_the_gain_brings_each_signal_to_the_loudness():
-    gain_db = GAIN_DB(music(), RATE, -20.0)
-    np.testing.assert_allclose(MEASURE(scaled_db(music(), gain_db), RATE), -20.0, atol=1e-3)
+    gain_db = GAIN_DB(mono_program(), RATE, -20.0)
+    np.testing.assert_allclose(MEASURE(apply_gain_db(mono_program(), gain_db), RATE), -20.0, atol=1e-3)
     np.testing.assert_array_equal(GAIN_DB(edge_cases(), RATE, -20.0), 0.0)
 
 
 def test_the_gain_carries_no_gradient():
     """Level is set around the model, not through it: the slope of the scaled signal is the gain alone."""
-    slope = jax.grad(lambda x: jnp.sum(scaled_db(x, GAIN_DB(x, RATE, -20.0))))(music())
-    expected = 10.0 ** (np.asarray(GAIN_DB(music(), RATE, -20.0)) / 20.0)
+    slope = jax.grad(lambda x: jnp.sum(apply_gain_db(x, GAIN_DB(x, RATE, -20.0))))(mono_program())
+    expected = 10.0 ** (np.asarray(GAIN_DB(mono_program(), RATE, -20.0)) / 20.0)
     np.testing.assert_allclose(slope, np.broadcast_to(expected[:, None, None], slope.shape), rtol=1e-5)
 
 
@@ -160,7 +160,7 @@ def test_gradients_are_finite_differences(name):
         np.testing.assert_allclose(slope, reference, rtol=1e-5)
 
 
-def test_digital_silence_spoils_no_gradient():
+def test_digital_silence_gives_finite_gradients():
     """The loudest block of music after silence, whose own loudness is −inf."""
     audio = jnp.asarray(noise(8, 1, 24_000, 1)).at[:, :16_000].set(0.0)
     for measure in (momentary_loudness, short_term_loudness, integrated_loudness):
@@ -169,7 +169,7 @@ def test_digital_silence_spoils_no_gradient():
         assert np.any(slope != 0.0)
 
 
-def test_bad_arguments_are_named():
+def test_invalid_arguments_are_reported():
     with pytest.raises(ValueError, match="sample_rate must be above 0 Hz; it is 0"):
         integrated_loudness(jnp.zeros((1, 100, 1)), 0.0)
     with pytest.raises(ValueError, match=r"sample_rate must be above 3364 Hz for K-weighting.*; it is 3000"):

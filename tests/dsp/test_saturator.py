@@ -9,9 +9,9 @@ from scipy.signal import resample
 from scipy.stats import norm
 
 from nmjax.dsp import SATURATOR_LATENCY, Saturator, saturate, saturate_stream
-from nmjax.dsp.saturator import LEVEL_RMS, level_kept
+from nmjax.dsp.saturator import REFERENCE_RMS, level_compensation
 
-from .oracles import error_db, filtered, noise, plain_sos
+from .oracles import cookbook_sos, error_db, noise, sosfilt_batch
 
 RATE = 44_100.0
 SETTINGS = {"drive_db": 12.0, "mix": 0.7, "asymmetry": 0.5}
@@ -37,33 +37,36 @@ def gaussian_level(drive_db, asymmetry):
 @pytest.mark.parametrize("drive_db", [0.0, 6.0, 12.0, 24.0])
 @pytest.mark.parametrize("asymmetry", [0.0, 1.0])
 def test_the_level_of_gaussian_noise_is_kept(drive_db, asymmetry):
-    kept = level_kept(saturator(drive_db=drive_db, asymmetry=asymmetry))[0]
-    np.testing.assert_allclose(kept, LEVEL_RMS / gaussian_level(drive_db, asymmetry), rtol=1e-4)
+    level_gain = level_compensation(saturator(drive_db=drive_db, asymmetry=asymmetry))[0]
+    np.testing.assert_allclose(level_gain, REFERENCE_RMS / gaussian_level(drive_db, asymmetry), rtol=1e-4)
     audio = noise(1, 1, 44_100, 1)
     y = np.asarray(RENDER(audio, saturator(drive_db=drive_db, asymmetry=asymmetry, mix=1.0), RATE))
     assert abs(20 * np.log10(y.std() / audio.std())) <= 0.6  # what the band above 20 kHz loses included
 
 
-def modelled(audio, drive_db, mix, asymmetry, rate):
+def oversampled_reference(audio, drive_db, mix, asymmetry, rate):
     """The curve at thirty-two times the rate, by one Fourier transform; what is slow by SciPy's low-pass."""
     audio = np.asarray(audio, np.float64)
     t = np.tanh(10 ** (drive_db / 20) * resample(audio, 32 * audio.shape[1], axis=1))
     odd, even = (resample(x, audio.shape[1], axis=1) for x in (t, asymmetry / 2 * t * t))
-    even = even - filtered(even, plain_sos("low_pass", 10.0, 0.5, rate)[None, None])
-    wet = LEVEL_RMS / gaussian_level(drive_db, asymmetry) * (odd + even)
+    even = even - sosfilt_batch(even, cookbook_sos("low_pass", 10.0, 0.5, rate)[None, None])
+    wet = REFERENCE_RMS / gaussian_level(drive_db, asymmetry) * (odd + even)
     return audio + mix * (wet - audio)
 
 
 @pytest.mark.parametrize("rate", [8_000.0, 192_000.0])
 @pytest.mark.parametrize("other", [{}, {"mix": -0.5, "asymmetry": 0.0}, {"mix": 1.0, "asymmetry": 1.0}], ids=str)
-def test_it_is_the_curve(other, rate):
+def test_matches_the_oversampled_curve(other, rate):
     """On swelling tones, up to 0.43 of the rate: from 0.4535 on the filters fall."""
-    places = np.arange(4000)
-    tones = sum(np.sin(2 * np.pi * f * places + k) for k, f in enumerate((0.011, 0.037, 0.09, 0.17)))
+    positions = np.arange(4000)
+    tones = sum(np.sin(2 * np.pi * f * positions + k) for k, f in enumerate((0.011, 0.037, 0.09, 0.17)))
     audio = (0.08 * tones * np.hanning(4000))[None, :, None].astype(np.float32)
-    pair = np.asarray(RENDER(audio, saturator(**other), rate)), modelled(audio, **SETTINGS | other, rate=rate)
-    found, wanted = (np.fft.irfft(np.fft.rfft(x, axis=1)[:, :1720], 4000, axis=1) for x in pair)
-    assert error_db(found, wanted) <= -85.0
+    pair = (
+        np.asarray(RENDER(audio, saturator(**other), rate)),
+        oversampled_reference(audio, **SETTINGS | other, rate=rate),
+    )
+    result, expected = (np.fft.irfft(np.fft.rfft(x, axis=1)[:, :1720], 4000, axis=1) for x in pair)
+    assert error_db(result, expected) <= -85.0
 
 
 def spectrum(drive_db, asymmetry, freq_hz=5_000.0, level=1.0):
@@ -76,10 +79,10 @@ def spectrum(drive_db, asymmetry, freq_hz=5_000.0, level=1.0):
 @pytest.mark.parametrize("asymmetry", [0.0, 1.0])
 def test_a_sine_of_5_khz_does_not_alias(asymmetry):
     """All that is no multiple of 5 kHz, against the strongest."""
-    found = spectrum(12.0, asymmetry)
-    harmonics = found[::2_500]
-    rest = np.delete(found, np.arange(0, len(found), 2_500))
-    assert 20 * np.log10(rest.max() / found.max()) <= -80.0
+    result = spectrum(12.0, asymmetry)
+    harmonics = result[::2_500]
+    aliases = np.delete(result, np.arange(0, len(result), 2_500))
+    assert 20 * np.log10(aliases.max() / result.max()) <= -80.0
     assert 20 * np.log10(harmonics[3] / harmonics[1]) >= -20.0  # it does saturate
     second = 20 * np.log10(harmonics[2] / harmonics[1])
     assert second >= -20.0 if asymmetry else second <= -100.0
@@ -87,21 +90,21 @@ def test_a_sine_of_5_khz_does_not_alias(asymmetry):
 
 @pytest.mark.parametrize("freq_hz", [60.0, 5_000.0, 11_024.0, 14_700.0, 20_000.0])
 def test_there_is_no_dc(freq_hz):
-    found = spectrum(24.0, 1.0, freq_hz)
-    assert 20 * np.log10(found[0] / 2 / found.max()) <= -100.0
+    result = spectrum(24.0, 1.0, freq_hz)
+    assert 20 * np.log10(result[0] / 2 / result.max()) <= -100.0
 
 
-def test_what_is_soft_passes_in_place():
+def test_quiet_signals_pass_without_delay():
     """Of a soft signal only the gain changes: the filters are flat to 20 kHz and not late."""
     for freq_hz in (50.0, 1_000.0, 10_000.0, 20_000.0):
         audio = (1e-3 * np.sin(2 * np.pi * freq_hz * np.arange(4000) / RATE))[None, :, None].astype(np.float32)
         settings = saturator(drive_db=0.0, mix=1.0, asymmetry=0.0)
-        y = RENDER(audio, settings, RATE) / level_kept(settings)[0]
+        y = RENDER(audio, settings, RATE) / level_compensation(settings)[0]
         assert error_db(y[:, 200:-200], audio[:, 200:-200]) <= -75.0
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-def test_mix_nothing_is_the_identity_to_the_bit(dtype):
+def test_zero_mix_is_bit_identical(dtype):
     with jax.enable_x64(True):
         audio = jnp.asarray(noise(1, 1, 500, 2), dtype)
         y = RENDER(audio, saturator(mix=0.0), RATE)
@@ -111,16 +114,16 @@ def test_mix_nothing_is_the_identity_to_the_bit(dtype):
 
 @pytest.mark.parametrize("piece", [1, 50, 300])
 @pytest.mark.parametrize("mix", [0.0, 0.7])
-def test_pieces_in_turn_are_the_whole(piece, mix):
+def test_streaming_equals_one_call(piece, mix):
     time = 1200 if piece > 1 else 40
     audio, settings = noise(2, 1, time, 2, level=0.3), saturator(mix=mix)
     whole = RENDER(audio, settings, RATE)
-    fed, state, parts = np.pad(audio, ((0, 0), (0, piece * -(-SATURATOR_LATENCY // piece)), (0, 0))), None, []
-    for start in range(0, fed.shape[1], piece):
-        y, state = STREAM(fed[:, start : start + piece], settings, RATE, state)
+    padded, state, parts = np.pad(audio, ((0, 0), (0, piece * -(-SATURATOR_LATENCY // piece)), (0, 0))), None, []
+    for start in range(0, padded.shape[1], piece):
+        y, state = STREAM(padded[:, start : start + piece], settings, RATE, state)
         parts.append(np.asarray(y))
-    late = np.concatenate(parts, axis=1)[:, SATURATOR_LATENCY : SATURATOR_LATENCY + time]
-    assert error_db(late, whole) <= (-110.0 if mix else -300.0)
+    compensated = np.concatenate(parts, axis=1)[:, SATURATOR_LATENCY : SATURATOR_LATENCY + time]
+    assert error_db(compensated, whole) <= (-110.0 if mix else -300.0)
 
 
 def loss(settings, audio):
@@ -128,7 +131,7 @@ def loss(settings, audio):
     return jnp.sum(jnp.asarray(noise(3, *y.shape), y.dtype) * y)
 
 
-SLOPES = jax.jit(jax.grad(loss, argnums=(0, 1)))
+GRADIENTS = jax.jit(jax.grad(loss, argnums=(0, 1)))
 LOSS = jax.jit(loss)
 
 
@@ -137,26 +140,26 @@ def test_the_gradient_is_the_finite_difference(name):
     audio = noise(4, 1, 400, 1, level=0.2)
     with jax.enable_x64(True):
         settings = saturator(jnp.float64)
-        slope = float(getattr(SLOPES(settings, jnp.asarray(audio, jnp.float64))[0], name)[0])
+        slope = float(getattr(GRADIENTS(settings, jnp.asarray(audio, jnp.float64))[0], name)[0])
         ends = [
             LOSS(saturator(jnp.float64, **{name: SETTINGS[name] + h}), jnp.asarray(audio, jnp.float64))
             for h in (1e-5, -1e-5)
         ]
         np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-5, rtol=1e-6)
-    np.testing.assert_allclose(getattr(SLOPES(saturator(), audio)[0], name)[0], slope, rtol=1e-3)
+    np.testing.assert_allclose(getattr(GRADIENTS(saturator(), audio)[0], name)[0], slope, rtol=1e-3)
     assert abs(slope) > 1e-6
 
 
 def test_the_gradient_by_the_signal_is_the_finite_difference():
     with jax.enable_x64(True):
-        audio, way = (jnp.asarray(noise(seed, 1, 400, 1, level=0.2), jnp.float64) for seed in (4, 5))
-        above, below = (LOSS(saturator(jnp.float64), audio + h * way) for h in (1e-6, -1e-6))
-        slope = jnp.vdot(SLOPES(saturator(jnp.float64), audio)[1], way)
+        audio, direction = (jnp.asarray(noise(seed, 1, 400, 1, level=0.2), jnp.float64) for seed in (4, 5))
+        above, below = (LOSS(saturator(jnp.float64), audio + h * direction) for h in (1e-6, -1e-6))
+        slope = jnp.vdot(GRADIENTS(saturator(jnp.float64), audio)[1], direction)
         np.testing.assert_allclose(slope, (above - below) / 2e-6, rtol=1e-6)
 
 
-def test_the_mix_is_alive_at_the_identity():
-    slope = SLOPES(saturator(mix=0.0), noise(4, 1, 400, 1, level=0.2))[0]
+def test_mix_has_a_gradient_at_the_identity():
+    slope = GRADIENTS(saturator(mix=0.0), noise(4, 1, 400, 1, level=0.2))[0]
     assert abs(slope.mix[0]) > 1e-3
 
 
@@ -165,11 +168,11 @@ def test_the_mix_is_alive_at_the_identity():
 def test_value_and_gradient_are_finite(level, time):
     audio = jnp.asarray(level * np.sign(noise(6, 1, time, 1)), jnp.float32)
     settings = saturator(drive_db=24.0, asymmetry=1.0)
-    for x in jax.tree.leaves((RENDER(audio, settings, RATE), SLOPES(settings, audio))):
+    for x in jax.tree.leaves((RENDER(audio, settings, RATE), GRADIENTS(settings, audio))):
         assert np.all(np.isfinite(x))
 
 
-def test_bad_arguments_are_one_sentence():
+def test_invalid_arguments_are_reported():
     audio = jnp.zeros((1, 10, 2))
     with pytest.raises(ValueError, match=r"mix must be from -0.5 to 1; it is 1.5"):
         saturate(audio, saturator(mix=1.5), RATE)

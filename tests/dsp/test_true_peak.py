@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample
 
-from nmjax.dsp.true_peak import REACH, true_peak_db, true_peak_within
+from nmjax.dsp.true_peak import TRUE_PEAK_OVERLAP, true_peak_amplitude, true_peak_db
 
 from .oracles import noise
 
@@ -14,7 +14,7 @@ RATE = 48_000.0
 PEAK = jax.jit(lambda audio, rate=RATE: true_peak_db(audio, rate), static_argnums=1)
 
 
-def faded(cycles_a_sample, phase, time=2000):
+def windowed_sine(cycles_a_sample, phase, time=2000):
     """A sine of amplitude 1 under a Hann window: no edge rings."""
     t = np.arange(time)
     return np.hanning(time) * np.sin(2 * np.pi * cycles_a_sample * t + phase)
@@ -25,7 +25,7 @@ def as_audio(*channels):
 
 
 def test_a_sine_at_a_quarter_of_the_rate_peaks_between_its_samples():
-    audio = as_audio(faded(0.25, np.pi / 4))
+    audio = as_audio(windowed_sine(0.25, np.pi / 4))
     np.testing.assert_allclose(20 * np.log10(np.abs(audio).max()), -3.01, atol=0.01)
     np.testing.assert_allclose(PEAK(audio), 0.0, atol=0.1)
 
@@ -33,7 +33,9 @@ def test_a_sine_at_a_quarter_of_the_rate_peaks_between_its_samples():
 @pytest.mark.parametrize("cycles_a_sample", [0.01, 0.1, 0.2, 0.3, 0.4])
 def test_every_phase_of_a_sine_reads_nearly_full_scale(cycles_a_sample):
     """EBU Tech 3341 allows +0.2 and −0.4 dB; at 0.4 of the rate four times the samples alone miss up to 0.44 dB."""
-    peaks = PEAK(jnp.concatenate([as_audio(faded(cycles_a_sample, phase)) for phase in np.linspace(0, np.pi, 9)]))
+    peaks = PEAK(
+        jnp.concatenate([as_audio(windowed_sine(cycles_a_sample, phase)) for phase in np.linspace(0, np.pi, 9)])
+    )
     assert np.all((peaks > (-0.6 if cycles_a_sample == 0.4 else -0.4)) & (peaks < 0.2))
 
 
@@ -47,7 +49,7 @@ def test_dense_signals_read_what_ideal_interpolation_finds():
 
 
 def test_the_loudest_channel_and_never_less_than_a_sample():
-    low, high = faded(0.01, 0.0), faded(0.02, 1.0)
+    low, high = windowed_sine(0.01, 0.0), windowed_sine(0.02, 1.0)
     np.testing.assert_array_equal(PEAK(as_audio(0.1 * low, high)), PEAK(as_audio(high, 0.1 * high)))
     spike = np.zeros(50)
     spike[20] = -0.5  # the filter's own centre tap is 0.972: only the sample itself shows the full height
@@ -61,18 +63,20 @@ def test_silence_is_minus_infinity():
 @pytest.mark.parametrize("piece", [64, 170, 1000])
 def test_overlapping_pieces_give_the_whole(piece):
     """A slow sine, cut near its crests: padding a piece with zeros would ring by up to 0.9 dB."""
-    audio = as_audio(faded(100 / 44_100, 0.0, 4000), 0.5 * faded(0.24, 0.3, 4000))
-    starts = range(0, 4000 + REACH, piece)
-    padded = jnp.pad(audio, ((0, 0), (REACH, REACH), (0, 0)))
-    peaks = [true_peak_within(padded[:, start : start + piece + REACH], RATE)[0] for start in starts]
+    audio = as_audio(windowed_sine(100 / 44_100, 0.0, 4000), 0.5 * windowed_sine(0.24, 0.3, 4000))
+    starts = range(0, 4000 + TRUE_PEAK_OVERLAP, piece)
+    padded = jnp.pad(audio, ((0, 0), (TRUE_PEAK_OVERLAP, TRUE_PEAK_OVERLAP), (0, 0)))
+    peaks = [true_peak_amplitude(padded[:, start : start + piece + TRUE_PEAK_OVERLAP], RATE)[0] for start in starts]
     np.testing.assert_allclose(20 * np.log10(max(peaks)), PEAK(audio)[0], atol=1e-4)
 
 
 @pytest.mark.parametrize(("rate", "misses"), [(48_000.0, 0.1), (96_000.0, 0.7), (192_000.0, 0.7)])
-def test_how_finely_it_looks_follows_the_rate(rate, misses):
+def test_oversampling_follows_the_rate(rate, misses):
     """A sine at a quarter of the rate, whose crests lie between the samples: from 96 kHz on half as many places are
     looked at; the standard asks for 192 kHz, not for four times whatever there is."""
-    peaks = PEAK(jnp.concatenate([as_audio(faded(0.25, phase)) for phase in np.linspace(0, np.pi / 2, 33)]), rate)
+    peaks = PEAK(
+        jnp.concatenate([as_audio(windowed_sine(0.25, phase)) for phase in np.linspace(0, np.pi / 2, 33)]), rate
+    )
     assert -misses <= min(peaks) < -misses / 2
     assert max(peaks) < 0.25
 
@@ -86,11 +90,11 @@ def test_the_gradient_is_the_finite_difference():
         np.testing.assert_allclose(slope, reference, rtol=1e-6)
 
 
-def test_a_silent_neighbour_spoils_no_gradient():
+def test_a_silent_batch_neighbor_gives_finite_gradients():
     audio = jnp.asarray(noise(5, 2, 100, 1)).at[1].set(0.0)
     assert np.isfinite(jax.grad(lambda gain: PEAK(gain * audio)[0])(jnp.array(1.0)))
 
 
-def test_bad_arguments_are_named():
+def test_invalid_arguments_are_reported():
     with pytest.raises(ValueError, match="sample_rate must be above 0 Hz; it is -1"):
         true_peak_db(jnp.zeros((1, 10, 1)), -1)

@@ -7,7 +7,7 @@ import pytest
 
 from nmjax.dsp import Width, mono_compatibility_db, widen
 
-from .oracles import error_db, filtered, noise, plain_sos
+from .oracles import cookbook_sos, error_db, noise, sosfilt_batch
 
 RATE = 44_100.0
 RENDER = jax.jit(widen, static_argnums=(2, 4))
@@ -17,12 +17,12 @@ def width(low, high, dtype=jnp.float32):
     return Width(*(jnp.asarray(np.atleast_1d(x), dtype) for x in (low, high)))
 
 
-def reference(audio, low, high, rate=RATE, crossover_hz=200.0):
+def scipy_reference(audio, low, high, rate=RATE, crossover_hz=200.0):
     """Two bands of the side by SciPy's low-pass and what is left, in float64."""
     audio = np.asarray(audio, np.float64)
     middle, side = (audio[..., :1] + audio[..., 1:]) / 2, (audio[..., :1] - audio[..., 1:]) / 2
-    sos = np.stack([plain_sos("low_pass", crossover_hz, 0.5, rate)[None]] * len(audio))
-    below = filtered(side, sos)
+    sos = np.stack([cookbook_sos("low_pass", crossover_hz, 0.5, rate)[None]] * len(audio))
+    below = sosfilt_batch(side, sos)
     low, high = (np.asarray(x)[:, None, None] for x in (low, high))
     side = low * below + high * (side - below)
     return np.concatenate([middle + side, middle - side], axis=2)
@@ -32,7 +32,7 @@ def reference(audio, low, high, rate=RATE, crossover_hz=200.0):
 def test_it_is_scipys_filter_on_the_side(rate, crossover_hz):
     audio, low, high = noise(1, 2, 3000, 2), [0.2, 1.6], [1.5, 0.7]
     y, _ = RENDER(audio, width(low, high), rate, None, crossover_hz)
-    assert error_db(y, reference(audio, low, high, rate, crossover_hz)) <= -115.0
+    assert error_db(y, scipy_reference(audio, low, high, rate, crossover_hz)) <= -115.0
 
 
 def test_in_float64_it_is_scipys_to_rounding():
@@ -40,10 +40,10 @@ def test_in_float64_it_is_scipys_to_rounding():
         audio = jnp.asarray(noise(1, 1, 3000, 2), jnp.float64)
         y, _ = RENDER(audio, width(0.0, 2.0, jnp.float64), RATE)
         assert y.dtype == jnp.float64
-        assert error_db(y, reference(audio, [0.0], [2.0])) <= -230.0
+        assert error_db(y, scipy_reference(audio, [0.0], [2.0])) <= -230.0
 
 
-def test_neutral_is_the_identity_to_the_bit_and_alive():
+def test_neutral_is_bit_identical_and_has_a_gradient():
     audio = jnp.asarray(noise(2, 1, 2000, 2))
     y, _ = RENDER(audio, width(1.0, 1.0), RATE)
     np.testing.assert_array_equal(y, audio)
@@ -61,13 +61,13 @@ def test_mono_stays_mono():
     np.testing.assert_array_equal(RENDER(five, width(0.3, 1.7), RATE)[0], five)
 
 
-def test_width_nothing_is_mono():
+def test_zero_width_is_mono():
     y, _ = RENDER(noise(5, 1, 500, 2), width(0.0, 0.0), RATE)
     np.testing.assert_allclose(y[..., 0], y[..., 1], atol=1e-7)
 
 
 @pytest.mark.parametrize("piece", [1, 100])
-def test_pieces_in_turn_are_the_whole(piece):
+def test_streaming_equals_one_call(piece):
     audio, settings = noise(6, 2, 1280 if piece > 1 else 40, 2), width([0.2, 1.6], [1.5, 0.7])
     whole, last = RENDER(audio, settings, RATE)
     state, parts = None, []
@@ -84,14 +84,14 @@ def loss(settings, audio):
     return jnp.sum(jnp.asarray(noise(7, *y.shape), y.dtype) * y)
 
 
-SLOPES = jax.jit(jax.grad(loss, argnums=(0, 1)))
+GRADIENTS = jax.jit(jax.grad(loss, argnums=(0, 1)))
 
 
 @pytest.mark.parametrize("name", ["low", "high"])
 def test_the_gradient_is_the_finite_difference(name):
     with jax.enable_x64(True):
         audio, at = jnp.asarray(noise(8, 1, 800, 2), jnp.float64), {"low": 0.4, "high": 1.3}
-        slope = float(getattr(SLOPES(width(**at, dtype=jnp.float64), audio)[0], name)[0])
+        slope = float(getattr(GRADIENTS(width(**at, dtype=jnp.float64), audio)[0], name)[0])
         ends = [loss(width(**at | {name: at[name] + h}, dtype=jnp.float64), audio) for h in (1e-4, -1e-4)]
         np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-4, rtol=1e-7)
         assert abs(slope) > 1e-5
@@ -100,22 +100,22 @@ def test_the_gradient_is_the_finite_difference(name):
 @pytest.mark.parametrize("audio", [np.zeros((1, 64, 2)), np.ones((1, 1, 2)), np.sign(noise(9, 1, 300, 2))])
 def test_value_and_gradient_are_finite(audio):
     audio = jnp.asarray(audio, jnp.float32)
-    for x in jax.tree.leaves((loss(width(0.0, 2.0), audio), SLOPES(width(0.0, 2.0), audio))):
+    for x in jax.tree.leaves((loss(width(0.0, 2.0), audio), GRADIENTS(width(0.0, 2.0), audio))):
         assert np.all(np.isfinite(x))
 
 
 def test_what_a_mono_sum_loses():
     left, right = noise(10, 1, 100_000, 1), noise(11, 1, 100_000, 1)
     pairs = [(0.0, left, left), (-3.0103, left, right), (-3.0103, left, 0.0 * left), (-0.9691, left, left / 3)]
-    for wanted, *pair in pairs:
-        found = mono_compatibility_db(jnp.asarray(np.concatenate(pair, axis=2)))[0]
-        np.testing.assert_allclose(found, wanted, atol=0.05)
+    for expected, *pair in pairs:
+        result = mono_compatibility_db(jnp.asarray(np.concatenate(pair, axis=2)))[0]
+        np.testing.assert_allclose(result, expected, atol=0.05)
     assert mono_compatibility_db(jnp.asarray(np.concatenate([left, -left], axis=2)))[0] == -np.inf
     assert mono_compatibility_db(jnp.zeros((1, 10, 2)))[0] == 0.0
     assert mono_compatibility_db(jnp.asarray(left))[0] == 0.0
 
 
-def test_bad_settings_are_one_sentence():
+def test_invalid_settings_are_reported():
     audio = jnp.zeros((1, 10, 2))
     with pytest.raises(ValueError, match=r"low must be from 0 to 2; it is 2.5"):
         widen(audio, width(2.5, 1.0), RATE)

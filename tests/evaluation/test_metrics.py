@@ -22,29 +22,29 @@ def sine(freq_hz, seconds=2.0, level_db=-20.0):
 
 def test_the_original_has_no_error_in_anything():
     audio = noise()
-    found = metrics.compared(audio, audio, noise(seed=1), RATE, whole=True)
-    assert list(found) == list(metrics.METRICS)
-    assert {name: x for name, x in found.items() if name != "si_sdr_input_db"} == {
+    result = metrics.compute_metrics(audio, audio, noise(seed=1), RATE, whole_song=True)
+    assert list(result) == list(metrics.METRICS)
+    assert {name: x for name, x in result.items() if name != "si_sdr_input_db"} == {
         name: 0.0 for name in metrics.METRICS if name != "si_sdr_input_db"
     }
 
 
-def test_what_is_kept_of_an_original_changes_nothing():
-    audio, kept = noise(), metrics.Kept()
+def test_memoized_targets_give_the_same_metrics():
+    audio, memo = noise(), metrics.Memo()
     for seed in (1, 2):
-        given = (audio + 0.3 * noise(seed=seed), audio, audio, RATE, False)
-        np.testing.assert_equal(metrics.compared(*given, kept), metrics.compared(*given))
-    assert len(kept) == 3 * 2 + 1 + 2 * 2
+        inputs = (audio + 0.3 * noise(seed=seed), audio, audio, RATE, False)
+        np.testing.assert_equal(metrics.compute_metrics(*inputs, memo), metrics.compute_metrics(*inputs))
+    assert len(memo) == 3 * 2 + 1 + 2 * 2
 
 
 def test_mono_has_no_side_and_an_excerpt_no_loudness_range():
     audio = noise(channels=1)
-    found = metrics.compared(audio, audio, audio, RATE, whole=False)
-    unknown = {name for name, value in found.items() if np.isnan(value)}
+    result = metrics.compute_metrics(audio, audio, audio, RATE, whole_song=False)
+    unknown = {name for name, value in result.items() if np.isnan(value)}
     assert unknown == {"tonal_side_db", "bark_side_db", "width_db", "loudness_range_lu"}
 
 
-def test_tonal_error_of_a_bell_is_the_spread_of_its_curve_and_no_gain_counts():
+def test_tonal_error_of_a_peaking_filter_is_the_std_of_its_curve_at_any_gain():
     audio = noise(20.0)
     bell = peaking_sos(1000.0, 6.0, 1.0, RATE)[None]
     changed = 3.0 * sosfilt(bell, audio, axis=0)
@@ -53,19 +53,19 @@ def test_tonal_error_of_a_bell_is_the_spread_of_its_curve_and_no_gain_counts():
     z = np.exp(-2j * np.pi * freq_hz / RATE)
     b, a = bell[0, :3], bell[0, 3:]
     curve = 20 * np.log10(np.abs((b[0] + b[1] * z + b[2] * z**2) / (a[0] + a[1] * z + a[2] * z**2)))
-    found = metrics.compared(changed, audio, audio, RATE, whole=False)
-    assert found["tonal_mid_db"] == pytest.approx(np.std(curve), abs=0.05)
-    assert found["tonal_side_db"] == pytest.approx(np.std(curve), abs=0.05)
-    assert found["crest_db"] < 1.0
+    result = metrics.compute_metrics(changed, audio, audio, RATE, whole_song=False)
+    assert result["tonal_mid_db"] == pytest.approx(np.std(curve), abs=0.05)
+    assert result["tonal_side_db"] == pytest.approx(np.std(curve), abs=0.05)
+    assert result["crest_db"] < 1.0
 
 
 def test_third_octaves_and_critical_bands_hold_what_is_in_them():
-    found = metrics.band_levels_db(sine(1000.0)[:, 0], "thirds", RATE)
+    result = metrics.band_levels_db(sine(1000.0)[:, 0], "thirds", RATE)
     low, high = metrics.band_edges_hz("thirds")
-    assert len(found) == 28
+    assert len(result) == 28
     assert high[-1] < 16_000.0
-    assert low[np.argmax(found)] < 1000.0 < high[np.argmax(found)]
-    assert np.sort(found)[0] == pytest.approx(found.max() - 80.0)
+    assert low[np.argmax(result)] < 1000.0 < high[np.argmax(result)]
+    assert np.sort(result)[0] == pytest.approx(result.max() - 80.0)
     assert len(metrics.band_levels_db(sine(1000.0)[:, 0], "bark", RATE)) == 24
 
 
@@ -92,17 +92,17 @@ def test_mr_stft_of_a_gain_is_worked_out_by_hand():
 def test_nothing_above_16_khz_counts():
     audio = noise()
     high = sosfilt(peaking_sos(19_500.0, 12.0, 8.0, RATE)[None], audio, axis=0)
-    found = metrics.compared(high, audio, audio, RATE, whole=False)
-    assert found["mel_db"] < 0.05
-    assert found["mr_stft"] < 0.02
-    assert found["tonal_mid_db"] < 0.02
+    result = metrics.compute_metrics(high, audio, audio, RATE, whole_song=False)
+    assert result["mel_db"] < 0.05
+    assert result["mr_stft"] < 0.02
+    assert result["tonal_mid_db"] < 0.02
 
 
-def test_loudness_is_brought_to_the_wanted_one():
-    louder = metrics.at_loudness(noise(), -14.0, RATE)
+def test_at_loudness_reaches_the_target():
+    louder = metrics.normalize_loudness(noise(), -14.0, RATE)
     assert metrics.lufs(louder, RATE) == pytest.approx(-14.0, abs=0.01)
     silence = np.zeros((RATE, 2))
-    assert np.array_equal(metrics.at_loudness(silence, -14.0, RATE), silence)
+    assert np.array_equal(metrics.normalize_loudness(silence, -14.0, RATE), silence)
 
 
 TECH_3342 = [((-20.0, -30.0), 10.0), ((-20.0, -15.0), 5.0), ((-40.0, -20.0), 20.0)]

@@ -11,7 +11,7 @@ def noise(seed, *shape, level=0.1):
     return (level * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
 
-def spectra(audio, window):
+def floored_magnitudes(audio, window):
     """Held |STFT| `[signal, bins, frames]` of one `[time, channel]`: mono as it is, of stereo L, R, M and S."""
     signals = np.asarray(audio, np.float64).T
     if len(signals) == 2:
@@ -20,7 +20,7 @@ def spectra(audio, window):
     return np.maximum(np.abs(z) * (window / 2), window / 4 * 10 ** (FLOOR_DB / 20))  # SciPy divides by the window's sum
 
 
-def references(sizes):
+def normalizers(sizes):
     """What a signal's difference is divided by: its own size, the side's by that of mid and side together."""
     return np.append(sizes[:3], sizes[2] + sizes[3]) if len(sizes) == 4 else sizes
 
@@ -29,14 +29,14 @@ def mr_stft(output, target, windows):
     """Spectral convergence plus L1 of the log magnitudes for one pair of `[time, channel]`."""
     terms = []
     for window in windows:
-        y, t = spectra(output, window), spectra(target, window)
-        energy = references(np.sum(t**2, axis=(1, 2)))
+        y, t = floored_magnitudes(output, window), floored_magnitudes(target, window)
+        energy = normalizers(np.sum(t**2, axis=(1, 2)))
         convergence = np.sqrt(np.sum((y - t) ** 2, axis=(1, 2)) / energy)
         terms.append(np.mean(convergence) + np.mean(np.abs(np.log(y / t))))
     return np.mean(terms)
 
 
-def a_gain(freq_hz):
+def a_weighting_gain(freq_hz):
     """IEC 61672's A as an analogue filter: four zeros at 0, poles at 20.6 (2), 107.7, 737.9 and 12194 Hz (2)."""
     poles = -2 * np.pi * np.array([20.598997, 20.598997, 107.65265, 737.86223, 12194.217, 12194.217])
     _, response = freqs_zpk(np.zeros(4), poles, 1.0, 2 * np.pi * np.append(freq_hz, 1000.0))
@@ -45,6 +45,6 @@ def a_gain(freq_hz):
 
 def a_weighted(output, target, sample_rate, window):
     """Σ A·||Y| − |T|| / Σ A·|T| for one pair of `[time, channel]`."""
-    y, t = spectra(output, window), spectra(target, window)
-    gain = a_gain(np.arange(window // 2 + 1) * sample_rate / window)[:, None]
-    return np.mean(np.sum(gain * np.abs(y - t), axis=(1, 2)) / references(np.sum(gain * t, axis=(1, 2))))
+    y, t = floored_magnitudes(output, window), floored_magnitudes(target, window)
+    gain = a_weighting_gain(np.arange(window // 2 + 1) * sample_rate / window)[:, None]
+    return np.mean(np.sum(gain * np.abs(y - t), axis=(1, 2)) / normalizers(np.sum(gain * t, axis=(1, 2))))

@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pyloudnorm
 
-from nmjax.losses.loudness import lufs_distance
+from nmjax.losses.loudness import lufs_loss
 
 from .oracles import noise
 
 RATE, TIME = 44_100.0, 22_050
-DISTANCE = jax.jit(functools.partial(lufs_distance, sample_rate=RATE))
+DISTANCE = jax.jit(functools.partial(lufs_loss, sample_rate=RATE))
 
 
-def audio(seed, *levels_db):
+def stereo_noise(seed, *levels_db):
     """Stereo noise, each signal at its level, coloured by a running sum so that K-weighting matters."""
     white = noise(seed, len(levels_db), TIME, 2)
     coloured = white + 0.9 * np.roll(white, 1, axis=1)
@@ -24,29 +24,29 @@ def audio(seed, *levels_db):
 
 def test_it_is_the_mean_of_pyloudnorms_distances():
     meter = pyloudnorm.Meter(int(RATE), filter_class="DeMan")
-    output, target = audio(1, 0.0, -20.0, 3.0), audio(2, -6.0, 0.0, 3.0)
+    output, target = stereo_noise(1, 0.0, -20.0, 3.0), stereo_noise(2, -6.0, 0.0, 3.0)
     both = [[meter.integrated_loudness(np.asarray(x, np.float64)) for x in batch] for batch in (output, target)]
     np.testing.assert_allclose(DISTANCE(output, target), np.mean(np.abs(np.subtract(*both))), atol=0.01)
 
 
 def test_a_gain_costs_its_decibels_up_and_down():
-    target = audio(3, 0.0, 0.0, 0.0)
+    target = stereo_noise(3, 0.0, 0.0, 0.0)
     gains = np.float32(10.0) ** (np.array([6.0, -6.0, 0.0], np.float32) / 20)
     np.testing.assert_allclose(DISTANCE(target * gains[:, None, None], target), 4.0, atol=1e-3)
 
 
 def test_the_gradient_points_to_the_targets_level():
     """Along the output itself: ±20/ln 10 a signal, over the batch."""
-    target = audio(4, 0.0, 0.0, 0.0)
+    target = stereo_noise(4, 0.0, 0.0, 0.0)
     output = target * jnp.array([2.0, 0.5, 1.0])[:, None, None]
     slope = jax.jit(jax.grad(DISTANCE))(output, target)
     along = jnp.sum(slope * output, axis=(1, 2))
     np.testing.assert_allclose(along[:2], np.array([1.0, -1.0]) * 20.0 / np.log(10.0) / 3, rtol=1e-4)
 
 
-def test_silence_is_held_at_minus_70():
+def test_silence_is_floored_at_minus_70():
     """The distance to it is finite and pulls only the side that is heard."""
-    heard, silent = audio(5, 0.0, 0.0, 0.0), jnp.zeros((3, TIME, 2))
+    heard, silent = stereo_noise(5, 0.0, 0.0, 0.0), jnp.zeros((3, TIME, 2))
     distance = DISTANCE(heard, silent)
     np.testing.assert_allclose(DISTANCE(silent, heard), distance, rtol=1e-6)
     meter = pyloudnorm.Meter(int(RATE), filter_class="DeMan")
@@ -58,7 +58,7 @@ def test_silence_is_held_at_minus_70():
 
 
 def test_near_the_targets_level_the_gradient_shrinks_with_the_distance():
-    target = audio(7, 0.0, 0.0, 0.0)
+    target = stereo_noise(7, 0.0, 0.0, 0.0)
     gains_db = np.array([0.0, 0.25, -0.1], np.float32)
     output = target * jnp.asarray(10.0 ** (gains_db / 20.0))[:, None, None]
     np.testing.assert_allclose(DISTANCE(output, target), np.abs(gains_db).mean(), atol=1e-4)

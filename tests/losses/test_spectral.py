@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.losses.spectral import a_weighted, check_pair, mr_stft
+from nmjax.losses.spectral import a_weighted_loss, check_pair, mr_stft_loss
 
 from . import oracles
 from .oracles import noise
 
 RATE, TIME = 44_100.0, 6000
 WINDOWS = (256, 1024)
-MR_STFT = jax.jit(functools.partial(mr_stft, sample_rate=RATE, windows=WINDOWS))
-A_WEIGHTED = jax.jit(functools.partial(a_weighted, sample_rate=RATE, window=1024))
+MR_STFT = jax.jit(functools.partial(mr_stft_loss, sample_rate=RATE, fft_sizes=WINDOWS))
+A_WEIGHTED = jax.jit(functools.partial(a_weighted_loss, sample_rate=RATE, fft_size=1024))
 TERMS = {
     "mr_stft": (MR_STFT, lambda y, t: oracles.mr_stft(y, t, WINDOWS)),
     "a_weighted": (A_WEIGHTED, lambda y, t: oracles.a_weighted(y, t, RATE, 1024)),
@@ -23,7 +23,7 @@ TERMS = {
 both_terms = pytest.mark.parametrize("term, oracle", TERMS.values(), ids=TERMS.keys())
 
 
-def pair(channels):
+def output_and_target(channels):
     """A target, and an output that differs in level, spectrum and width from one signal of the batch to the next."""
     target = noise(1, 3, TIME, channels) * np.float32([1.0, 0.2, 3.0])[:, None, None]
     output = 0.7 * target + 0.5 * np.roll(target, 1, axis=1) + noise(2, 3, TIME, channels, level=0.02)
@@ -37,7 +37,7 @@ def sine(freq_hz, level):
 @both_terms
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_batchs_loss_is_the_mean_of_the_oracles(channels, term, oracle):
-    output, target = pair(channels)
+    output, target = output_and_target(channels)
     reference = np.mean([oracle(y, t) for y, t in zip(output, target, strict=True)])
     np.testing.assert_allclose(term(jnp.asarray(output), jnp.asarray(target)), reference, rtol=1e-5)
 
@@ -45,7 +45,7 @@ def test_a_batchs_loss_is_the_mean_of_the_oracles(channels, term, oracle):
 @both_terms
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_batchs_loss_is_the_mean_of_its_signals(channels, term, oracle):
-    output, target = map(jnp.asarray, pair(channels))
+    output, target = map(jnp.asarray, output_and_target(channels))
     single = [term(output[i : i + 1], target[i : i + 1]) for i in range(3)]
     assert np.std(single) > 0.01 * np.mean(single)  # else any one of them would do
     np.testing.assert_allclose(term(output, target), np.mean(single), rtol=1e-5)
@@ -77,7 +77,7 @@ def test_an_error_at_1_khz_costs_more_than_an_equal_one_at_50_hz():
 
 @both_terms
 def test_equal_signals_cost_nothing(term, oracle):
-    target = jnp.asarray(pair(2)[1])
+    target = jnp.asarray(output_and_target(2)[1])
     assert term(target, target) == 0.0
 
 
@@ -97,14 +97,14 @@ def test_a_little_side_on_mono_does_not_explode(level, term, oracle):
 @both_terms
 def test_mono_and_the_same_as_stereo_cost_alike(term, oracle):
     """Left, right and mid hear what mono hears; the side has nothing to say and is a quarter of the mean."""
-    output, target = map(jnp.asarray, pair(1))
+    output, target = map(jnp.asarray, output_and_target(1))
     stereo = term(jnp.concatenate([output, output], axis=2), jnp.concatenate([target, target], axis=2))
     np.testing.assert_allclose(stereo, 0.75 * term(output, target), rtol=2e-3)
 
 
 @both_terms
 def test_the_gradient_is_the_finite_difference(term, oracle):
-    output, target = (x[:1, :2000] for x in pair(2))
+    output, target = (x[:1, :2000] for x in output_and_target(2))
     direction = noise(7, 1, 2000, 2)
     slope = np.sum(np.asarray(jax.jit(jax.grad(term))(jnp.asarray(output), jnp.asarray(target))) * direction)
     step, output = 1e-6, np.asarray(output, np.float64)
@@ -113,7 +113,7 @@ def test_the_gradient_is_the_finite_difference(term, oracle):
 
 
 @pytest.mark.parametrize(
-    "term", [functools.partial(mr_stft, windows=WINDOWS), functools.partial(a_weighted, window=1024)]
+    "term", [functools.partial(mr_stft_loss, fft_sizes=WINDOWS), functools.partial(a_weighted_loss, fft_size=1024)]
 )
 def test_what_lies_above_the_highest_frequency_does_not_count(term):
     """A tone at 19 kHz where the target has next to nothing, as a network may fill what a codec's low-pass left."""
@@ -130,6 +130,6 @@ def test_pairs_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"target must be of the output's shape \[1, 3000, 1\]; it is \[1, 3000, 2\]"):
         check_pair(mono, stereo, 44_100.0)
     with pytest.raises(ValueError, match=r"windows must be at least one; it is \(\)"):
-        mr_stft(mono, mono, 44_100.0, ())
+        mr_stft_loss(mono, mono, 44_100.0, ())
     with pytest.raises(ValueError, match=r"output and target must be mono or stereo; it is of 6 channels"):
-        a_weighted(surround, surround, 44_100.0)
+        a_weighted_loss(surround, surround, 44_100.0)

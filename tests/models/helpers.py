@@ -8,25 +8,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmjax.models import Mastering
+from nmjax.models import MasteringModel
 
 WIDTH = (
     0.07  # few channels, yet different ones at every place: 4, 9, 18, 36 in the encoder and 2, 4, 9, 18 in the residual
 )
 
-QUICKLY = {"xla_backend_optimization_level": 0}  # compiler options for what the machine code does not change
+FAST_COMPILE = {"xla_backend_optimization_level": 0}  # compiler options for what the machine code does not change
 
 
 @functools.cache
-def untrained(phase):
+def init_phase(phase):
     """A phase as its own initialisation makes it, with its model."""
-    model = Mastering(phase, WIDTH)
+    model = MasteringModel(phase, WIDTH)
     key = jax.random.key(4, impl="rbg")  # the default generator takes three times as long to compile
-    return model, jax.jit(model.init, compiler_options=QUICKLY)(key, noise((1, 64, 1)))
+    return model, jax.jit(model.init, compiler_options=FAST_COMPILE)(key, noise((1, 64, 1)))
 
 
 @functools.cache
-def compiled(model, **settings):
+def jit_apply(model, **settings):
     """`model.apply` with settings such as `train`, jitted once for all tests: compiling is what costs time here."""
     return jax.jit(functools.partial(model.apply, **settings))
 
@@ -36,12 +36,12 @@ def noise(shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
-def shapes_of(module, *args):
+def init_shapes(module, *args):
     """A module's variables as shapes; nothing is computed."""
     return jax.eval_shape(module.init, jax.random.key(0), *args)
 
 
-def randomised(shapes, seed=0):
+def random_variables(shapes, seed=0):
     """Random values for every variable, such that signals keep about their size on the way through.
 
     A whole phase gets a z of about 0.3: it is multiplied into every layer of the residual and decides how narrow and
@@ -66,18 +66,18 @@ def randomised(shapes, seed=0):
     return jax.tree_util.tree_map_with_path(fill, shapes)
 
 
-def apart_db(found, wanted):
+def peak_error_db(result, expected):
     """Peak difference in dB relative to the wanted array's peak; −inf where they are equal."""
-    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
-    assert found.shape == wanted.shape
-    assert np.all(np.isfinite(found)), "not finite"
-    peak = np.max(np.abs(wanted))
+    result, expected = np.asarray(result, np.float64), np.asarray(expected, np.float64)
+    assert result.shape == expected.shape
+    assert np.all(np.isfinite(result)), "not finite"
+    peak = np.max(np.abs(expected))
     assert peak > 0.0, "nothing to compare with"
     with np.errstate(divide="ignore"):
-        return 20.0 * np.log10(np.max(np.abs(found - wanted)) / peak)
+        return 20.0 * np.log10(np.max(np.abs(result - expected)) / peak)
 
 
-def all_positive(variables):
+def positive_variables(variables):
     """Weights with which no path cancels another or ends at a ReLU, so that a gradient shows all that is heard."""
 
     def neutral(path, x):
@@ -87,8 +87,8 @@ def all_positive(variables):
     return {"params": jax.tree.map(jnp.abs, variables["params"]), "batch_stats": stats}
 
 
-def heard(function, time):
+def receptive_fields(function, time):
     """First and last sample of a positive signal `[1, time, 1]` that move each number the function gives."""
     gradients = jax.jit(jax.jacrev(function))(jnp.ones((1, time, 1)))
-    places = [np.flatnonzero(row) for row in np.asarray(gradients).reshape(-1, time)]
-    return [(int(row[0]), int(row[-1])) for row in places]
+    positions = [np.flatnonzero(row) for row in np.asarray(gradients).reshape(-1, time)]
+    return [(int(row[0]), int(row[-1])) for row in positions]

@@ -13,13 +13,13 @@ from nmjax.models.decoder import (
     TEN_BANDS_HZ,
     AdaptiveDecoder,
     ParametricDecoder,
-    frequency_of,
-    raw_of_frequency,
+    freq_from_raw,
+    raw_from_freq,
 )
-from nmjax.models.phases import render_eq
+from nmjax.models.mastering_model import render_eq
 
-from . import reference
-from .helpers import apart_db, compiled, noise, randomised, shapes_of
+from . import numpy_models
+from .helpers import init_shapes, jit_apply, noise, peak_error_db, random_variables
 
 Z = noise((3, 512), seed=7)
 ROUNDING = 1e-6  # of a value in float32
@@ -27,15 +27,15 @@ DECODERS = [kind(frequency_map) for kind in (ParametricDecoder, AdaptiveDecoder)
 ADAPTIVE = DECODERS[2]
 
 
-def named(decoder):
+def decoder_id(decoder):
     return f"{type(decoder).__name__}-{decoder.frequency_map}" if hasattr(decoder, "frequency_map") else None
 
 
-def variables_of(decoder, seed=3):
-    return randomised(shapes_of(decoder, Z), seed)
+def decoder_variables(decoder, seed=3):
+    return random_variables(init_shapes(decoder, Z), seed)
 
 
-def with_heads(variables, **biases):
+def constant_heads(variables, **biases):
     """Heads that answer the same for every z: their kernels 0, their biases as given."""
     params = dict(variables["params"])
     for name, bias in biases.items():
@@ -44,15 +44,15 @@ def with_heads(variables, **biases):
     return {**variables, "params": params}
 
 
-@pytest.mark.parametrize("decoder", DECODERS, ids=named)
+@pytest.mark.parametrize("decoder", DECODERS, ids=decoder_id)
 def test_equals_the_numpy_reference(decoder):
-    variables = variables_of(decoder)
-    eq, logit = compiled(decoder)(variables, Z)
-    wanted = reference.decoder(variables, Z, decoder.frequency_map)
-    for name, values in zip(("freq_hz", "gain_db", "q", "gate"), wanted, strict=True):
+    variables = decoder_variables(decoder)
+    eq, logit = jit_apply(decoder)(variables, Z)
+    expected = numpy_models.decoder(variables, Z, decoder.frequency_map)
+    for name, values in zip(("freq_hz", "gain_db", "q", "gate"), expected, strict=True):
         np.testing.assert_allclose(getattr(eq, name), values, rtol=2e-5, atol=1e-5, err_msg=name)
     if isinstance(decoder, AdaptiveDecoder):
-        np.testing.assert_allclose(reference.sigmoid(np.float64(logit)), wanted[3], rtol=2e-5)
+        np.testing.assert_allclose(numpy_models.sigmoid(np.float64(logit)), expected[3], rtol=2e-5)
     else:
         assert logit is None
 
@@ -60,55 +60,55 @@ def test_equals_the_numpy_reference(decoder):
 def test_frequency_maps_have_their_closed_forms():
     raw = jnp.linspace(-8.0, 8.0, 33)[None]
     share = 1.0 / (1.0 + np.exp(-np.float64(raw)))
-    np.testing.assert_allclose(frequency_of(raw, "log"), 20.0 * 1000.0**share, rtol=3e-6)
-    np.testing.assert_allclose(frequency_of(raw, "linear"), 20.0 + 19_980.0 * share, rtol=3e-6)
+    np.testing.assert_allclose(freq_from_raw(raw, "log"), 20.0 * 1000.0**share, rtol=3e-6)
+    np.testing.assert_allclose(freq_from_raw(raw, "linear"), 20.0 + 19_980.0 * share, rtol=3e-6)
     middle = jnp.zeros((1, 1))
-    np.testing.assert_allclose(frequency_of(middle, "log"), np.sqrt(20.0 * 20_000.0), rtol=1e-6)
-    np.testing.assert_allclose(frequency_of(middle, "linear"), (20.0 + 20_000.0) / 2.0, rtol=1e-6)
+    np.testing.assert_allclose(freq_from_raw(middle, "log"), np.sqrt(20.0 * 20_000.0), rtol=1e-6)
+    np.testing.assert_allclose(freq_from_raw(middle, "linear"), (20.0 + 20_000.0) / 2.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize("frequency_map", ["log", "linear"])
 @pytest.mark.parametrize("freq_hz", [25.0, *FIVE_BANDS_HZ, *TEN_BANDS_HZ, 19_000.0])
 def test_raw_of_frequency_is_the_inverse(freq_hz, frequency_map):
-    raw = jnp.full((1, 1), raw_of_frequency(freq_hz, frequency_map))
+    raw = jnp.full((1, 1), raw_from_freq(freq_hz, frequency_map))
     # Near 20 Hz the linear map is so steep in float32's view that the raw value's last bit is worth 1e-4 Hz.
-    np.testing.assert_allclose(frequency_of(raw, frequency_map), freq_hz, rtol=2e-5)
+    np.testing.assert_allclose(freq_from_raw(raw, frequency_map), freq_hz, rtol=2e-5)
 
 
-@pytest.mark.parametrize("decoder", DECODERS, ids=named)
+@pytest.mark.parametrize("decoder", DECODERS, ids=decoder_id)
 @pytest.mark.parametrize("raw", [-1e30, -1e4, -20.0, 20.0, 1e4, 1e30])
 def test_ranges_hold_for_huge_numbers_and_are_reached(decoder, raw):
     heads = ("frequency", "gain", "q", "gate")[: 4 if isinstance(decoder, AdaptiveDecoder) else 3]
-    eq, _ = compiled(decoder)(with_heads(variables_of(decoder), **dict.fromkeys(heads, raw)), Z)
+    eq, _ = jit_apply(decoder)(constant_heads(decoder_variables(decoder), **dict.fromkeys(heads, raw)), Z)
     ends = {"freq_hz": (20.0, 20_000.0), "gain_db": (-12.0, 12.0), "q": (0.5, 5.0), "gate": (0.0, 1.0)}
     for name in list(ends)[: len(heads)]:
         np.testing.assert_allclose(getattr(eq, name), ends[name][raw > 0], rtol=ROUNDING * 5, atol=1e-8, err_msg=name)
 
 
-def test_a_gate_scales_the_gain_that_is_heard():
-    variables = variables_of(ADAPTIVE)
-    eq, _ = compiled(ADAPTIVE)(variables, Z)
-    freq_hz, gain_db, q, gate = reference.decoder(variables, Z)
+def test_a_gate_scales_the_rendered_gain():
+    variables = decoder_variables(ADAPTIVE)
+    eq, _ = jit_apply(ADAPTIVE)(variables, Z)
+    freq_hz, gain_db, q, gate = numpy_models.decoder(variables, Z)
     points = np.geomspace(20.0, 20_000.0, 200)
-    found = response_db(eq.bands(), jnp.asarray(points, jnp.float32), 44_100)
+    result = response_db(eq.bands(), jnp.asarray(points, jnp.float32), 44_100)
     for row in range(len(Z)):
-        curve = reference.curve_db(freq_hz[row], gain_db[row] * gate[row], q[row], points)
-        np.testing.assert_allclose(found[row], curve, atol=2e-3)
+        curve = numpy_models.curve_db(freq_hz[row], gain_db[row] * gate[row], q[row], points)
+        np.testing.assert_allclose(result[row], curve, atol=2e-3)
 
 
 def test_a_closed_gate_makes_its_band_transparent():
-    audio, eq_of, render = noise((3, 300, 2)), compiled(ADAPTIVE), jax.jit(render_eq)
-    loud = with_heads(variables_of(ADAPTIVE), gain=1.0)
-    shut, _ = eq_of(with_heads(loud, gate=-1e4), Z)
+    audio, eq_of, render = noise((3, 300, 2)), jit_apply(ADAPTIVE), jax.jit(render_eq)
+    loud = constant_heads(decoder_variables(ADAPTIVE), gain=1.0)
+    shut, _ = eq_of(constant_heads(loud, gate=-1e4), Z)
     assert np.all(np.abs(np.asarray(shut.gain_db)) > 9.0)
     np.testing.assert_array_equal(render(audio, shut), audio)
-    ajar, _ = eq_of(with_heads(loud, gate=-5.0), Z)
-    assert -50.0 < apart_db(render(audio, ajar), audio) < 0.0
+    ajar, _ = eq_of(constant_heads(loud, gate=-5.0), Z)
+    assert -50.0 < peak_error_db(render(audio, ajar), audio) < 0.0
 
 
-def test_the_gate_does_not_move_the_other_settings():
-    variables = variables_of(ADAPTIVE)
-    (shut, _), (wide, _) = (compiled(ADAPTIVE)(with_heads(variables, gate=raw), Z) for raw in (-4.0, 4.0))
+def test_the_gate_does_not_change_the_other_settings():
+    variables = decoder_variables(ADAPTIVE)
+    (shut, _), (wide, _) = (jit_apply(ADAPTIVE)(constant_heads(variables, gate=raw), Z) for raw in (-4.0, 4.0))
     for name in ("freq_hz", "gain_db", "q"):
         np.testing.assert_array_equal(getattr(shut, name), getattr(wide, name), err_msg=name)
 
@@ -116,11 +116,11 @@ def test_the_gate_does_not_move_the_other_settings():
 def test_dropout_acts_after_both_hidden_layers_and_in_training_only():
     """With every hidden value at 1, and the first five handed straight to the gains: each survives 0.8² of the time."""
     decoder, eye = ParametricDecoder(dropout=0.2), jnp.eye(256)
-    params = jax.tree.map(lambda x: 0.0 * x, variables_of(decoder)["params"])
+    params = jax.tree.map(lambda x: 0.0 * x, decoder_variables(decoder)["params"])
     params["hidden_0"]["bias"] = jnp.ones(256)
     params["hidden_1"]["kernel"], params["gain"]["dense"]["kernel"] = eye, 0.5 * eye[:, :5]
     z = jnp.zeros((2000, 512))
-    eq, _ = compiled(decoder)({"params": params}, z)
+    eq, _ = jit_apply(decoder)({"params": params}, z)
     np.testing.assert_allclose(eq.gain_db, np.full((2000, 5), 12.0 * np.tanh(0.5)), rtol=1e-5)
     eq, _ = decoder.apply({"params": params}, z, True, rngs={"dropout": jax.random.key(0)})
     alive = np.asarray(eq.gain_db) > 0.0

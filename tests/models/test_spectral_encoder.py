@@ -7,31 +7,31 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.dsp import Bands, equalise, response_db
-from nmjax.inference.network import Network
-from nmjax.models import ENCODERS, Mastering
+from nmjax.dsp import Bands, equalize, response_db
+from nmjax.mastering.network import Network
+from nmjax.models import ENCODERS, MasteringModel
 from nmjax.models.spectral_encoder import (
-    BANDS,
-    EDGES_HZ,
-    FEATURES,
+    BAND_EDGES_HZ,
     HOP,
     MARGIN,
+    NUM_BANDS,
+    NUM_FEATURES,
     STRIDE,
     WINDOW,
     SpectralEncoder,
-    features,
-    frames_of,
-    heard,
+    band_power_and_flatness,
+    frame_count,
+    pooled_features,
 )
-from tests.training.tiny import tiny
+from tests.training.tiny_run import tiny_config
 
-from .helpers import apart_db, noise, randomised, shapes_of
+from .helpers import init_shapes, noise, peak_error_db, random_variables
 
 MODEL = SpectralEncoder()
-VARIABLES = randomised(shapes_of(MODEL, noise((1, 64, 1))), seed=1)
+VARIABLES = random_variables(init_shapes(MODEL, noise((1, 64, 1))), seed=1)
 
 
-def frames(audio, lengths=None):
+def encode_audio(audio, lengths=None):
     return MODEL.apply(VARIABLES, audio, lengths, method="frames")
 
 
@@ -40,8 +40,8 @@ def test_levels_equal_numpy_for_sines():
     time = np.arange(20 * HOP) / 44_100
     for freq_hz, level_db in ((440.0, -20.0), (5000.0, -35.0)):
         sine = 10 ** (level_db / 20) * np.sin(2 * np.pi * freq_hz * time)
-        power = np.asarray(heard(jnp.asarray(sine[None, :, None], jnp.float32))[0])[0, 8]
-        band = np.searchsorted(EDGES_HZ, freq_hz) - 1
+        power = np.asarray(band_power_and_flatness(jnp.asarray(sine[None, :, None], jnp.float32))[0])[0, 8]
+        band = np.searchsorted(BAND_EDGES_HZ, freq_hz) - 1
         near = slice(max(0, band - 1), band + 2)  # a window's main lobe reaches into the next
         assert 10 * np.log10(power[near].sum()) == pytest.approx(level_db - 3.01, abs=0.1)
         assert np.argmax(power) == band
@@ -49,20 +49,20 @@ def test_levels_equal_numpy_for_sines():
 
 def test_noise_is_noisier_than_a_chord_by_what_theory_says():
     """The mean level of a noise's bins lies 2.5 dB (γ·10/ln 10) below that of their mean power, whatever its gain."""
-    own = np.diff(np.searchsorted(np.fft.rfftfreq(WINDOW, 1 / 44_100), EDGES_HZ))[-10:]
+    own = np.diff(np.searchsorted(np.fft.rfftfreq(WINDOW, 1 / 44_100), BAND_EDGES_HZ))[-10:]
     for gain in (0.01, 0.1):
-        _, noisy = heard(gain * noise((1, 60 * HOP, 1)))
-        found = 10.0 * np.asarray(noisy)[0, 5:55, -10:].mean(axis=0)
-        np.testing.assert_allclose(found, -10 * np.log10(own) - 2.51, atol=0.35)
+        _, noisy = band_power_and_flatness(gain * noise((1, 60 * HOP, 1)))
+        result = 10.0 * np.asarray(noisy)[0, 5:55, -10:].mean(axis=0)
+        np.testing.assert_allclose(result, -10 * np.log10(own) - 2.51, atol=0.35)
     chord = 0.1 * sum(np.sin(2 * np.pi * f * np.arange(20 * HOP) / 44_100) for f in (9000.0, 13_000.0))
-    _, pure = heard(jnp.asarray(chord[None, :, None], jnp.float32))
-    band = np.searchsorted(EDGES_HZ, 9000.0) - 1
-    assert 10 * np.asarray(pure)[0, 8, band] < -10 * np.log10(own[band - BANDS]) - 20.0
+    _, pure = band_power_and_flatness(jnp.asarray(chord[None, :, None], jnp.float32))
+    band = np.searchsorted(BAND_EDGES_HZ, 9000.0) - 1
+    assert 10 * np.asarray(pure)[0, 8, band] < -10 * np.log10(own[band - NUM_BANDS]) - 20.0
 
 
-def plain_features(audio):
+def numpy_features(audio):
     """All that z is linear in, in tens of dB, by NumPy in float64; spreads are held at 0.1 dB."""
-    power, noisy = (np.asarray(x, np.float64)[0] for x in heard(audio))
+    power, noisy = (np.asarray(x, np.float64)[0] for x in band_power_and_flatness(audio))
     level = np.maximum(np.log10(np.maximum(power, 1e-30)), -9.0)
     sounds = power.sum(axis=1) > 1e-6
     steps = np.abs(np.diff(level, axis=0, prepend=level[:1]))[sounds]
@@ -77,42 +77,45 @@ def plain_features(audio):
     return np.concatenate([*first, noisy.mean(axis=0), np.maximum(noisy.std(axis=0), 0.01), [spectrum.mean()]])
 
 
-def music(seed=0, frames=40):
+def modulated_noise(seed=0, frames=40):
     """Noise whose level moves, with a silent stretch."""
     audio = 0.2 * noise((1, frames * HOP, 1), seed=seed) * (1.1 + np.sin(np.arange(frames * HOP) / 5000))[None, :, None]
     return audio.at[:, 10 * HOP : 18 * HOP].set(0.0)
 
 
-def test_features_are_means_and_spreads_over_what_sounds():
-    found = features(jnp.mean(frames(music()), axis=1))
-    assert found.shape == (1, FEATURES)
-    np.testing.assert_allclose(found[0], plain_features(music()), atol=2e-3)
+def test_features_are_means_and_stds_over_non_silent_frames():
+    result = pooled_features(jnp.mean(encode_audio(modulated_noise()), axis=1))
+    assert result.shape == (1, NUM_FEATURES)
+    np.testing.assert_allclose(result[0], numpy_features(modulated_noise()), atol=2e-3)
 
 
-def test_an_equaliser_moves_the_spectrum_alone():
+def test_an_equalizer_changes_only_the_spectrum_features():
     bands = Bands(jnp.array([[300.0, 4000.0]]), jnp.array([[6.0, -5.0]]), jnp.array([[0.7, 0.9]]))
-    plain, moved = (features(jnp.mean(frames(x), axis=1))[0] for x in (music(), equalise(music(), bands, 44_100)[0]))
-    curve = response_db(bands, jnp.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1]).astype(jnp.float32), 44_100)[0] / 10.0
-    change = moved[:BANDS] - plain[:BANDS]
+    plain, moved = (
+        pooled_features(jnp.mean(encode_audio(x), axis=1))[0]
+        for x in (modulated_noise(), equalize(modulated_noise(), bands, 44_100)[0])
+    )
+    curve = response_db(bands, jnp.sqrt(BAND_EDGES_HZ[1:] * BAND_EDGES_HZ[:-1]).astype(jnp.float32), 44_100)[0] / 10.0
+    change = moved[:NUM_BANDS] - plain[:NUM_BANDS]
     np.testing.assert_allclose(change[8:], (curve - jnp.mean(curve))[8:], atol=0.06)
-    np.testing.assert_allclose(moved[BANDS:-1], plain[BANDS:-1], atol=0.12)
+    np.testing.assert_allclose(moved[NUM_BANDS:-1], plain[NUM_BANDS:-1], atol=0.12)
 
 
 @pytest.mark.parametrize("time", [1, 1023, 1024, 1025, 9000])
-def test_any_length_and_a_frame_for_each_1024_samples_begun(time):
-    found = frames(noise((2, time, 1), seed=time))
-    assert found.shape[1] == frames_of(time) == -(-time // 1024)
+def test_any_length_gives_one_frame_per_1024_samples_rounded_up(time):
+    result = encode_audio(noise((2, time, 1), seed=time))
+    assert result.shape[1] == frame_count(time) == -(-time // 1024)
     z = MODEL.apply(VARIABLES, noise((2, time, 1), seed=time))
     assert z.shape == (2, 512)
     assert bool(jnp.all(jnp.isfinite(z)))
 
 
-def test_a_frame_hears_its_window_inside_the_margin():
-    base, place = 0.1 * noise((1, 12 * HOP, 1)), 5
-    before = frames(base)[0, place]
-    first, last = (place - 1) * HOP - (WINDOW - HOP) // 2, place * HOP + (WINDOW + HOP) // 2
+def test_receptive_field_of_a_frame_is_its_window_inside_the_margin():
+    base, position = 0.1 * noise((1, 12 * HOP, 1)), 5
+    before = encode_audio(base)[0, position]
+    first, last = (position - 1) * HOP - (WINDOW - HOP) // 2, position * HOP + (WINDOW + HOP) // 2
     for sample, reaches in ((first - 1, False), (first + 40, True), (last - 40, True), (last, False)):
-        after = frames(base.at[0, sample, 0].add(5.0))[0, place]
+        after = encode_audio(base.at[0, sample, 0].add(5.0))[0, position]
         assert bool(jnp.any(after != before)) == reaches
     assert HOP + max((WINDOW - HOP) // 2, (WINDOW + HOP) // 2 - HOP) <= MARGIN  # and the frame before
     assert MARGIN % STRIDE == 0
@@ -121,8 +124,8 @@ def test_a_frame_hears_its_window_inside_the_margin():
 def test_padded_equals_unpadded():
     signal = noise((1, 7000, 1), seed=3)
     padded = jnp.concatenate([signal, 30.0 * noise((1, 3000, 1))], axis=1)
-    found = MODEL.apply(VARIABLES, padded, jnp.array([7000]))
-    assert apart_db(found, MODEL.apply(VARIABLES, signal)) <= -110.0
+    result = MODEL.apply(VARIABLES, padded, jnp.array([7000]))
+    assert peak_error_db(result, MODEL.apply(VARIABLES, signal)) <= -110.0
 
 
 def test_value_and_gradient_are_finite_for_silence_and_full_scale():
@@ -135,18 +138,18 @@ def test_value_and_gradient_are_finite_for_silence_and_full_scale():
 
 @pytest.mark.parametrize("samples", [5000, 16 * 16_384 + 3001, 40 * 16_384])
 def test_a_track_in_pieces_has_the_settings_of_the_whole(samples):
-    config = tiny("1a", "model.encoder=spectral")
-    model = Mastering("1a", encoder_kind="spectral")
-    variables = randomised(shapes_of(model, noise((1, 64, 1))), seed=2)
+    config = tiny_config("1a", "model.encoder=spectral")
+    model = MasteringModel("1a", encoder_kind="spectral")
+    variables = random_variables(init_shapes(model, noise((1, 64, 1))), seed=2)
     audio = 0.1 * np.asarray(noise((samples, 1), seed=samples))
     pieces = [audio[i : i + 65_536] for i in range(0, samples, 65_536)]
-    found = Network(config, variables, 1, "").predict(pieces)
+    result = Network(config, variables, 1, "").predict(pieces)
     whole = jax.jit(lambda v, x: model.apply(v, x, method="predict"))(variables, jnp.asarray(audio)[None])
-    assert apart_db(found.z, whole.z) <= -90.0
-    np.testing.assert_allclose(found.settings.eq.gain_db, whole.settings.eq.gain_db, atol=1e-3)
+    assert peak_error_db(result.z, whole.z) <= -90.0
+    np.testing.assert_allclose(result.settings.eq.gain_db, whole.settings.eq.gain_db, atol=1e-3)
 
 
-def test_another_kind_is_refused():
+def test_an_unknown_encoder_kind_is_rejected():
     with pytest.raises(ValueError, match="tcn, spectral"):
-        Mastering("1a", encoder_kind="conformer").init(jax.random.key(0), noise((1, 64, 1)))
+        MasteringModel("1a", encoder_kind="conformer").init(jax.random.key(0), noise((1, 64, 1)))
     assert set(ENCODERS) == {"tcn", "spectral"}

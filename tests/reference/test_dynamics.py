@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from nmjax.dsp import compress
-from nmjax.models.stages import start_of
-from nmjax.reference.dynamics import Wanted, changed, fitted
+from nmjax.models.processors import initial_settings
+from nmjax.reference.dynamics import DynamicsTarget, dynamics_change, fit_compressor
 
 RATE = 44_100
 
 
-def blocks(count=4, seconds=2.0):
+def drum_blocks(count=4, seconds=2.0):
     """Noise with sharp hits over a quieter bed, `[blocks, time, 1]` at about −20 dB, each block 4 dB above the last."""
     rng = np.random.default_rng(0)
     time = np.arange(round(seconds * RATE)) / RATE
@@ -26,51 +26,53 @@ def crest_db(audio):
     return np.mean(20 * np.log10(np.abs(audio).max(axis=(1, 2))) - 10 * np.log10(np.mean(audio**2, axis=(1, 2))))
 
 
-def played(audio, found):
-    rows = type(found)(*(jnp.broadcast_to(getattr(found, f), (len(audio),)) for f in found.__dataclass_fields__))
+def apply_compressor(audio, settings):
+    rows = type(settings)(
+        *(jnp.broadcast_to(getattr(settings, f), (len(audio),)) for f in settings.__dataclass_fields__)
+    )
     return compress(audio, rows, RATE)[0]
 
 
 @pytest.mark.parametrize("wanted_db", [-2.0, -1.0, 1.0])
-def test_the_crest_changes_as_asked_and_the_level_stays(wanted_db):
-    audio = blocks()
-    found = fitted(audio, None, Wanted(wanted_db, 0.0, 0.0))
-    after = played(audio, found)
+def test_crest_factor_changes_as_requested_at_constant_level(wanted_db):
+    audio = drum_blocks()
+    result = fit_compressor(audio, None, DynamicsTarget(wanted_db, 0.0, 0.0))
+    after = apply_compressor(audio, result)
     assert crest_db(after) - crest_db(audio) == pytest.approx(wanted_db, abs=0.6)
     assert np.mean(np.asarray(after) ** 2) == pytest.approx(np.mean(np.asarray(audio) ** 2), rel=0.05)
 
 
-def test_the_range_becomes_smaller_when_asked():
-    audio = blocks()
-    found = fitted(audio, None, Wanted(0.0, -3.0, 10.0))
-    levels = [10 * np.log10(np.mean(np.asarray(x) ** 2, axis=(1, 2))) for x in (audio, played(audio, found))]
+def test_level_range_shrinks_as_requested():
+    audio = drum_blocks()
+    result = fit_compressor(audio, None, DynamicsTarget(0.0, -3.0, 10.0))
+    levels = [10 * np.log10(np.mean(np.asarray(x) ** 2, axis=(1, 2))) for x in (audio, apply_compressor(audio, result))]
     slope = np.polyfit(levels[0], levels[1], 1)[0]
     assert slope == pytest.approx(0.7, abs=0.12)
 
 
-def test_what_changed_is_what_numpy_says():
+def test_measured_change_matches_numpy():
     """The quieter of two channels counts in neither peak; the slope is that of a plain regression."""
-    audio = np.concatenate([np.asarray(blocks()), 0.5 * np.asarray(blocks())], axis=2)
+    audio = np.concatenate([np.asarray(drum_blocks()), 0.5 * np.asarray(drum_blocks())], axis=2)
     after = np.tanh(4.0 * audio)
-    found = changed(jnp.asarray(audio), jnp.asarray(after, jnp.float32))
-    assert found.crest_db == pytest.approx(crest_db(after) - crest_db(audio), abs=1e-3)
+    result = dynamics_change(jnp.asarray(audio), jnp.asarray(after, jnp.float32))
+    assert result.crest_db == pytest.approx(crest_db(after) - crest_db(audio), abs=1e-3)
     levels = [10 * np.log10(np.mean(x[..., 0] ** 2, axis=1)) for x in (audio, after)]  # noise, so K-weighting cancels
-    assert found.slope == pytest.approx(np.polyfit(levels[0], levels[1], 1)[0] - 1.0, abs=0.05)
-    same = changed(jnp.asarray(audio), jnp.asarray(0.25 * audio))
+    assert result.slope == pytest.approx(np.polyfit(levels[0], levels[1], 1)[0] - 1.0, abs=0.05)
+    same = dynamics_change(jnp.asarray(audio), jnp.asarray(0.25 * audio))
     assert (same.crest_db, same.slope) == pytest.approx((0.0, 0.0), abs=1e-4)
     for quiet in (0.0, 1e-5):  # what does not sound says nothing
         audio[2] *= quiet
-        same = changed(jnp.asarray(audio), jnp.asarray(4.0 * audio))
+        same = dynamics_change(jnp.asarray(audio), jnp.asarray(4.0 * audio))
         assert (same.crest_db, same.slope) == pytest.approx((0.0, 0.0), abs=1e-4)
 
 
-def test_nothing_asked_is_what_is_there():
-    there = start_of("compressor")
-    assert fitted(blocks(2), None, Wanted(0.0, 0.0, 0.0)) is None
-    assert fitted(blocks(2), there, Wanted(0.0, 0.0, 0.0)) is there
+def test_no_request_returns_the_given_settings():
+    settings = initial_settings("compressor")
+    assert fit_compressor(drum_blocks(2), None, DynamicsTarget(0.0, 0.0, 0.0)) is None
+    assert fit_compressor(drum_blocks(2), settings, DynamicsTarget(0.0, 0.0, 0.0)) is settings
 
 
 @pytest.mark.parametrize("audio", [np.zeros((2, 4_410, 2)), np.full((1, 100, 1), 0.1)])
-def test_silence_and_very_little_sound_give_finite_settings(audio):
-    found = fitted(jnp.asarray(audio, jnp.float32), None, Wanted(-3.0, 1.0, 5.0))
-    assert found is None or all(np.isfinite(float(x[0])) for x in vars(found).values())
+def test_silence_and_very_short_audio_give_finite_settings(audio):
+    result = fit_compressor(jnp.asarray(audio, jnp.float32), None, DynamicsTarget(-3.0, 1.0, 5.0))
+    assert result is None or all(np.isfinite(float(x[0])) for x in vars(result).values())

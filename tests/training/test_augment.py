@@ -8,26 +8,33 @@ from scipy.signal import freqz
 from scipy.stats import truncnorm
 
 from nmjax.config import load_config
-from nmjax.training.augment import augmented, chances_needed, mixed, style_of, styled, swapped
-from nmjax.training.chance import draw_chances, gaussian
-from tests.music import music
-from tests.training.tiny import style
+from nmjax.training.augment import (
+    apply_zero_phase_eq,
+    augment_batch,
+    eq_distribution,
+    mixup,
+    num_uniforms,
+    swap_channels,
+)
+from nmjax.training.random_inputs import draw_uniforms, normal_from_uniform
+from tests.synthetic_audio import music
+from tests.training.tiny_run import smooth_eq_distribution
 
 RATE = 44_100
 AUGMENT = load_config("1a").augment
 
 
-def excerpts(count=3, seconds=0.5, channels=2):
+def music_excerpts(count=3, seconds=0.5, channels=2):
     return jnp.asarray(np.stack([music(seconds, channels=channels, seed=i) for i in range(count)]), jnp.float32)
 
 
-def batch(count=3):
+def make_batch(count=3):
     lengths = jnp.asarray([22_050, 10_000, 22_050][:count], jnp.int32)
-    return {"target": excerpts(count), "length": lengths, "number": jnp.arange(count, dtype=jnp.int32)}
+    return {"target": music_excerpts(count), "length": lengths, "number": jnp.arange(count, dtype=jnp.int32)}
 
 
-def chance(count=3, seed=0):
-    return draw_chances(jax.random.key(seed), jnp.arange(count), chances_needed(style()))
+def random_inputs(count=3, seed=0):
+    return draw_uniforms(jax.random.key(seed), jnp.arange(count), num_uniforms(smooth_eq_distribution()))
 
 
 def test_a_curve_is_met_at_its_points_without_delay():
@@ -35,30 +42,34 @@ def test_a_curve_is_met_at_its_points_without_delay():
     curve_db = np.array([[6.0, -3.0, 2.0, -8.0]])
     click = np.zeros((1, 32_768, 1), np.float32)
     click[0, 16_384] = 1.0
-    out = np.asarray(styled(jnp.asarray(click), jnp.asarray(curve_db, jnp.float32), jnp.asarray(centres_hz), RATE))
+    out = np.asarray(
+        apply_zero_phase_eq(jnp.asarray(click), jnp.asarray(curve_db, jnp.float32), jnp.asarray(centres_hz), RATE)
+    )
     assert np.argmax(np.abs(out[0, :, 0])) == 16_384
     np.testing.assert_allclose(out[0, 16_384 + 1 : 20_000, 0], out[0, 16_383 : 16_384 - 3616 : -1, 0], atol=1e-5)
-    asked = np.concatenate([centres_hz, [20.0, 200.0, 18_000.0]])
+    query_hz = np.concatenate([centres_hz, [20.0, 200.0, 18_000.0]])
     expected = [6.0, -3.0, 2.0, -8.0, 6.0, 1.5, -8.0]
-    found = 20 * np.log10(np.abs(freqz(out[0, :, 0].astype(np.float64), worN=asked, fs=RATE)[1]))
-    np.testing.assert_allclose(found, expected, atol=0.3)
+    result = 20 * np.log10(np.abs(freqz(out[0, :, 0].astype(np.float64), worN=query_hz, fs=RATE)[1]))
+    np.testing.assert_allclose(result, expected, atol=0.3)
 
 
-def test_styles_have_the_songs_covariance():
-    draws = np.asarray(gaussian(draw_chances(jax.random.key(0), jnp.arange(20_000), 8)))
-    curves = draws @ np.asarray(style().factor).T
+def test_random_eq_curves_have_the_covariance_of_the_songs():
+    draws = np.asarray(normal_from_uniform(draw_uniforms(jax.random.key(0), jnp.arange(20_000), 8)))
+    curves = draws @ np.asarray(smooth_eq_distribution().covariance_factor).T
     octaves = np.log2(np.geomspace(50.0, 16_000.0, 8))
-    wanted = 16.0 * np.exp(-0.5 * (octaves[:, None] - octaves[None]) ** 2)
-    np.testing.assert_allclose(np.cov(curves.T), truncnorm.var(-2.5, 2.5) * wanted, atol=0.5)
-    rank_one = style_of(np.array([100.0, 1000.0]), np.array([[4.0, 2.0], [2.0, 1.0]]))
-    np.testing.assert_allclose(rank_one.factor @ rank_one.factor.T, [[4.0, 2.0], [2.0, 1.0]], atol=1e-5)
+    expected = 16.0 * np.exp(-0.5 * (octaves[:, None] - octaves[None]) ** 2)
+    np.testing.assert_allclose(np.cov(curves.T), truncnorm.var(-2.5, 2.5) * expected, atol=0.5)
+    rank_one = eq_distribution(np.array([100.0, 1000.0]), np.array([[4.0, 2.0], [2.0, 1.0]]))
+    np.testing.assert_allclose(
+        rank_one.covariance_factor @ rank_one.covariance_factor.T, [[4.0, 2.0], [2.0, 1.0]], atol=1e-5
+    )
 
 
-def test_a_mix_is_a_sum_of_two_at_one_loudness():
-    audio = excerpts(2, 1.0)
+def test_mixup_sums_two_excerpts_at_one_loudness():
+    audio = music_excerpts(2, 1.0)
     louder = audio.at[1].multiply(7.0)
     lengths = jnp.array([44_100, 20_000])
-    out, now = mixed(louder, lengths, jnp.array([0.1, 0.9]), jnp.array([0.5, 0.5]), 0.5, RATE)
+    out, now = mixup(louder, lengths, jnp.array([0.1, 0.9]), jnp.array([0.5, 0.5]), 0.5, RATE)
     np.testing.assert_array_equal(out[1], louder[1])
     np.testing.assert_array_equal(now, [44_100, 20_000])
     ours, theirs = (np.asarray(x, np.float64) for x in audio)
@@ -72,29 +83,29 @@ def test_a_mix_is_a_sum_of_two_at_one_loudness():
         return pyloudnorm.Meter(RATE, filter_class="DeMan").integrated_loudness(x)
 
     assert level_db(share[1] * theirs) - level_db(share[0] * ours) == pytest.approx(-6.0, abs=0.05)
-    _, now = mixed(audio, lengths[::-1], jnp.zeros(2), jnp.zeros(2), 0.5, RATE)
+    _, now = mixup(audio, lengths[::-1], jnp.zeros(2), jnp.zeros(2), 0.5, RATE)
     np.testing.assert_array_equal(now, [44_100, 44_100])
 
 
-def test_sides_are_exchanged_in_the_chosen_share():
-    audio = excerpts(2)
-    out = swapped(audio, jnp.array([0.2, 0.6]), 0.5)
+def test_channels_are_swapped_with_the_set_probability():
+    audio = music_excerpts(2)
+    out = swap_channels(audio, jnp.array([0.2, 0.6]), 0.5)
     np.testing.assert_array_equal(out[0], audio[0, :, ::-1])
     np.testing.assert_array_equal(out[1], audio[1])
 
 
-def test_switched_off_nothing_changes_and_pairs_go_through_the_same():
+def test_disabled_augmentation_is_the_identity_and_pairs_get_the_same():
     off = AUGMENT.model_copy(update=dict.fromkeys(("style", "mix", "swap"), 0.0))
-    same = augmented(batch(), chance(), off, style(), RATE)
-    np.testing.assert_array_equal(same["target"], batch()["target"])
-    on = augmented(batch(), chance(), AUGMENT, style(), RATE)
-    assert np.abs(on["target"] - batch()["target"]).max() > 0.01
-    pair = {**batch(), "input": batch()["target"]}
-    both = augmented(pair, chance(), AUGMENT, style(), RATE)
+    same = augment_batch(make_batch(), random_inputs(), off, smooth_eq_distribution(), RATE)
+    np.testing.assert_array_equal(same["target"], make_batch()["target"])
+    on = augment_batch(make_batch(), random_inputs(), AUGMENT, smooth_eq_distribution(), RATE)
+    assert np.abs(on["target"] - make_batch()["target"]).max() > 0.01
+    pair = {**make_batch(), "input": make_batch()["target"]}
+    both = augment_batch(pair, random_inputs(), AUGMENT, smooth_eq_distribution(), RATE)
     np.testing.assert_array_equal(both["input"], both["target"])
     np.testing.assert_array_equal(both["length"], pair["length"])  # a pair is never mixed
 
 
-def test_an_excerpts_chance_does_not_depend_on_its_place_in_the_batch():
-    later = draw_chances(jax.random.key(0), jnp.array([2, 0]), 5)
-    np.testing.assert_array_equal(later, np.asarray(draw_chances(jax.random.key(0), jnp.arange(3), 5))[[2, 0]])
+def test_random_inputs_do_not_depend_on_the_position_in_the_batch():
+    later = draw_uniforms(jax.random.key(0), jnp.array([2, 0]), 5)
+    np.testing.assert_array_equal(later, np.asarray(draw_uniforms(jax.random.key(0), jnp.arange(3), 5))[[2, 0]])

@@ -8,42 +8,42 @@ from scipy.signal import sosfilt
 
 from nmjax.config import load_config
 from nmjax.dsp.loudness import integrated_loudness
-from nmjax.training.chance import draw_chances
 from nmjax.training.degrade import (
-    at_level,
-    chances_needed,
-    envelope_powered,
-    faulty,
-    random_tone,
-    toned,
-    widened,
+    apply_eq,
+    degrade_batch,
+    expand_dynamics,
+    normalize_pair,
+    num_uniforms,
+    random_eq,
+    scale_side,
 )
-from tests.music import music
+from nmjax.training.random_inputs import draw_uniforms
+from tests.synthetic_audio import music
 
 RATE = 44_100
 DEGRADE = load_config("1a").degrade
 
 
-def batch(count=3, seconds=0.5, channels=2):
+def music_batch(count=3, seconds=0.5, channels=2):
     return jnp.asarray(np.stack([music(seconds, channels=channels, seed=i) for i in range(count)]), jnp.float32)
 
 
-def chance(count=3, seed=0, first=0):
-    return draw_chances(jax.random.key(seed), first + jnp.arange(count), chances_needed(DEGRADE))
+def random_inputs(count=3, seed=0, first=0):
+    return draw_uniforms(jax.random.key(seed), first + jnp.arange(count), num_uniforms(DEGRADE))
 
 
-def test_each_excerpt_follows_from_its_own_number_and_is_finite():
-    audio = batch()
-    source = faulty(audio, chance(), DEGRADE, RATE)
+def test_each_excerpt_depends_only_on_its_number_and_is_finite():
+    audio = music_batch()
+    source = degrade_batch(audio, random_inputs(), DEGRADE, RATE)
     assert np.isfinite(source).all()
-    again = faulty(audio[1:2], chance(1, first=1), DEGRADE, RATE)
+    again = degrade_batch(audio[1:2], random_inputs(1, first=1), DEGRADE, RATE)
     np.testing.assert_allclose(again[0], source[1], atol=1e-5)
-    assert np.abs(faulty(audio, chance(seed=1), DEGRADE, RATE) - source).max() > 0.01
+    assert np.abs(degrade_batch(audio, random_inputs(seed=1), DEGRADE, RATE) - source).max() > 0.01
 
 
-def test_chances_become_the_distributions_that_the_settings_name():
-    many = draw_chances(jax.random.key(0), jnp.arange(4000), 13)
-    tone = random_tone(many, 4.0, 0.0, 3, RATE)
+def test_random_inputs_follow_the_configured_distributions():
+    many = draw_uniforms(jax.random.key(0), jnp.arange(4000), 13)
+    tone = random_eq(many, 4.0, 0.0, 3, RATE)
     low_db = 20 * np.log10(1.0 + np.asarray(tone.m2[:, 0]))  # a low shelf's gain at 0 Hz
     assert np.std(low_db) == pytest.approx(4.0, rel=0.1)
     assert 9.0 < np.abs(low_db).max() <= 10.0
@@ -54,10 +54,10 @@ def test_chances_become_the_distributions_that_the_settings_name():
     assert np.median(low_hz) == pytest.approx(np.sqrt(60 * 400), rel=0.1)
 
 
-def test_no_degradation_is_the_identity_to_the_bit():
+def test_no_degradation_is_bit_identical():
     nothing = DEGRADE.model_copy(update=dict.fromkeys(("shelf_db", "bell_db", "dynamics", "width_db"), 0.0))
-    mono = batch(channels=1)
-    np.testing.assert_array_equal(faulty(mono, chance(), nothing, RATE), mono)
+    mono = music_batch(channels=1)
+    np.testing.assert_array_equal(degrade_batch(mono, random_inputs(), nothing, RATE), mono)
 
 
 def biquad(kind, freq_hz, gain_db, q):
@@ -74,29 +74,29 @@ def biquad(kind, freq_hz, gain_db, q):
     return np.concatenate([b, d]) / d[0]
 
 
-def test_the_tone_is_what_scipy_makes_of_the_drawn_values(monkeypatch):
-    drawn = []
+def test_random_eq_matches_scipy(monkeypatch):
+    sections = []
     for kind, name in (("low", "low_shelf"), ("high", "high_shelf"), ("bell", "peaking")):
         real = getattr(__import__("nmjax.training.degrade", fromlist=["x"]), name)
 
         def spy(freq_hz, gain_db, q, rate, kind=kind, real=real):
             values = (np.asarray(x, np.float64)[0] for x in (freq_hz, gain_db, q))
-            drawn.extend(biquad(kind, *row) for row in zip(*values, strict=True))
+            sections.extend(biquad(kind, *row) for row in zip(*values, strict=True))
             return real(freq_hz, gain_db, q, rate)
 
         monkeypatch.setattr(f"nmjax.training.degrade.{name}", spy)
-    audio = batch(1)
-    tone = random_tone(chance(1), 6.0, 4.0, 3, RATE)
-    assert len(drawn) == 5
-    expected = sosfilt(np.stack(drawn), np.asarray(audio[0], np.float64), axis=0)
-    assert np.abs(toned(audio, tone)[0] - expected).max() < 1e-4 * np.abs(expected).max()
+    audio = music_batch(1)
+    tone = random_eq(random_inputs(1), 6.0, 4.0, 3, RATE)
+    assert len(sections) == 5
+    expected = sosfilt(np.stack(sections), np.asarray(audio[0], np.float64), axis=0)
+    assert np.abs(apply_eq(audio, tone)[0] - expected).max() < 1e-4 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("exponent", [-0.25, 0.25])
 def test_dynamics_stretch_the_distance_between_loud_and_quiet(exponent):
     noise = np.random.default_rng(0).standard_normal((2 * RATE, 1)) * 0.1
     noise[RATE:] *= 10 ** (-12 / 20)
-    out = np.asarray(envelope_powered(jnp.asarray(noise[None], jnp.float32), jnp.array([exponent])))[0]
+    out = np.asarray(expand_dynamics(jnp.asarray(noise[None], jnp.float32), jnp.array([exponent])))[0]
 
     def level_db(x, start):
         return 10 * np.log10(np.mean(x[start : start + RATE // 2] ** 2))
@@ -105,21 +105,21 @@ def test_dynamics_stretch_the_distance_between_loud_and_quiet(exponent):
     before = level_db(noise, loud) - level_db(noise, quiet)
     after = level_db(out, loud) - level_db(out, quiet)
     assert after == pytest.approx(before * (1 + exponent), abs=0.3)
-    np.testing.assert_array_equal(envelope_powered(jnp.zeros((1, 1000, 2)), jnp.array([exponent])), 0.0)
+    np.testing.assert_array_equal(expand_dynamics(jnp.zeros((1, 1000, 2)), jnp.array([exponent])), 0.0)
 
 
 def test_width_scales_the_side_alone():
-    audio = np.asarray(batch(2))
-    out = np.asarray(widened(jnp.asarray(audio), jnp.array([6.0, -6.0])))
+    audio = np.asarray(music_batch(2))
+    out = np.asarray(scale_side(jnp.asarray(audio), jnp.array([6.0, -6.0])))
     np.testing.assert_allclose(out.sum(axis=2), audio.sum(axis=2), atol=1e-6)
     factor = 10 ** (np.array([6.0, -6.0]) / 20)
     np.testing.assert_allclose(out[..., 0] - out[..., 1], factor[:, None] * (audio[..., 0] - audio[..., 1]), atol=1e-5)
 
 
-def test_both_sides_come_to_the_models_level_and_the_offset():
-    audio = batch(2, 1.0)
-    source, target = at_level(audio, 0.1 * audio, jnp.array([0.0, 3.0]), RATE)
+def test_source_and_target_reach_the_model_level_and_offset():
+    audio = music_batch(2, 1.0)
+    source, target = normalize_pair(audio, 0.1 * audio, jnp.array([0.0, 3.0]), RATE)
     for side in (source, target):
         np.testing.assert_allclose(integrated_loudness(side, RATE), [-20.0, -17.0], atol=1e-3)
-    silent, _ = at_level(jnp.zeros((1, RATE, 2)), audio[:1], jnp.zeros(1), RATE)
+    silent, _ = normalize_pair(jnp.zeros((1, RATE, 2)), audio[:1], jnp.zeros(1), RATE)
     np.testing.assert_array_equal(silent, 0.0)

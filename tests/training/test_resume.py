@@ -14,128 +14,132 @@ import numpy as np
 import pytest
 
 from nmjax.data import find_songs
-from nmjax.training.loop import stopping_by_signal
-from tests.music import songs
-from tests.training.tiny import Recorder, new_run, tiny
+from nmjax.training.loop import graceful_stop
+from tests.synthetic_audio import write_songs
+from tests.training.tiny_run import RecordingListener, new_run, tiny_config
 
 ROOT = Path(__file__).parents[2]
 
 
-CHANGES = ("train.steps=7", "train.checkpoint_every=2", "train.validate_every=3")
-LONGER = ("train.steps=60", "train.checkpoint_every=3", "train.validate_every=10")
+OVERRIDES = ("train.steps=7", "train.checkpoint_every=2", "train.validate_every=3")
+LONG_OVERRIDES = ("train.steps=60", "train.checkpoint_every=3", "train.validate_every=10")
 
 
-def run_on(folder, music):
-    return new_run(tiny("1a", *CHANGES), find_songs(music), folder)
+def make_run(folder, music_folder):
+    return new_run(tiny_config("1a", *OVERRIDES), find_songs(music_folder), folder)
 
 
-def go_on(folder, music, *changes, **options):
+def start_worker(folder, music_folder, *changes, **options):
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.training.go_on", str(folder), str(music), *changes], cwd=ROOT, **options
+        [sys.executable, "-m", "tests.training.resume_worker", str(folder), str(music_folder), *changes],
+        cwd=ROOT,
+        **options,
     )
 
 
 def assert_same(a, b):
     for x, y in zip(jax.tree.leaves(a.state), jax.tree.leaves(b.state), strict=True):
         np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
-    assert a.best == b.best
+    assert a.best_loss == b.best_loss
 
 
 @pytest.fixture(scope="module")
-def music(tmp_path_factory):
-    return songs(tmp_path_factory.mktemp("music"), 4, 1.0)
+def music_folder(tmp_path_factory):
+    return write_songs(tmp_path_factory.mktemp("music"), 4, 1.0)
 
 
 @pytest.fixture(scope="module")
-def straight(music, tmp_path_factory):
+def uninterrupted_run(music_folder, tmp_path_factory):
     """A run that never stopped, its listener and its folder."""
     folder = tmp_path_factory.mktemp("straight")
-    run, heard = run_on(folder, music), Recorder()
-    assert run.train(heard)
-    return run, heard, folder
+    run, listener = make_run(folder, music_folder), RecordingListener()
+    assert run.train(listener)
+    return run, listener, folder
 
 
-def test_the_loss_trace_and_the_weights_are_those_of_a_run_that_never_stopped(music, straight, tmp_path):
-    whole, heard, folder = straight
-    assert sorted(heard.losses) == list(range(1, 8))
-    assert len(set(heard.losses.values())) == 7
-    assert [step for step, _ in heard.validations] == [0, 3, 6, 7]
-    crashed = Recorder(crash_at=5)
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(music_folder, uninterrupted_run, tmp_path):
+    whole, listener, folder = uninterrupted_run
+    assert sorted(listener.losses) == list(range(1, 8))
+    assert len(set(listener.losses.values())) == 7
+    assert [step for step, _ in listener.validations] == [0, 3, 6, 7]
+    crashed = RecordingListener(crash_at=5)
     with pytest.raises(InterruptedError):
-        run_on(tmp_path, music).train(crashed)
+        make_run(tmp_path, music_folder).train(crashed)
     shutil.copytree(folder / "best", tmp_path / "best", dirs_exist_ok=True)  # saved just before
-    again, rest = run_on(tmp_path, music), Recorder()
+    again, resumed_listener = make_run(tmp_path, music_folder), RecordingListener()
     assert again.latest_checkpoints.latest() == 4
     again.resume(4)
-    again.train(rest)
-    assert {step: loss for step, loss in heard.losses.items() if step > 4} == rest.losses
-    assert rest.validations == [v for v in heard.validations if v[0] > 4]
+    again.train(resumed_listener)
+    assert {step: loss for step, loss in listener.losses.items() if step > 4} == resumed_listener.losses
+    assert resumed_listener.validations == [v for v in listener.validations if v[0] > 4]
     assert_same(again, whole)
 
 
-def test_a_signal_saves_and_stops_and_nothing_is_lost(music, straight, tmp_path):
-    whole, heard, _ = straight
-    run, first = run_on(tmp_path, music), Recorder(kill_at=3)
+def test_a_signal_saves_a_checkpoint_and_the_run_resumes(music_folder, uninterrupted_run, tmp_path):
+    whole, listener, _ = uninterrupted_run
+    run, first = make_run(tmp_path, music_folder), RecordingListener(kill_at=3)
     before = signal.getsignal(signal.SIGTERM)
-    with stopping_by_signal(run):
+    with graceful_stop(run):
         assert not run.train(first)
     assert signal.getsignal(signal.SIGTERM) is before
-    assert run.stopped_by == signal.SIGTERM
+    assert run.stop_signal == signal.SIGTERM
     reached = run.latest_checkpoints.latest()
     assert reached == 4  # a step is heard of once the next one is on its way
-    again, rest = run_on(tmp_path, music), Recorder()
+    again, resumed_listener = make_run(tmp_path, music_folder), RecordingListener()
     again.resume(reached)
-    again.train(rest)
-    assert first.losses | rest.losses == heard.losses
+    again.train(resumed_listener)
+    assert first.losses | resumed_listener.losses == listener.losses
     assert_same(again, whole)
 
 
-def test_a_run_goes_on_with_another_number_of_devices(music, straight, tmp_path):
+def test_a_run_resumes_on_another_number_of_devices(music_folder, uninterrupted_run, tmp_path):
     """Written on four devices, gone on with on one: the same state to the bit, and the same next loss but for
     rounding."""
-    _, heard, folder = straight
+    _, listener, folder = uninterrupted_run
     shutil.copytree(folder / "latest", tmp_path / "latest")
     shutil.rmtree(tmp_path / "latest" / "7")
-    said, complaint = go_on(tmp_path, music, *CHANGES, stdout=subprocess.PIPE, stderr=subprocess.PIPE).communicate()
-    assert said, complaint
-    found = json.loads(said.splitlines()[-1])
-    assert found["devices"] == 1
-    assert found["losses"]["7"] == pytest.approx(heard.losses[7], rel=1e-5)
+    stdout, stderr = start_worker(
+        tmp_path, music_folder, *OVERRIDES, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ).communicate()
+    assert stdout, stderr
+    result = json.loads(stdout.splitlines()[-1])
+    assert result["devices"] == 1
+    assert result["losses"]["7"] == pytest.approx(listener.losses[7], rel=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_killed_ten_times_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path):
+def test_ten_random_kills_do_not_change_the_result(tmp_path):
     """By SIGKILL, while it trains, validates or writes a checkpoint."""
-    music, chance = songs(tmp_path / "music", 4, 1.0), random.Random(0)
-    assert go_on(tmp_path / "straight", music, *LONGER).wait() == 0
+    music, rng = write_songs(tmp_path / "music", 4, 1.0), random.Random(0)
+    assert start_worker(tmp_path / "straight", music, *LONG_OVERRIDES).wait() == 0
     trace, kills = tmp_path / "killed" / "trace.txt", 0
 
-    def told():
+    def trace_length():
         return len(trace.read_text().splitlines()) if trace.is_file() else 0
 
     while True:
-        begun, before = go_on(tmp_path / "killed", music, *LONGER), told()
-        while kills < 10 and begun.poll() is None and told() == before:
+        process, before = start_worker(tmp_path / "killed", music, *LONG_OVERRIDES), trace_length()
+        while kills < 10 and process.poll() is None and trace_length() == before:
             time.sleep(0.01)
         if kills < 10:  # it is at work; any moment of the next half second will do
-            time.sleep(chance.uniform(0.0, 0.5))
-            begun.kill()
+            time.sleep(rng.uniform(0.0, 0.5))
+            process.kill()
             kills += 1
-        if begun.wait() == 0:
+        if process.wait() == 0:
             break
-        assert begun.returncode == -signal.SIGKILL
+        assert process.returncode == -signal.SIGKILL
     assert kills == 10
-    assert trace_of(tmp_path / "killed") == trace_of(tmp_path / "straight")
+    assert read_trace(tmp_path / "killed") == read_trace(tmp_path / "straight")
     ours, theirs = (np.load(tmp_path / name / "final.npz") for name in ("killed", "straight"))
     for key in theirs:
         np.testing.assert_array_equal(ours[key], theirs[key])
 
 
-def trace_of(folder):
+def read_trace(folder):
     """Step → loss; a step that was told twice was told the same."""
-    found = {}
+    result = {}
     for line in (folder / "trace.txt").read_text().splitlines():
         step, loss = line.split()
-        assert found.setdefault(step, loss) == loss
-    return found
+        assert result.setdefault(step, loss) == loss
+    return result

@@ -1,0 +1,90 @@
+"""How fast are compressor, saturator and width? nmjax and peers in turns, 8 signals of 5 s, stereo, 44.1 kHz.
+
+    python benchmarks/grey_box.py --peers PEERS/bin/python
+
+`--peers` is an environment with torch, torchcomp, dasp-pytorch and pedalboard; what is not there is left out. Each
+system is a process of its own, warm. With torchcomp the ballistics are compared, too: its recursion on the overshoot
+that nmjax's detector finds, against nmjax's a step a sample and at the control rate.
+"""
+
+import argparse
+import math
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from filters import Worker, format_markdown
+from processor_systems import COMPRESSOR, RATE, SYSTEMS, signals
+
+CASE = {"batch": 8, "time": 5 * RATE}
+HEAD = ["system", "ms", "CPU ms", "ms with gradient", "CPU ms with gradient"]
+
+
+def median_times(workers, gradient, rounds):
+    """Wall and CPU milliseconds of every system that can, in turns."""
+    able = [w for w in workers if not gradient or SYSTEMS[w.name].has_gradient]
+    able = [w for w in able if w.ask(do="prepare", gradient=gradient, **CASE) is not None]
+    took = {w.name: [] for w in able}
+    for turn in range(rounds):
+        for worker in able:
+            if turn < 3 or took[worker.name][0]["wall"] < 1.0:
+                took[worker.name].append(worker.ask(do="run"))
+    return {n: [1e3 * statistics.median(t[kind] for t in ts) for kind in ("wall", "cpu")] for n, ts in took.items()}
+
+
+def ballistics_db(worker):
+    """Largest difference of the gain to torchcomp's recursion on the same overshoot: a step a sample, at the points."""
+    import jax
+    import jax.numpy as jnp
+
+    from nmjax.dsp import Compressor, control_hop, gain_reduction_db
+    from nmjax.dsp.compressor import compress_per_sample, overshoot_per_sample_db
+
+    with jax.enable_x64(True):
+        audio = jnp.asarray(signals(CASE), jnp.float64)
+        full = {name: jnp.full((CASE["batch"],), value, jnp.float64) for name, value in COMPRESSOR.items()}
+        settings = Compressor(**full, makeup_db=jnp.zeros_like(full["ratio"]))
+        over = np.asarray(jax.jit(overshoot_per_sample_db, static_argnums=2)(audio, settings, RATE))
+        gain = np.asarray(jax.jit(compress_per_sample, static_argnums=2)(audio, settings, RATE)[1])
+        points = np.asarray(jax.jit(gain_reduction_db, static_argnums=2)(audio, settings, RATE)[0])
+    rise, fall = (-math.expm1(-1e3 / (COMPRESSOR[name] * RATE)) for name in ("attack_ms", "release_ms"))
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: str(Path(folder) / f"{name}.npy") for name in ("overshoot", "followed")}
+        np.save(files["overshoot"], over)
+        worker.ask(do="followed", rise=rise, fall=fall, **files)
+        torchcomp_db = (1.0 - 1.0 / COMPRESSOR["ratio"]) * np.load(files["followed"])
+    hop = control_hop(RATE)
+    at_points = torchcomp_db[:, hop - 1 :: hop]
+    return np.abs(gain + torchcomp_db).max(), np.abs(points[:, : at_points.shape[1]] - at_points).max()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--peers", default=sys.executable, help="the Python of torchcomp, dasp-pytorch and pedalboard")
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    workers, missing = [], []
+    for name in SYSTEMS:
+        own = sys.executable if "nmjax" in name or "SciPy" in name else options.peers
+        worker = Worker(name, own, "grey_systems.py")
+        (workers if worker.versions else missing).append(worker)
+    forward, slopes = (median_times(workers, gradient, options.rounds) for gradient in (False, True))
+    empty = [None, None]
+    table = [
+        [name] + ["" if x is None else f"{x:.1f}" for x in forward[name] + slopes.get(name, empty)] for name in forward
+    ]
+    print(format_markdown(HEAD, table))
+    print("\n" + ", ".join(sorted({f"{k} {v}" for w in workers for k, v in w.versions.items()})))
+    for worker in missing:
+        print(f"not installed, not measured: {worker.name}")
+    for worker in (w for w in workers if w.name == "compressor: torchcomp"):
+        by_sample, at_points = ballistics_db(worker)
+        print(
+            f"gain against torchcomp's recursion: {by_sample:.1e} dB a step a sample, {at_points:.3f} dB at the points"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Audio files: probe, read, write, formats, dither, tags, streams."""

@@ -1,0 +1,173 @@
+"""Signals as streams of pieces, so that memory does not grow with the track."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+import soxr
+
+from nmjax.audio.units import db_to_amplitude
+
+AudioChunks = Iterable[np.ndarray]  # each [frames, channel]
+Item = TypeVar("Item")
+_QUEUE_SIZE = 2  # items that wait at most
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A fixed size of signal, of which `core` frames from `lead` on are new; the rest is what the network hears
+    around them.
+
+    audio: `[size, channel]`, zero beyond `valid` frames.
+    """
+
+    audio: np.ndarray
+    lead: int
+    valid: int
+    core: int
+
+
+def windows(chunks: AudioChunks, core: int, margin: int) -> Iterator[Window]:
+    """Windows of core + 2·margin frames; the first starts with the signal (no lead), every later one `margin` before
+    its core.
+
+    Both sizes are multiples of the network's stride, so that every window falls on its grid.
+    """
+    size, lead = core + 2 * margin, 0
+    buffered: np.ndarray | None = None
+    for chunk in chunks:
+        buffered = chunk if buffered is None else np.concatenate([buffered, chunk])
+        while len(buffered) > lead + core + margin:
+            yield _make_window(buffered, size, lead, core, margin)
+            buffered, lead = buffered[lead + core - margin :], margin
+    while buffered is not None and len(buffered) > lead:
+        yield _make_window(buffered, size, lead, min(core, len(buffered) - lead), margin)
+        buffered, lead = buffered[lead + core - margin :], margin
+
+
+def _make_window(buffered: np.ndarray, size: int, lead: int, core: int, margin: int) -> Window:
+    audio = buffered[: lead + core + margin]
+    padded = np.zeros((size, buffered.shape[1]), np.float32)
+    padded[: len(audio)] = audio
+    return Window(padded, lead, len(audio), core)
+
+
+def rechunk(chunks: AudioChunks, size: int) -> Iterator[np.ndarray]:
+    """The same signal in pieces of `size` frames, the last one shorter."""
+    buffered: list[np.ndarray] = []
+    num_frames = 0
+    for chunk in chunks:
+        buffered.append(chunk)
+        num_frames += len(chunk)
+        while num_frames >= size:
+            joined = np.concatenate(buffered)
+            yield joined[:size]
+            buffered, num_frames = [joined[size:]], num_frames - size
+    if num_frames:
+        yield np.concatenate(buffered)
+
+
+def resample_stream(chunks: AudioChunks, from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
+    """The same signal at another rate, without delay; equal to resampling the whole at once."""
+    if from_rate == to_rate:
+        yield from chunks
+        return
+    resampler = None
+    for chunk in chunks:
+        if resampler is None:
+            resampler = soxr.ResampleStream(from_rate, to_rate, chunk.shape[1], dtype="float32", quality="VHQ")
+            channels = chunk.shape[1]
+        yield resampler.resample_chunk(np.ascontiguousarray(chunk, np.float32))
+    if resampler is not None:
+        yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True)
+
+
+def add_streams(first: AudioChunks, second: AudioChunks) -> Iterator[np.ndarray]:
+    """Sum of two signals in the pieces of the first; where the second ends early (a resampler's rounding) it is
+    silent."""
+    pending, second_chunks = None, iter(second)
+    for chunk in first:
+        while pending is None or len(pending) < len(chunk):
+            next_chunk = next(second_chunks, None)
+            if next_chunk is None:
+                next_chunk = np.zeros((len(chunk), chunk.shape[1]), np.float32)
+            pending = next_chunk if pending is None else np.concatenate([pending, next_chunk])
+        yield chunk + pending[: len(chunk)]
+        pending = pending[len(chunk) :]
+
+
+def take_excerpts(
+    chunks: AudioChunks, frames: int, sample_rate: int, total_seconds: float, excerpt_seconds: float
+) -> Iterator[np.ndarray]:
+    """Evenly spread parts of a signal, one after another.
+
+    Args:
+        frames: the signal's length.
+        seconds: of all parts together, less than the signal; each: of one part, at most.
+    """
+    count = max(1, round(total_seconds / excerpt_seconds))
+    size = int(total_seconds / count * sample_rate)
+    starts = np.linspace(0, frames - size, count).astype(int) if count > 1 else np.array([(frames - size) // 2])
+    position = 0
+    for chunk in chunks:
+        for start in starts:
+            excerpt = chunk[max(0, start - position) : max(0, start + size - position)]
+            if len(excerpt):
+                yield excerpt
+        position += len(chunk)
+
+
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
+    """The same, made in a thread of its own a few items before they are asked for; errors come where they are raised.
+
+    NumPy, SciPy, soxr, libsndfile and XLA let other threads compute while they do.
+    """
+    results: queue.Queue = queue.Queue(_QUEUE_SIZE)
+    stopped = threading.Event()
+
+    def put(result) -> bool:
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                results.put(result, timeout=0.1)
+                return True
+        return False
+
+    def produce() -> None:
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:  # for whoever waits for it
+            put((None, error))
+
+    thread = threading.Thread(target=produce, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = results.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def scale_stream_db(chunks: AudioChunks, gain_db: float) -> Iterator[np.ndarray]:
+    """The stream times a gain; at 0 dB the same to the bit."""
+    return scale_stream(chunks, db_to_amplitude(gain_db))
+
+
+def scale_stream(chunks: AudioChunks, gain: float) -> Iterator[np.ndarray]:
+    """The stream times a factor; at 1 the same to the bit."""
+    for chunk in chunks:
+        yield chunk * np.float32(gain)

@@ -1,0 +1,25 @@
+"""Single numbers in decibels, for people and for JSON."""
+
+from __future__ import annotations
+
+import math
+
+
+def amplitude_to_db(amplitude: float) -> float:
+    """20·log10; −inf for 0."""
+    return 20.0 * math.log10(amplitude) if amplitude > 0.0 else -math.inf
+
+
+def power_to_db(power: float) -> float:
+    """10·log10; −inf for 0."""
+    return 10.0 * math.log10(power) if power > 0.0 else -math.inf
+
+
+def db_to_amplitude(db: float) -> float:
+    """10^(db/20), what a signal is multiplied by."""
+    return 10.0 ** (db / 20.0)
+
+
+def json_number(value: float | None) -> float | None:
+    """A number for JSON, to hundredths; None for what is not finite, which JSON does not know."""
+    return None if value is None or not math.isfinite(value) else round(float(value), 2)

@@ -1,0 +1,61 @@
+"""Audio files out: encode a stream of chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from nmjax.audio.dither import Quantizer
+from nmjax.runtime.atomic_files import _raise_if_disk_full
+from nmjax.runtime.errors import BadInputError, CannotWriteError
+
+# What libsndfile calls compression: Vorbis at quality 8 (about 250 kbit/s), Opus at 128 kbit/s a channel, MP3 at the
+# highest constant rate there is (320 kbit/s from 32 kHz on).
+_LOSSY_ENCODER_OPTIONS = {
+    "VORBIS": {"compression_level": 0.2},
+    "OPUS": {"compression_level": 0.512},
+    "MPEG_LAYER_III": {"compression_level": 0.0, "bitrate_mode": "CONSTANT"},
+}
+
+
+_MAX_WRITE_FRAMES = 1 << 14  # frames: libvorbis keeps each write on the stack
+
+
+def encode_audio(
+    path: Path,
+    chunks: Iterable[np.ndarray],
+    sample_rate: int,
+    channels: int,
+    container: str,
+    subtype: str,
+    dither: int | None = None,
+) -> None:
+    """Write float pieces `[n, channel]`; integers are rounded to the nearest step and held at full scale, with
+    dither (a seed, see `nmjax.quantise`) if it is given. Lossy subtypes at a high rate.
+
+    libsndfile would truncate, and some of its writers lose samples in silence, so the written file is probed.
+
+    Raises:
+        BadInputError: the disk is full, or the format cannot hold the signal.
+    """
+    quantizer, frames_given = Quantizer(subtype, dither), 0
+    encoder_options = _LOSSY_ENCODER_OPTIONS.get(subtype, {})
+    try:
+        with soundfile.SoundFile(
+            str(path), "w", sample_rate, channels, subtype, format=container, **encoder_options
+        ) as file:
+            for chunk in chunks:
+                for start in range(0, len(chunk), _MAX_WRITE_FRAMES):
+                    file.write(quantizer(chunk[start : start + _MAX_WRITE_FRAMES]))
+                frames_given += len(chunk)
+        frames_written = soundfile.info(str(path)).frames
+    except (soundfile.SoundFileError, AssertionError, ValueError) as error:
+        _raise_if_disk_full(path)
+        raise BadInputError(f"'{path.name}' cannot be written as {container} {subtype} ({error}).") from None
+    if frames_written != frames_given:
+        raise CannotWriteError(
+            f"The disk is full or the file too large: {frames_written} of {frames_given} samples were written."
+        )

@@ -1,0 +1,92 @@
+"""From settings to sound: equaliser and stages in float64 at the file's own rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import jax
+import numpy as np
+
+from nmjax.audio.streams import AudioChunks, rechunk
+from nmjax.audio.units import db_to_amplitude
+from nmjax.dsp import Bands, equalize
+from nmjax.models import Settings
+from nmjax.models.processors import BLOCK_SIZE, LATENCY_SAMPLES, PROCESSORS, is_neutral, process_block, processor_state
+
+_CHUNK_SECONDS = 3
+
+
+def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iterator[np.ndarray]:
+    """The stream through the bands (arrays `[1, bands]`) with the filters' state carried; float64 inside, float32
+    out. Through bells of 0 dB it passes as it is."""
+    if is_flat(bands):
+        yield from chunks
+        return
+    chunk_frames = _CHUNK_SECONDS * sample_rate
+    bands_f64 = jax.tree.map(lambda x: np.asarray(x, np.float64), bands)
+    state = None
+    for chunk in rechunk(chunks, chunk_frames):
+        audio = np.zeros((1, chunk_frames, chunk.shape[1]), np.float64)
+        audio[0, : len(chunk)] = chunk
+        with jax.enable_x64(True):  # not around the yield: the caller's own arithmetic stays as it is
+            if state is None:
+                state = np.zeros((1, chunk.shape[1], bands.freq_hz.shape[1], 2), np.float64)
+            equalized, state = _jit_equalize(audio, bands_f64, sample_rate, state)
+            equalized = np.asarray(equalized)
+        yield equalized[0, : len(chunk)].astype(np.float32)
+
+
+@partial(jax.jit, static_argnums=2)
+def _jit_equalize(audio, bands, sample_rate, state):
+    return equalize(audio, bands, sample_rate, state)
+
+
+def active_processors(settings: Settings) -> list[str]:
+    """The stages that are there and change something, in the order of the chain."""
+    processor_settings = [(processor, getattr(settings, processor)) for processor in PROCESSORS]
+    return [
+        processor
+        for processor, values in processor_settings
+        if values is not None and not is_neutral(processor, values)
+    ]
+
+
+def apply_processor(
+    chunks: AudioChunks, processor: str, settings: Settings, sample_rate: int, input_gain_db: float
+) -> Iterator[np.ndarray]:
+    """The stream through one stage, which works at the model's level (so many dB above the stream's); its state is
+    carried and its delay taken off. float64 inside, float32 out."""
+    chunk_frames = _CHUNK_SECONDS * sample_rate // BLOCK_SIZE * BLOCK_SIZE
+    values = jax.tree.map(lambda x: np.asarray(x, np.float64), getattr(settings, processor))
+    skip, gain = LATENCY_SAMPLES[processor], db_to_amplitude(input_gain_db)
+    state = None
+    for chunk in rechunk(_pad_end(chunks, skip), chunk_frames):
+        audio = np.zeros((1, chunk_frames, chunk.shape[1]), np.float64)
+        np.multiply(chunk, gain, out=audio[0, : len(chunk)])
+        with jax.enable_x64(True):
+            if state is None:
+                state = processor_state(processor, 1, chunk.shape[1], sample_rate, np.float64)
+            processed, state = _jit_process_chunk(audio, processor, values, sample_rate, state)
+            processed = np.asarray(processed)
+        output = (processed[0, : len(chunk)] / gain).astype(np.float32)
+        if skip < len(output):
+            yield output[skip:]
+        skip = max(0, skip - len(output))
+
+
+def _pad_end(chunks: AudioChunks, frames: int) -> Iterator[np.ndarray]:
+    """The stream, and as much silence as brings out what a delay holds back."""
+    channels = 1
+    for chunk in chunks:
+        channels = chunk.shape[1]
+        yield chunk
+    yield np.zeros((frames, channels), np.float32)
+
+
+_jit_process_chunk = jax.jit(process_block, static_argnums=(1, 3))
+
+
+def is_flat(bands: Bands) -> bool:
+    """Whether these are bells that change nothing."""
+    return bands.kind == "peaking" and not np.asarray(bands.gain_db).any()

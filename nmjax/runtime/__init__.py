@@ -1,0 +1,1 @@
+"""How the programs start, stop and keep what they need: no signal processing."""

@@ -1,0 +1,78 @@
+"""What a step costs: parameters, FLOPs, memory and time, without any music."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from nmjax.config import Config
+from nmjax.data import SONG_SPECTRUM_HZ, spectrum_covariance
+from nmjax.models import SAMPLE_RATE, build_model
+from nmjax.training.augment import eq_distribution
+from nmjax.training.state import TrainState, count_params, create_train_state, initial_variables
+from nmjax.training.step import RandomInputs, jit_train_step
+
+_TIMED_STEPS = 4
+
+
+def noise_inputs(config: Config) -> tuple[TrainState, dict[str, jax.Array], RandomInputs]:
+    """A run's start, a batch of noise, and the dice: what a step takes, without any music."""
+    data, samples = config.data, round(config.data.excerpt_seconds * SAMPLE_RATE)
+    noise = np.random.default_rng(0).standard_normal((data.batch_size, samples, data.channels))
+    batch = {
+        "target": jnp.asarray(0.1 * noise, jnp.float32),
+        "length": jnp.full(len(noise), samples, jnp.int32),
+        "number": jnp.arange(len(noise), dtype=jnp.int32),
+    }
+    random_inputs = RandomInputs(jnp.zeros((), jnp.int32), eq_distribution(SONG_SPECTRUM_HZ, spectrum_covariance([])))
+    return create_train_state(config, initial_variables(build_model(config), config.seed)), batch, random_inputs
+
+
+def step_bytes(program: jax.stages.Compiled) -> int:
+    """XLA's estimate of what a compiled step needs: arguments, temporaries, and outputs in no argument's place."""
+    m = program.memory_analysis()
+    return m.argument_size_in_bytes + m.temp_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes
+
+
+def profile_step(config: Config) -> dict[str, float]:
+    """Parameters of each part, XLA's own count of FLOPs and bytes for the compiled step, seconds per step on noise."""
+    state, batch, random_inputs = noise_inputs(config)
+    params = state.variables["params"]
+    profile = {f"{name} parameters": count_params(module_params) for name, module_params in params.items()}
+    profile["parameters"] = count_params(params)
+    compiled = jit_train_step(config).lower(state, batch, random_inputs).compile()
+    profile["flops"] = float(compiled.cost_analysis().get("flops", float("nan")))
+    profile["bytes"] = float(step_bytes(compiled))
+    seconds = []
+    for _ in range(_TIMED_STEPS):
+        start = time.perf_counter()
+        state, metrics = compiled(state, batch, random_inputs)
+        jax.block_until_ready(metrics)
+        seconds.append(time.perf_counter() - start)
+    profile["seconds"] = statistics.median(seconds[1:])
+    return profile
+
+
+def print_profile(config: Config) -> None:
+    """Print `measure` as a table."""
+    profile = profile_step(config)
+    data = config.data
+    table = Table(
+        title=f"Phase {config.phase}, {data.batch_size} × {data.excerpt_seconds} s × {data.channels} channel(s)"
+    )
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    for name, value in profile.items():
+        if "parameters" in name:
+            table.add_row(name, f"{value:,.0f}")
+    table.add_row("FLOPs per step (XLA's count)", f"{profile['flops'] / 1e9:,.1f} GFLOP")
+    table.add_row("memory of a step (XLA's estimate)", f"{profile['bytes'] / 1e9:,.2f} GB")
+    table.add_row(f"time per step ({jax.devices()[0].device_kind})", f"{profile['seconds']:,.2f} s")
+    table.add_row("excerpts per second", f"{data.batch_size / profile['seconds']:,.2f}")
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""The closed-form fit of the spectral encoder and its decoders."""

@@ -1,0 +1,164 @@
+"""analyze.py from a folder to the page; the same again costs nothing; what cannot be used is said."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import re
+
+import matplotlib.image
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from nmjax.analysis import band_sections, collection_analysis, sensitivity
+from nmjax.cli.main import main
+from tests.random_networks import save_network
+from tests.synthetic_audio import music, write_audio
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    root = tmp_path_factory.mktemp("analyze")
+    for group in ("x&y", "z"):
+        for number in range(4):
+            write_audio(root / "songs" / group / f"{number}.wav", music(0.8, seed=number + len(group) * 10))
+    write_audio(root / "songs" / "alone.wav", music(0.8, seed=99))
+    for phase in ("1a", "1c"):
+        save_network(phase, root / phase)
+    return root
+
+
+def analyze(workspace, out, *more, phase="1c"):
+    return main(
+        ["analyze", str(workspace / "songs"), "--ckpt", str(workspace / phase), "--out", str(workspace / out), *more]
+    )
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def analysis_dir(workspace):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(
+            collection_analysis.SECTIONS,
+            "stability",
+            lambda study: collection_analysis.sections.PageSection("Firm", ["<b>"]),
+        )
+        patch.setattr(sensitivity, "MAX_TRACKS", 2)
+        patch.setattr(sensitivity, "_EXCERPT_SAMPLES", 1 << 13)
+        assert analyze(workspace, "out", "--windows", "1") == 0
+    return workspace / "out"
+
+
+def test_page_tables_and_pictures(analysis_dir):
+    text = (analysis_dir / "index.html").read_text()
+    for title in ("Which bands are used", "By group", "The curves", "What z knows", "What the network listens to"):
+        assert f"<h2>{title}</h2>" in text
+    assert "2 groups are compared, 8 tracks." in text
+    assert "In no group, and without part in this: 1 of the tracks." in text
+    assert "<p>&lt;b&gt;</p>" in text
+    assert "Probes need 20 tracks or more; there are 9." in text
+    assert "http://" not in re.sub(r"data:[^\"]*", "", text)
+    for link in re.findall(r'href="([^"]+)"', text):
+        assert rows_of(analysis_dir / link)
+    pictures = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", text)
+    assert len(pictures) >= 10
+    assert all(b"<svg" in base64.b64decode(picture) for picture in pictures)
+    for path in analysis_dir.glob("*.png"):
+        assert matplotlib.image.imread(path).std() > 0.05
+        assert path.with_suffix(".svg").is_file()
+
+
+def test_tables_are_consistent(analysis_dir):
+    """Usage and curves worked out again from settings.parquet."""
+    table = pq.read_table(analysis_dir / "settings.parquet")
+    whole = [r for r in table.to_pylist() if r["window"] is None]
+    usage = rows_of(analysis_dir / "usage.csv")
+    for band in (1, 7):
+        gates = np.array([r["gate"] for r in whole if r["band"] == band])
+        assert len(gates) == 9
+        row = usage[band - 1]
+        assert float(row["gate_mean"]) == pytest.approx(gates.mean(), rel=1e-4)
+        assert float(row["open"]) == pytest.approx(np.mean(gates > 0.5), rel=1e-4)
+    groups = [
+        r for r in rows_of(analysis_dir / "groups.csv") if (r["what"], r["group"], r["band"]) == ("gate", "z", "3")
+    ]
+    expected_mean = np.mean([r["gate"] for r in whole if r["band"] == 3 and r["group"] == "z"])
+    assert float(groups[0]["mean"]) == pytest.approx(expected_mean, rel=1e-4)
+    assert len(rows_of(analysis_dir / "curves-tracks.csv")) == 9
+    assert pq.read_table(analysis_dir / "tracks.parquet").column_names[:3] == ["track", "group", "seconds"]
+
+
+def test_a_second_run_reuses_predictions_and_writes_the_same_files(workspace, analysis_dir, monkeypatch):
+    before = (analysis_dir / "usage.csv").read_bytes(), (analysis_dir / "groups-tests.csv").read_bytes()
+    picture = (analysis_dir / "usage.svg").read_bytes()
+    parts = sorted((analysis_dir / "parts").iterdir())
+    assert analyze(workspace, "out", "--windows", "1", "--parts", "usage,groups") == 0
+    assert ((analysis_dir / "usage.csv").read_bytes(), (analysis_dir / "groups-tests.csv").read_bytes()) == before
+    assert (analysis_dir / "usage.svg").read_bytes() == picture
+    assert sorted((analysis_dir / "parts").iterdir()) == parts
+
+
+def test_a_network_without_gates(workspace, capsys):
+    assert analyze(workspace, "gateless", "--parts", "usage,curves", phase="1a") == 2
+    output = capsys.readouterr().err
+    assert "phase 1a has no gates" in output
+    assert "--parts curves" in output
+    assert analyze(workspace, "gateless", "--parts", "groups", phase="1a") == 0
+    kinds = {row["what"] for row in rows_of(workspace / "gateless" / "groups.csv")}
+    assert kinds == {"rendered_gain_db"}
+    assert (
+        collection_analysis._select_sections(
+            collection_analysis.AnalysisRequest((), workspace), load_phase(workspace, "1a")
+        )[0]
+        == "groups"
+    )
+
+
+def load_phase(workspace, phase):
+    from nmjax.mastering.network import load
+
+    return load(workspace / phase)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--parts", "usage,karma"], "no part 'karma'; there are: usage, groups"),
+        (["--only", "zz"], "no group 'zz'; did you mean 'z'?"),
+        (["--tracks", "1"], "--tracks must be 2 or more"),
+        (["--windows", "0.2"], "--windows must be 1 to 60"),
+        (["--seed", "-1"], "no whole number from 0"),
+        (["--threshold", "1"], "--threshold must lie between 0 and 1"),
+        (["--groups", "nowhere.csv"], "'nowhere.csv' cannot be read"),
+        (["--ckpt", "nowhere"], "'nowhere' is missing"),
+        (["--beside", "x"], "--beside goes with --ablate"),
+    ],
+)
+def test_bad_input(workspace, capsys, arguments, said):
+    assert analyze(workspace, "bad", *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("nmjax: ")
+    assert error.count("\n") == 1
+    assert said in error
+
+
+def test_an_analysis_of_another_network_in_the_output_folder_is_rejected(workspace, analysis_dir, capsys):
+    assert analyze(workspace, "out", "--windows", "1", phase="1a") == 2
+    assert "analysis of another network" in capsys.readouterr().err
+
+
+def test_an_unwritable_output_is_reported_before_any_work(workspace, capsys):
+    (workspace / "a file").write_text("")
+    assert analyze(workspace, "a file") == 2
+    assert "a file" in capsys.readouterr().err
+
+
+def test_summary_of_gates_that_never_change():
+    still, moving = [{"open": 1.0}, {"open": 0.0}], [{"open": 1.0}, {"open": 0.4}]
+    assert "chosen once" in band_sections._gate_adaptivity_sentence(still)
+    assert band_sections._gate_adaptivity_sentence(moving) == "Open in some tracks and closed in others: 1 of 2 gates."

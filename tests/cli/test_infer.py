@@ -1,0 +1,250 @@
+"""`infer.py` for one track: every option, what is printed and written, and what is refused."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import soundfile
+from scipy.signal import sosfilt
+
+from nmjax.cli.main import main
+from nmjax.mastering.settings.exports import READERS
+from tests.dsp.oracles import peaking_sos
+from tests.mastering.test_master import lufs
+from tests.models.helpers import peak_error_db
+from tests.random_networks import load_settings_json, save_network
+from tests.synthetic_audio import music, write_audio
+
+PLAIN = ["--lufs", "none", "--true-peak", "none"]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """Runs of two phases and a track with few peaks."""
+    root = tmp_path_factory.mktemp("command")
+    for phase in ("1a", "1b"):
+        save_network(phase, root / phase)
+    write_audio(root / "track.wav", 0.3 * np.tanh(30.0 * music(3.2)), subtype="FLOAT")
+    return root
+
+
+def infer(workspace, out, *arguments, phase="1b", code=0):
+    """Master the track as OUT; returns what was written."""
+    ckpt = [] if phase is None else ["--ckpt", str(workspace / phase)]
+    result = main(["infer", str(workspace / "track.wav"), *ckpt, "-o", str(out), *map(str, arguments)])
+    assert result == code or (code is None and result in (0, 2))
+    return out
+
+
+def samples(path):
+    return soundfile.read(str(path), always_2d=True)[0]
+
+
+def test_prints_bands_compliance_and_files(workspace, tmp_path, capsys):
+    out = infer(workspace, tmp_path / "m.wav")
+    printed = capsys.readouterr().out
+    for band in load_settings_json(tmp_path / "m.json")["eq"]["bands"]:
+        assert f"{band['gain_db']:+.2f} dB" in printed
+    (line,) = re.findall(r"^streaming: PASS +(\S+) LUFS +(\S+) dBTP .* 44100 Hz +0 clipped$", printed, re.MULTILINE)
+    assert float(line[0]) == pytest.approx(lufs(out), abs=0.06)
+    assert re.search(rf"^It was {lufs(workspace / 'track.wav'):.1f} LUFS", printed, re.MULTILINE)
+    assert re.search(rf"^Master: +{re.escape(str(out))}$", printed, re.MULTILINE)
+    assert re.search(rf"^Settings: +{re.escape(str(tmp_path / 'm.json'))}$", printed, re.MULTILINE)
+
+
+def test_json_prints_only_json_with_the_measurements(workspace, tmp_path, capsys):
+    out = infer(workspace, tmp_path / "m.wav", "--json", "--deliver", "cd")
+    captured = capsys.readouterr()
+    tree = json.loads(captured.out)
+    assert captured.err == ""
+    assert tree["files"] == {"master": str(out), "settings": str(tmp_path / "m.json")}
+    (delivery,) = tree["deliveries"]
+    assert (delivery["name"], delivery["passed"]) == ("cd", False)  # more limiting than is allowed
+    assert delivery["lufs"] == pytest.approx(lufs(out), abs=0.05)
+    assert tree["before"]["lufs"] == pytest.approx(lufs(workspace / "track.wav"), abs=0.05)
+    assert any("6 dB of limiting" in note for note in tree["notes"])
+
+
+def test_quiet_prints_nothing(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.wav", "--quiet")
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+    infer(workspace, tmp_path / "m.wav", "--quiet", code=2)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert "--force" in captured.err
+    assert "track-mastered" not in captured.err
+
+
+def test_force_overwrites_and_nothing_else_does(workspace, tmp_path, capsys):
+    (tmp_path / "m.json").write_text("mine")
+    infer(workspace, tmp_path / "m.wav", code=2)
+    assert "'m.json' exists" in capsys.readouterr().err.replace(f"{tmp_path}/", "")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.json"]
+    infer(workspace, tmp_path / "m.wav", "--force")
+    assert load_settings_json(tmp_path / "m.json")["track"] == "track.wav"
+
+
+def test_several_deliveries_are_several_files(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.flac", "--deliver", "streaming,cd", "--bits", "24")
+    printed = capsys.readouterr().out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m-cd.flac", "m-streaming.flac", "m.json"]
+    assert lufs(tmp_path / "m-streaming.flac") == pytest.approx(-14.0, abs=0.1)
+    assert soundfile.info(str(tmp_path / "m-cd.flac")).subtype == "PCM_24"
+    assert re.search("^streaming: PASS", printed, re.MULTILINE)
+    (result,) = re.findall(r"^cd: FAIL +(\S+) LUFS .* below -9 LUFS\)$", printed, re.MULTILINE)
+    assert lufs(tmp_path / "m-cd.flac") == pytest.approx(float(result), abs=0.06)
+    assert set(load_settings_json(tmp_path / "m.json")["delivery"]) == {"streaming", "cd"}
+
+
+def test_another_loudness_and_ceiling_are_no_longer_the_standard(workspace, tmp_path, capsys):
+    out = infer(workspace, tmp_path / "m.wav", "--lufs", "-17.5", "--true-peak", "-3")
+    assert "custom: PASS" in capsys.readouterr().out
+    assert lufs(out) == pytest.approx(-17.5, abs=0.1)
+
+
+def test_edited_settings_are_what_is_rendered(workspace, tmp_path):
+    """Against SciPy's filters from the numbers that were typed in."""
+    infer(workspace, tmp_path / "m.wav")
+    tree = load_settings_json(tmp_path / "m.json")
+    tree["eq"]["bands"] = [{"freq_hz": 200, "gain_db": -4, "q": 0.8}, {"freq_hz": 3000.0, "gain_db": 3.5, "q": 2.0}]
+    (tmp_path / "mine.json").write_text(json.dumps(tree))
+    out = infer(workspace, tmp_path / "n.wav", "--settings", tmp_path / "mine.json", "--bypass", "residual", *PLAIN)
+    expected = samples(workspace / "track.wav")
+    for freq_hz, gain_db, q in ((200.0, -4.0, 0.8), (3000.0, 3.5, 2.0)):
+        expected = sosfilt(peaking_sos(freq_hz, gain_db, q, 44_100)[None], expected, axis=0)
+    assert peak_error_db(samples(out), expected) <= -110.0
+
+
+def test_settings_without_their_network_report_the_omitted_residual(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.wav")
+    for phase in (None, "1a"):
+        capsys.readouterr()
+        infer(workspace, tmp_path / "n.wav", "--settings", tmp_path / "m.json", "--force", *PLAIN, phase=phase)
+        printed = capsys.readouterr().out
+        assert "residual is left out" in printed
+        assert "settings of m.json" in printed
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv"])
+def test_an_export_read_back_renders_the_same(workspace, tmp_path, suffix):
+    export = tmp_path / f"eq{suffix}"
+    first = infer(workspace, tmp_path / "m.wav", "--export", export, *PLAIN, phase="1a")
+    bands = load_settings_json(tmp_path / "m.json")["eq_as_rendered"]["bands"]
+    result = READERS[suffix](export.read_text())
+    np.testing.assert_allclose(np.asarray(result.gain_db)[0], [band["gain_db"] for band in bands], atol=1e-4)
+    again = infer(workspace, tmp_path / "n.wav", "--settings", export, *PLAIN, phase=None)
+    assert peak_error_db(samples(again), samples(first)) <= -70.0  # the digits of the text
+
+
+def test_band_amounts_and_bypass(workspace, tmp_path):
+    infer(workspace, tmp_path / "m.wav", phase="1a")
+    before = load_settings_json(tmp_path / "m.json")["eq"]["bands"]
+    infer(workspace, tmp_path / "n.wav", "--band", "2.gain_db=-1.5", "--eq-amount", "0.5", phase="1a")
+    after = load_settings_json(tmp_path / "n.json")["eq"]["bands"]
+    expected = [0.5 * (-1.5 if i == 1 else band["gain_db"]) for i, band in enumerate(before)]
+    assert [band["gain_db"] for band in after] == pytest.approx(expected, abs=1e-5)
+    out = infer(workspace, tmp_path / "o.wav", "--bypass", "eq", "--bypass", "residual", *PLAIN)
+    np.testing.assert_array_equal(samples(out), samples(workspace / "track.wav"))
+    half = infer(workspace, tmp_path / "p.wav", "--bypass", "eq", "--residual-amount", "0.5", *PLAIN)
+    whole = infer(workspace, tmp_path / "q.wav", "--bypass", "eq", *PLAIN)
+    track = samples(workspace / "track.wav")
+    assert peak_error_db(2.0 * (samples(half) - track), samples(whole) - track) <= -90.0
+
+
+def test_further_files(workspace, tmp_path):
+    paths = {name: tmp_path / file for name, file in
+             {"plot": "p.png", "export": "e.rpl", "report": "r.html", "null-test": "n.wav"}.items()}  # fmt: skip
+    arguments = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
+    out = infer(workspace, tmp_path / "m.wav", "--deliver", "streaming,cd", *arguments)
+    assert not out.exists()
+    assert paths["plot"].read_bytes().startswith(b"\x89PNG")
+    assert "track.wav" in paths["export"].read_text()
+    page = paths["report"].read_text()
+    assert "phase 1b" in page
+    for name in ("streaming", "cd"):
+        assert re.search(rf"{name}: (PASS|FAIL)", page)
+    assert page.count("<audio") >= 2
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
+    track, master, null = (
+        samples(p) for p in (workspace / "track.wav", tmp_path / "m-streaming.wav", paths["null-test"])
+    )
+    gain = np.sum(track * master) / np.sum(master**2)
+    assert peak_error_db(null, gain * master - track) <= -90.0
+
+
+def test_names_with_markup_or_undecodable_bytes(workspace, tmp_path, capsys):
+    track = tmp_path / "[red]a<b>&.wav"
+    track.write_bytes((workspace / "track.wav").read_bytes())
+    assert main(["infer", str(track), "--ckpt", str(workspace / "1a"), "--report", str(tmp_path / "r.html")]) == 0
+    assert "[red]a<b>&-mastered.wav" in capsys.readouterr().out
+    assert "a<b>" not in (tmp_path / "r.html").read_text()
+    odd = tmp_path / b"a\xff.wav".decode(errors="surrogateescape")
+    for arguments in (["-o", str(odd)], ["--report", str(odd.with_suffix(".html"))], ["--plot", str(odd) + ".png"]):
+        infer(workspace, tmp_path / "m.wav", "--force", *arguments, code=None)
+        captured = capsys.readouterr()
+        (captured.out + captured.err).encode()  # what a terminal takes
+
+
+INVALID_ARGUMENTS = [
+    (["--band", "3gain=1"], ["'3gain=1'", "3.gain_db=-1"]),
+    (["--band", "9.gain_db=1"], ["no band 9", "there are 5"]),
+    (["--band", "1.gain=1"], ["'gain'", "gain_db"]),
+    (["--band", "1.gain_db=99"], ["99", "24"]),
+    (["--band", "1.gain_db=1", "--band", "1.gain_db=2"], ["two values"]),
+    (["--band", "1.freq_hz=nan"], ["Band 1", "freq_hz"]),
+    (["--bypass", "eqq"], ["'eqq'", "eq"]),
+    (["--eq-amount", "half"], ["--eq-amount", "'half'"]),
+    (["--eq-amount", "2.1"], ["2.1"]),
+    (["--residual-amount", "-1"], ["-1"]),
+    (["--lufs", "loud"], ["--lufs", "'loud'", "'none'"]),
+    (["--lufs", "3"], ["3 LUFS", "-60 to 0"]),
+    (["--lufs", "nan"], ["nan", "-60 to 0"]),
+    (["--true-peak", "1"], ["1 dBTP", "-30 to 0"]),
+    (["--max-limiting", "-1"], ["-1 dB", "0 to 30"]),
+    (["--max-limiting", "much"], ["--max-limiting", "--help"]),
+    (["--deliver", "radio"], ["'radio'", "streaming, cd, club"]),
+    (["--deliver", "cd,cd"], ["'cd' twice"]),
+    (["--deliver", "cd,club", "--lufs", "-9"], ["one delivery"]),
+    (["--bits", "20"], ["--bits", "'20'", "24"]),
+    (["--analyse-seconds", "1"], ["--analyse-seconds", "3 or more"]),
+    (["--settings", "absent.json"], ["'absent.json'", "missing"]),
+    (["--settings", "track.wav"], ["'track.wav'", "settings"]),
+    (["--settings", ""], ["--settings", "nothing behind it"]),
+    (["--solo="], ["--solo", "nothing behind it"]),
+    (["--model", ""], ["--model", "nothing behind it"]),
+    (["--model", "1z"], ["--ckpt and --model"]),
+    (["--workers", "2"], ["many tracks"]),
+    (["--workers", "0"], ["many tracks"]),
+    (["--export", "eq.wav"], ["'eq.wav'", "--export", ".csv"]),
+    (["--report", "r.pdf"], ["'r.pdf'", "--report", ".html"]),
+    (["--null-test", "n.flac"], ["'n.flac'", "--null-test", ".wav"]),
+    (["--null-test", "m.wav"], ["'m.wav'", "another file of this run"]),
+    (["--export", "m.csv", "--settings", "m.csv"], ["'m.csv'"]),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), INVALID_ARGUMENTS, ids=[" ".join(words) for words, _ in INVALID_ARGUMENTS])
+def test_invalid_arguments_are_reported_in_one_sentence(workspace, words, said, capsys, monkeypatch):
+    monkeypatch.chdir(workspace)
+    before = sorted(workspace.rglob("*"))
+    infer(workspace, "m.wav", *words, code=2)
+    captured = capsys.readouterr()
+    assert captured.err.startswith("nmjax: ")
+    assert captured.err.count("\n") == 1
+    assert all(phrase in captured.err for phrase in said), captured.err
+    assert captured.out == ""
+    assert sorted(workspace.rglob("*")) == before
+
+
+def test_missing_weights_name_the_option_to_use(workspace, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nmjax.mastering.pretrained._WEIGHTS_FOLDER", tmp_path / "absent")
+    infer(workspace, tmp_path / "m.wav", phase=None, code=2)
+    assert "--ckpt" in capsys.readouterr().err
+    monkeypatch.setattr("nmjax.mastering.pretrained._WEIGHTS_FOLDER", workspace)  # as if these came with it
+    infer(workspace, tmp_path / "m.wav", phase=None)
+    infer(workspace, tmp_path / "n.wav", "--model", "1b", phase=None)
+    assert load_settings_json(tmp_path / "n.json")["model"]["phase"] == "1b"
+    infer(workspace, tmp_path / "o.wav", "--model", "9", phase=None, code=2)
+    assert "there are: 1a, 1b" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""The verification against pyloudnorm, SciPy's own oversampling and EBU's figures; and that it can fail."""
+
+import numpy as np
+import pyloudnorm
+import pytest
+from scipy.signal import resample_poly
+
+from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.verify import _KWeightedEnergy, check_file_compliance
+from nmjax.runtime.errors import BadInputError
+from tests.mastering.delivery.test_delivery import synth_drums
+from tests.synthetic_audio import music, write_audio
+
+NO_TARGETS = DeliverySpec(None, None)
+
+
+def true_peak_db(audio):
+    return 20.0 * np.log10(np.abs(resample_poly(np.pad(audio, ((64, 64), (0, 0))), 8, 1, axis=0)).max())
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1), (11_025, 2), (96_000, 5)])
+def test_measurements_match_pyloudnorm_and_scipy(tmp_path, rate, channels):
+    audio = np.tile(np.concatenate([synth_drums(4.0, rate), 0.1 * synth_drums(4.0, rate, 2)]), (1, 3))[:, :channels]
+    path = write_audio(tmp_path / "x.wav", audio, rate, "FLOAT")
+    result = check_file_compliance(path, NO_TARGETS)
+    meter = pyloudnorm.Meter(rate, filter_class="DeMan")
+    assert result.lufs == pytest.approx(meter.integrated_loudness(audio.astype(np.float64)), abs=0.02)
+    assert result.true_peak_db == pytest.approx(true_peak_db(audio.astype(np.float64)), abs=1e-3)
+    assert (result.sample_rate, result.frames, result.clipped) == (rate, len(audio), 0)
+    assert result.passed
+
+
+def test_the_standards_filter_at_48_khz(tmp_path):
+    """A 997 Hz sine at 0 dBFS in one channel reads −3.01 LUFS."""
+    sine = np.sin(2 * np.pi * 997 / 48_000 * np.arange(96_000))[:, None]
+    assert check_file_compliance(
+        write_audio(tmp_path / "x.wav", sine, 48_000, "FLOAT"), NO_TARGETS
+    ).lufs == pytest.approx(-3.01, abs=0.01)
+
+
+@pytest.mark.parametrize(("levels", "expected"), [((-20, -30), 10.0), ((-20, -15), 5.0), ((-40, -20), 20.0)])
+def test_the_loudness_range_of_tech_3342(tmp_path, levels, expected):
+    """Its test signals 1 to 3: 20 s of a 1 kHz sine in stereo at each level."""
+    parts = [np.sin(2 * np.pi * 1000 / 8_000 * np.arange(160_000)) * 10 ** (level / 20) for level in levels]
+    stereo = np.repeat(np.concatenate(parts)[:, None], 2, axis=1)
+    assert check_file_compliance(
+        write_audio(tmp_path / "x.wav", stereo, 8_000, "FLOAT"), NO_TARGETS
+    ).loudness_range_lu == pytest.approx(expected, abs=1.0)
+
+
+def test_true_peak_at_chunk_boundaries_and_ends(tmp_path):
+    """The crest of a sine between two samples: where pieces and parts meet, and after the last sample."""
+    for position in (4096, 65_536, 70_000):
+        audio = np.zeros((70_000, 1))
+        crest = np.cos(0.5 * np.pi * (np.arange(-12, 12) + 0.5))[:, None] * 0.9
+        audio[position - 12 : position + 12] = crest[: 70_000 - position + 12]
+        result = check_file_compliance(write_audio(tmp_path / "x.wav", audio, subtype="FLOAT"), NO_TARGETS)
+        assert result.true_peak_db == pytest.approx(true_peak_db(audio), abs=1e-3)
+        assert result.true_peak_db > 20 * np.log10(np.abs(audio).max()) + 0.8
+
+
+def test_pass_and_fail_are_one_line(tmp_path):
+    audio = music(4.0)
+    audio *= 10 ** (
+        (-14.0 - check_file_compliance(write_audio(tmp_path / "a.wav", audio, subtype="FLOAT"), NO_TARGETS).lufs) / 20
+    )
+    path = write_audio(tmp_path / "b.wav", audio, subtype="PCM_24")
+    peak = check_file_compliance(path, NO_TARGETS).true_peak_db
+    good = check_file_compliance(path, DeliverySpec(-14.0, -1.0))
+    assert good.passed and good.summary.startswith(f"PASS  -14.0 LUFS  {peak:.1f} dBTP  LRA ")
+    assert good.summary.endswith(" LU  44100 Hz  0 clipped")
+    for expected, reason in (
+        (DeliverySpec(-14.2, -1.0), "0.2 LU above -14.2 LUFS"),
+        (DeliverySpec(-9.0, -1.0), "5.0 LU below -9 LUFS"),
+        (DeliverySpec(None, peak - 0.5), f"0.50 dB over {peak - 0.5:g} dBTP"),
+    ):
+        bad = check_file_compliance(path, expected)
+        assert not bad.passed and bad.summary.startswith("FAIL  -14.0") and bad.summary.endswith(f"({reason})")
+
+
+@pytest.mark.parametrize(("subtype", "clipped"), [("PCM_16", 3), ("PCM_24", 3), ("PCM_32", 3), ("FLOAT", 2)])
+def test_clipped_samples_are_counted(tmp_path, subtype, clipped):
+    audio = 0.5 * music(1.0)
+    audio[100, 0], audio[200, 1], audio[300, 0] = 1.2, -1.2, 1.0
+    path = write_audio(tmp_path / "x.wav", audio, subtype=subtype)
+    assert check_file_compliance(path, NO_TARGETS).clipped == clipped
+    assert check_file_compliance(path, NO_TARGETS).passed
+    assert "clipped" in check_file_compliance(path, DeliverySpec(None, 0.0)).failure_reason
+
+
+def test_silence_and_unreadable_files(tmp_path):
+    silent = check_file_compliance(write_audio(tmp_path / "x.wav", np.zeros((20_000, 2))), DeliverySpec())
+    assert silent.passed and silent.summary.startswith("PASS  -inf LUFS  -inf dBTP  LRA 0.0 LU")
+    (tmp_path / "y.wav").write_text("no audio")
+    with pytest.raises(BadInputError, match="as audio"):
+        check_file_compliance(tmp_path / "y.wav", NO_TARGETS)
+
+
+def test_the_meter_buffer_stays_bounded():
+    """Memory does not grow with the file."""
+    weighting = _KWeightedEnergy(44_100, 2)
+    for _ in range(50):
+        weighting.hop_energies(np.zeros((10_000, 2), np.float32))
+        assert len(weighting._pending_energy) < 4411

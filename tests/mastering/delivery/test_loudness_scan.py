@@ -1,0 +1,39 @@
+"""The survey against pyloudnorm, SciPy's oversampling, and itself with all peaks known."""
+
+import numpy as np
+import pyloudnorm
+import pytest
+from scipy.signal import resample_poly
+
+from nmjax.mastering.delivery.loudness_scan import LoudnessScan
+from tests.mastering.delivery.test_delivery import synth_drums
+
+RATE = 44_100
+
+
+def three_level_audio():
+    """Quiet, loud, then between."""
+    return np.concatenate([level * synth_drums(3.0, RATE, seed) for seed, level in ((1, 0.1), (2, 0.9), (3, 0.4))])
+
+
+@pytest.mark.parametrize("limiting_db", [0.0, 6.0, np.inf])
+def test_loudness_and_true_peak_do_not_depend_on_the_announced_limiting(limiting_db):
+    x = three_level_audio()
+    result = LoudnessScan([x[:100_000], x[100_000:]], RATE, x.shape[1], limiting_db)
+    meter = pyloudnorm.Meter(RATE, filter_class="DeMan")
+    assert result.frames == len(x)
+    assert result.lufs == pytest.approx(meter.integrated_loudness(x.astype(np.float64)), abs=0.02)
+    peak = np.abs(resample_poly(np.pad(x.astype(np.float64), ((64, 64), (0, 0))), 16, 1, axis=0)).max()
+    assert 20 * np.log10(result.true_peak / peak) == pytest.approx(0.0, abs=0.1)
+    assert result.true_peak == LoudnessScan([x], RATE, x.shape[1]).true_peak
+
+
+def test_estimates_agree_within_the_announced_limiting():
+    x = three_level_audio()
+    whole, fast = (LoudnessScan([x], RATE, x.shape[1], limiting_db) for limiting_db in (np.inf, 6.0))
+    for reduction_db in (0.0, 1.0, 3.0, 6.0):
+        gain = 10 ** (reduction_db / 20) * 0.8 / whole.true_peak
+        assert fast.lufs_after_limiter(gain, 0.8) == whole.lufs_after_limiter(gain, 0.8)
+    assert fast.lufs_after_limiter(40.0, 0.8) != whole.lufs_after_limiter(
+        40.0, 0.8
+    )  # beyond it, it is allowed to differ

@@ -1,0 +1,64 @@
+"""The networks that come with the program: whole, of the right kind, and used where none is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nmjax
+from nmjax.mastering import pretrained
+from nmjax.mastering.network import load
+from nmjax.mastering.references import ReferenceOptions
+from nmjax.mastering.request import MasteringRequest
+from nmjax.runtime.errors import BadInputError
+from tests.synthetic_audio import music
+
+
+@pytest.mark.parametrize("name", pretrained.model_names())
+def test_each_network_loads_and_predicts_moderate_settings(name):
+    messages = []
+    network = load(pretrained.model_folder(name), messages.append)
+    assert not messages
+    assert network.config.phase == name.partition("-")[0]
+    level = 10 ** (-20 / 20)
+    noise = level * music(8.0)[:, : network.encoder_inputs].astype(np.float32)
+    gain_db = np.asarray(network.predict([noise]).settings.eq.gain_db)
+    assert np.isfinite(gain_db).all()
+    assert np.abs(gain_db).max() < 12.0
+
+
+def test_the_best_network_is_the_default():
+    assert pretrained.DEFAULT_MODEL in pretrained.model_names()
+    assert (
+        MasteringRequest().load_network(lambda _: None).checkpoint_digest
+        == load(pretrained.model_folder(pretrained.DEFAULT_MODEL)).checkpoint_digest
+    )
+
+
+def test_a_reference_selects_another_network(tmp_path):
+    """Of which the settings say all; named, it is as it is."""
+    towards = ReferenceOptions(files=("a.wav",))
+    result = MasteringRequest(references=towards).load_network(lambda _: None)
+    assert result.config.phase == "2" and not result.has_residual
+    assert MasteringRequest(references=towards, model="2").load_network(lambda _: None).has_residual
+    assert MasteringRequest(references=towards, model="1a").load_network(lambda _: None).config.phase == "1a"
+    result = [nmjax.master(music(3.0), 44_100, **x) for x in ({}, {"reference": (music(4.0, seed=1), 44_100)})]
+    assert [x.settings["model"] != result[0].settings["model"] for x in result] == [False, True]
+    assert result[1].settings["residual_amount"] == 0.0
+
+
+def test_an_unknown_name_is_refused_with_those_there_are():
+    with pytest.raises(BadInputError, match=rf"'9z'; there are: {', '.join(pretrained.model_names())}"):
+        pretrained.model_folder("9z")
+
+
+def test_shipped_networks_are_small():
+    for name in pretrained.model_names():
+        assert sum(p.stat().st_size for p in pretrained.model_folder(name).rglob("*") if p.is_file()) < 12_000_000
+
+
+def test_no_build_paths_in_shipped_networks():
+    for path in (
+        p for name in pretrained.model_names() for p in pretrained.model_folder(name).rglob("commit_success.txt")
+    ):
+        assert "/" not in path.read_text()

@@ -1,0 +1,394 @@
+"""`infer.py --reference`: files in, settings and files out; what cannot be used gets a sentence."""
+
+import json
+import re
+
+import numpy as np
+import pyloudnorm
+import pytest
+import soundfile
+from scipy.signal import sosfilt, sosfreqz
+
+import nmjax
+from nmjax.audio import reader
+from nmjax.cli.main import main
+from nmjax.evaluation.metrics import band_levels_db
+from nmjax.mastering.references import features_from_file
+from nmjax.reference import target_file
+from nmjax.runtime.errors import BadInputError
+from tests.dsp.oracles import peaking_sos
+from tests.random_networks import random_network, save_network
+from tests.synthetic_audio import music, write_audio
+
+RATE = 44_100
+
+
+@pytest.fixture(scope="module")
+def checkpoint_dir(tmp_path_factory):
+    """A run's folder of phase 1A."""
+    return save_network("1a", tmp_path_factory.mktemp("run"))
+
+
+def color_audio(audio, rate=RATE):
+    """Another tone: what a reference may have."""
+    for freq_hz, gain_db, q in ((150.0, 5.0, 0.8), (3000.0, -5.0, 0.7)):
+        audio = sosfilt(peaking_sos(freq_hz, gain_db, q, rate)[None], audio, axis=0)
+    return audio
+
+
+def tone_distance_db(one, other):
+    levels = [band_levels_db(x.mean(axis=1), "thirds", RATE)[4:] for x in (one, other)]
+    return np.std(levels[0] - levels[1])
+
+
+def curve_db(bands):
+    """Of a settings file's bells, less its mean over the octaves."""
+    freq_hz = np.geomspace(40.0, 12_000.0, 60)
+    sections = np.array([peaking_sos(x["freq_hz"], x["gain_db"], x["q"], RATE) for x in bands])
+    result = 20.0 * np.log10(np.abs(sosfreqz(sections, freq_hz, fs=RATE)[1]))
+    return result - result.mean()
+
+
+def master_to_audio(track, checkpoint_dir, out, *arguments):
+    """By the command line, without delivery; the audio."""
+    plain = ["--lufs", "none", "--true-peak", "none", "--quiet", "--force"]
+    assert main(["infer", str(track), "--ckpt", str(checkpoint_dir), "-o", str(out), *plain, *arguments]) == 0
+    return soundfile.read(str(out), always_2d=True)[0]
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(RATE, 2), (48_000, 1), (96_000, 6)])
+def test_a_track_is_matched_to_a_reference_of_any_format(tmp_path, checkpoint_dir, rate, channels):
+    track = write_audio(tmp_path / "a.wav", music(12.0), RATE, "FLOAT")
+    reference = reader.resample(color_audio(music(10.0)), RATE, rate)  # of the track's own tone but for the filters
+    reference = {1: reference.mean(axis=1, keepdims=True), 2: reference, 6: np.tile(reference, 3)}[channels]
+    reference = write_audio(tmp_path / "ref.wav", reference, rate, "FLOAT")
+    reference_arguments = ["--reference", str(reference)]
+    before, out = soundfile.read(str(track))[0], tmp_path / "m.wav"
+    expected = color_audio(before)
+    unmatched, input_distance_db = master_to_audio(track, checkpoint_dir, out), tone_distance_db(before, expected)
+    result = master_to_audio(track, checkpoint_dir, out, *reference_arguments)
+    settings = json.loads(out.with_suffix(".json").read_text())
+    assert 1 <= len(settings["eq"]["bands"]) <= 10
+    assert settings["reference"] == "ref.wav, strength 1"
+    again = master_to_audio(track, checkpoint_dir, tmp_path / "again.wav", "--settings", str(out.with_suffix(".json")))
+    np.testing.assert_array_equal(again, result)
+    assert tone_distance_db(result, expected) < 0.3 * min(input_distance_db, tone_distance_db(unmatched, expected))
+
+
+def test_strength_0_is_bit_identical_to_the_prediction(tmp_path, checkpoint_dir):
+    track = write_audio(tmp_path / "a.wav", music(5.0), RATE, "FLOAT")
+    reference = write_audio(tmp_path / "ref.wav", color_audio(music(5.0, seed=3)), RATE)
+    out, reference_arguments = tmp_path / "m.wav", ["--reference", str(reference)]
+    unmatched = master_to_audio(track, checkpoint_dir, out)
+    for arguments in (["--reference-strength", "0"], ["--reference-weights", "tone=0,dynamics=0,width=0"]):
+        np.testing.assert_array_equal(
+            master_to_audio(track, checkpoint_dir, out, *reference_arguments, *arguments), unmatched
+        )
+    halves = [
+        master_to_audio(track, checkpoint_dir, out, *reference_arguments, "--reference-strength", x)
+        for x in ("0.5", "1")
+    ]
+    assert 0.0 < np.abs(halves[0] - unmatched).max() < np.abs(halves[1] - unmatched).max()
+
+
+def test_a_target_is_as_good_as_its_reference(tmp_path, checkpoint_dir):
+    track = write_audio(tmp_path / "a.wav", music(5.0), RATE, "FLOAT")
+    files = [write_audio(tmp_path / f"r{i}.wav", music(4.0, seed=i), RATE) for i in (3, 4)]
+    out, target_path = tmp_path / "m.wav", tmp_path / "house.json"
+    reference_arguments = ["--reference", str(files[0]), "--reference", f"{files[1]}=0.5"]
+    expected = master_to_audio(track, checkpoint_dir, out, *reference_arguments, "--save-target", str(target_path))
+    result = master_to_audio(track, checkpoint_dir, out, "--target", str(target_path))
+    assert np.abs(result - expected).max() < 2e-3 * np.abs(expected).max()
+    assert json.loads(target_path.read_text())["name"] == "r3.wav, r4.wav"
+
+
+def test_report_plot_and_target_list_show_the_reference(tmp_path, checkpoint_dir, capsys):
+    track = write_audio(tmp_path / "a.wav", music(5.0), RATE)
+    reference = write_audio(tmp_path / "re$f<b>.wav", color_audio(music(5.0, seed=3)), RATE)
+    page, plot_path, target_path = (tmp_path / name for name in ("r.html", "p.png", "t.json"))
+    arguments = ["--report", str(page), "--plot", str(plot_path), "--save-target", str(target_path)]
+    master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", "--reference", str(reference), *arguments)
+    text = page.read_text()
+    assert len(re.findall(r"Asked for by re\$f&lt;b&gt;\.wav", text)) == 1
+    assert "re$f&lt;b&gt;.wav, mid" in text and "<b>.wav" not in text
+    assert plot_path.read_bytes().startswith(b"\x89PNG")
+    target_plot = tmp_path / "t.png"
+    capsys.readouterr()
+    assert main(["targets", str(target_path), "--plot", str(target_plot)]) == 0
+    assert "t.json" in capsys.readouterr().out and target_plot.read_bytes().startswith(b"\x89PNG")
+    assert main(["targets", str(target_path), "--plot", str(target_plot)]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+def write_invalid_files(tmp_path):
+    """Files by name."""
+    write_audio(tmp_path / "a.wav", music(4.0), RATE)
+    write_audio(tmp_path / "good.wav", music(4.0, seed=1), RATE)
+    write_audio(tmp_path / "short.wav", music(2.0), RATE)
+    write_audio(tmp_path / "moment.wav", music(0.01, rate=48_000), 48_000)  # less than a resampler holds back
+    write_audio(tmp_path / "silent.wav", np.zeros((4 * RATE, 2)), RATE)
+    (tmp_path / "text.wav").write_text("no music")
+    (tmp_path / "t.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--reference", "short.wav"], "3 s"),
+        (["--reference", "moment.wav"], "0.0 s long"),
+        (["--reference", "silent.wav"], "silent"),
+        (["--reference", "none.wav"], "missing"),
+        (["--reference", "text.wav"], "audio"),
+        (["--reference", "good.wav=0"], "weight"),
+        (["--reference", "good.wav=inf"], "below a million"),
+        (["--target", ""], "--target"),
+        (["--reference", "good.wav", "--reference-strength", "2"], "0 to 1"),
+        (["--reference", "good.wav", "--reference-strength", "much"], "0 to 1"),
+        (["--reference", "good.wav", "--reference-strength", "nan"], "0 to 1"),
+        (["--reference", "good.wav", "--reference-weights", "tome=1"], "tone"),
+        (["--reference", "good.wav", "--reference-weights", "tone"], "0 to 1"),
+        (["--reference", "good.wav", "--reference-weights", "tone=1,tone=0"], "two weights of tone"),
+        (["--reference", "good.wav", "--save-target", "a-mastered.json"], "another file of this run"),
+        (["--reference", "good.wav", "--save-target", "new.json", "--ckpt", "none"], "'none'"),
+        (["--target", "t.json", "--save-target", "t.json", "--force"], "another"),
+        (["--reference", "good.wav", "--target", "t.json"], "give one of them"),
+        (["--reference", "good.wav", "--settings", "m.json"], "give one of them"),
+        (["--settings", "m.json", "--lufs", "reference"], "give a number"),
+        (["--reference", "good.wav", "--save-target", "t.json"], "--force"),
+        (["--reference", "good.wav", "--save-target", "t.txt"], ".json"),
+        (["--reference", "good.wav", "-o", "good.wav", "--force"], "good.wav"),
+        (["--target", "t.json"], "t.json"),
+        (["--target", "none.json"], "none.json"),
+        (["--save-target", "x.json"], "--reference"),
+        (["--same-song"], "--reference"),
+        (["--lufs", "reference"], "--reference"),
+        (["--reference-strength", "0.5"], "--reference"),
+    ],
+)
+def test_invalid_arguments_are_reported(tmp_path, checkpoint_dir, monkeypatch, capsys, words, said):
+    write_invalid_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert main(["infer", "a.wav", "--ckpt", str(checkpoint_dir), *words]) == 2
+    said_of_it = capsys.readouterr().err
+    assert said in said_of_it and said_of_it.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_dissimilar_section_of_the_song_is_reported(tmp_path, checkpoint_dir, capsys):
+    """Tones that come and go at other places in both; and then the very same."""
+    time = np.arange(8 * RATE) / RATE
+    parts = [
+        0.1 * np.sin(2 * np.pi * freq_hz * time[:, None] * (1.0 + np.floor(time[:, None]) * step)) + 1e-4 * music(8.0)
+        for freq_hz, step in ((140.0, 0.9), (2_100.0, -0.11))
+    ]
+    one, other = (write_audio(tmp_path / f"{i}.wav", part, RATE, "FLOAT") for i, part in enumerate(parts))
+    for reference, is_dissimilar in ((other, True), (one, False)):
+        arguments = ["--ckpt", str(checkpoint_dir), "--reference", str(reference), "--same-song", "--force"]
+        assert main(["infer", str(one), *arguments]) == 0
+        assert ("comes again" in capsys.readouterr().out) is is_dissimilar
+
+
+def test_the_track_itself_is_named_and_little_changes(tmp_path, checkpoint_dir, capsys):
+    track = write_audio(tmp_path / "a.wav", music(6.0), RATE, "FLOAT")
+    assert main(["infer", str(track), "--ckpt", str(checkpoint_dir), "--reference", str(track), "--lufs", "none"]) == 0
+    assert "the track itself" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("channels", [(2, 2), (1, 2)])
+def test_an_album_is_matched_as_its_concatenated_songs_are(tmp_path, checkpoint_dir, capsys, channels):
+    songs = [music(6.0, channels=c, seed=i) for i, c in enumerate(channels)]
+    for i, song in enumerate(songs):
+        write_audio(tmp_path / "album" / f"{i}.wav", song, RATE, "FLOAT")
+    row = np.concatenate([np.tile(song, 2 // song.shape[1]) for song in songs])
+    row = write_audio(tmp_path / "row.wav", row, RATE, "FLOAT")
+    reference_arguments = [
+        "--reference",
+        str(write_audio(tmp_path / "ref.wav", color_audio(music(10.0, seed=4)), RATE, "FLOAT")),
+    ]
+    master_to_audio(row, checkpoint_dir, tmp_path / "m.wav", *reference_arguments)
+    mastered_album = [
+        "infer",
+        str(tmp_path / "album"),
+        "--album",
+        "--ckpt",
+        str(checkpoint_dir),
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    assert main([*mastered_album, *reference_arguments]) == 0
+    one, *both = (
+        json.loads(file.read_text())
+        for file in (tmp_path / "m.json", *(tmp_path / "out" / f"{i}-mastered.json" for i in (0, 1)))
+    )
+    assert all(both[0].get(part) == both[1].get(part) for part in ("eq", "compressor", "width"))
+    assert both[0]["reference"] == "ref.wav, strength 1"
+    curves = [curve_db(x["eq"]["bands"]) for x in (one, both[0])]
+    assert np.std(curves[0]) > 1.0
+    assert np.std(curves[0] - curves[1]) < 0.1 * np.std(curves[0])
+
+
+def test_an_album_is_as_wide_as_its_stereo_songs(tmp_path, checkpoint_dir):
+    """Mono songs beside it make the one that has a width no wider; a song that is cut short is no end."""
+    stereo = music(8.0, seed=1)
+    reference = write_audio(tmp_path / "ref.wav", music(8.0, seed=2), RATE, "FLOAT")
+    reference_arguments = [
+        "--reference",
+        str(reference),
+        "--reference-weights",
+        "tone=0,dynamics=0",
+        "--ckpt",
+        str(checkpoint_dir),
+    ]
+    result = []
+    for mono in (0, 3):
+        folder, out = tmp_path / f"in{mono}", tmp_path / f"out{mono}"
+        write_audio(folder / "a.wav", stereo, RATE, "FLOAT")
+        for i in range(mono):
+            write_audio(folder / f"m{i}.wav", music(8.0, channels=1, seed=10 + i), RATE, "FLOAT")
+        assert main(["infer", str(folder), "--album", "-o", str(out), *reference_arguments]) == 0
+        result.append(json.loads((out / "a-mastered.json").read_text())["width"] or {"low": 1.0, "high": 1.0})
+    assert [result[1][x] for x in ("low", "high")] == pytest.approx([result[0][x] for x in ("low", "high")], abs=0.08)
+
+
+def test_missing_bands_of_the_reference_are_reported_for_each_album_song(tmp_path, checkpoint_dir, capsys):
+    write_audio(tmp_path / "in" / "a.wav", music(4.0), RATE)
+    write_audio(tmp_path / "in" / "b.wav", music(4.0, seed=1), RATE)
+    low = write_audio(tmp_path / "low.wav", reader.resample(music(5.0), RATE, 8_000), 8_000)
+    arguments = [
+        "--album",
+        "--json",
+        "-o",
+        str(tmp_path / "out"),
+        "--ckpt",
+        str(checkpoint_dir),
+        "--reference",
+        str(low),
+    ]
+    assert main(["infer", str(tmp_path / "in"), *arguments]) == 0
+    songs = json.loads(capsys.readouterr().out)["done"]
+    assert [["4,000 Hz" in note for note in song["notes"]] for song in songs] == [[True], [True]]
+
+
+def test_the_master_is_as_loud_as_the_reference(tmp_path, checkpoint_dir):
+    track = write_audio(tmp_path / "a.wav", music(6.0), RATE, "FLOAT")
+    loud, quiet = (write_audio(tmp_path / f"{x}.wav", x * music(6.0, seed=4), RATE, "FLOAT") for x in (0.5, 0.1))
+    meter = pyloudnorm.Meter(RATE, filter_class="DeMan")
+    two = [meter.integrated_loudness(soundfile.read(file)[0]) for file in (loud, quiet)]
+    for files, expected in (([quiet], two[1]), ([loud, f"{quiet}=3"], 0.25 * two[0] + 0.75 * two[1])):
+        arguments = [word for file in files for word in ("--reference", str(file))]
+        out = tmp_path / "m.wav"
+        assert (
+            main(
+                [
+                    "infer",
+                    str(track),
+                    "--ckpt",
+                    str(checkpoint_dir),
+                    "-o",
+                    str(out),
+                    "--force",
+                    *arguments,
+                    "--lufs",
+                    "reference",
+                ]
+            )
+            == 0
+        )
+        assert meter.integrated_loudness(soundfile.read(out)[0]) == pytest.approx(expected, abs=0.1)
+    result = nmjax.master(music(6.0), RATE, ckpt=random_network("1a"), reference=str(quiet), lufs="reference")
+    assert result.measurements.lufs == pytest.approx(two[1], abs=0.1)
+
+
+def test_save_target_with_many_tracks_and_repeated_commands(tmp_path, checkpoint_dir, capsys):
+    write_audio(tmp_path / "in" / "a.wav", music(4.0), RATE)
+    reference, target_path, out = (
+        write_audio(tmp_path / "ref.wav", music(4.0, seed=3), RATE),
+        tmp_path / "t.json",
+        tmp_path / "out",
+    )
+    arguments = [
+        "infer",
+        str(tmp_path / "in"),
+        "--ckpt",
+        str(checkpoint_dir),
+        "-o",
+        str(out),
+        "--reference",
+        str(reference),
+    ]
+    for _ in range(2):
+        assert main([*arguments, "--save-target", str(target_path)]) == 0
+    assert target_file.read(target_path)[1] == "ref.wav"
+    target_path.write_text(target_path.read_text().replace("ref.wav", "other"))
+    assert main([*arguments, "--save-target", str(target_path)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main([*arguments, "--save-target", str(out / "a-mastered.json"), "--force"]) == 2
+    assert "another file of this run" in capsys.readouterr().err
+    write_audio(out / "b-mastered.wav", music(1.0), RATE)  # that no run wrote
+    write_audio(tmp_path / "in" / "b.wav", music(4.0), RATE)
+    assert main([*arguments, "--save-target", str(tmp_path / "new.json")]) == 2
+    assert not (tmp_path / "new.json").exists()
+
+
+def test_an_older_target_file_has_no_loudness(tmp_path, checkpoint_dir, capsys):
+    track = write_audio(tmp_path / "a.wav", music(4.0), RATE)
+    target_path = tmp_path / "t.json"
+    target_file.save(target_path, features_from_file(write_audio(tmp_path / "ref.wav", music(4.0, seed=1), RATE)), "it")
+    target_path.write_text("".join(x for x in target_path.read_text().splitlines(True) if '"lufs"' not in x))
+    assert (
+        main(["infer", str(track), "--ckpt", str(checkpoint_dir), "--target", str(target_path), "--lufs", "reference"])
+        == 2
+    )
+    assert "not known" in capsys.readouterr().err
+    assert main(["infer", str(track), "--ckpt", str(checkpoint_dir), "--target", str(target_path)]) == 0
+
+
+def test_a_silent_track_stays_silent(tmp_path, checkpoint_dir):
+    track = write_audio(tmp_path / "a.wav", np.zeros((4 * RATE, 2)), RATE)
+    reference = write_audio(tmp_path / "ref.wav", music(4.0), RATE)
+    assert not master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", "--reference", str(reference)).any()
+
+
+@pytest.mark.parametrize("frames", [2, 1_000, 20_000])
+def test_very_short_tracks(tmp_path, checkpoint_dir, frames):
+    track = write_audio(tmp_path / "a.wav", music(1.0)[:frames], RATE, "FLOAT")
+    reference = write_audio(tmp_path / "ref.wav", music(4.0, seed=3), RATE)
+    result = master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", "--reference", str(reference))
+    assert result.shape == (frames, 2) and np.isfinite(result).all()
+
+
+def test_the_python_api_gives_the_same(tmp_path, checkpoint_dir):
+    audio, reference = music(5.0).astype(np.float32), color_audio(music(5.0, seed=3)).astype(np.float32)
+    track = write_audio(tmp_path / "a.wav", audio, RATE, "FLOAT")
+    file = write_audio(tmp_path / "ref.wav", reference, RATE, "FLOAT")
+    expected = master_to_audio(
+        track, checkpoint_dir, tmp_path / "m.wav", "--reference", str(file), "--reference-strength", "0.7"
+    )
+    plain = {"ckpt": random_network("1a"), "lufs": "none", "true_peak": "none", "reference_strength": 0.7}
+    for reference_input in (file, str(file), (reference, RATE), [file]):
+        result = nmjax.master(audio, RATE, reference=reference_input, **plain).audio
+        assert np.abs(result - expected).max() < 1e-5
+    for reference_input, message in (
+        ((reference[:RATE], RATE), "3 s"),
+        ([], "empty"),
+        ((0 * reference, RATE), "silent"),
+    ):
+        with pytest.raises(BadInputError, match=message):
+            nmjax.master(audio, RATE, reference=reference_input, **plain)
+    with pytest.raises(BadInputError, match="feature"):
+        nmjax.master(audio, RATE, reference=file, reference_weights={"tome": 1.0}, **plain)
+
+
+def test_a_folder_is_mastered_again_when_the_reference_changes(tmp_path, checkpoint_dir, capsys):
+    write_audio(tmp_path / "in" / "a.wav", music(4.0), RATE)
+    reference = write_audio(tmp_path / "ref.wav", music(4.0, seed=3), RATE)
+    arguments = ["infer", str(tmp_path / "in"), "--ckpt", str(checkpoint_dir), "-o", str(tmp_path / "out"), "--json"]
+    mastered_counts = []
+    for more in ([], [], ["--reference", str(reference)], ["--reference", str(reference)]):
+        assert main([*arguments, *more]) == 0
+        mastered_counts.append(len(json.loads(capsys.readouterr().out)["done"]))
+    write_audio(reference, music(4.0, seed=4), RATE)
+    assert main([*arguments, "--reference", str(reference)]) == 0
+    mastered_counts.append(len(json.loads(capsys.readouterr().out)["done"]))
+    assert mastered_counts == [1, 0, 1, 0, 1]

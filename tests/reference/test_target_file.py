@@ -1,0 +1,94 @@
+"""Target files and house curves."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from nmjax.reference import target_file
+from nmjax.reference.features import CENTERS_HZ, TrackFeatures, track_features
+from nmjax.runtime.errors import BadInputError
+from tests.synthetic_audio import music
+
+
+def random_profile(seed, channels=2) -> TrackFeatures:
+    return track_features([music(6.0, channels=channels, seed=seed).astype(np.float32)])
+
+
+def test_a_target_file_round_trips(tmp_path):
+    original = random_profile(1)
+    target_file.save(tmp_path / "t.json", original, "a\nb.wav")
+    result, name = target_file.read(tmp_path / "t.json")
+    assert name == "a b.wav"
+    for field in set(TrackFeatures.__dataclass_fields__) - {"moments"}:
+        np.testing.assert_allclose(getattr(result, field), getattr(original, field), atol=2e-3)
+    assert result.frames is None
+    mono = dataclasses.replace(random_profile(2, 1), loudness_range=float("nan"))
+    target_file.save(tmp_path / "t.json", mono, "mono")
+    assert np.isnan(target_file.read(tmp_path / "t.json")[0].loudness_range)
+
+
+def test_a_house_curve_is_the_weighted_mean():
+    one, other = random_profile(1), random_profile(2)
+    result = target_file.average_features([one, other], [3.0, 1.0])
+    shapes = [x.mid_db - np.median(x.mid_db) for x in (one, other)]
+    expected = 0.75 * shapes[0] + 0.25 * shapes[1]
+    np.testing.assert_allclose(result.mid_db - np.median(result.mid_db), expected - np.median(expected), atol=1e-9)
+    assert result.crest_db == pytest.approx(0.75 * one.crest_db + 0.25 * other.crest_db)
+    assert result.seconds == pytest.approx(12.0)
+    differences = np.abs(shapes[0] - shapes[1])
+    far, near = np.argmax(differences), np.argmin(differences)
+    assert result.std_error_db[far] > result.std_error_db[near]  # what they differ in is doubted
+    assert len(result.frames.levels_db) == sum(len(x.frames.levels_db) for x in (one, other))
+    same = target_file.average_features([one, one], [1.0, 1.0])
+    np.testing.assert_allclose(same.std_error_db, one.std_error_db / np.sqrt(2.0))
+
+
+def test_mono_does_not_affect_the_side_of_a_house_curve():
+    stereo, mono = random_profile(1), random_profile(2, 1)
+    result = target_file.average_features([stereo, mono], [1.0, 5.0])
+    assert result.stereo
+    side = stereo.side_db - np.median(stereo.mid_db)
+    np.testing.assert_allclose(result.side_db - result.side_db[0], side - side[0], atol=1e-9)
+    assert not target_file.average_features([mono, mono], [1.0, 1.0]).stereo
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.update(format="nmjax target 9"), "nmjax target 1"),
+        (lambda t: t.update(seconds="long"), "seconds"),
+        (lambda t: t.update(more=1), "more"),
+        (lambda t: t["bands"].pop(), "sixths of an octave"),
+        (lambda t: t["bands"][3].update(freq_hz=777.0), "sixths of an octave"),
+        (lambda t: t["bands"][3].update(freq_hz=-1.0), r"bands\.3\.freq_hz"),
+        (lambda t: t["bands"][3].update(freq_hz=0.0), r"bands\.3\.freq_hz"),
+        (lambda t: t.update(seconds=1e300), "seconds"),
+        (lambda t: t.update(format="nmjax target 9", more=1), "this version reads"),
+        (lambda t: t["bands"][3].update(mid_db=1e9), r"bands\.3\.mid_db"),
+        (lambda t: t["bands"][3].pop("doubt_db"), r"bands\.3\.doubt_db"),
+        (lambda t: t.pop("crest_db"), "crest_db"),
+    ],
+)
+def test_invalid_targets_are_reported(tmp_path, change, said):
+    target_file.save(tmp_path / "t.json", random_profile(1), "a")
+    tree = json.loads((tmp_path / "t.json").read_text())
+    change(tree)
+    (tmp_path / "t.json").write_text(json.dumps(tree))
+    with pytest.raises(BadInputError, match=said):
+        target_file.read(tmp_path / "t.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"format": NaN}', "\x00" * 200_000])
+def test_invalid_json_is_reported(tmp_path, text):
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(BadInputError, match="target"):
+        target_file.read(tmp_path / "t.json")
+
+
+def test_a_missing_file_is_reported(tmp_path):
+    for path in (tmp_path, tmp_path / "none.json"):
+        with pytest.raises(BadInputError, match="target file"):
+            target_file.read(path)
+    assert len(CENTERS_HZ) == 56

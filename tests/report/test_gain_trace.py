@@ -1,0 +1,90 @@
+"""What a part did, found by comparing what went in and what came out: known gains, known additions, any pieces."""
+
+import numpy as np
+import pytest
+
+from nmjax.report.gain_trace import MAX_POINTS, GainTracer
+from tests.synthetic_audio import music
+
+RATE = 8_000
+
+
+def trace_gain(before, after, size=1000, rate=RATE):
+    """Both in pieces, what comes out in others and later."""
+    passage = GainTracer(rate)
+    entering = passage.watch_input(before[i : i + size] for i in range(0, len(before), size))
+    seen = []
+
+    def leaving():
+        seen.append(next(entering))
+        for start in range(0, len(after), 777):
+            while sum(map(len, seen)) < min(len(after), start + 777):
+                seen.append(next(entering))
+            yield after[start : start + 777]
+
+    out = list(passage.watch_output(leaving()))
+    np.testing.assert_array_equal(np.concatenate(out), after)
+    np.testing.assert_array_equal(np.concatenate(seen), before)
+    return passage.result()
+
+
+def test_a_gain_is_a_level_and_nothing_else():
+    audio = music(2.0, RATE).astype(np.float32)
+    result = trace_gain(audio, audio * np.float32(0.5))
+    assert result.level_change_db == pytest.approx(-6.0206, abs=1e-3)
+    assert result.null_level_db == -np.inf or result.null_level_db < -130.0
+    np.testing.assert_allclose(result.gain_db, -6.0206, atol=1e-3)
+    np.testing.assert_allclose(result.times_s, np.arange(1, 201) / 100.0)
+
+
+def test_an_added_signal_is_measured_besides_a_gain():
+    rng = np.random.default_rng(0)
+    audio, more = rng.standard_normal((2, 80_000, 2)).astype(np.float32)
+    result = trace_gain(audio, 2.0 * audio + 0.02 * more)
+    assert result.null_level_db == pytest.approx(-40.0, abs=0.1)
+    assert result.level_change_db == pytest.approx(6.02, abs=0.01)
+
+
+def test_a_changing_gain_is_localized_in_time():
+    audio = music(3.0, RATE).astype(np.float32)
+    gain_db = np.repeat([0.0, -6.0, 2.0], RATE)
+    result = trace_gain(audio, (audio * 10.0 ** (gain_db / 20.0)[:, None]).astype(np.float32))
+    np.testing.assert_allclose(result.gain_db, np.repeat([0.0, -6.0, 2.0], 100), atol=1e-4)
+    np.testing.assert_array_equal(result.min_gain_db, result.gain_db)
+    np.testing.assert_array_equal(result.max_gain_db, result.gain_db)
+
+
+@pytest.mark.parametrize("size", [333, 8_000, 400_000])
+def test_long_audio_has_few_points_and_keeps_the_extremes_for_any_chunk_size(size):
+    seconds = 50
+    audio = music(float(seconds), RATE).astype(np.float32)
+    gain = np.ones(len(audio))
+    gain[80 * 100 : 80 * 101] = 0.1  # one block of 10 ms
+    result = trace_gain(audio, (audio * gain[:, None]).astype(np.float32), size)
+    assert len(result.times_s) <= MAX_POINTS
+    assert result.times_s[-1] == seconds
+    assert result.min_gain_db.min() == pytest.approx(-20.0, abs=1e-3)
+    assert int(np.argmin(result.min_gain_db)) == np.searchsorted(result.times_s, 1.005)
+    assert np.all(result.gain_db >= result.min_gain_db - 1e-9) and np.all(result.gain_db <= result.max_gain_db + 1e-9)
+    assert result.gain_db.min() > -10.0, "over a longer stretch it is less"
+
+
+def test_silence_has_no_gain():
+    audio = music(1.0, RATE).astype(np.float32)
+    audio[2000:4000] = 0.0
+    result = trace_gain(audio, 2.0 * audio)
+    assert np.isnan(result.gain_db[25:50]).all() and np.isfinite(result.gain_db[:25]).all()
+    nothing = trace_gain(np.zeros((500, 1), np.float32), np.zeros((500, 1), np.float32))
+    assert np.isnan(nothing.level_change_db) and np.isnan(nothing.null_level_db) and np.isnan(nothing.gain_db).all()
+
+
+def test_a_few_samples():
+    audio = music(0.1, RATE)[:3].astype(np.float32)
+    result = trace_gain(audio, 0.5 * audio)
+    assert len(result.times_s) == 1 and result.times_s[0] == 3 / RATE
+
+
+def test_unconsumed_input_is_not_buffered():
+    passage = GainTracer(RATE)
+    for _ in passage.watch_input(iter([np.zeros((10, 2), np.float32)] * 5)):
+        assert not passage._input_queue

@@ -1,0 +1,42 @@
+"""Large pages: asked for once, in the process that is there, with what was set before kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nmjax.runtime import huge_pages
+
+SCRIPT = """
+import os, sys
+from nmjax.pages import restart_with_large_pages
+before = os.getpid()
+print("start", before, os.environ.get("GLIBC_TUNABLES", ""), sys.argv[1:], flush=True)
+restart_with_large_pages()
+"""
+
+
+def run_script(tmp_path, tunables=None):
+    """What a script prints that asks for large pages: a line each time it starts."""
+    file = tmp_path / "script.py"
+    file.write_text(SCRIPT)
+    env = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    env |= {} if tunables is None else {"GLIBC_TUNABLES": tunables}
+    command = [sys.executable, str(file), "a b", "--flag"]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@pytest.mark.skipif(not huge_pages._is_supported(), reason="Linux with glibc 2.35 alone")
+def test_a_program_starts_again_once_with_its_arguments(tmp_path):
+    first, second = (line.split(" ", 3) for line in run_script(tmp_path, "glibc.malloc.check=0"))
+    assert first[1] == second[1]
+    assert second[2] == "glibc.malloc.check=0:glibc.malloc.hugetlb=1"
+    assert first[3] == second[3] == "['a b', '--flag']"
+
+
+@pytest.mark.parametrize("choice", ["glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=1"])
+def test_an_explicit_setting_is_kept(tmp_path, choice):
+    assert len(run_script(tmp_path, choice)) == 1

@@ -1,0 +1,76 @@
+"""The smallest run that is still a whole one."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+
+from nmjax.config import Config, load_config
+from nmjax.data import Song, training_batches, validation_batches
+from nmjax.models import build_model
+from nmjax.training.augment import EqDistribution, eq_distribution
+from nmjax.training.loop import TrainingLoop
+from nmjax.training.state import create_train_state, initial_variables
+
+OVERRIDES = (
+    "model.width=0.02",
+    "model.bn_momentum=0.5",
+    "data.excerpt_seconds=0.45",
+    "data.batch_size=4",
+    "data.validation_excerpts=4",
+    "data.read_threads=0",
+    "loss.fft_sizes=[256]",
+)
+
+
+def tiny_config(phase: str = "1a", *more: str) -> Config:
+    """The smoke config, smaller."""
+    return load_config(phase, ["smoke"], [*OVERRIDES, *more])
+
+
+def train_arguments(phase: str, data: Path, out: Path, *more: str) -> list[str]:
+    """The same as arguments of the command line."""
+    return ["train", "--phase", phase, "--config", "smoke", "--data", str(data), "--out", str(out), *more, *OVERRIDES]
+
+
+def smooth_eq_distribution() -> EqDistribution:
+    """Songs that differ smoothly, by some 4 dB."""
+    centres_hz = np.geomspace(50.0, 16_000.0, 8)
+    octaves = np.log2(centres_hz)[:, None] - np.log2(centres_hz)[None]
+    return eq_distribution(centres_hz, 16.0 * np.exp(-0.5 * octaves**2))
+
+
+class RecordingListener:
+    """A listener that keeps what it hears, and can stop a run: as a crash would, or by a SIGTERM to its own process."""
+
+    def __init__(self, crash_at: int | None = None, kill_at: int | None = None):
+        self.losses: dict[int, float] = {}
+        self.validations: list[tuple[int, float]] = []
+        self.messages: list[str] = []
+        self._crash_at, self._kill_at = crash_at, kill_at
+
+    def info(self, sentence: str) -> None:
+        self.messages.append(sentence)
+
+    def log_step(self, step: int, metrics: dict[str, float]) -> None:
+        self.losses[step] = metrics["loss"]
+        if step == self._crash_at:
+            raise InterruptedError
+        if step == self._kill_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def log_validation(self, step: int, metrics: dict[str, float], best: bool, sample: dict) -> None:
+        self.validations.append((step, metrics["signal"]))
+
+
+def new_run(config: Config, music: list[Song], folder: Path) -> TrainingLoop:
+    """A run on songs, which also validates on them."""
+    state = create_train_state(config, initial_variables(build_model(config), config.seed))
+
+    def in_order(order: int):
+        return training_batches(music, config.data, 44_100, config.seed, order=order)
+
+    return TrainingLoop(
+        config, state, smooth_eq_distribution(), in_order, validation_batches(music, config.data, 44_100), folder
+    )
