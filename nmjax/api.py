@@ -58,7 +58,7 @@ class Result:
     (docs/settings.md), as a dict; `json.dump` makes one of it. measurements: of the master, by code that shares nothing
     with what made it; `.passed` says whether it is what was asked for, `.line` all in one line. notes: sentences."""
 
-    audio: Float[np.ndarray, "time *channel"]
+    audio: Float[np.ndarray, " time *channel"]
     settings: dict[str, Any]
     measurements: ComplianceResult
     notes: list[str]

@@ -40,7 +40,7 @@ class EncodedTrack:
 
     track: Track
     frame_sums: Float[np.ndarray, "windows ears size"]
-    frame_counts: Int[np.ndarray, "windows"]
+    frame_counts: Int[np.ndarray, " windows"]
     descriptors: dict[str, float]
 
     @property

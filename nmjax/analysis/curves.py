@@ -36,7 +36,7 @@ def band_responses_db(
 
 
 def single_row_band_responses_db(
-    freq_hz: Float[Array, "bands"], gain_db: Float[Array, "bands"], q: Float[Array, "bands"]
+    freq_hz: Float[Array, " bands"], gain_db: Float[Array, " bands"], q: Float[Array, " bands"]
 ) -> Array:
     """The same of one row, `[bands, 31]`, for JAX to differentiate."""
     bands = Bands(freq_hz[:, None], gain_db[:, None], q[:, None])  # as if each were a signal with one band
@@ -76,9 +76,9 @@ class ResponseClusters:
     to each centre. silhouette: mean over tracks, −1 to 1. chance: what 95 % of clouds without kinds (normal, with the
     same covariance) stay below, cut in the same way: two halves of one long cloud reach 0.4 already."""
 
-    labels: Int[np.ndarray, "tracks"]
+    labels: Int[np.ndarray, " tracks"]
     centroids: Float[np.ndarray, "kinds points"]
-    nearest_tracks: Int[np.ndarray, "kinds"]
+    nearest_tracks: Int[np.ndarray, " kinds"]
     silhouette: float
     null_silhouette: float
 
@@ -110,7 +110,7 @@ def cluster_responses(responses_db: Float[np.ndarray, "tracks points"], seed: in
 
 def _best_kmeans(
     responses_db: Float[np.ndarray, "tracks points"], rng: np.random.Generator
-) -> tuple[float, Float[np.ndarray, "kinds points"], Int[np.ndarray, "tracks"]]:
+) -> tuple[float, Float[np.ndarray, "kinds points"], Int[np.ndarray, " tracks"]]:
     """The silhouette, the centres and each track's cluster."""
     from scipy.cluster.vq import kmeans, vq
 
@@ -124,7 +124,7 @@ def _best_kmeans(
     return best
 
 
-def silhouette_score(points: Float[np.ndarray, "rows dims"], labels: Int[np.ndarray, "rows"]) -> float:
+def silhouette_score(points: Float[np.ndarray, "rows dims"], labels: Int[np.ndarray, " rows"]) -> float:
     """The mean of (b − a)/max(a, b): a, the mean distance to the others of the own cluster, b, that to those of
     the nearest other one (P. Rousseeuw 1987); a cluster of one counts as 0. NaN where there is one cluster."""
     names, cluster_index = np.unique(labels, return_inverse=True)

@@ -21,9 +21,9 @@ SIGNIFICANCE_LEVEL = 0.05
 class MeanInterval:
     """Of a group, with the ends of its 95 % interval; each `[columns]`."""
 
-    mean: Float[np.ndarray, "columns"]
-    ci_low: Float[np.ndarray, "columns"]
-    ci_high: Float[np.ndarray, "columns"]
+    mean: Float[np.ndarray, " columns"]
+    ci_low: Float[np.ndarray, " columns"]
+    ci_high: Float[np.ndarray, " columns"]
 
 
 def comparable_groups(groups: np.ndarray) -> tuple[list[str], dict[str, int]]:
@@ -49,8 +49,8 @@ def bootstrap_mean(values: Float[np.ndarray, "tracks columns"], seed: int = 0) -
 class PValues:
     """A column's p-values. plain: by itself. corrected: for all columns that were tested together."""
 
-    uncorrected: Float[np.ndarray, "columns"]
-    corrected: Float[np.ndarray, "columns"]
+    uncorrected: Float[np.ndarray, " columns"]
+    corrected: Float[np.ndarray, " columns"]
 
 
 def permutation_f_test(values: Float[np.ndarray, "tracks columns"], groups: np.ndarray, seed: int = 0) -> PValues:
@@ -111,7 +111,7 @@ def _max_statistic_p_values(observed: np.ndarray, null_distribution: np.ndarray)
     return (1 + np.sum(largest[:, None] >= tolerance_floor, axis=0)) / (1 + len(largest))
 
 
-def omega_squared(values: Float[np.ndarray, "tracks columns"], groups: np.ndarray) -> Float[np.ndarray, "columns"]:
+def omega_squared(values: Float[np.ndarray, "tracks columns"], groups: np.ndarray) -> Float[np.ndarray, " columns"]:
     """ω²: the share of each column's variance that lies between the groups, bias taken off (Hays 1963), from 0 on."""
     names = comparable_groups(groups)[0]
     compared = values[np.isin(groups, names)]

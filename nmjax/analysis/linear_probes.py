@@ -93,7 +93,7 @@ def _score_probes(
 
 
 def cross_val_predict(
-    x: Float[np.ndarray, "rows dims"], y: Float[np.ndarray, "rows targets"], fold: Int[np.ndarray, "rows"]
+    x: Float[np.ndarray, "rows dims"], y: Float[np.ndarray, "rows targets"], fold: Int[np.ndarray, " rows"]
 ) -> Float[np.ndarray, "rows targets"]:
     """Ridge regression's answer for each row from the rows of the other folds; each target's penalty is chosen by
     cross-validation among these rows."""

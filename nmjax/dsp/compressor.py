@@ -196,7 +196,7 @@ def _slope_column(settings: Compressor, audio: Array) -> Array:
     return settings.slope.astype(audio.dtype)[:, None]
 
 
-def _level_window(hop: int, dtype) -> Float[Array, "window"]:
+def _level_window(hop: int, dtype) -> Float[Array, " window"]:
     """The level's window, oldest sample first: Hann's, with the sum 1 and half a sample from its zeros."""
     positions = (np.arange(_WINDOW_POINTS * hop) + 0.5) / (_WINDOW_POINTS * hop)
     return jnp.asarray(np.sin(np.pi * positions) ** 2 * (2.0 / (_WINDOW_POINTS * hop)), dtype)

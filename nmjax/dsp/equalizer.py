@@ -107,7 +107,7 @@ def equalize(
     return cascade(audio, svf, state)
 
 
-def response_db(bands: Bands, freq_hz: Float[Array, "points"], sample_rate: float) -> Float[Array, "batch points"]:
+def response_db(bands: Bands, freq_hz: Float[Array, " points"], sample_rate: float) -> Float[Array, "batch points"]:
     """The rendered curve of all bands together in dB at `freq_hz` (0 to half the rate), `[batch, points]`.
 
     −inf, with gradient 0, where a notch or a pass filter lets nothing through. Errors as in `Bands.svf`, and for a grid
@@ -118,7 +118,7 @@ def response_db(bands: Bands, freq_hz: Float[Array, "points"], sample_rate: floa
     return jnp.sum(10.0 * log10_or_neg_inf(power), axis=1)
 
 
-def response_phase(bands: Bands, freq_hz: Float[Array, "points"], sample_rate: float) -> Float[Array, "batch points"]:
+def response_phase(bands: Bands, freq_hz: Float[Array, " points"], sample_rate: float) -> Float[Array, "batch points"]:
     """The phase of all bands together in radians at `freq_hz`, the sum of the bands' angles, each within ±π.
 
     Errors as in `response_db`.

@@ -12,14 +12,14 @@ from nmjax.dsp.numerics import db_to_amplitude
 
 def loudness_gain_db(
     audio: Float[Array, "batch time channel"], sample_rate: float, target_lufs: float
-) -> Float[Array, "batch"]:
+) -> Float[Array, " batch"]:
     """The gain in dB that brings each signal to `lufs`; 0 for silence and below 400 ms. It carries no gradient."""
     loudness_lufs = jax.lax.stop_gradient(integrated_loudness(audio, sample_rate))
     return jnp.where(jnp.isfinite(loudness_lufs), target_lufs - loudness_lufs, 0.0)
 
 
 def apply_gain_db(
-    audio: Float[Array, "batch time channel"], gain_db: Float[Array, "batch"]
+    audio: Float[Array, "batch time channel"], gain_db: Float[Array, " batch"]
 ) -> Float[Array, "batch time channel"]:
     """Each signal times its gain."""
     return audio * db_to_amplitude(gain_db)[:, None, None]

@@ -114,7 +114,7 @@ def power_to_lufs(power: Float[Array, "..."]) -> Float[Array, "..."]:
     return _OFFSET_LUFS + 10.0 * log10_or_neg_inf(power)
 
 
-def gated_power(powers: Float[Array, "batch steps"]) -> Float[Array, "batch"]:
+def gated_power(powers: Float[Array, "batch steps"]) -> Float[Array, " batch"]:
     """Mean power over the 400 ms blocks that pass both gates; 0 where none does. The gates carry no gradient."""
     blocks = _block_powers(powers, MOMENTARY_STEPS)
     return _masked_mean(blocks, _gate_mask(blocks, RELATIVE_GATE_LU))
@@ -132,7 +132,7 @@ def _masked_mean(x: Array, mask: Array) -> Array:
     return jnp.sum(jnp.where(mask, x, 0.0), axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1)
 
 
-def integrated_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
+def integrated_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, " batch"]:
     """Integrated loudness in LUFS with both gates, `[batch]`; −inf for silence and below 400 ms.
 
     Differentiable by the audio, at −inf with gradient 0.
@@ -160,7 +160,7 @@ def short_term_loudness(audio: Float[Array, "batch time channel"], sample_rate: 
     return power_to_lufs(_block_powers(step_powers(audio, sample_rate), SHORT_TERM_STEPS))
 
 
-def loudness_range(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
+def loudness_range(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, " batch"]:
     """Loudness range (LRA) in LU after EBU Tech 3342, `[batch]`; 0 for silence and below 3 s.
 
     From the 10th to the 95th percentile (nearest rank) of the short-term loudness, every 100 ms, that lies above −70
@@ -188,7 +188,7 @@ def percentile_index(fraction: float, count: Array) -> Array:
     return jnp.floor(fraction * jnp.maximum(count - 1, 0) + 0.5).astype(int)
 
 
-def clamped_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
+def clamped_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, " batch"]:
     """The same held at −70 LUFS with gradient 0 there, for losses: finite for silence and for one sample."""
     power = gated_power(step_powers(audio, sample_rate))
     return _OFFSET_LUFS + safe_log(power, lufs_to_power(ABSOLUTE_GATE_LUFS)) / _LN10_10

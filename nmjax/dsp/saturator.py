@@ -103,7 +103,7 @@ def saturate_stream(
     return y, SaturatorState(extended[:, audio.shape[1] :], dc_filter)
 
 
-def level_compensation(settings: Saturator) -> Float[Array, "batch"]:
+def level_compensation(settings: Saturator) -> Float[Array, " batch"]:
     """c: what brings the curve's output back to the level of a Gaussian input of `LEVEL_RMS`."""
     nodes, weights = (
         jnp.asarray(x, settings.drive_db.dtype)[None]

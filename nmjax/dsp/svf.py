@@ -223,7 +223,7 @@ def k_weighting_svf(sample_rate: float) -> Svf:
     return Svf(*(jnp.asarray([row]) for row in rows))
 
 
-def frequency_response(svf: Svf, freq_hz: Float[Array, "points"], sample_rate: float) -> Array:
+def frequency_response(svf: Svf, freq_hz: Float[Array, " points"], sample_rate: float) -> Array:
     """Complex response of each filter, `[batch, bands, points]`, from the same coefficients that render.
 
     With s = j·t, t = tan(π·f/fs)/g, the prototype's variable: H = m0 + (m1·s + m2)/(s² + k·s + 1). Over one

@@ -24,7 +24,7 @@ TRUE_PEAK_OVERLAP = len(_PHASE_0) - 1  # samples by which pieces of a signal hav
 _OVERSAMPLE_2X_FROM_HZ = 96_000
 
 
-def true_peak_db(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
+def true_peak_db(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, " batch"]:
     """True peak in dBTP over all channels, `[batch]`: the standard's interpolation, and the samples themselves.
 
     Four times the rate below 96 kHz and twice from there on (every second phase of the same filter), since the annex
@@ -47,7 +47,7 @@ def true_peak_db(audio: Float[Array, "batch time channel"], sample_rate: float) 
     return amplitude_to_db(true_peak_amplitude(jnp.pad(audio, padding), sample_rate))
 
 
-def true_peak_amplitude(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch"]:
+def true_peak_amplitude(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, " batch"]:
     """The same as an amplitude and of a piece of a longer signal: only between samples whose neighbours are all there.
 
     Pieces that overlap by `REACH` samples give the whole's value as their maximum.

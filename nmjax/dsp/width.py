@@ -82,7 +82,7 @@ def widen(
     return audio + jnp.concatenate([side_delta, -side_delta], axis=2), state
 
 
-def mono_compatibility_db(audio: Float[Array, "batch time channel"]) -> Float[Array, "batch"]:
+def mono_compatibility_db(audio: Float[Array, "batch time channel"]) -> Float[Array, " batch"]:
     """What a mono sum loses, in dB: the power of the channels' mean over the channels' mean power.
 
     0: nothing (mono); −3: two channels that have nothing in common; −inf: opposite channels cancel. Silence loses

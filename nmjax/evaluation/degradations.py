@@ -45,7 +45,7 @@ def apply_condition(
     return source
 
 
-def random_eq_curve_db(rng: np.random.Generator) -> Float[np.ndarray, "points"]:
+def random_eq_curve_db(rng: np.random.Generator) -> Float[np.ndarray, " points"]:
     """A smooth random curve at `_GRID_HZ`: noise smoothed over about an octave, its mean taken out, of a random RMS."""
     octaves = np.log2(_GRID_HZ / _GRID_HZ[0])
     width = rng.uniform(*_SMOOTH_OCTAVES)
@@ -57,7 +57,7 @@ def random_eq_curve_db(rng: np.random.Generator) -> Float[np.ndarray, "points"]:
 
 
 def apply_eq_curve(
-    audio: Float[np.ndarray, "time channel"], curve_db: Float[np.ndarray, "points"], sample_rate: int
+    audio: Float[np.ndarray, "time channel"], curve_db: Float[np.ndarray, " points"], sample_rate: int
 ) -> Float[np.ndarray, "time channel"]:
     """The signal through a minimum-phase filter with this curve (given at `_GRID_HZ`, level beyond its ends).
 

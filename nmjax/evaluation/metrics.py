@@ -99,7 +99,7 @@ def normalize_loudness(audio: Audio, target_lufs: float, sample_rate: int) -> Au
     return audio * 10.0 ** (gain_db / 20.0) if np.isfinite(gain_db) else audio
 
 
-def magnitude_stft(signal: Float[np.ndarray, "time"], window: int) -> Float[np.ndarray, "frames bins"]:
+def magnitude_stft(signal: Float[np.ndarray, " time"], window: int) -> Float[np.ndarray, "frames bins"]:
     """Magnitudes of Hann windows, a quarter apart; the last one padded."""
     hop = window // 4
     num_frames = max(1, -(-(len(signal) - window) // hop) + 1)
@@ -169,7 +169,7 @@ def _cached_band_filterbank(kind: str, sample_rate: int) -> np.ndarray:
     return band_filterbank(*band_edges_hz(kind), _BAND_WINDOW, sample_rate)
 
 
-def band_levels_db(signal: Float[np.ndarray, "time"], kind: str, sample_rate: int) -> Float[np.ndarray, "bands"]:
+def band_levels_db(signal: Float[np.ndarray, " time"], kind: str, sample_rate: int) -> Float[np.ndarray, " bands"]:
     """Levels of the long-term power in `thirds` or `bark` bands; held 80 dB below the loudest."""
     power = np.mean(magnitude_stft(signal, _BAND_WINDOW) ** 2, axis=0) @ _cached_band_filterbank(kind, sample_rate)
     level_db = 10.0 * np.log10(np.maximum(power, 1e-12))

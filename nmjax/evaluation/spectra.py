@@ -23,9 +23,9 @@ class ExampleSpectra:
     """An item's third octaves of mid in dB above the original's, each about its mean: before and after a system."""
 
     name: str
-    centers_hz: Float[np.ndarray, "bands"]
-    before_db: Float[np.ndarray, "bands"]
-    after_db: Float[np.ndarray, "bands"]
+    centers_hz: Float[np.ndarray, " bands"]
+    before_db: Float[np.ndarray, " bands"]
+    after_db: Float[np.ndarray, " bands"]
 
 
 def select_examples(rows: list[dict], condition: str, system: str, baseline: str, count: int) -> list[str]:

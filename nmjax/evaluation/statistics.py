@@ -29,7 +29,7 @@ class ErrorRatio:
 
 
 def error_ratio(
-    error: Float[np.ndarray, "items"], input_error: Float[np.ndarray, "items"], songs: list[str], seed: int = 0
+    error: Float[np.ndarray, " items"], input_error: Float[np.ndarray, " items"], songs: list[str], seed: int = 0
 ) -> ErrorRatio:
     """How a system's errors stand beside the input's on the same items; pairs with a NaN are left out.
 

@@ -32,6 +32,6 @@ def match_loudness(
     return apply_gain_db(output, -_loudness_difference_lu(output, target, sample_rate))
 
 
-def _loudness_difference_lu(output: Array, target: Array, sample_rate: float) -> Float[Array, "batch"]:
+def _loudness_difference_lu(output: Array, target: Array, sample_rate: float) -> Float[Array, " batch"]:
     output_lufs, target_lufs = (clamped_loudness(clip_level(x), sample_rate) for x in (output, target))
     return output_lufs - target_lufs

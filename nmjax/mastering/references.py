@@ -45,7 +45,9 @@ class ReferenceOptions:
     def with_absolute_paths(self) -> ReferenceOptions:
         """The same from any current folder."""
         files = tuple(f"{os.path.abspath(path)}={weight!r}" for path, weight in map(_parse_weighted_path, self.files))
-        return dataclasses.replace(self, files=files, target_file=self.target_file and os.path.abspath(self.target_file))
+        return dataclasses.replace(
+            self, files=files, target_file=self.target_file and os.path.abspath(self.target_file)
+        )
 
     def weighted_paths(self) -> list[tuple[Path, float]]:
         """Every file that is read, with its weight."""

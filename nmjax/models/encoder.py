@@ -61,7 +61,7 @@ class Encoder(nn.Module):
         self.out = nn.Dense(LATENT_SIZE)
 
     def frames(
-        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
+        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch frames features"]:
         """Features of each 16 samples; 0 beyond a signal's length."""
         x = apply_mask(audio, length_mask(lengths, audio.shape[1]))
@@ -79,7 +79,7 @@ class Encoder(nn.Module):
         return self.out(mean)
 
     def __call__(
-        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
+        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch 512"]:
         """z of a signal; beyond `lengths` (samples) nothing counts. `train`: by the batch's statistics."""
         return self.latent(mean_pool(self.frames(audio, lengths, train), lengths, STRIDE))

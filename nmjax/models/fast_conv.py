@@ -37,14 +37,14 @@ _MIN_FRAMES = 2000  # frames; the kernel is transformed too, which few frames do
 
 
 def convolve(
-    x: Float[Array, "batch time in"],
-    kernel: Float[Array, "taps in out"],
+    x: Float[Array, "batch time channels_in"],
+    kernel: Float[Array, "taps channels_in channels_out"],
     strides: tuple[int, ...],
     padding,
     *,
     rhs_dilation: tuple[int, ...] = (1,),
     **conv_kwargs,
-) -> Float[Array, "batch frames out"]:
+) -> Float[Array, "batch frames channels_out"]:
     """`lax.conv_general_dilated` with its arguments, so that `nn.Conv` can be given it, for [batch, time, channel].
 
     Rewritten on a CPU where that pays; the backend is asked while tracing, since a choice inside the program
@@ -77,7 +77,7 @@ def is_bilinear_faster(frames: int, taps: int, in_channels: int, out_channels: i
 
 def convolve_im2col(
     x: Float[Array, "batch time 1"], kernel: Float[Array, "taps 1 out"], stride: int, pad_before: int, pad_after: int
-) -> Float[Array, "batch frames out"]:
+) -> Float[Array, "batch frames channels_out"]:
     """A convolution of one channel as a product with its shifted copies."""
     taps = len(kernel)
     frames = (x.shape[1] + pad_before + pad_after - taps) // stride + 1
@@ -89,8 +89,12 @@ def convolve_im2col(
 
 
 def convolve_strided(
-    x: Float[Array, "batch time in"], kernel: Float[Array, "taps in out"], stride: int, pad_before: int, pad_after: int
-) -> Float[Array, "batch frames out"]:
+    x: Float[Array, "batch time channels_in"],
+    kernel: Float[Array, "taps channels_in channels_out"],
+    stride: int,
+    pad_before: int,
+    pad_after: int,
+) -> Float[Array, "batch frames channels_out"]:
     """A convolution of a stride as one of stride 1: `stride` samples together are a frame of stride·in channels."""
     taps, in_channels, out_channels = kernel.shape
     frames = (x.shape[1] + pad_before + pad_after - taps) // stride + 1
@@ -141,8 +145,11 @@ def left_multiply(
 
 
 def convolve_bilinear(
-    x: Float[Array, "batch time in"], kernel: Float[Array, "taps in out"], pad_before: int, pad_after: int
-) -> Float[Array, "batch frames out"]:
+    x: Float[Array, "batch time channels_in"],
+    kernel: Float[Array, "taps channels_in channels_out"],
+    pad_before: int,
+    pad_after: int,
+) -> Float[Array, "batch frames channels_out"]:
     """A convolution of stride 1 by the bilinear form, block by block of L frames.
 
     The place in a block leads, and batch and block stay axes of their own: the transforms are plain products from the

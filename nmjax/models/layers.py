@@ -14,7 +14,7 @@ def scale_channels(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def length_mask(lengths: Int[Array, "batch"] | None, size: int) -> Bool[Array, "batch size 1"] | None:
+def length_mask(lengths: Int[Array, " batch"] | None, size: int) -> Bool[Array, "batch size 1"] | None:
     """True for the frames that carry signal; None (nothing to mask) where there are no lengths."""
     if lengths is None:
         return None
@@ -27,7 +27,7 @@ def apply_mask(x: Float[Array, "batch size channel"], mask: Bool[Array, "batch s
 
 
 def mean_pool(
-    frames: Float[Array, "batch frames features"], lengths: Int[Array, "batch"] | None, stride: int
+    frames: Float[Array, "batch frames features"], lengths: Int[Array, " batch"] | None, stride: int
 ) -> Float[Array, "batch features"]:
     """The mean over a signal's frames, of which each `stride` samples begin one; frames beyond `lengths` are 0."""
     num_frames = frames.shape[1] if lengths is None else (-(-lengths // stride))[:, None]

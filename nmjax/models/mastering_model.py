@@ -83,7 +83,10 @@ class MasteringModel(nn.Module):
         return prediction.replace(settings=prediction.settings.replace(**self.processors(z, z_side)))
 
     def predict(
-        self, audio: Float[Array, "batch time channel"], lengths: Int[Array, "batch"] | None = None, train: bool = False
+        self,
+        audio: Float[Array, "batch time channel"],
+        lengths: Int[Array, " batch"] | None = None,
+        train: bool = False,
     ) -> Prediction:
         """Settings for a signal; the encoder listens to the mean of its channels, and in phase 2 to the side."""
         encoder_inputs = [jnp.mean(audio, axis=2, keepdims=True)]
@@ -97,7 +100,7 @@ class MasteringModel(nn.Module):
         return self.decode(z, train, *z_side)
 
     def encode_frames(
-        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"]
+        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"]
     ) -> Float[Array, "batch frames size"]:
         """The encoder's frames of a piece of mid or side, for pooling over a whole track."""
         return self.encoder.frames(audio, lengths)
@@ -113,7 +116,7 @@ class MasteringModel(nn.Module):
         self,
         audio: Float[Array, "batch time channel"],
         z: Float[Array, "batch 512"],
-        lengths: Int[Array, "batch"] | None = None,
+        lengths: Int[Array, " batch"] | None = None,
         train: bool = False,
     ) -> Float[Array, "batch time channel"]:
         """The residual of a signal; zeros in phase 1a."""
@@ -127,9 +130,9 @@ class MasteringModel(nn.Module):
     def __call__(
         self,
         audio: Float[Array, "batch time channel"],
-        lengths: Int[Array, "batch"] | None = None,
+        lengths: Int[Array, " batch"] | None = None,
         train: bool = False,
-        segment: tuple[Float[Array, "batch rendered channel"], Int[Array, "batch"]] | None = None,
+        segment: tuple[Float[Array, "batch rendered channel"], Int[Array, " batch"]] | None = None,
     ) -> tuple[Float[Array, "batch rendered channel"], Prediction]:
         """A signal → the master before delivery and what was predicted.
 

@@ -66,7 +66,7 @@ class ProcessorSetting:
         """What the stage itself accepts."""
         return _LIMITS[self.processor][self.name]
 
-    def from_raw(self, raw: Float[Array, "batch"]) -> Float[Array, "batch"]:
+    def from_raw(self, raw: Float[Array, " batch"]) -> Float[Array, " batch"]:
         """The value for an unbounded number; the start exactly for 0."""
         low, initial, high = (self.to_scale(x) for x in (self.low, self.initial, self.high))
         half_range = jnp.where(raw > 0.0, high - initial, initial - low)

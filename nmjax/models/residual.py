@@ -91,7 +91,7 @@ class Residual(nn.Module):
         self,
         audio: Float[Array, "batch time channel"],
         z: Float[Array, "batch latent"],
-        lengths: Int[Array, "batch"] | None = None,
+        lengths: Int[Array, " batch"] | None = None,
         train: bool = False,
     ) -> Float[Array, "batch time channel"]:
         """The residual; 0 beyond `lengths` (samples). `train`: statistics of the batch, not the running ones."""

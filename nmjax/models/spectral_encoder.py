@@ -46,7 +46,7 @@ class SpectralEncoder(nn.Module):
         self.out = nn.Dense(LATENT_SIZE)
 
     def frames(
-        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
+        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch frames features"]:
         """What is pooled, every 1024 samples; 0 beyond a signal's length."""
         mask = None if lengths is None else length_mask(frame_count(lengths), frame_count(audio.shape[1]))
@@ -57,7 +57,7 @@ class SpectralEncoder(nn.Module):
         return self.out(pooled_features(mean))
 
     def __call__(
-        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None, train: bool = False
+        self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch 512"]:
         """z of a signal; beyond `lengths` (samples) nothing counts."""
         return self.latent(mean_pool(self.frames(audio, lengths, train), lengths, STRIDE))
@@ -69,7 +69,7 @@ def frame_count(samples):
 
 
 def band_power_and_flatness(
-    audio: Float[Array, "batch time 1"], lengths: Int[Array, "batch"] | None = None
+    audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None
 ) -> tuple[Float[Array, "batch frames band"], Float[Array, "batch frames band"]]:
     """Each band's power (mean square), and the mean of its bins' levels below the level of the band's power, in tens of
     dB; every 1024 samples."""

@@ -72,7 +72,7 @@ def fit_compressor(
     )
 
 
-def _compressor_from_raw(raw: Float[Array, "settings"], batch_size: int = 1) -> Compressor:
+def _compressor_from_raw(raw: Float[Array, " settings"], batch_size: int = 1) -> Compressor:
     """Without make-up."""
     values = [jnp.broadcast_to(row.from_raw(raw[i : i + 1]), (batch_size,)) for i, row in enumerate(_PARAMETERS)]
     return dataclasses.replace(Compressor(*values), makeup_db=jnp.zeros(batch_size))

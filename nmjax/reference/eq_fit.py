@@ -46,9 +46,9 @@ class _EqFit:
 
 def fit_bands(
     initial: Bands,
-    freq_hz: Float[np.ndarray, "points"],
-    target_db: Float[np.ndarray, "points"],
-    weight: Float[np.ndarray, "points"],
+    freq_hz: Float[np.ndarray, " points"],
+    target_db: Float[np.ndarray, " points"],
+    weight: Float[np.ndarray, " points"],
     gain_penalty: float = 0.0,
     max_bands: int = MAX_BANDS,
 ) -> Bands:
@@ -76,7 +76,9 @@ def fit_bands(
     return _to_bands(best.filters)
 
 
-def fit_fixed_count(freq_hz: Float[np.ndarray, "points"], target_db: Float[np.ndarray, "points"], count: int) -> Bands:
+def fit_fixed_count(
+    freq_hz: Float[np.ndarray, " points"], target_db: Float[np.ndarray, " points"], count: int
+) -> Bands:
     """`count` bells, evenly spaced to begin with and without restraint: about the best that so many can do."""
     start_hz = np.geomspace(56.0, 10_000.0, count)
     gain_db = np.interp(np.log(start_hz), np.log(freq_hz), target_db - np.mean(target_db))
@@ -153,13 +155,13 @@ def _to_bands(filters: list[np.ndarray]) -> Bands:
 
 @partial(jax.jit, static_argnames="gain_penalty")
 def _run_adam(
-    freq_hz: Float[Array, "bands"],
-    gain_db: Float[Array, "bands"],
-    q: Float[Array, "bands"],
-    active: Float[Array, "bands"],
-    grid_hz: Float[Array, "points"],
-    target_db: Float[Array, "points"],
-    weight: Float[Array, "points"],
+    freq_hz: Float[Array, " bands"],
+    gain_db: Float[Array, " bands"],
+    q: Float[Array, " bands"],
+    active: Float[Array, " bands"],
+    grid_hz: Float[Array, " points"],
+    target_db: Float[Array, " points"],
+    weight: Float[Array, " points"],
     gain_penalty: float,
 ):
     """The bells after descending by Adam: (frequency, gain, Q), what is left in dB, and the cost."""

@@ -64,7 +64,7 @@ def dynamics_target(
 def width_change_db(
     track: TrackFeatures,
     reference: TrackFeatures,
-    eq_db: Float[np.ndarray, "bands"],
+    eq_db: Float[np.ndarray, " bands"],
     factors: tuple[float, float],
     prior: Prior,
     same_song: bool,

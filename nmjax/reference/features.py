@@ -47,9 +47,9 @@ class TrackFeatures:
     by themselves; None where they were not kept.
     """
 
-    mid_db: Float[np.ndarray, "bands"]
-    side_db: Float[np.ndarray, "bands"]
-    std_error_db: Float[np.ndarray, "bands"]
+    mid_db: Float[np.ndarray, " bands"]
+    side_db: Float[np.ndarray, " bands"]
+    std_error_db: Float[np.ndarray, " bands"]
     crest_db: float
     loudness_range: float
     seconds: float
@@ -58,7 +58,7 @@ class TrackFeatures:
     lufs: float = -math.inf
     frames: FrameLevels | None = None
 
-    def add_curve(self, curve_db: Float[np.ndarray, "bands"]) -> TrackFeatures:
+    def add_curve(self, curve_db: Float[np.ndarray, " bands"]) -> TrackFeatures:
         """The same after a curve on mid."""
         frames = self.frames and self.frames.add_curve(curve_db)
         return dataclasses.replace(self, mid_db=self.mid_db + curve_db, frames=frames)
@@ -75,7 +75,7 @@ class TrackFeatures:
         return float(10.0 * np.log10(side / mid))
 
     @property
-    def known_bands(self) -> Bool[np.ndarray, "bands"]:
+    def known_bands(self) -> Bool[np.ndarray, " bands"]:
         """Which bands end below the highest frequency, as booleans."""
         return self.max_hz >= CENTERS_HZ * 2.0 ** (1.0 / 12.0)
 
@@ -164,7 +164,7 @@ def _db(power: np.ndarray, floor_db: float = FLOOR_DB) -> np.ndarray:
     return 10.0 * np.log10(np.maximum(power, 10.0 ** (floor_db / 10.0)))
 
 
-def _std_error_db(powers: Float[np.ndarray, "blocks bands"]) -> Float[np.ndarray, "bands"]:
+def _std_error_db(powers: Float[np.ndarray, "blocks bands"]) -> Float[np.ndarray, " bands"]:
     """Jackknife standard error of the long-term levels, their mean over bands taken out: (n − 1)/n Σ (Lₖ − mean)²,
     where Lₖ leaves block k out (Efron 1982). With fewer than three blocks nothing is known, and 6 dB is said."""
     count = len(powers)
@@ -246,7 +246,7 @@ class _LoudnessMeter:
         return np.concatenate([*self._power_chunks, np.zeros(0)])
 
 
-def loudness_range_of_powers(powers: Float[np.ndarray, "blocks"]) -> float:
+def loudness_range_of_powers(powers: Float[np.ndarray, " blocks"]) -> float:
     """From the 10th to the 95th percentile of short-term loudness above −70 LUFS and 20 LU below its mean power."""
     powers = powers[power_to_lufs(powers) > -70.0]
     if not len(powers):

@@ -39,8 +39,8 @@ class FrameLevels:
 
     levels_db: Float[np.ndarray, "frames bands"]
     fine_db: Float[np.ndarray, "frames fine"]
-    width_db: Float[np.ndarray, "frames"]
-    weight: Float[np.ndarray, "frames"]
+    width_db: Float[np.ndarray, " frames"]
+    weight: Float[np.ndarray, " frames"]
 
     @property
     def has_enough(self) -> bool:
@@ -51,7 +51,7 @@ class FrameLevels:
         """Those that are chosen, by number or as booleans."""
         return FrameLevels(*(getattr(self, field.name)[indices] for field in dataclasses.fields(self)))
 
-    def add_curve(self, curve_db: Float[np.ndarray, "bands"]) -> FrameLevels:
+    def add_curve(self, curve_db: Float[np.ndarray, " bands"]) -> FrameLevels:
         """The same after a smooth curve, which leaves fine shapes as they are."""
         return dataclasses.replace(self, levels_db=self.levels_db + curve_db)
 
@@ -65,7 +65,7 @@ def fine_filterbank(window: int, sample_rate: float) -> Float[np.ndarray, "bins 
 def frame_levels(
     levels_db: Float[np.ndarray, "frames bands"],
     fine_db: Float[np.ndarray, "frames fine"],
-    width_db: Float[np.ndarray, "frames"],
+    width_db: Float[np.ndarray, " frames"],
 ) -> FrameLevels:
     """Moments from levels in the profile's bands and in 24ths of an octave, and from their widths; of more than 2000 an
     even choice."""
@@ -91,8 +91,8 @@ def _subsample(values: np.ndarray) -> np.ndarray:
 
 
 def tone_difference(
-    track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, "bands"]
-) -> tuple[Float[np.ndarray, "bands"], Float[np.ndarray, "bands"]]:
+    track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, " bands"]
+) -> tuple[Float[np.ndarray, " bands"], Float[np.ndarray, " bands"]]:
     """How much louder the reference is in each band where both play alike, dB about some level; and the variance of it,
     dB², by the jackknife: tenths of the track left out in turn, then of the reference (Efron 1982).
 
@@ -107,7 +107,7 @@ def tone_difference(
 
 
 def width_difference(
-    track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, "bands"]
+    track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, " bands"]
 ) -> tuple[float, float]:
     """The same of the side's power over mid's, dB and dB²; NaN where fewer than `enough` moments of either have one."""
     track, reference = (x.select(np.isfinite(x.width_db)) for x in (track, reference))
@@ -119,7 +119,7 @@ def width_difference(
 
 
 def _pair_weights(
-    track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, "bands"]
+    track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, " bands"]
 ) -> Float[np.ndarray, "track reference"]:
     """How much each pair counts, 1 in all."""
     usable_fine = usable[np.argmin(np.abs(np.log(CENTERS_HZ[:, None] / _FINE_CENTERS_HZ)), axis=0)]
@@ -136,7 +136,7 @@ def _weighted_difference(
     pair_weights: Float[np.ndarray, "track reference"],
     track_values: Float[np.ndarray, "track values"],
     reference_values: np.ndarray,
-) -> tuple[Float[np.ndarray, "values"], Float[np.ndarray, "values"]]:
+) -> tuple[Float[np.ndarray, " values"], Float[np.ndarray, " values"]]:
     """The weighted mean of `other` − `one` over all pairs, and its variance."""
     variance = _jackknife_variance(pair_weights, track_values, reference_values) + _jackknife_variance(
         pair_weights.T, reference_values, track_values
@@ -146,7 +146,7 @@ def _weighted_difference(
 
 def _jackknife_variance(
     pair_weights: Float[np.ndarray, "one other"], values: Float[np.ndarray, "one values"], other_values: np.ndarray
-) -> Float[np.ndarray, "values"]:
+) -> Float[np.ndarray, " values"]:
     """Variance of the weighted mean of `other` − `one`, parts of the first left out in turn."""
     frame_weights = pair_weights.sum(axis=1)
     by_frame = pair_weights @ other_values - frame_weights[:, None] * values  # what each contributes

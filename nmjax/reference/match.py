@@ -68,7 +68,7 @@ class ReferenceMatch:
 
     prediction: Prediction
     reference_target: ReferenceTarget
-    target_eq_db: Float[np.ndarray, "bands"]
+    target_eq_db: Float[np.ndarray, " bands"]
     notes: tuple[str, ...] = ()
 
 
@@ -103,7 +103,7 @@ def match_settings(
 
 def _match_tone(
     settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget
-) -> tuple[Settings, Float[np.ndarray, "bands"]]:
+) -> tuple[Settings, Float[np.ndarray, " bands"]]:
     """The equaliser, and the curve that it was to draw."""
     current_eq_db, strength = _eq_response_db(settings.eq), reference_target.strength * reference_target.tone
     if strength == 0.0:
@@ -117,7 +117,7 @@ def _match_tone(
 
 def _match_dynamics(
     settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, load_excerpts: ExcerptLoader
-) -> tuple[Compressor | None, Float[np.ndarray, "bands"]]:
+) -> tuple[Compressor | None, Float[np.ndarray, " bands"]]:
     """The compressor, and how it moves mid's levels."""
     strength, current = reference_target.strength * reference_target.dynamics, settings.compressor
     if strength == 0.0 or track.seconds < _MIN_SECONDS:
@@ -160,7 +160,7 @@ def _compress(audio: Array, compressor: Compressor) -> Array:
     return compress(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (len(audio),)), compressor), SAMPLE_RATE)[0]
 
 
-def _eq_response_db(eq: EqSettings) -> Float[np.ndarray, "bands"]:
+def _eq_response_db(eq: EqSettings) -> Float[np.ndarray, " bands"]:
     return np.asarray(_response_db(_pad_bands(eq.bands()), _GRID_HZ, SAMPLE_RATE), np.float64)[0]
 
 

@@ -22,7 +22,7 @@ _MIN_FACTOR = 0.01  # of a factor
 
 def band_widths_db(
     features: TrackFeatures,
-    eq_db: Float[np.ndarray, "bands"] | float = 0.0,
+    eq_db: Float[np.ndarray, " bands"] | float = 0.0,
     factors: Sequence[float] | np.ndarray = (1.0, 1.0),
 ) -> Float[np.ndarray, "3"]:
     """The side's power over mid's in dB, below and above the crossover and of all, after a curve on both and a width;
@@ -39,7 +39,7 @@ def band_widths_db(
 def fit_width(
     current: Width | None,
     features: TrackFeatures,
-    eq_db: Float[np.ndarray, "bands"] | float,
+    eq_db: Float[np.ndarray, " bands"] | float,
     change_db: Float[np.ndarray, "3"],
 ) -> Width | None:
     """The width (fields `[1]`) that makes the side so many dB louder below and above the crossover and, first of all,

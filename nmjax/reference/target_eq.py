@@ -68,8 +68,8 @@ OTHER_SONG_PRIOR = Prior(degradation_db=10.0, degradation_log_std=0.5, noise_sca
 
 
 def eq_correction_db(
-    track: TrackFeatures, reference: TrackFeatures, current_eq_db: Float[np.ndarray, "bands"], prior: Prior
-) -> tuple[Float[np.ndarray, "bands"], Float[np.ndarray, "bands"]]:
+    track: TrackFeatures, reference: TrackFeatures, current_eq_db: Float[np.ndarray, " bands"], prior: Prior
+) -> tuple[Float[np.ndarray, " bands"], Float[np.ndarray, " bands"]]:
     """What is to be added to a curve that is there already, and the weight that each band's value has (mean 1).
 
     Args:
@@ -110,7 +110,7 @@ def _posterior_mean(
     fixed_cov: np.ndarray,
     prior: Prior,
     scales=_SCALE_GRID,
-) -> Float[np.ndarray, "bands"]:
+) -> Float[np.ndarray, " bands"]:
     """The mean of the estimates over sizes of faults and of noise, each weighed by its likelihood and by belief.
 
     besides: a covariance whose size is known. scales: the sizes, relative to what is believed.
@@ -173,14 +173,14 @@ def _active_bands(features: TrackFeatures) -> np.ndarray:
     return features.known_bands & (features.mid_db > features.mid_db.max() - _NOISE_FLOOR_DB)
 
 
-def boost_limit_db(track: TrackFeatures) -> Float[np.ndarray, "bands"]:
+def boost_limit_db(track: TrackFeatures) -> Float[np.ndarray, " bands"]:
     """How far each band may be boosted: 18 dB down to 60 dB below the loudest band, none from 80 dB below it on, since
     there a boost brings up noise."""
     below_peak_db = track.mid_db.max() - track.mid_db
     return MAX_BOOST_DB * np.clip((_NO_BOOST_DB - below_peak_db) / (_NO_BOOST_DB - _FULL_BOOST_DB), 0.0, 1.0)
 
 
-def limit_boosts(eq_db: Float[np.ndarray, "bands"], track: TrackFeatures) -> Float[np.ndarray, "bands"]:
+def limit_boosts(eq_db: Float[np.ndarray, " bands"], track: TrackFeatures) -> Float[np.ndarray, " bands"]:
     """A curve within the limits of its boosts, which are counted from the gain that leaves the track's power as it is;
     cuts may be as deep as 18 dB."""
     power = 10.0 ** (track.mid_db / 10.0)

@@ -102,7 +102,7 @@ def _reference_curve(match: ReferenceMatch, freq_hz: np.ndarray, level_db: np.nd
     )
 
 
-def change_figure(change: SpectralChange, eq_db: Float[np.ndarray, "bands"]) -> str:
+def change_figure(change: SpectralChange, eq_db: Float[np.ndarray, " bands"]) -> str:
     """How the spectrum changed, with the equaliser's curve over it."""
     change_curve = svg.PlotCurve(change.freq_hz, change.change_db, "Master − input", fill=True, **MASTER_STYLE)
     eq_curve = svg.PlotCurve(change.freq_hz, eq_db, "Equaliser's curve", svg.BLACK, 1.8, "7 3")
@@ -140,7 +140,7 @@ def residual_figure(residual: ResidualSpectrum) -> str:
     return _spectrum_figure("residual", "What the second network added", curves, "")
 
 
-def band_responses_db(eq: EqSettings, freq_hz: Float[np.ndarray, "points"]) -> Float[np.ndarray, "bands points"]:
+def band_responses_db(eq: EqSettings, freq_hz: Float[np.ndarray, " points"]) -> Float[np.ndarray, "bands points"]:
     """Each band's gain in dB as the model means it; `eq` holds one track."""
     separate_bands = Bands(*(jnp.asarray(np.asarray(x)[0, :, None]) for x in (eq.freq_hz, eq.rendered_gain_db, eq.q)))
     return np.asarray(_response_db_jit(separate_bands, jnp.asarray(freq_hz, jnp.float32), SAMPLE_RATE), np.float64)
@@ -178,7 +178,7 @@ def render_figure(
     return f"<figure>{drawings}<figcaption>{svg.render_legend(legend_curves or curves)}{text}</figcaption></figure>"
 
 
-def mask_silence(level_db: Float[np.ndarray, "bands"]) -> Float[np.ndarray, "bands"]:
+def mask_silence(level_db: Float[np.ndarray, " bands"]) -> Float[np.ndarray, " bands"]:
     """NaN where there is nothing."""
     return np.where(level_db > FLOOR_DB, level_db, np.nan)
 

@@ -32,10 +32,10 @@ class GainTrace:
 
     level_change_db: float
     null_level_db: float
-    times_s: Float[np.ndarray, "points"]
-    gain_db: Float[np.ndarray, "points"]
-    min_gain_db: Float[np.ndarray, "points"]
-    max_gain_db: Float[np.ndarray, "points"]
+    times_s: Float[np.ndarray, " points"]
+    gain_db: Float[np.ndarray, " points"]
+    min_gain_db: Float[np.ndarray, " points"]
+    max_gain_db: Float[np.ndarray, " points"]
 
 
 class GainTracer:

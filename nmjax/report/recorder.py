@@ -113,7 +113,9 @@ class ReportRecorder:
             chain=self._chain_data(result.render_plan.prediction.settings, analyses),
             residual=residual,
             target_lufs=first_delivery.spec.lufs,
-            compliance_lines=[f"{delivery.spec.name}: {delivery.compliance.summary}" for delivery in result.delivery_results],
+            compliance_lines=[
+                f"{delivery.spec.name}: {delivery.compliance.summary}" for delivery in result.delivery_results
+            ],
             notes=result.notes,
             excerpts=select_excerpts(read_input(), read_master(), analyses["after"]),
             null_test=null_test,

@@ -21,14 +21,14 @@ class SpectralChange:
     gain that lies between change and curve. share: 0 to 1, None where nothing changed.
     """
 
-    freq_hz: Float[np.ndarray, "bands"]
-    change_db: Float[np.ndarray, "bands"]
+    freq_hz: Float[np.ndarray, " bands"]
+    change_db: Float[np.ndarray, " bands"]
     gain_db: float
     r_squared: float | None
 
 
 def measure_spectral_change(
-    before: SignalAnalysis, after: SignalAnalysis, response_db: Float[np.ndarray, "bands"]
+    before: SignalAnalysis, after: SignalAnalysis, response_db: Float[np.ndarray, " bands"]
 ) -> SpectralChange:
     """The change from `before` to `after`, band by band, beside a curve in dB at `before.freq_hz`.
 
@@ -67,9 +67,9 @@ class ResidualSpectrum:
     added, −inf where it is silent. freq_hz, signal_db, residual_db: `[bands]`, the spectra of both."""
 
     level_db: float
-    freq_hz: Float[np.ndarray, "bands"]
-    signal_db: Float[np.ndarray, "bands"]
-    residual_db: Float[np.ndarray, "bands"]
+    freq_hz: Float[np.ndarray, " bands"]
+    signal_db: Float[np.ndarray, " bands"]
+    residual_db: Float[np.ndarray, " bands"]
 
 
 def measure_residual(signal: SignalAnalysis, residual: SignalAnalysis) -> ResidualSpectrum:

@@ -48,8 +48,8 @@ class PlotCurve:
     dash: SVG's stroke-dasharray. fill: whether the space to y = 0 is filled, lightly. mark: text at its y that is
     furthest from 0."""
 
-    x: Float[np.ndarray, "points"]
-    y: Float[np.ndarray, "points"]
+    x: Float[np.ndarray, " points"]
+    y: Float[np.ndarray, " points"]
     name: str = ""
     color: str = BLACK
     line_width: float = 1.8

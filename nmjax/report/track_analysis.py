@@ -41,12 +41,12 @@ class SignalAnalysis:
     sample_rate: int
     channels: int
     num_frames: int
-    freq_hz: Float[np.ndarray, "bands"]
-    total_db: Float[np.ndarray, "bands"]
-    mid_db: Float[np.ndarray, "bands"]
-    side_db: Float[np.ndarray, "bands"] | None
-    times_s: Float[np.ndarray, "points"]
-    short_term_lufs: Float[np.ndarray, "points"]
+    freq_hz: Float[np.ndarray, " bands"]
+    total_db: Float[np.ndarray, " bands"]
+    mid_db: Float[np.ndarray, " bands"]
+    side_db: Float[np.ndarray, " bands"] | None
+    times_s: Float[np.ndarray, " points"]
+    short_term_lufs: Float[np.ndarray, " points"]
     rms_db: float
     peak_db: float
 

@@ -69,8 +69,8 @@ def apply_zero_phase_eq(
 def mixup(
     audio: Float[Array, "batch time channel"],
     lengths: Array,
-    mix_uniform: Float[Array, "batch"],
-    level_uniform: Float[Array, "batch"],
+    mix_uniform: Float[Array, " batch"],
+    level_uniform: Float[Array, " batch"],
     probability: float,
     sample_rate: float,
 ) -> tuple[Float[Array, "batch time channel"], Array]:
@@ -85,7 +85,7 @@ def mixup(
 
 
 def swap_channels(
-    audio: Float[Array, "batch time channel"], uniform: Float[Array, "batch"], probability: float
+    audio: Float[Array, "batch time channel"], uniform: Float[Array, " batch"], probability: float
 ) -> Float[Array, "batch time channel"]:
     """Left and right exchanged where `chosen` < `share`."""
     return jnp.where((uniform < probability)[:, None, None], audio[:, :, ::-1], audio)

@@ -72,7 +72,7 @@ def apply_eq(audio: Float[Array, "batch time channel"], filters: Svf) -> Float[A
 
 
 def expand_dynamics(
-    audio: Float[Array, "batch time channel"], exponent: Float[Array, "batch"]
+    audio: Float[Array, "batch time channel"], exponent: Float[Array, " batch"]
 ) -> Float[Array, "batch time channel"]:
     """Gain (envelope / its mean)^exponent, at most ±9 dB: above 0 expands, below 0 compresses, 0 is the identity.
 
@@ -93,7 +93,7 @@ def expand_dynamics(
     return audio * gain.reshape(batch, -1)[:, :time, None]
 
 
-def scale_side(audio: Float[Array, "batch time 2"], side_db: Float[Array, "batch"]) -> Float[Array, "batch time 2"]:
+def scale_side(audio: Float[Array, "batch time 2"], side_db: Float[Array, " batch"]) -> Float[Array, "batch time 2"]:
     """The side louder or quieter by `side_db`."""
     gain = jnp.stack([jnp.ones_like(side_db), db_to_amplitude(side_db)], axis=1)
     return mid_side(mid_side(audio) * gain[:, None, :])
@@ -114,19 +114,19 @@ def degrade_batch(
     return source
 
 
-def dynamics_exponent(uniforms: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:
+def dynamics_exponent(uniforms: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, " batch"]:
     """The exponent of the dynamics in an excerpt's chain: uniform from −0.4 to 1 times the config's."""
     return config.expansion * (
         (1.0 + _COMPRESSION_SCALE) * uniforms[:, _num_eq_uniforms(config.num_peaks)] - _COMPRESSION_SCALE
     )
 
 
-def side_gain_db(uniforms: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:
+def side_gain_db(uniforms: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, " batch"]:
     """The side's gain in an excerpt's chain."""
     return config.side_std_db * normal_from_uniform(uniforms[:, _num_eq_uniforms(config.num_peaks) + 1])
 
 
-def level_offset_db(uniforms: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, "batch"]:
+def level_offset_db(uniforms: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, " batch"]:
     """How far an excerpt lies above or below the level of its whole track."""
     return config.level_std_db * normal_from_uniform(uniforms[:, _num_eq_uniforms(config.num_peaks) + 2])
 
@@ -134,7 +134,7 @@ def level_offset_db(uniforms: Float[Array, "batch numbers"], config: DegradeConf
 def normalize_pair(
     source: Float[Array, "batch time channel"],
     target: Float[Array, "batch time channel"],
-    offset_db: Float[Array, "batch"],
+    offset_db: Float[Array, " batch"],
     sample_rate: float,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch time channel"]]:
     """Both sides at the model's −20 LUFS, then moved together by `offset_db`: a passage of a track that is levelled

@@ -10,7 +10,9 @@ from jaxtyping import Array, Float, Int, Key
 _MAX_SIGMAS = 2.5
 
 
-def draw_uniforms(key: Key[Array, ""], excerpt_numbers: Int[Array, "batch"], count: int) -> Float[Array, "batch count"]:
+def draw_uniforms(
+    key: Key[Array, ""], excerpt_numbers: Int[Array, " batch"], count: int
+) -> Float[Array, "batch count"]:
     """Uniform numbers in [0, 1), a row an excerpt, each from `key` and the excerpt's number in the whole stream, so
     that they do not depend on how a batch is spread over devices and hosts.
 

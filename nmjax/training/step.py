@@ -55,7 +55,7 @@ def _make_pair(batch: Batch, uniforms: Float[Array, "batch numbers"], config: Co
 
 def _make_training_pair(
     batch: Batch, key: Key[Array, ""], distribution: EqDistribution, config: Config
-) -> tuple[Array, Array, Array, Float[Array, "batch"]]:
+) -> tuple[Array, Array, Array, Float[Array, " batch"]]:
     """(input, target, lengths, where the judged part lies) of a batch as it was read: augmented, then degraded."""
     num_degrade = degrade.num_uniforms(config.degrade)
     uniforms = draw_uniforms(key, batch["number"], num_degrade + augment.num_uniforms(distribution) + 1)
@@ -64,7 +64,7 @@ def _make_training_pair(
 
 
 def _crop_segment(
-    source: Array, target: Array, lengths: Array, position: Float[Array, "batch"], config: Config
+    source: Array, target: Array, lengths: Array, position: Float[Array, " batch"], config: Config
 ) -> tuple[Array, Array, Array]:
     """(input, target, lengths) of the stretch that is rendered; place: 0 to 1, of where it may begin."""
     size = min(round(config.loss.segment_seconds * SAMPLE_RATE) or source.shape[1], source.shape[1])

@@ -64,7 +64,13 @@ def test_the_test_signal_has_a_large_loudness_range():
 
 def test_values_without_enough_audio_are_minus_infinity():
     empty = READING(initial_meter_state(1, 2), RATE)
-    for value in (empty.integrated_lufs, empty.momentary_lufs, empty.max_short_term_lufs, empty.true_peak_db, empty.sample_peak_db):
+    for value in (
+        empty.integrated_lufs,
+        empty.momentary_lufs,
+        empty.max_short_term_lufs,
+        empty.true_peak_db,
+        empty.sample_peak_db,
+    ):
         assert value[0] == -np.inf
     assert empty.loudness_range_lu[0] == 0.0
     early = measure_in_chunks(program()[:1, : int(0.39 * RATE)], 1000)

@@ -117,7 +117,9 @@ def test_interpolation_lies_between_frame_centres(time):
     """Any signal comes out as np.interp has it; a straight line stays one up to the ends, where the last repeats."""
     x = noise((3, time, 2))
     result = upsample2x(x, None)
-    assert peak_error_db(result, np.stack([numpy_models.upsample2x(np.asarray(row, np.float64)) for row in x])) <= -130.0
+    assert (
+        peak_error_db(result, np.stack([numpy_models.upsample2x(np.asarray(row, np.float64)) for row in x])) <= -130.0
+    )
     line = jnp.arange(time, dtype=jnp.float32).reshape(1, time, 1) + 1.0
     expected = np.clip((np.arange(2 * time) + 0.5) / 2.0 - 0.5, 0.0, time - 1.0) + 1.0
     assert peak_error_db(upsample2x(line, None)[0, :, 0], expected) <= -130.0

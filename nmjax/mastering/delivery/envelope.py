@@ -57,7 +57,7 @@ def _block_envelope(
     block: Float[np.ndarray, "frames channel"],
     after: Float[np.ndarray, "_ channel"],
     floor: float,
-) -> Float[np.ndarray, "frames"]:
+) -> Float[np.ndarray, " frames"]:
     """The envelope of one block between its neighbours."""
     frames = len(block)
     gap_peaks = np.zeros(frames + 1, np.float32)  # gap i lies before sample i
@@ -73,7 +73,7 @@ def _block_envelope(
     return np.maximum(sample_peaks, np.maximum(gap_peaks[:-1], gap_peaks[1:])).astype(np.float64)
 
 
-def _interpolated_peaks(samples: Float[np.ndarray, "samples"], floor: float) -> Float[np.ndarray, "gaps"]:
+def _interpolated_peaks(samples: Float[np.ndarray, " samples"], floor: float) -> Float[np.ndarray, " gaps"]:
     """The largest interpolated amplitude in each gap, from `_HALF` samples on either side."""
     matrix, max_gain = _interpolation_matrix()
     rows = np.lib.stride_tricks.sliding_window_view(samples, len(matrix))[::_ROW_SAMPLES]

@@ -67,7 +67,7 @@ class Limiter:
             reduction = self._smoother.process(np.zeros(delay))[skip:]
             yield self._apply_reduction(pending, reduction)
 
-    def _apply_reduction(self, audio: np.ndarray, reduction: Float[np.ndarray, "frames"]) -> np.ndarray:
+    def _apply_reduction(self, audio: np.ndarray, reduction: Float[np.ndarray, " frames"]) -> np.ndarray:
         self._total_frames += len(reduction)
         max_reduction = float(reduction.max(initial=0.0))
         if max_reduction == 0.0:
@@ -84,7 +84,7 @@ class Limiter:
         )
 
 
-def required_reduction(envelope: Float[np.ndarray, "frames"], threshold: float) -> Float[np.ndarray, "frames"]:
+def required_reduction(envelope: Float[np.ndarray, " frames"], threshold: float) -> Float[np.ndarray, " frames"]:
     """The reduction, 0 to below 1, that brings an envelope (an amplitude) down to `aim`."""
     return 1.0 - threshold / np.maximum(envelope, threshold)
 
@@ -109,7 +109,7 @@ class ReductionSmoother:
         self._released_history = np.zeros(2 * half_window)
         self._release_state, self._slow_state = 0.0, np.zeros(1)
 
-    def process(self, required: Float[np.ndarray, "values"]) -> Float[np.ndarray, "values"]:
+    def process(self, required: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
         """The next reductions that are done; the first `delay` of all lie before the signal."""
         joined = np.concatenate([self._required_history, required])
         self._required_history = joined[len(required) :]

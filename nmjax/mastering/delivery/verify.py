@@ -222,7 +222,7 @@ class _TruePeakTracker:
             self.true_peak = _max_interpolated_peak(np.ascontiguousarray(channel), self.true_peak)
 
 
-def _max_interpolated_peak(samples: Float[np.ndarray, "frames"], known_peak: float) -> float:
+def _max_interpolated_peak(samples: Float[np.ndarray, " frames"], known_peak: float) -> float:
     """The largest interpolated amplitude, or `least`; places that cannot pass that are left out."""
     matrix, max_gain = _interpolation_matrix()
     rows = np.lib.stride_tricks.sliding_window_view(samples, len(matrix))[::_ROW_SAMPLES]

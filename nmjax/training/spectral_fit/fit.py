@@ -62,12 +62,12 @@ class LinearEstimator:
     it was not fitted to; spread_db: of the spectra about their mean."""
 
     kernel: Float[np.ndarray, "features bands"]
-    bias: Float[np.ndarray, "bands"]
+    bias: Float[np.ndarray, " bands"]
     residual_rms_db: float
     spectrum_std_db: float
 
 
-GroupedFeatures = tuple[Features, Int[np.ndarray, "items"]]
+GroupedFeatures = tuple[Features, Int[np.ndarray, " items"]]
 
 
 def fit_spectral_variables(
@@ -122,7 +122,7 @@ def check_enough_albums(songs: Sequence[Song]) -> None:
         )
 
 
-def fit_estimator(features: Features, groups: Int[np.ndarray, "items"], degradations: Curves) -> LinearEstimator:
+def fit_estimator(features: Features, groups: Int[np.ndarray, " items"], degradations: Curves) -> LinearEstimator:
     """The estimate of a fault's negative from features (tens of dB), as kernel and bias of z.
 
     Args:

@@ -53,10 +53,10 @@ class DegradedExcerpts:
 
     mid_features: Float[np.ndarray, "items features"]
     side_features: Float[np.ndarray, "items features"]
-    exponent: Float[np.ndarray, "items"]
-    side_gain_db: Float[np.ndarray, "items"]
-    is_stereo: Float[np.ndarray, "items"]
-    groups: Int[np.ndarray, "items"]
+    exponent: Float[np.ndarray, " items"]
+    side_gain_db: Float[np.ndarray, " items"]
+    is_stereo: Float[np.ndarray, " items"]
+    groups: Int[np.ndarray, " items"]
 
 
 def fit_processors(params: dict, config: Config, songs: Sequence[Song], report: Callable[[str], None]) -> dict:
@@ -127,7 +127,7 @@ def extract_degraded_features(config: Config, songs: Sequence[Song], report: Cal
 
 
 def _fit_best_ridge(
-    inputs: Float[np.ndarray, "items inputs"], targets: Float[np.ndarray, "items"], groups: Int[np.ndarray, "items"]
+    inputs: Float[np.ndarray, "items inputs"], targets: Float[np.ndarray, " items"], groups: Int[np.ndarray, " items"]
 ) -> tuple[np.ndarray, float, float]:
     """Kernel, bias, and the share of the variance that is told of albums left out, for the best of `_RIDGES`."""
     offset, scale = inputs.mean(axis=0), inputs.std(axis=0) + 1e-3

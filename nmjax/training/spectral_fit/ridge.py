@@ -8,7 +8,7 @@ from jaxtyping import Int
 _NUM_FOLDS = 8
 
 
-def group_folds(groups: Int[np.ndarray, "items"]) -> Int[np.ndarray, "items"]:
+def group_folds(groups: Int[np.ndarray, " items"]) -> Int[np.ndarray, " items"]:
     """Each item's fold, from 0 to 7, the same for all of a group; groups count from 0."""
     return np.random.default_rng(0).permutation(groups.max() + 1)[groups] % _NUM_FOLDS
 
