@@ -86,7 +86,7 @@ def csv_entries(path: Path) -> list[SongEntry]:
         source = _file_from_csv(path, row["input"]) if row.get("input") else None
         name = Path(row["target"]).with_suffix("").as_posix()
         entries.append(SongEntry(name, _group_name(target.key), target, source, row.get("genre") or ""))
-    counts = Counter(entry.target.real for entry in entries)
+    counts = Counter(entry.target.real_path for entry in entries)
     if duplicates := [target for target, count in counts.items() if count > 1]:
         raise BadInputError(f"'{path}' lists '{duplicates[0]}' more than once; take the other lines out.")
     if len({e.input is None for e in entries}) == 2:

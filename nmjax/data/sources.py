@@ -75,8 +75,8 @@ def find_all_songs(
     first_by_path: dict[str, Song] = {}
     for song in songs:
         other = first_by_path.setdefault(song.target.original_path, song)
-        if other.source_index != song.source:
-            first_path, second_path = sources[other.source_index].path, sources[song.source].path
+        if other.source_index != song.source_index:
+            first_path, second_path = sources[other.source_index].path, sources[song.source_index].path
             raise BadInputError(
                 f"'{song.target.original_path}' is in --data {first_path} and in --data {second_path}; take it out of one."
             )
@@ -84,7 +84,7 @@ def find_all_songs(
         next((s for s in songs if bool(s.input) is has_input), None) for has_input in (True, False)
     )
     if paired_song and unpaired_song:
-        first_path, second_path = sources[paired_song.source].path, sources[unpaired_song.source].path
+        first_path, second_path = sources[paired_song.source_index].path, sources[unpaired_song.source_index].path
         raise BadInputError(
             f"--data {first_path} has an unmastered side and --data {second_path} has none; train on one kind."
         )

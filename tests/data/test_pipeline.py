@@ -76,9 +76,9 @@ def test_the_stream_resumes_with_any_number_of_threads(catalog, threads):
 
 def test_worker_processes_give_the_same_batches_and_resume(catalog):
     whole = take(training_batches(catalog, small_config(), RATE, 3, speed_semitones=1.0), 7)
-    one = training_batches(catalog, small_config(workers=1), RATE, 3, speed_semitones=1.0)
+    one = training_batches(catalog, small_config(num_workers=1), RATE, 3, speed_semitones=1.0)
     assert_same(take(one, 3), whole[:3])
-    two = training_batches(catalog, small_config(workers=2), RATE, 3, speed_semitones=1.0)
+    two = training_batches(catalog, small_config(num_workers=2), RATE, 3, speed_semitones=1.0)
     two.set_state(one.get_state())
     assert_same(take(two, 4), whole[3:])
 

@@ -10,17 +10,18 @@ import pytest
 SCRIPT = """
 import jax, jax.numpy as jnp
 from jax import monitoring
-from nmjax.runtime.compilation_cache import keep_programs
+from nmjax.runtime.compilation_cache import enable_compilation_cache
 hits = []
 monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("cache_hits") else None)
-keep_programs()
+enable_compilation_cache()
 print(float(jax.jit(lambda x: jnp.sum(x * 2.0))(jnp.arange(5.0))), len(hits))
 """
 
 
 def run_script(cache):
     """Sum, and programs that were found."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment["XDG_CACHE_HOME"] = str(cache)
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120
     )

@@ -12,10 +12,10 @@ from nmjax.runtime import huge_pages
 
 SCRIPT = """
 import os, sys
-from nmjax.pages import restart_with_large_pages
+from nmjax.runtime.huge_pages import restart_with_huge_pages
 before = os.getpid()
 print("start", before, os.environ.get("GLIBC_TUNABLES", ""), sys.argv[1:], flush=True)
-restart_with_large_pages()
+restart_with_huge_pages()
 """
 
 

@@ -29,21 +29,21 @@ sys.meta_path.insert(0, Finder())
 import slow
 """
 WHILE_DEFERRED = """
-interrupt.hold()
+signals.block_signals()
 os.kill(os.getpid(), signal.SIGINT)
 print("whole", flush=True)
-interrupt.listen()
+signals.install_handlers()
 """
 SCRIPT = """
 import os, signal, time
-from nmjax import interrupt
-interrupt.listen()
+from nmjax.runtime import signals
+signals.install_handlers()
 try:
     exec({place!r})
     time.sleep(20)
 except KeyboardInterrupt:
     print("heard", flush=True)
-    interrupt.end(130)
+    signals.exit_immediately(130)
 """
 
 
