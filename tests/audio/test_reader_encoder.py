@@ -111,7 +111,10 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
 
 
 def test_text_is_utf_8_whatever_the_locale_says(tmp_path):
-    code = "import sys; from pathlib import Path; from nmjax.runtime import atomic_files; atomic_files.write_text(Path(sys.argv[1]), chr(8211))"
+    code = (
+        "import sys; from pathlib import Path; from nmjax.runtime.atomic_files import write_text; "
+        "write_text(Path(sys.argv[1]), chr(8211))"
+    )
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code, tmp_path / "t.txt"], check=True, env=os.environ | plain)
     assert (tmp_path / "t.txt").read_bytes() == "–".encode()
