@@ -57,7 +57,7 @@ def record(args: argparse.Namespace) -> int:
 
 
 def run_program(repo: Path, *arguments: object) -> None:
-    """Run one of a checkout's programs; with exit code 3 (a delivery that misses its target) it has written its master."""
+    """Run a program of the checkout; exit code 3 (a delivery misses its target) means that its master was written."""
     command = [sys.executable, *map(str, arguments)]
     print("$", *command[1:], flush=True)
     environment = {**os.environ, "PYTHONPATH": str(repo)}
