@@ -26,9 +26,6 @@ from nmjax.mastering.delivery.plan import DeliveryPlan, apply_delivery_plan, pla
 from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
 from nmjax.mastering.master import (
     CHUNK_FRAMES,
-    AnalyzedTrack,
-    InputSignal,
-    MasteringOptions,
     analyze_track,
     delivery_to_dict,
     render_track,
@@ -44,6 +41,7 @@ from nmjax.mastering.references import (
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.settings.file import StoredSettings, read_settings, settings_from_json
 from nmjax.mastering.settings.overrides import Overrides
+from nmjax.mastering.types import AnalyzedTrack, InputSignal, MasteringOptions
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.match import ReferenceTarget
 from nmjax.runtime.errors import BadInputError

@@ -25,9 +25,10 @@ from nmjax.mastering.analysis import SourceSignal, encode_signal, process_chain,
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.meter import StreamMeter
 from nmjax.mastering.delivery.plan import DeliverySpec, max_reachable_lufs
-from nmjax.mastering.master import MIN_FRAMES, AlbumSettings, MasteringOptions, plan_render
+from nmjax.mastering.master import MIN_FRAMES, plan_render
 from nmjax.mastering.network import Network, PooledFrames
 from nmjax.mastering.references import features_from_chunks, read_excerpts
+from nmjax.mastering.types import AlbumSettings, MasteringOptions
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.match import ReferenceMatch, match_settings

@@ -23,10 +23,11 @@ from nmjax.mastering.command import (
     resolve_options,
     write_target,
 )
-from nmjax.mastering.master import MasteringOptions, master
+from nmjax.mastering.master import master
 from nmjax.mastering.network import Network
 from nmjax.mastering.output_paths import OUTPUT_FLAGS
 from nmjax.mastering.request import MasteringRequest
+from nmjax.mastering.types import MasteringOptions
 from nmjax.runtime.compilation_cache import enable_compilation_cache
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError

@@ -22,9 +22,10 @@ from nmjax.evaluation.metrics import (
 from nmjax.mastering.analysis import SourceSignal, render_prediction
 from nmjax.mastering.delivery.plan import MIN_LUFS, PRESETS, DeliverySpec, apply_delivery_plan, plan_delivery
 from nmjax.mastering.delivery.verify import check_compliance
-from nmjax.mastering.master import MasteringOptions, plan_render
+from nmjax.mastering.master import plan_render
 from nmjax.mastering.network import Network
 from nmjax.mastering.references import MIN_SECONDS, features_from_chunks
+from nmjax.mastering.types import MasteringOptions
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference.match import ReferenceTarget
 

@@ -15,12 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from nmjax.audio import reader
+from nmjax.audio.reader import AudioInfo
 from nmjax.audio.units import amplitude_to_db, json_number
 from nmjax.batch.jobs import to_printable
-from nmjax.mastering.master import MasteringOptions, MasteringResult, delivery_to_dict, master
+from nmjax.mastering.master import delivery_to_dict, master
+from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths, check_outputs, resolve_output_paths
 from nmjax.mastering.render import active_processors
 from nmjax.mastering.request import MasteringRequest
+from nmjax.mastering.types import MasteringOptions, MasteringResult
 from nmjax.models import Settings
 from nmjax.models.processors import processor_settings
 from nmjax.reference import target_file
@@ -138,7 +141,7 @@ def _run_one(arguments: InferArguments, console: Console) -> int:
     options = resolve_options(arguments, console)
     network = arguments.mastering_request.load_network(lambda sentence: print_line(console, sentence))
     with ProgressBars(console, info.frames) as bars:
-        result = master(track, outputs, network, options, bars)
+        result = master(track, outputs, network, options, progress=bars, observers=_observers(info, outputs))
     write_target(arguments, options, console)
     if arguments.as_json:
         print(json.dumps(result_to_dict(result), indent=1))  # ASCII: a name may hold what no text can
@@ -156,6 +159,20 @@ def _run_one(arguments: InferArguments, console: Console) -> int:
     for name, path in _labeled_outputs(outputs):
         print_line(console, f"{name + ':':11}{to_printable(path)}")
     return 0
+
+
+def _observers(info: AudioInfo, outputs: OutputPaths) -> list[MasteringObserver]:
+    """What writes the report, the null test and the plot; each is imported only where it is asked for."""
+    observers: list[MasteringObserver] = []
+    if outputs.report or outputs.null_test:
+        from nmjax.report.recorder import ReportRecorder
+
+        observers.append(ReportRecorder(info, outputs))
+    if outputs.plot:
+        from nmjax.report.eq_plot import EqPlotter  # matplotlib takes 0.7 s to import
+
+        observers.append(EqPlotter())
+    return observers
 
 
 def result_to_dict(result: MasteringResult) -> dict:

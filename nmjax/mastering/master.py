@@ -7,7 +7,7 @@ import dataclasses
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +17,23 @@ from nmjax.audio.formats import OutputFormat, choose_format
 from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks, add_streams, scale_stream_db
 from nmjax.audio.units import json_number
-from nmjax.dsp import Bands
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, predict_settings, process_chain, residual_stream, with_input_gain
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import MIN_LUFS, PRESETS, DeliveryPlan, DeliverySpec, StreamOpener
+from nmjax.mastering.delivery.plan import MIN_LUFS, DeliveryPlan, StreamOpener
 from nmjax.mastering.delivery.verify import ComplianceResult
 from nmjax.mastering.delivery.write import DeliveryResult, write_delivery
 from nmjax.mastering.network import Network
+from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.references import match_reference
 from nmjax.mastering.render import active_processors, is_flat
 from nmjax.mastering.settings import exports
-from nmjax.mastering.settings.file import StoredSettings, settings_to_json
-from nmjax.mastering.settings.overrides import Overrides, apply_overrides
+from nmjax.mastering.settings.file import settings_to_json
+from nmjax.mastering.settings.overrides import apply_overrides
 from nmjax.mastering.settings.schema import MAX_AMOUNT
-from nmjax.models import SAMPLE_RATE, Prediction
-from nmjax.reference.match import ReferenceMatch, ReferenceTarget
-from nmjax.report.recorder import ReportRecorder
+from nmjax.mastering.types import AnalyzedTrack, InputSignal, MasteringOptions, MasteringResult, RenderPlan
+from nmjax.models import SAMPLE_RATE
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
@@ -45,111 +44,47 @@ _CODEC_PADDING_FRAMES = 4 * 1152  # that a lossy file may lack at its ends
 StreamTap = Callable[[str, AudioChunks], AudioChunks]  # passes on a signal, which it is told the name of
 
 
-@dataclasses.dataclass(frozen=True)
-class AlbumSettings:
-    """What the songs of an album share. lufs: the album's level. match: what a reference made of the network's answer,
-    if there was one."""
-
-    prediction: Prediction
-    lufs: float
-    match: ReferenceMatch | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class MasteringOptions:
-    """What is asked for, the same for every track.
-
-    deliveries: a file for each. control: changes to the settings. settings: these in place of the network's. seconds:
-    how much of a track is listened to, evenly spread; None for all. bits: of the samples, as `formats.BITS` has them;
-    None as the input's. shared: of an album. gain_db: an album's, before delivery. aim: a reference that the network's
-    settings are moved towards.
-    """
-
-    delivery_specs: tuple[DeliverySpec, ...] = (PRESETS["streaming"],)
-    overrides: Overrides = dataclasses.field(default_factory=Overrides)
-    settings: StoredSettings | None = None
-    analysis_seconds: float | None = None
-    bits: str | None = None
-    album: AlbumSettings | None = None
-    album_gain_db: float = 0.0
-    reference_target: ReferenceTarget | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class RenderPlan:
-    """Settings and what is rendered of them. prediction: after all changes. eq_rate: Hz, at which its bands draw the
-    curve that is meant; rendered: the same at the file's rate. amount: of the residual, 0 for none. match: what a
-    reference made of the network's answer, if there was one."""
-
-    prediction: Prediction
-    eq_sample_rate: int
-    rendered_bands: Bands
-    residual_amount: float
-    match: ReferenceMatch | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class InputSignal:
-    """What is to be mastered: `pieces()` from its start, `[frames, channel]` float32. name: for the sentences."""
-
-    read_chunks: StreamOpener
-    sample_rate: int
-    channels: int
-    name: str
-
-
-@dataclasses.dataclass(frozen=True)
-class AnalyzedTrack:
-    """A sound that was measured and listened to, and what is to be rendered. notes: sentences for the user."""
-
-    input_signal: InputSignal
-    input_scan: LoudnessScan
-    signal: SourceSignal
-    render_plan: RenderPlan
-    notes: list[str]
-
-
 def no_tap(name: str, chunks: AudioChunks) -> AudioChunks:
-    """A `Watch` that does nothing."""
+    """Returns the chunks: a `StreamTap` that observes nothing."""
     return chunks
-
-
-@dataclasses.dataclass(frozen=True)
-class MasteringResult:
-    """What became of a track. before: the input. made: each delivery."""
-
-    outputs: OutputPaths
-    info: AudioInfo
-    input_scan: LoudnessScan
-    render_plan: RenderPlan
-    delivery_results: list[DeliveryResult]
-    notes: list[str]
 
 
 def master(
     track: Path,
     outputs: OutputPaths,
     network: Network | None,
-    options: MasteringOptions = MasteringOptions(),
+    options: MasteringOptions,
     progress: StreamTap = no_tap,
+    observers: Sequence[MasteringObserver] = (),
 ) -> MasteringResult:
     """Master a track; all its files appear together, or none does.
 
-    network: None where settings are given and their residual is not wanted. passes: is shown every pass over the sound.
+    Args:
+        track: the file to master.
+        outputs: where the files go; `observers` write the plot, the report and the null test.
+        network: None where settings are given and their residual is not wanted.
+        options: the same for every track.
+        progress: called with a name and the chunks of each pass over the audio, which it returns unchanged.
+        observers: follow the audio of every stage and write further files.
 
     Raises:
         BadInputError: the track or the settings cannot be used, or an output cannot be written.
     """
     info = reader.probe(track)
     formats = [choose_format(path, info, options.bits) for path in outputs.masters]
-    recorder = ReportRecorder(info, outputs)
+
+    def tap(stage: str, chunks: AudioChunks) -> AudioChunks:
+        for observer in observers:
+            chunks = observer.tap(stage, chunks)
+        return chunks
+
     input_signal = InputSignal(
         lambda: progress("Reading", reader.read_chunks(track, CHUNK_FRAMES)),
         info.sample_rate,
         info.channels,
         f"'{track}'",
     )
-    analyzed_track = analyze_track(input_signal, network, options, recorder.watch)
+    analyzed_track = analyze_track(input_signal, network, options, tap)
     notes = analyzed_track.notes
     if info.truncated or analyzed_track.input_scan.frames < info.frames - (
         _CODEC_PADDING_FRAMES if info.is_lossy else 0
@@ -159,18 +94,23 @@ def master(
     with contextlib.ExitStack() as stack:
         temporary_paths = {path: stack.enter_context(atomic_files.temporary_sibling(path)) for path in outputs.files()}
         folder = outputs.masters[0].parent
-        open_stream = stack.enter_context(
-            render_track(analyzed_track, network, options.album_gain_db, folder, recorder.watch)
-        )
+        open_stream = stack.enter_context(render_track(analyzed_track, network, options.album_gain_db, folder, tap))
         delivery_results = _write_deliveries(
             lambda: progress("Delivering", open_stream()), info, formats, temporary_paths, track, outputs, options
         )
         notes += _delivery_notes(delivery_results, analyzed_track.input_scan)
         result = MasteringResult(
-            outputs, info, analyzed_track.input_scan, analyzed_track.render_plan, delivery_results, notes
+            outputs=outputs,
+            info=info,
+            network=network,
+            input_scan=analyzed_track.input_scan,
+            render_plan=analyzed_track.render_plan,
+            delivery_results=delivery_results,
+            notes=notes,
         )
         _write_sidecar_files(result, temporary_paths, track, network, options)
-        recorder.write(temporary_paths, result, open_stream, track, network)
+        for observer in observers:
+            observer.write_files(result, open_stream, temporary_paths)
         atomic_files.commit_files(
             [(temporary_paths[path], path) for path in reversed(outputs.files())]
         )  # the first master last
@@ -187,7 +127,7 @@ def analyze_track(
     """
     notes = list(options.settings.notes) if options.settings else []
     input_scan = LoudnessScan(
-        tap("before", input_signal.read_chunks()), input_signal.sample_rate, input_signal.channels, max_limiting_db=0.0
+        tap("source", input_signal.read_chunks()), input_signal.sample_rate, input_signal.channels, max_limiting_db=0.0
     )
     if input_scan.frames < MIN_FRAMES:
         raise BadInputError(f"{input_signal.name} holds a single sample; there is nothing to master.")
@@ -277,7 +217,7 @@ def render_track(
     ):
         yield signal.read_chunks
         return
-    audio = tap("clean", process_chain(signal, settings, render_plan.rendered_bands, tap))
+    audio = process_chain(signal, settings, render_plan.rendered_bands, tap)
     if render_plan.residual_amount:
         residual_chunks = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
         audio = add_streams(audio, tap("residual", residual_chunks))
@@ -308,7 +248,7 @@ def _write_sidecar_files(
     network: Network | None,
     options: MasteringOptions,
 ) -> None:
-    """Settings, picture and export, into their temporary files."""
+    """Writes the settings and the EQ export to their temporary files."""
     outputs, render_plan, sample_rate = result.outputs, result.render_plan, result.info.sample_rate
     delivery_by_name = {
         delivery_result.spec.name: delivery_to_dict(delivery_result.compliance, delivery_result.plan)
@@ -316,17 +256,6 @@ def _write_sidecar_files(
     }
     text = settings_json(track.name, render_plan, sample_rate, network, options, delivery_by_name)
     temporary_paths[outputs.settings].write_text(text, encoding="utf-8")
-    if outputs.plot:
-        from nmjax.report.eq_plot import plot_eq  # matplotlib takes 0.7 s to import
-
-        title = f"{outputs.masters[0].name}: equaliser"
-        plot_eq(
-            render_plan.prediction.settings.eq.bands(),
-            render_plan.eq_sample_rate,
-            title,
-            temporary_paths[outputs.plot],
-            render_plan.match,
-        )
     if outputs.export:
         exports.export_eq(render_plan.rendered_bands, sample_rate, temporary_paths[outputs.export], track.name)
 

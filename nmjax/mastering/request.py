@@ -10,11 +10,11 @@ from pathlib import Path
 from nmjax.audio import formats
 from nmjax.mastering import pretrained
 from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
-from nmjax.mastering.master import MasteringOptions
 from nmjax.mastering.network import Network, load
 from nmjax.mastering.references import ReferenceOptions
 from nmjax.mastering.settings import overrides
 from nmjax.mastering.settings.file import read_settings
+from nmjax.mastering.types import MasteringOptions
 from nmjax.reference.match import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 

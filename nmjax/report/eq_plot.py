@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
 from nmjax import plots
+from nmjax.audio.streams import AudioChunks
 from nmjax.dsp import Bands, response_db
+from nmjax.mastering.delivery.plan import StreamOpener
+from nmjax.mastering.types import MasteringResult
 from nmjax.reference.features import CENTERS_HZ
 from nmjax.reference.match import ReferenceMatch
+
+
+class EqPlotter:
+    """A `MasteringObserver` that plots the equalizer's response, where a plot is asked for."""
+
+    def tap(self, stage: str, chunks: AudioChunks) -> AudioChunks:
+        """Returns the chunks; the plot needs no audio."""
+        return chunks
+
+    def write_files(
+        self, result: MasteringResult, open_rendered: StreamOpener, temporary_paths: Mapping[Path, Path]
+    ) -> None:
+        """Writes the PNG."""
+        if not result.outputs.plot:
+            return
+        render_plan = result.render_plan
+        plot_eq(
+            render_plan.prediction.settings.eq.bands(),
+            render_plan.eq_sample_rate,
+            title=f"{result.outputs.masters[0].name}: equalizer",
+            path=temporary_paths[result.outputs.plot],
+            match=render_plan.match,
+        )
 
 
 def plot_eq(bands: Bands, sample_rate: int, title: str, path: Path, match: ReferenceMatch | None = None) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,15 +11,12 @@ from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.delivery.plan import DeliverySpec, StreamOpener, apply_delivery_plan
 from nmjax.mastering.delivery.verify import ComplianceResult, check_file_compliance
-from nmjax.mastering.network import Network
 from nmjax.mastering.output_paths import OutputPaths
+from nmjax.mastering.types import MasteringResult
 from nmjax.models import Settings
 from nmjax.models.processors import PROCESSORS
 from nmjax.report.gain_trace import GainTracer
 from nmjax.report.track_analysis import SignalAnalysis, SignalAnalyzer
-
-if TYPE_CHECKING:
-    from nmjax.mastering.master import MasteringResult
 
 CHAIN = ("input", "eq", *PROCESSORS)
 _PASSTHROUGH = DeliverySpec(lufs=None, true_peak_db=None, name="input")
@@ -35,11 +31,11 @@ class ReportRecorder:
         self._gain_tracers: dict[str, GainTracer] = {}  # of each part of the chain that is behind the input
         self._next_tracer: GainTracer | None = None  # of the part behind the last one, if another one comes
 
-    def watch(self, name: str, pieces: AudioChunks) -> AudioChunks:
-        """The signal "before", "residual" or one of `CHAIN`, passed on. "clean" is the chain's last, heard already."""
-        if not self._outputs.report or name == "clean":
+    def tap(self, name: str, pieces: AudioChunks) -> AudioChunks:
+        """The signal "source", "residual" or one of `CHAIN`, passed on."""
+        if not self._outputs.report:
             return pieces
-        if name != "input":  # that is "before"
+        if name != "input":  # that is "source"
             self._analyzers[name] = SignalAnalyzer(self._info.sample_rate, self._info.channels)
             pieces = self._analyzers[name].watch(pieces)
         return self._trace_gain(name, pieces) if name in CHAIN else pieces
@@ -52,13 +48,8 @@ class ReportRecorder:
         self._next_tracer = GainTracer(self._info.sample_rate)
         return self._next_tracer.watch_input(pieces)
 
-    def write(
-        self,
-        files: dict[Path, Path],
-        result: MasteringResult,
-        source: StreamOpener,
-        track: Path,
-        network: Network | None,
+    def write_files(
+        self, result: MasteringResult, open_rendered: StreamOpener, temporary_paths: Mapping[Path, Path]
     ) -> None:
         """The report and the null test, as far as they are wanted, into their temporary files."""
         from nmjax.audio import reader
@@ -68,27 +59,27 @@ class ReportRecorder:
         info, plan = self._info, result.delivery_results[0].plan
 
         def read_input():
-            return reader.read_chunks(track)
+            return reader.read_chunks(info.path)
 
         def read_master():
-            return apply_delivery_plan(source, info.sample_rate, plan)
+            return apply_delivery_plan(open_rendered, info.sample_rate, plan)
 
         null_test = None
         if self._outputs.null_test:
             from nmjax.report.null_test import write_null_test
 
-            path = files[self._outputs.null_test]
+            path = temporary_paths[self._outputs.null_test]
             null_test = write_null_test(path, read_input, read_master, info.sample_rate, info.channels)
         if self._outputs.report:
-            text = self._render_page(result, read_input, read_master, null_test, track, network)
-            files[self._outputs.report].write_text(text, encoding="utf-8")
+            text = self._render_page(result, read_input, read_master, null_test)
+            temporary_paths[self._outputs.report].write_text(text, encoding="utf-8")
 
-    def _render_page(self, result, read_input: Callable, read_master: Callable, null_test, track: Path, network) -> str:
+    def _render_page(self, result: MasteringResult, read_input: Callable, read_master: Callable, null_test) -> str:
         from nmjax.report.audio_players import select_excerpts
         from nmjax.report.page import ReportData, render_page
         from nmjax.report.spectral_change import measure_residual
 
-        info, first_delivery = self._info, result.delivery_results[0]
+        info, network, first_delivery = self._info, result.network, result.delivery_results[0]
         master_analyzer = SignalAnalyzer(info.sample_rate, info.channels)
         for _ in master_analyzer.watch(read_master()):
             pass
@@ -97,18 +88,18 @@ class ReportRecorder:
         }
         rendered_analysis = analyses[[name for name in CHAIN if name in analyses][-1]] if self._gain_tracers else None
         residual = measure_residual(rendered_analysis, analyses["residual"]) if "residual" in analyses else None
-        input_compliance = check_file_compliance(track, _PASSTHROUGH)
+        input_compliance = check_file_compliance(info.path, _PASSTHROUGH)
         report_data = ReportData(
-            track_name=track.name,
+            track_name=info.path.name,
             model_name=f"phase {network.config.phase}, checkpoint {network.checkpoint_digest}"
             if network
             else "settings from a file",
-            input_measurements=_file_measurements(input_compliance, info, analyses["before"], info.subtype),
+            input_measurements=_file_measurements(input_compliance, info, analyses["source"], info.subtype),
             master_measurements=_file_measurements(
                 first_delivery.compliance, info, analyses["after"], result.outputs.masters[0].suffix.lstrip(".").upper()
             ),
             eq=result.render_plan.prediction.settings.eq,
-            input_analysis=analyses["before"],
+            input_analysis=analyses["source"],
             master_analysis=analyses["after"],
             chain=self._chain_data(result.render_plan.prediction.settings, analyses),
             residual=residual,
@@ -131,7 +122,7 @@ class ReportRecorder:
             return None
         gain_traces = {name: tracer.result() for name, tracer in self._gain_tracers.items()}
         return ChainData(
-            settings, {"input": analyses["before"], **{name: analyses[name] for name in gain_traces}}, gain_traces
+            settings, {"input": analyses["source"], **{name: analyses[name] for name in gain_traces}}, gain_traces
         )
 
 

@@ -14,8 +14,9 @@ from nmjax.evaluation import systems
 from nmjax.evaluation.examples import Example
 from nmjax.evaluation.metrics import compute_metrics, lufs, normalize_loudness
 from nmjax.mastering.delivery.plan import DeliverySpec
-from nmjax.mastering.master import MasteringOptions, master
+from nmjax.mastering.master import master
 from nmjax.mastering.output_paths import resolve_output_paths
+from nmjax.mastering.types import MasteringOptions
 from nmjax.runtime.errors import BadInputError
 from tests.dsp.oracles import peaking_sos
 from tests.random_networks import random_network, save_network

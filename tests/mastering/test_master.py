@@ -12,10 +12,11 @@ import soundfile
 from scipy.signal import sosfilt
 
 from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
-from nmjax.mastering.master import MasteringOptions, master
+from nmjax.mastering.master import master
 from nmjax.mastering.output_paths import resolve_output_paths
 from nmjax.mastering.settings.file import read_settings
 from nmjax.mastering.settings.overrides import Overrides
+from nmjax.mastering.types import MasteringOptions
 from nmjax.models import build_model
 from nmjax.runtime.errors import BadInputError
 from tests.dsp.oracles import peaking_sos
@@ -34,7 +35,7 @@ NO_DELIVERY = DeliverySpec(lufs=None, true_peak_db=None, name="plain")  # neithe
 
 def master_track(track, out, phase, *deliveries, **options):
     """`master` with the network of a phase; streaming unless said otherwise."""
-    options = MasteringOptions(**({"deliveries": deliveries} if deliveries else {}), **options)
+    options = MasteringOptions(**({"delivery_specs": deliveries} if deliveries else {}), **options)
     return master(track, resolve_output_paths(track, out, options.delivery_specs), random_network(phase), options)
 
 
@@ -149,7 +150,7 @@ def test_a_track_too_short_for_a_loudness_is_mastered_by_its_peak(tmp_path):
 def test_with_all_amounts_at_0_and_no_delivery_the_samples_are_the_inputs(tmp_path, name, subtype):
     track = write_audio(tmp_path / name, music(3.0, 48_000), 48_000, subtype)
     nothing = Overrides(eq_amount=0.0, residual_amount=0.0)
-    result = master_track(track, tmp_path / f"m{track.suffix}", "1b", NO_DELIVERY, control=nothing)
+    result = master_track(track, tmp_path / f"m{track.suffix}", "1b", NO_DELIVERY, overrides=nothing)
     before, after = (soundfile.read(str(p), dtype="float64")[0] for p in (track, result.outputs.masters[0]))
     np.testing.assert_array_equal(before, after)
 
@@ -180,7 +181,7 @@ def test_half_of_the_residual_is_half_of_it(tmp_path):
     sounds = []
     for amount in (0.0, 0.5, 1.0):
         out = tmp_path / f"{amount}.wav"
-        master_track(track, out, "1b", NO_DELIVERY, control=Overrides(residual_amount=amount))
+        master_track(track, out, "1b", NO_DELIVERY, overrides=Overrides(residual_amount=amount))
         sounds.append(soundfile.read(str(out))[0])
     assert peak_error_db(sounds[1] - sounds[0], 0.5 * (sounds[2] - sounds[0])) <= -80.0
     assert np.abs(sounds[2] - sounds[0]).max() > 1e-3
@@ -190,7 +191,7 @@ def test_half_of_the_residual_is_half_of_it(tmp_path):
 def test_more_than_two_channels_share_the_settings(tmp_path, channels):
     audio = np.repeat(music(3.2), 4, axis=1)[:, :channels] * np.linspace(1.0, 0.5, channels)
     track = write_audio(tmp_path / "a.wav", audio, subtype="FLOAT")
-    result = master_track(track, tmp_path / "m.wav", "1b", NO_DELIVERY, control=Overrides(residual_amount=0.0))
+    result = master_track(track, tmp_path / "m.wav", "1b", NO_DELIVERY, overrides=Overrides(residual_amount=0.0))
     actual, _ = soundfile.read(str(result.outputs.masters[0]), always_2d=True)
     assert (
         peak_error_db(
@@ -217,7 +218,7 @@ def test_several_deliveries_of_one_rendering(tmp_path):
 def test_analyzing_an_excerpt_predicts_nearly_the_same_settings(tmp_path):
     track = write_audio(tmp_path / "a.wav", music(20.0), subtype="FLOAT")
     whole = master_track(track, tmp_path / "m.wav", "1a").render_plan.prediction.settings.eq
-    part = master_track(track, tmp_path / "n.wav", "1a", seconds=9.0).render_plan.prediction.settings.eq
+    part = master_track(track, tmp_path / "n.wav", "1a", analysis_seconds=9.0).render_plan.prediction.settings.eq
     assert not np.array_equal(whole.gain_db, part.gain_db)
     np.testing.assert_allclose(whole.gain_db, part.gain_db, atol=1.5)
 

@@ -16,11 +16,12 @@ from scipy.signal import sosfilt
 
 import nmjax
 from nmjax.cli.main import main
-from nmjax.mastering.master import MasteringOptions, master
+from nmjax.mastering.master import master
 from nmjax.mastering.output_paths import resolve_output_paths
 from nmjax.mastering.render import active_processors, apply_processor
 from nmjax.mastering.settings.file import read_settings, settings_from_json
 from nmjax.mastering.settings.overrides import Overrides, apply_overrides, parse_overrides
+from nmjax.mastering.types import MasteringOptions
 from nmjax.models import processors
 from nmjax.models.processors import PROCESSORS, SETTING_TABLE, processor_settings
 from nmjax.runtime.errors import BadInputError

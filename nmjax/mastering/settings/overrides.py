@@ -178,7 +178,7 @@ def _scale_gains(gain_db: np.ndarray, scale: float) -> np.ndarray:
         band_number = int(np.abs(scaled).max(axis=0).argmax()) + 1
         max_scale = high / float(np.abs(gain_db).max())
         raise BadInputError(
-            f"The EQ's amount of {scale:g} brings band {band_number} beyond {high:g} dB; choose at most {max_scale:.2f}."
+            f"An EQ amount of {scale:g} brings band {band_number} beyond {high:g} dB; choose at most {max_scale:.2f}."
         )
     return scaled
 

@@ -1,0 +1,128 @@
+"""Data that mastering takes and returns: options, render plan, analyzed track, result."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from nmjax.audio.reader import AudioInfo
+from nmjax.dsp import Bands
+from nmjax.mastering.analysis import SourceSignal
+from nmjax.mastering.delivery.loudness_scan import LoudnessScan
+from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec, StreamOpener
+from nmjax.mastering.delivery.write import DeliveryResult
+from nmjax.mastering.network import Network
+from nmjax.mastering.output_paths import OutputPaths
+from nmjax.mastering.settings.file import StoredSettings
+from nmjax.mastering.settings.overrides import Overrides
+from nmjax.models import Prediction
+from nmjax.reference.match import ReferenceMatch, ReferenceTarget
+
+
+@dataclasses.dataclass(frozen=True)
+class AlbumSettings:
+    """Settings shared by the songs of an album.
+
+    Attributes:
+        prediction: the settings of every song.
+        lufs: integrated loudness of the album, in LUFS.
+        match: how a reference changed the prediction; None without a reference.
+    """
+
+    prediction: Prediction
+    lufs: float
+    match: ReferenceMatch | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class MasteringOptions:
+    """Checked options, the same for every track.
+
+    Attributes:
+        delivery_specs: one master is written for each.
+        overrides: changes to the settings.
+        settings: rendered instead of the network's prediction.
+        analysis_seconds: length of the evenly spaced excerpts that the network analyzes; None for the whole track.
+        bits: sample format of the master, one of `formats.BIT_DEPTHS`; None for the input's.
+        album: settings shared by an album.
+        album_gain_db: gain of the album before delivery.
+        reference_target: reference that the predicted settings are matched to.
+    """
+
+    delivery_specs: tuple[DeliverySpec, ...] = (PRESETS["streaming"],)
+    overrides: Overrides = dataclasses.field(default_factory=Overrides)
+    settings: StoredSettings | None = None
+    analysis_seconds: float | None = None
+    bits: str | None = None
+    album: AlbumSettings | None = None
+    album_gain_db: float = 0.0
+    reference_target: ReferenceTarget | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderPlan:
+    """The settings to render.
+
+    Attributes:
+        prediction: settings after all overrides.
+        eq_sample_rate: rate in Hz at which the prediction's bands have their intended response.
+        rendered_bands: the bands fitted to the same response at the track's sample rate.
+        residual_amount: scales the residual; 0 leaves it out.
+        match: how a reference changed the prediction; None without a reference.
+    """
+
+    prediction: Prediction
+    eq_sample_rate: int
+    rendered_bands: Bands
+    residual_amount: float
+    match: ReferenceMatch | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class InputSignal:
+    """A signal to master.
+
+    Attributes:
+        read_chunks: opens the signal from its start, as `[frames, channel]` float32 chunks.
+        sample_rate: in Hz.
+        channels: number of channels.
+        name: what messages call it.
+    """
+
+    read_chunks: StreamOpener
+    sample_rate: int
+    channels: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class AnalyzedTrack:
+    """A measured and analyzed track with its render plan. notes: messages for the user."""
+
+    input_signal: InputSignal
+    input_scan: LoudnessScan
+    signal: SourceSignal
+    render_plan: RenderPlan
+    notes: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class MasteringResult:
+    """A mastered track.
+
+    Attributes:
+        outputs: paths of the written files.
+        info: header of the input file.
+        network: the network that was loaded; None where settings were rendered without one.
+        input_scan: measurements of the input.
+        render_plan: the settings that were rendered.
+        delivery_results: one for each master.
+        notes: messages for the user.
+    """
+
+    outputs: OutputPaths
+    info: AudioInfo
+    network: Network | None
+    input_scan: LoudnessScan
+    render_plan: RenderPlan
+    delivery_results: list[DeliveryResult]
+    notes: list[str]
