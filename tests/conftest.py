@@ -1,18 +1,31 @@
-"""A strict session: several CPU devices, rank promotion raises, warnings are errors (pyproject), shapes are checked."""
+"""Strict test session: rank promotion raises, warnings are errors (pyproject), array shapes are checked."""
 
 import os
 import signal
 import tempfile
+from importlib.metadata import version
+from pathlib import Path
 
 import jax
 import pytest
 
 import tests.typecheck  # noqa: F401  (the import hook looks it up as an attribute of `tests`)
 
+# Compiled programs are kept between sessions and shared by the workers and by the processes that tests start.
+_DEFAULT_CACHE = Path(__file__).parents[1] / ".pytest_cache" / f"xla-{version('jaxlib')}"
+_CACHE_SETTINGS = {
+    "jax_compilation_cache_dir": os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(_DEFAULT_CACHE),
+    "jax_persistent_cache_min_compile_time_secs": 0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
+for _name, _value in _CACHE_SETTINGS.items():
+    jax.config.update(_name, _value)
+    os.environ[_name.upper()] = str(_value)
+
 jax.config.update("jax_num_cpu_devices", 4)
 # A shell's background jobs ignore Ctrl-C, and so would every process that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nmjax-tests-")  # for music that tests make and throw away
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nmjax-tests-")  # indexes and decoded copies of test music
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 

@@ -15,8 +15,11 @@ def enable_compilation_cache() -> None:
     """Have JAX keep what it compiles from now on below ~/.cache/nmjax/xla; nothing where that cannot be written.
 
     Programs are machine code for this processor, so that each kind of processor has a folder of its own, and they are
-    run when they are read: the folder is the user's alone.
+    run when they are read: the folder is the user's alone. A folder that is set already, by JAX_COMPILATION_CACHE_DIR
+    or in a program of the user's, stays.
     """
+    if jax.config.jax_compilation_cache_dir:
+        return
     try:
         folder = _cache_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -18,10 +18,10 @@ print(float(jax.jit(lambda x: jnp.sum(x * 2.0))(jnp.arange(5.0))), len(hits))
 """
 
 
-def run_script(cache):
+def run_script(cache, **variables):
     """Sum, and programs that were found."""
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
-    environment["XDG_CACHE_HOME"] = str(cache)
+    environment.update(XDG_CACHE_HOME=str(cache), **variables)
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120
     )
@@ -48,3 +48,8 @@ def test_an_unusable_cache_folder_is_ignored_silently(tmp_path, where):
     cache_path.parent.mkdir(parents=True, exist_ok=True)
     cache_path.write_text("")
     assert run_script(tmp_path / "home") == (20.0, 0)
+
+
+def test_a_folder_that_jax_was_given_is_used(tmp_path):
+    assert run_script(tmp_path / "home", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own")) == (20.0, 0)
+    assert any((tmp_path / "own").iterdir()) and not (tmp_path / "home").exists()
