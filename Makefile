@@ -1,23 +1,28 @@
-# `make demo` masters the example track, `make test` passes the tests; both make their own environment in .venv.
+# `make demo` masters the example track, `make test` runs lint and tests; both create their environment in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-all lint format clean
+.PHONY: demo test test-fast test-all lint format clean
 
 $(INSTALLED): pyproject.toml
-	@echo "Making the environment in .venv (1 GB; a minute or more) …"
+	@echo "Creating the environment in .venv (1 GB; a minute or more) …"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
 
-# Masters the example with the network that comes with the program.
+# Masters the example with the default network.
 demo: $(INSTALLED)
 	rm -rf runs/demo
 	$(BIN)/python infer.py examples/settlers-routine.flac -o runs/demo/master.flac --plot runs/demo/eq.png --report runs/demo/report.html
 
 test: lint
 	$(BIN)/python -m pytest
+
+# About a minute: folders whose tests compile little and start no program.
+FAST := tests/audio tests/data tests/losses tests/report tests/runtime tests/mastering/settings tests/test_config.py
+test-fast: $(INSTALLED)
+	$(BIN)/python -m pytest $(FAST)
 
 test-all: lint
 	$(BIN)/python -m pytest -m "slow or not slow"
@@ -26,10 +31,11 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/basedpyright
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv runs/demo
+	rm -rf .venv .pytest_cache runs/demo
