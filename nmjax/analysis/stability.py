@@ -17,7 +17,7 @@ from nmjax.analysis.curves import centered_eq_responses_db
 from nmjax.analysis.excerpts import evenly_spaced_indices, read_typical_excerpt
 from nmjax.audio import reader
 from nmjax.mastering.analysis import SourceSignal, predict_settings
-from nmjax.mastering.delivery.loudness_scan import StreamLoudness
+from nmjax.mastering.delivery.loudness_scan import scan_meter
 from nmjax.mastering.network import Network
 
 MAX_TRACKS = 16  # at most, by which changes are judged
@@ -150,9 +150,9 @@ def perturbation_table(tracks: Sequence[Track], network: Network, gate_threshold
 
 
 def _integrated_lufs(audio: Audio, rate: int) -> float:
-    meter = StreamLoudness(rate, audio.shape[1])
-    meter.add(audio)
-    return meter.lufs()
+    meter = scan_meter(rate, audio.shape[1])
+    meter.update(audio)
+    return meter.integrated_lufs()
 
 
 def _predict_eq(audio: Audio, rate: int, lufs: float, network: Network) -> dict[str, np.ndarray]:

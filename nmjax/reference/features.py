@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from nmjax.audio import reader
-from nmjax.audio.k_weighting import gated_loudness, k_weighting_sos, power_to_lufs
+from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.loudness import channel_weights
 from nmjax.dsp.width import CROSSOVER_HZ
@@ -30,8 +30,6 @@ BLOCK_SECONDS = 3.0
 _BLOCK_SAMPLES = int(BLOCK_SECONDS * SAMPLE_RATE)
 _WINDOW = 16_384
 _HOP = _WINDOW // 2
-_TENTH_SAMPLES = SAMPLE_RATE // 10
-_SHORT_TERM_TENTHS = 30  # tenths
 _GATE_DB = -30.0  # blocks further below the loudest have no say in the crest
 
 
@@ -91,13 +89,15 @@ class FeatureExtractor:
             np.ndarray
         ] = []  # [windows, bands and fine ones and 1] a block: mid's levels, width, in dB
         self._block_peaks: list[tuple[float, float]] = []  # peak and mean square
-        self._loudness_meter = _LoudnessMeter()
+        self._loudness_meter: LoudnessMeter | None = None  # made when the number of channels is known
 
     def update(self, piece: Float[np.ndarray, "frames channel"]) -> None:
         """The next piece."""
         if not len(piece):  # a resampler's first one
             return
         self._num_samples += len(piece)
+        if self._loudness_meter is None:
+            self._loudness_meter = LoudnessMeter(SAMPLE_RATE, channel_weights(piece.shape[1]))
         self._loudness_meter.update(piece)
         buffer = piece if self._pending is None else np.concatenate([self._pending, piece])
         while len(buffer) >= _BLOCK_SAMPLES:
@@ -116,16 +116,17 @@ class FeatureExtractor:
         peak, mean_square = np.array(self._block_peaks or [(0.0, 0.0)]).T
         active = mean_square > mean_square.max() * 10.0 ** (_GATE_DB / 10.0)
         crest_db = float(np.median(20.0 * np.log10(peak[active]) - _db(mean_square[active]))) if active.any() else 0.0
+        meter = self._loudness_meter
         return TrackFeatures(
             mid_db=_db(mean[0]),
             side_db=_db(mean[1]),
             std_error_db=_std_error_db(powers[:, 0]),
             crest_db=crest_db,
-            loudness_range=self._loudness_meter.loudness_range(),
+            loudness_range=meter.loudness_range_lu() if meter else math.nan,
             seconds=self._num_samples / SAMPLE_RATE,
             stereo=self._pending is not None and self._pending.shape[1] == 2,
             max_hz=float(max_hz),
-            lufs=self._loudness_meter.integrated(),
+            lufs=meter.integrated_lufs() if meter else -math.inf,
             frames=self._frame_levels(),
         )
 
@@ -201,55 +202,3 @@ def _width_bins() -> slice:
 
 def _power_scale() -> float:
     return 2.0 / (_WINDOW * float(np.sum(_hann_window().astype(np.float64) ** 2)))
-
-
-class _LoudnessMeter:
-    """The K-weighted power of each tenth of a second, and of them the loudness and its range (EBU Tech 3342)."""
-
-    def __init__(self):
-        self._sections = k_weighting_sos(SAMPLE_RATE)
-        self._state: np.ndarray | None = None
-        self._pending = np.zeros(0)
-        self._power_chunks: list[np.ndarray] = []
-
-    def update(self, piece: np.ndarray) -> None:
-        from scipy.signal import sosfilt  # a second of importing
-
-        if self._state is None:
-            self._state = np.zeros((len(self._sections), 2, piece.shape[1]))
-        weighted, self._state = sosfilt(self._sections, piece.astype(np.float64), axis=0, zi=self._state)
-        self._state[np.abs(self._state) < 1e-30] = 0.0  # in silence it would fade into denormal numbers, which are slow
-        energy = np.concatenate(
-            [self._pending, np.einsum("tc,tc,c->t", weighted, weighted, channel_weights(piece.shape[1]))]
-        )
-        num_tenths = len(energy) // _TENTH_SAMPLES
-        self._power_chunks.append(
-            energy[: num_tenths * _TENTH_SAMPLES].reshape(num_tenths, _TENTH_SAMPLES).mean(axis=1)
-        )
-        self._pending = energy[num_tenths * _TENTH_SAMPLES :].copy()
-
-    def integrated(self) -> float:
-        """LUFS; −inf below 0.4 s."""
-        powers = self._tenth_powers()
-        return gated_loudness(powers, np.ones_like(powers)) if len(powers) >= 4 else -math.inf
-
-    def loudness_range(self) -> float:
-        """LU; NaN below 3 s."""
-        powers = self._tenth_powers()
-        if len(powers) < _SHORT_TERM_TENTHS:
-            return math.nan
-        return loudness_range_of_powers(
-            np.lib.stride_tricks.sliding_window_view(powers, _SHORT_TERM_TENTHS).mean(axis=1)
-        )
-
-    def _tenth_powers(self) -> np.ndarray:
-        return np.concatenate([*self._power_chunks, np.zeros(0)])
-
-
-def loudness_range_of_powers(powers: Float[np.ndarray, " blocks"]) -> float:
-    """From the 10th to the 95th percentile of short-term loudness above −70 LUFS and 20 LU below its mean power."""
-    powers = powers[power_to_lufs(powers) > -70.0]
-    if not len(powers):
-        return 0.0
-    low, high = np.percentile(powers[powers > 0.01 * np.mean(powers)], (10.0, 95.0), method="nearest")
-    return float(10.0 * np.log10(high / low))

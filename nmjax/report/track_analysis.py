@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.audio.k_weighting import k_weighting_sos
+from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.audio.streams import AudioChunks
 from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.loudness import channel_weights, lufs_to_power
@@ -22,6 +22,7 @@ FLOOR_DB = -150.0  # of a band in which there is nothing
 MAX_POINTS = 2000  # of loudness over time
 _RESOLUTION_HZ = 3.0  # of the spectrum; a narrower band gets its share of a bin
 _HOPS_PER_BLOCK = 8  # windows are transformed in batches of so many
+_STEP_HOPS = 5  # hops of 100 ms in half a second
 _SHORT_TERM_STEPS = 6  # half seconds of the short-term loudness's 3 s
 
 
@@ -62,8 +63,8 @@ class SignalAnalysis:
 
 
 class SignalAnalyzer:
-    """Hears a signal as it passes; `result` after the last piece. Memory does not depend on the length, and the result
-    does not depend on the pieces.
+    """Hears a signal as it passes; `result` after the last piece. Memory grows by 80 bytes a second, and the
+    result does not depend on the pieces.
 
     Args:
         sample_rate: Hz, 8,000 to 192,000.
@@ -74,7 +75,7 @@ class SignalAnalyzer:
         self._sample_rate, self._channels, self._num_frames = sample_rate, channels, 0
         fft_size = 1 << math.ceil(math.log2(sample_rate / _RESOLUTION_HZ))
         self._spectrum = _WelchSpectrum(fft_size, channels)
-        self._loudness = _ShortTermLoudness(sample_rate, channels)
+        self._loudness_meter = LoudnessMeter(sample_rate, channel_weights(channels))
         self._sum_squares, self._peak = 0.0, 0.0
         self._block = np.zeros((channels, _HOPS_PER_BLOCK * fft_size // 2), np.float32)
         self._num_buffered = 0
@@ -91,7 +92,7 @@ class SignalAnalyzer:
         self._num_buffered = 0
         freq_hz, powers = self._spectrum.result(self._sample_rate)
         total_db, mid_db, side_db = (_power_to_db(power, FLOOR_DB) for power in powers)
-        times_s, short_term_lufs = self._loudness.result()
+        times_s, short_term_lufs = _short_term_lufs(self._loudness_meter, self._sample_rate)
         mean_square = self._sum_squares / max(1, self._num_frames * self._channels)
         return SignalAnalysis(
             self._sample_rate, self._channels, self._num_frames, freq_hz, total_db, mid_db, side_db if self._channels == 2 else None,
@@ -118,7 +119,7 @@ class SignalAnalyzer:
         )  # a library of matrices would start threads for it
         self._peak = max(self._peak, float(block.max()), -float(block.min()))
         self._num_frames += block.shape[1]
-        self._loudness.update(samples)
+        self._loudness_meter.update(samples.T)
         self._spectrum.update(block)
 
 
@@ -170,53 +171,25 @@ def _sum_power(bins: np.ndarray) -> np.ndarray:
     return np.sum(bins.real**2 + bins.imag**2, axis=0, dtype=np.float64)
 
 
-class _ShortTermLoudness:
-    """Loudness of 3 s every half second, after BS.1770's weights (ITU-R BS.1770, EBU Tech 3341)."""
-
-    def __init__(self, sample_rate: int, channels: int):
-        self._step_frames = sample_rate // 2
-        self._sos = k_weighting_sos(sample_rate)
-        self._state = np.zeros((len(self._sos), channels, 2))
-        self._weights = channel_weights(channels).astype(np.float64)
-        self._partial_step = np.zeros(0)  # energies of the half second that is not full yet
-        self._recent_powers = np.zeros(0)  # powers of the last half seconds
-        self._point_powers: list[float] = []
-        self._steps_per_point = 1  # half seconds between points
-        self._pending_powers: list[float] = []
-        self._sample_rate = sample_rate
-
-    def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
-        """The next samples in float64."""
-        from scipy.signal import sosfilt  # a second of importing, which a run without a report can do without
-
-        weighted, self._state = sosfilt(self._sos, block, axis=1, zi=self._state)
-        self._state[np.abs(self._state) < 1e-30] = 0.0  # in silence it would fade into denormal numbers, which are slow
-        energy = np.concatenate([self._partial_step, np.einsum("c,ct,ct->t", self._weights, weighted, weighted)])
-        num_steps = len(energy) // self._step_frames
-        for power in energy[: num_steps * self._step_frames].reshape(num_steps, self._step_frames).mean(axis=1):
-            self._add_step(float(power))
-        self._partial_step = energy[num_steps * self._step_frames :].copy()
-
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times in seconds and loudness in LUFS, `[points]`."""
-        if (
-            not self._point_powers and not self._pending_powers and len(self._partial_step)
-        ):  # less than half a second is one point
-            return np.array([len(self._partial_step) / self._sample_rate]), _power_to_lufs(
-                np.array([self._partial_step.mean()])
-            )
-        times_s = 0.5 * self._steps_per_point * np.arange(1, len(self._point_powers) + 1)
-        return times_s, _power_to_lufs(np.array(self._point_powers))
-
-    def _add_step(self, power: float) -> None:
-        self._recent_powers = np.append(self._recent_powers, power)[-_SHORT_TERM_STEPS:]
-        self._pending_powers.append(float(self._recent_powers.mean()))
-        if len(self._pending_powers) == self._steps_per_point:
-            self._point_powers.append(float(np.mean(self._pending_powers)))
-            self._pending_powers = []
-        if len(self._point_powers) == MAX_POINTS:
-            self._point_powers = np.array(self._point_powers).reshape(-1, 2).mean(axis=1).tolist()
-            self._steps_per_point *= 2
+def _short_term_lufs(meter: LoudnessMeter, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times in seconds and short-term loudness in LUFS, `[points]` each: of the 3 s up to each half second, or of what
+    there is at the start; beyond 2,000 points, means of 2, 4, 8 … neighbors."""
+    hop_powers = meter.hop_powers()
+    num_steps = len(hop_powers) // _STEP_HOPS
+    if not num_steps:  # less than half a second is one point
+        duration_s = meter.num_frames / sample_rate
+        return np.full(min(1, meter.num_frames), duration_s), _power_to_lufs(
+            np.full(min(1, meter.num_frames), meter.mean_power())
+        )
+    powers = hop_powers[: num_steps * _STEP_HOPS].reshape(num_steps, _STEP_HOPS).mean(axis=1)
+    sums = np.convolve(powers, np.ones(_SHORT_TERM_STEPS))[:num_steps]
+    short_term = sums / np.minimum(np.arange(1, num_steps + 1), _SHORT_TERM_STEPS)
+    steps_per_point = 1
+    while num_steps // steps_per_point >= MAX_POINTS:
+        steps_per_point *= 2
+    num_points = num_steps // steps_per_point
+    points = short_term[: num_points * steps_per_point].reshape(num_points, steps_per_point).mean(axis=1)
+    return 0.5 * steps_per_point * np.arange(1, num_points + 1), _power_to_lufs(points)
 
 
 def _power_to_lufs(power: np.ndarray) -> np.ndarray:

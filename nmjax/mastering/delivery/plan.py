@@ -11,7 +11,7 @@ import numpy as np
 from nmjax.audio.streams import AudioChunks, prefetch, scale_stream_db
 from nmjax.audio.units import amplitude_to_db, db_to_amplitude
 from nmjax.mastering.delivery.limiter import CEILING_MARGIN_DB, GainReduction, Limiter
-from nmjax.mastering.delivery.loudness_scan import LoudnessScan, StreamLoudness
+from nmjax.mastering.delivery.loudness_scan import LoudnessScan, scan_meter
 from nmjax.runtime.errors import BadInputError
 
 StreamOpener = Callable[[], AudioChunks]  # from its start each time, `[frames, channel]`
@@ -170,10 +170,10 @@ class _GainSearch:
         """With the limiter: what was estimated is put right by what a pass measures."""
         target_lufs, ceiling_db = self.spec.lufs, self.spec.true_peak_db
         for passes_left in reversed(range(_MAX_PASSES)):
-            limiter, loudness = Limiter(self.sample_rate, ceiling_db), StreamLoudness(self.sample_rate, self.channels)
+            limiter, loudness = Limiter(self.sample_rate, ceiling_db), scan_meter(self.sample_rate, self.channels)
             for chunk in prefetch(limiter.limit(scale_stream_db(self.open_stream(), gain_db))):
-                loudness.add(chunk)
-            lufs = loudness.lufs()
+                loudness.update(chunk)
+            lufs = loudness.integrated_lufs()
             shortfall_lu = 0.0 if target_lufs is None else target_lufs - lufs
             if (
                 abs(shortfall_lu) <= _SEARCH_TOLERANCE_LU

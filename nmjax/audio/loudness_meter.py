@@ -1,0 +1,194 @@
+"""The streaming loudness meter in NumPy: ITU-R BS.1770-4, EBU Tech 3341 and 3342.
+
+`nmjax.dsp.loudness` computes the same measures in JAX with gradients, `nmjax.dsp.loudness_stream` inside compiled
+programs. `nmjax.mastering.delivery.verify` has a meter of its own on purpose: it verifies masters independently.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+
+from nmjax.audio.k_weighting import k_weighting_sos
+
+OFFSET_LUFS = -0.691  # loudness of a K-weighted power of 1
+ABSOLUTE_GATE_LUFS = -70.0
+RELATIVE_GATE_LU = -10.0  # of integrated loudness, below the mean power of what passes the absolute gate
+RANGE_GATE_LU = -20.0  # the same for the loudness range
+HOPS_PER_SECOND = 10  # gating blocks start every 100 ms
+BLOCK_HOPS = 4  # and last 400 ms
+SHORT_TERM_HOPS = 30  # short-term loudness: 3 s
+_INITIAL_STEPS = 1 << 16
+
+
+class LoudnessMeter:
+    """K-weighted energy of a signal in steps of equal length, as chunks of any size arrive.
+
+    Step n starts at frame ceil(n · sample_rate / steps_per_second). Memory grows by `steps_per_second` numbers a
+    second.
+
+    Args:
+        sample_rate: Hz.
+        channel_weights: BS.1770's weight of each channel (`nmjax.dsp.loudness.channel_weights`).
+        steps_per_second: a multiple of 10.
+        dtype: of the stored energies.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        channel_weights: npt.ArrayLike,
+        steps_per_second: int = HOPS_PER_SECOND,
+        dtype: npt.DTypeLike = np.float64,
+    ):
+        self._weights = np.asarray(channel_weights, np.float64)
+        self._sos = k_weighting_sos(sample_rate)
+        self._filter_state = np.zeros((len(self._sos), 2, len(self._weights)))
+        self._sample_rate, self._steps_per_hop = sample_rate, steps_per_second // HOPS_PER_SECOND
+        self._steps = StepAccumulator(np.add, sample_rate, steps_per_second, dtype)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames metered so far."""
+        return self._steps.num_frames
+
+    def update(self, chunk: Float[np.ndarray, "frames channel"]) -> None:
+        """Meter the next chunk; its channels match `channel_weights`."""
+        from scipy.signal import sosfilt  # a second of import time
+
+        weighted, self._filter_state = sosfilt(self._sos, chunk.astype(np.float64), axis=0, zi=self._filter_state)
+        self._filter_state[np.abs(self._filter_state) < 1e-30] = 0.0  # denormal numbers, slow, after minutes of silence
+        self._steps.add(np.einsum("tc,tc,c->t", weighted, weighted, self._weights))
+
+    def mean_power(self) -> float:
+        """Mean K-weighted power of all frames, ungated; 0 before the first."""
+        return float(self._steps.values().sum()) / max(1, self.num_frames)
+
+    def hop_powers(self) -> Float[np.ndarray, " hops"]:
+        """Mean K-weighted power of each complete 100 ms."""
+        energies, num_frames = self._hops(1.0)
+        return energies / num_frames
+
+    def interval_powers(self, num_hops: int) -> Float[np.ndarray, " intervals"]:
+        """Mean K-weighted power of successive intervals of `num_hops` · 100 ms; the last one may be shorter."""
+        energies = self._steps.values()
+        steps = np.arange(0, len(energies), num_hops * self._steps_per_hop)
+        edges = np.append(self._steps.start_frame(steps), self.num_frames)
+        return np.add.reduceat(energies, steps) / np.diff(edges)
+
+    def short_term_powers(self) -> Float[np.ndarray, " windows"]:
+        """Mean K-weighted power of each complete 3 s, one every 100 ms."""
+        powers = self.hop_powers()
+        if len(powers) < SHORT_TERM_HOPS:
+            return np.zeros(0)
+        return np.lib.stride_tricks.sliding_window_view(powers, SHORT_TERM_HOPS).mean(axis=1)
+
+    def integrated_lufs(self, step_gains: np.ndarray | float = 1.0) -> float:
+        """Integrated (gated) loudness in LUFS; −inf for silence and below 400 ms.
+
+        Args:
+            step_gains: factors on the amplitude, one for all steps or one for each (complete or not).
+        """
+        energies, num_frames = self._hops(step_gains)
+        return gated_loudness(energies, num_frames) if len(energies) >= BLOCK_HOPS else -math.inf
+
+    def loudness_range_lu(self) -> float:
+        """Loudness range in LU (EBU Tech 3342); NaN below 3 s."""
+        powers = self.short_term_powers()
+        return loudness_range_of_powers(powers) if len(powers) else math.nan
+
+    def _hops(self, step_gains: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        """Energy and number of frames of each complete 100 ms."""
+        num_hops = self.num_frames * HOPS_PER_SECOND // self._sample_rate
+        num_steps = num_hops * self._steps_per_hop
+        energy = self._steps.values()[:num_steps].reshape(num_hops, self._steps_per_hop)
+        gains = np.broadcast_to(step_gains, (self._steps.num_steps,))[:num_steps].reshape(energy.shape)
+        starts = self._steps.start_frame(np.arange(num_hops + 1) * self._steps_per_hop)
+        return np.einsum("hs,hs,hs->h", energy, gains, gains, dtype=np.float64), np.diff(starts)
+
+
+class StepAccumulator:
+    """Reduces a stream of values to one value for each step of 1/steps_per_second s.
+
+    Values are stored in one array that doubles: many small arrays would keep the memory between them from being
+    returned to the system.
+
+    Args:
+        reduce: np.add, np.maximum or another binary ufunc.
+        sample_rate: values a second.
+        steps_per_second: below `sample_rate`.
+        dtype: of the stored values.
+    """
+
+    def __init__(self, reduce: np.ufunc, sample_rate: int, steps_per_second: int, dtype: npt.DTypeLike = np.float32):
+        self._reduce, self._rate, self._steps_per_second = reduce, sample_rate, steps_per_second
+        self._values = np.zeros(_INITIAL_STEPS, dtype)
+        self.num_frames = self.num_steps = 0
+
+    def add(self, values: Float[np.ndarray, " frames"]) -> None:
+        """Reduce the next values."""
+        if not len(values):
+            return
+        first, last = (
+            (frame * self._steps_per_second) // self._rate for frame in (self.num_frames, self.num_frames + len(values))
+        )
+        starts = np.maximum(self.start_frame(np.arange(first, last + 1)) - self.num_frames, 0)
+        new_steps = self._reduce.reduceat(values, starts[starts < len(values)]).astype(self._values.dtype)
+        if first < self.num_steps:  # the chunk before ended within this step
+            self._values[first] = self._reduce(self._values[first], new_steps[0])
+            new_steps, first = new_steps[1:], first + 1
+        while first + len(new_steps) > len(self._values):
+            self._values = np.concatenate([self._values, np.zeros_like(self._values)])
+        self._values[first : first + len(new_steps)] = new_steps
+        self.num_steps = first + len(new_steps)
+        self.num_frames += len(values)
+
+    def values(self) -> np.ndarray:
+        """`[steps]`; the last step may be incomplete."""
+        return self._values[: self.num_steps]
+
+    def start_frame(self, step: np.ndarray) -> np.ndarray:
+        """The first frame of a step."""
+        return -(-step * self._rate // self._steps_per_second)
+
+
+def power_to_lufs(power: np.ndarray | float) -> np.ndarray | np.float64:
+    """LUFS of a K-weighted power; −inf for 0."""
+    with np.errstate(divide="ignore"):
+        return OFFSET_LUFS + 10.0 * np.log10(power)
+
+
+def gated_loudness(energy: Float[np.ndarray, " hops"], num_frames: np.ndarray) -> float:
+    """Integrated loudness in LUFS from the K-weighted energy and the frames of each 100 ms.
+
+    Blocks of 400 ms every 100 ms, gated at −70 LUFS and then at 10 LU below the mean power of the rest
+    (ITU-R BS.1770-4, annex 1); −inf where no block passes.
+
+    Args:
+        energy: at least 4 values.
+        num_frames: `[hops]`.
+    """
+    ones = np.ones(BLOCK_HOPS)
+    power = np.convolve(energy, ones, "valid") / np.convolve(num_frames, ones, "valid")
+    power = power[power_to_lufs(power) > ABSOLUTE_GATE_LUFS]
+    if not len(power):
+        return -math.inf
+    gate_power = 10.0 ** (RELATIVE_GATE_LU / 10.0) * np.mean(power)
+    return float(power_to_lufs(float(np.mean(power[power > gate_power]))))
+
+
+def loudness_range_of_powers(powers: Float[np.ndarray, " windows"]) -> float:
+    """Loudness range in LU of short-term powers (EBU Tech 3342).
+
+    From the 10th to the 95th percentile of what lies above −70 LUFS and above 20 LU below the mean power; 0 where
+    nothing does.
+    """
+    powers = powers[power_to_lufs(powers) > ABSOLUTE_GATE_LUFS]
+    if not len(powers):
+        return 0.0
+    powers = powers[powers > 10.0 ** (RANGE_GATE_LU / 10.0) * np.mean(powers)]
+    low, high = np.percentile(powers, (10.0, 95.0), method="nearest")
+    return float(10.0 * np.log10(high / low))
