@@ -1,13 +1,15 @@
-"""The report's charts: what is drawn, from the facts; how lines become SVG is svg.py's."""
+"""The charts of the report: which curves they show, with their captions. `svg` draws them."""
 
 from __future__ import annotations
 
-from html import escape
+import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from markupsafe import Markup
 
 from nmjax.dsp import Bands, response_db
 from nmjax.models import SAMPLE_RATE
@@ -16,205 +18,220 @@ from nmjax.reference.features import CENTERS_HZ
 from nmjax.reference.match import ReferenceMatch
 from nmjax.report import svg
 from nmjax.report.spectral_change import ResidualSpectrum, SpectralChange
+from nmjax.report.svg import LineStyle, PlotCurve
 from nmjax.report.track_analysis import FLOOR_DB, SignalAnalysis
+from nmjax.runtime.number_format import format_fixed, format_general, format_signed
 
 _GRID_HZ = np.geomspace(20.0, 20_000.0, 300)
 _BAND_COLORS = (svg.BLUE, svg.ORANGE, svg.GREEN, svg.PURPLE, svg.RED)
-_SIZES = (("wide", 860, 330), ("narrow", 400, 270))  # scaled to a narrow window, a wide drawing's text is too small
-_MIN_RANGE_DB = 3.0  # of a chart of gains, so that a tenth of a dB does not look like a mountain
-_SPAN_DB, _SPAN_LU = 80.0, 30.0  # how far down spectra and loudness are shown
-INPUT_STYLE = {"color": svg.BLUE, "dash": "7 3"}
-REFERENCE_STYLE = {"color": svg.GREEN, "dash": "6 2 1 2", "line_width": 1.6}
-MASTER_STYLE = {"color": svg.ORANGE, "line_width": 2.2}
+_MIN_VISIBLE_DB = 0.05  # a band that changes less is not drawn
+_MIN_RANGE_DB = 3.0  # of a gain axis, so that a tenth of a dB does not fill the chart
+_SPECTRUM_RANGE_DB, _LOUDNESS_RANGE_LU = 80.0, 30.0  # shown below the maximum
+INPUT_STYLE = LineStyle(svg.BLUE, dash="7 3")
+MASTER_STYLE = LineStyle(svg.ORANGE, width=2.2)
+MARKER_STYLE = LineStyle(svg.BLACK, width=1.4, dash="2 3")  # of targets and thresholds
+_INPUT_SIDE_STYLE = LineStyle(svg.BLUE, width=1.4, dash="2 3")
+_MASTER_SIDE_STYLE = LineStyle(svg.ORANGE, width=1.1)
+_REFERENCE_STYLE = LineStyle(svg.GREEN, width=1.6, dash="6 2 1 2")
+_ALL_BANDS_STYLE = LineStyle(svg.BLACK, width=2.6)
+_EQ_STYLE = LineStyle(svg.BLACK, dash="7 3")
 
 
-def eq_figure(eq: EqSettings, match: ReferenceMatch | None = None) -> str:
-    """The equaliser's curve, each band beneath it with its number, and the curve that a reference asked for."""
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A chart with a legend and a caption.
+
+    element_id: unique in the page.
+    legend: the curves that the legend names; None for all that have a name.
+    """
+
+    element_id: str
+    chart: svg.Chart
+    caption: str = ""
+    legend: Sequence[PlotCurve] | None = None
+
+    @property
+    def wide(self) -> Markup:
+        """The drawing for a wide window."""
+        return svg.render_chart(self.chart, f"{self.element_id}-wide", width=860, height=330)
+
+    @property
+    def narrow(self) -> Markup:
+        """The drawing for a narrow window, in which the text of the wide one would be too small."""
+        return svg.render_chart(self.chart, f"{self.element_id}-narrow", width=400, height=270)
+
+    @property
+    def legend_entries(self) -> list[tuple[Markup, str]]:
+        """A swatch and a name for each entry of the legend."""
+        curves = self.chart.curves if self.legend is None else self.legend
+        return [(svg.render_swatch(curve.style), curve.name) for curve in curves if curve.name]
+
+
+def eq_figure(eq: EqSettings, match: ReferenceMatch | None = None) -> Figure:
+    """The response of the equalizer and of each band, and the target of a reference."""
     band_db = band_responses_db(eq, _GRID_HZ)
-    curves = [
-        svg.PlotCurve(_GRID_HZ, gain_db, "", _BAND_COLORS[i % len(_BAND_COLORS)], 1.2, fill=True, peak_label=str(i + 1))
-        for i, gain_db in enumerate(band_db)
-        if np.abs(gain_db).max() >= 0.05  # what cannot be seen needs no number
-    ]
-    total = svg.PlotCurve(_GRID_HZ, band_db.sum(axis=0), "All bands together", svg.BLACK, 2.6)
-    legend_curves = [total]
-    if match:
-        legend_curves.append(
-            svg.PlotCurve(
-                CENTERS_HZ, match.target_eq_db, f"Asked for by {match.reference_target.name}", **REFERENCE_STYLE
-            )
+    bands = [
+        PlotCurve(
+            x=_GRID_HZ,
+            y=gain_db,
+            style=LineStyle(_BAND_COLORS[i % len(_BAND_COLORS)], width=1.2),
+            fill=True,
+            peak_label=str(i + 1),
         )
-    all_curves = [*curves, *legend_curves]
-    caption = "Each numbered shape is one band; the heavy line is what they do together."
-    return render_figure(
-        "eq",
-        "Equaliser",
-        describe_extremes(total),
-        svg.frequency_axis(),
-        gain_axis(all_curves),
-        all_curves,
-        caption,
-        legend_curves,
-    )
-
-
-def spectra_figure(before: SignalAnalysis, after: SignalAnalysis, match: ReferenceMatch | None = None) -> str:
-    """The long-term spectra of input and master, of mid and side where both are stereo; and that of a reference's
-    mid, at the master's level."""
-    is_stereo = before.side_db is not None and after.side_db is not None
-    mid_suffix = ", mid" if is_stereo else ""
-    curves = [
-        svg.PlotCurve(
-            before.freq_hz,
-            mask_silence(before.mid_db if is_stereo else before.total_db),
-            f"Input{mid_suffix}",
-            **INPUT_STYLE,
-        ),
-        svg.PlotCurve(
-            after.freq_hz,
-            mask_silence(after.mid_db if is_stereo else after.total_db),
-            f"Master{mid_suffix}",
-            **MASTER_STYLE,
-        ),
+        for i, gain_db in enumerate(band_db)
+        if np.abs(gain_db).max() >= _MIN_VISIBLE_DB
     ]
-    if is_stereo:
-        side_styles = {"color": svg.BLUE, "dash": "2 3", "line_width": 1.4}, {"color": svg.ORANGE, "line_width": 1.1}
-        curves += [
-            svg.PlotCurve(before.freq_hz, mask_silence(before.side_db), "Input, side", **side_styles[0]),
-            svg.PlotCurve(after.freq_hz, mask_silence(after.side_db), "Master, side", **side_styles[1]),
-        ]
-    caption = "Power in twelfths of an octave over the whole track."
+    total = PlotCurve(x=_GRID_HZ, y=band_db.sum(axis=0), name="All bands", style=_ALL_BANDS_STYLE)
+    legend = [total]
     if match:
-        curves.append(_reference_curve(match, after.freq_hz, curves[1].y))
-    if is_stereo:
-        caption += " Mid is what both channels share, side is what differs."
-    return _spectrum_figure("spectra", "Spectra", curves, caption)
+        name = f"Target from {match.reference_target.name}"
+        legend.append(PlotCurve(x=CENTERS_HZ, y=match.target_eq_db, name=name, style=_REFERENCE_STYLE))
+    curves = [*bands, *legend]
+    chart = svg.Chart(
+        title="Equalizer",
+        description=describe_extremes(total),
+        x=svg.frequency_axis(),
+        y=gain_axis(curves),
+        curves=curves,
+    )
+    caption = "Each numbered shape is the response of one band. The heavy line is the response of all bands together."
+    return Figure("eq", chart, caption, legend)
 
 
-def _reference_curve(match: ReferenceMatch, freq_hz: np.ndarray, level_db: np.ndarray) -> svg.PlotCurve:
-    """A reference's levels, half of each band's power for a twelfth of an octave, moved to the level of a curve."""
-    is_known = match.reference_target.features.known_bands
-    reference_db = np.where(is_known, match.reference_target.features.mid_db, np.nan)
-    offset_db = np.interp(np.log(CENTERS_HZ), np.log(freq_hz), level_db) - reference_db
+def spectra_figure(before: SignalAnalysis, after: SignalAnalysis, match: ReferenceMatch | None = None) -> Figure:
+    """The long-term spectra of input and master, as mid and side where both are stereo.
+
+    With a reference, the spectrum of its mid is added, shifted to the level of the master.
+    """
+    caption = "Power in twelfth-octave bands over the whole track."
+    if before.side_db is not None and after.side_db is not None:
+        caption += " Mid is the mean of both channels, side is half of their difference."
+        curves = [
+            PlotCurve(before.freq_hz, mask_silence(before.mid_db), "Input, mid", INPUT_STYLE),
+            PlotCurve(after.freq_hz, mask_silence(after.mid_db), "Master, mid", MASTER_STYLE),
+            PlotCurve(before.freq_hz, mask_silence(before.side_db), "Input, side", _INPUT_SIDE_STYLE),
+            PlotCurve(after.freq_hz, mask_silence(after.side_db), "Master, side", _MASTER_SIDE_STYLE),
+        ]
+    else:
+        curves = [
+            PlotCurve(before.freq_hz, mask_silence(before.total_db), "Input", INPUT_STYLE),
+            PlotCurve(after.freq_hz, mask_silence(after.total_db), "Master", MASTER_STYLE),
+        ]
+    master = curves[1]
+    if match:
+        curves.append(_reference_curve(match, master))
+    return Figure("spectra", _spectrum_chart("Spectra", curves, described=master), caption)
+
+
+def _reference_curve(match: ReferenceMatch, master: PlotCurve) -> PlotCurve:
+    """The spectrum of the reference's mid, shifted by its median distance from the master's."""
+    features = match.reference_target.features
+    reference_db = np.where(features.known_bands, features.mid_db, np.nan)
+    offset_db = np.interp(np.log(CENTERS_HZ), np.log(master.x), master.y) - reference_db
     median_offset_db = np.nanmedian(offset_db) if np.isfinite(offset_db).any() else 0.0
-    return svg.PlotCurve(
-        CENTERS_HZ, reference_db + median_offset_db, f"{match.reference_target.name}, mid", **REFERENCE_STYLE
+    name = f"{match.reference_target.name}, mid"
+    return PlotCurve(x=CENTERS_HZ, y=reference_db + median_offset_db, name=name, style=_REFERENCE_STYLE)
+
+
+def change_figure(change: SpectralChange, eq_db: Float[np.ndarray, " bands"]) -> Figure:
+    """The change of the spectrum beside the response of the equalizer."""
+    change_curve = PlotCurve(change.freq_hz, change.change_db, "Master − input", MASTER_STYLE, fill=True)
+    curves = [change_curve, PlotCurve(change.freq_hz, eq_db, "Equalizer", _EQ_STYLE)]
+    chart = svg.Chart(
+        title="Change of the spectrum",
+        description=describe_extremes(change_curve),
+        x=svg.frequency_axis(),
+        y=gain_axis(curves),
+        curves=curves,
     )
+    return Figure("change", chart, f"A broadband gain of {format_signed(change.gain_db, 'dB')} is removed.")
 
 
-def change_figure(change: SpectralChange, eq_db: Float[np.ndarray, " bands"]) -> str:
-    """How the spectrum changed, with the equaliser's curve over it."""
-    change_curve = svg.PlotCurve(change.freq_hz, change.change_db, "Master − input", fill=True, **MASTER_STYLE)
-    eq_curve = svg.PlotCurve(change.freq_hz, eq_db, "Equaliser's curve", svg.BLACK, 1.8, "7 3")
-    curves = [change_curve, eq_curve]
-    caption = (
-        f"The gain of {format_signed(change.gain_db)} dB between them, which is the same everywhere, is taken out."
-    )
-    return render_figure("change", "Change of the spectrum", describe_extremes(change_curve), svg.frequency_axis(), gain_axis(curves), curves,
-                   caption)  # fmt: skip
-
-
-def loudness_figure(before: SignalAnalysis, after: SignalAnalysis, target_lufs: float | None) -> str:
+def loudness_figure(before: SignalAnalysis, after: SignalAnalysis, target_lufs: float | None) -> Figure:
     """Short-term loudness of input and master over time, and the target."""
-    curves = [
-        svg.PlotCurve(before.times_s, before.short_term_lufs, "Input", **INPUT_STYLE),
-        svg.PlotCurve(after.times_s, after.short_term_lufs, "Master", **MASTER_STYLE),
-    ]
     duration_s = max(before.duration_s, after.duration_s)
+    master = PlotCurve(after.times_s, after.short_term_lufs, "Master", MASTER_STYLE)
+    curves = [PlotCurve(before.times_s, before.short_term_lufs, "Input", INPUT_STYLE), master]
     if target_lufs is not None:
-        text = f"Target, {use_true_minus(f'{target_lufs:g}')} LUFS"
-        curves.append(svg.PlotCurve(np.array([0.0, duration_s]), np.full(2, target_lufs), text, svg.BLACK, 1.4, "2 3"))
-    x, y = svg.time_axis(duration_s), level_axis("LUFS", curves, _SPAN_LU)
-    caption = "Loudness of the three seconds up to each moment (short-term loudness after EBU Tech 3341)."
-    return render_figure("loudness", "Loudness over time", _describe_range(curves[1]), x, y, curves, caption)
+        name = f"Target, {format_general(target_lufs, 'LUFS')}"
+        curves.append(PlotCurve(np.array([0.0, duration_s]), np.full(2, target_lufs), name, MARKER_STYLE))
+    chart = svg.Chart(
+        title="Loudness over time",
+        description=_describe_range(master),
+        x=svg.time_axis(duration_s),
+        y=level_axis("LUFS", curves, _LOUDNESS_RANGE_LU),
+        curves=curves,
+    )
+    return Figure("loudness", chart, "Short-term loudness: the preceding 3 s at each time (EBU Tech 3341).")
 
 
-def residual_figure(residual: ResidualSpectrum) -> str:
-    """The spectra of what the second network added, and of the signal to which it was added."""
-    curves = [
-        svg.PlotCurve(residual.freq_hz, mask_silence(residual.signal_db), "Signal to which it is added", **INPUT_STYLE),
-        svg.PlotCurve(
-            residual.freq_hz, mask_silence(residual.residual_db), "Added by the second network", **MASTER_STYLE
-        ),
-    ]
-    return _spectrum_figure("residual", "What the second network added", curves, "")
+def residual_figure(residual: ResidualSpectrum) -> Figure:
+    """The spectra of the residual and of the signal to which it is added."""
+    added = PlotCurve(residual.freq_hz, mask_silence(residual.residual_db), "Residual", MASTER_STYLE)
+    signal = PlotCurve(residual.freq_hz, mask_silence(residual.signal_db), "Signal before the residual", INPUT_STYLE)
+    return Figure("residual", _spectrum_chart("Residual network", [signal, added], described=added))
 
 
 def band_responses_db(eq: EqSettings, freq_hz: Float[np.ndarray, " points"]) -> Float[np.ndarray, "bands points"]:
-    """Each band's gain in dB as the model means it; `eq` holds one track."""
-    separate_bands = Bands(*(jnp.asarray(np.asarray(x)[0, :, None]) for x in (eq.freq_hz, eq.rendered_gain_db, eq.q)))
-    return np.asarray(_response_db_jit(separate_bands, jnp.asarray(freq_hz, jnp.float32), SAMPLE_RATE), np.float64)
+    """The response in dB of each band of one track's equalizer, at the sample rate of the model."""
+    freq, gain_db, q = (jnp.asarray(np.asarray(x)[0, :, None]) for x in (eq.freq_hz, eq.rendered_gain_db, eq.q))
+    bands = Bands(freq_hz=freq, gain_db=gain_db, q=q)
+    return np.asarray(_response_db_jit(bands, jnp.asarray(freq_hz, jnp.float32), SAMPLE_RATE), np.float64)
 
 
 _response_db_jit = jax.jit(response_db, static_argnums=2)
 
 
-def format_signed(value: float, digits: int = 1) -> str:
-    """With a sign, a true minus; 0 has none."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0.0 else use_true_minus(text)
-
-
-def use_true_minus(text: str) -> str:
-    """With a true minus."""
-    return text.replace("-", "−")
-
-
-def _spectrum_figure(element_id: str, title: str, curves: list[svg.PlotCurve], caption: str) -> str:
-    y = level_axis("dB", curves, _SPAN_DB)
-    return render_figure(element_id, title, _describe_range(curves[1]), svg.frequency_axis(), y, curves, caption)
-
-
-def render_figure(
-    element_id: str, title: str, description: str, x: svg.Axis, y: svg.Axis, curves: list[svg.PlotCurve], caption: str,
-    legend_curves: list[svg.PlotCurve] | None = None,
-) -> str:  # fmt: skip
-    """A chart for wide and one for narrow windows, with the legend of `named` (all curves) and a caption."""
-    drawings = "".join(
-        f'<div class="{css_class}">{svg.render_chart(f"{element_id}-{css_class}", title, description, x, y, curves, width, height)}</div>'
-        for css_class, width, height in _SIZES
-    )
-    text = f"<p>{escape(caption)}</p>" if caption else ""
-    return f"<figure>{drawings}<figcaption>{svg.render_legend(legend_curves or curves)}{text}</figcaption></figure>"
-
-
 def mask_silence(level_db: Float[np.ndarray, " bands"]) -> Float[np.ndarray, " bands"]:
-    """NaN where there is nothing."""
+    """Levels with NaN in silent bands."""
     return np.where(level_db > FLOOR_DB, level_db, np.nan)
 
 
-def _finite_values(curves: list[svg.PlotCurve]) -> np.ndarray:
-    values = np.concatenate([curve.y for curve in curves])
-    return values[np.isfinite(values)]
-
-
-def gain_axis(curves: list[svg.PlotCurve]) -> svg.Axis:
-    """As far up as down, and not too near."""
+def gain_axis(curves: Sequence[PlotCurve]) -> svg.Axis:
+    """A symmetric axis of gains that holds all curves."""
     range_db = max(_MIN_RANGE_DB, 1.15 * float(np.abs(_finite_values(curves)).max(initial=0.0)))
     return svg.linear_axis("gain (dB)", -range_db, range_db)
 
 
-def level_axis(unit: str, curves: list[svg.PlotCurve], span: float) -> svg.Axis:
-    """From the loudest down to the quietest, but no further than `span`."""
+def level_axis(unit: str, curves: Sequence[PlotCurve], max_range: float) -> svg.Axis:
+    """An axis of levels from the maximum down to the minimum, but at most by `max_range`."""
     values = _finite_values(curves)
     if not len(values):  # silence
-        values = np.array([-span, 0.0])
+        values = np.array([-max_range, 0.0])
     top = float(values.max())
-    bottom = max(float(values.min()), top - span)
+    bottom = max(float(values.min()), top - max_range)
     return svg.linear_axis(unit, bottom - 1.0, top + 1.0)
 
 
-def describe_extremes(curve: svg.PlotCurve) -> str:
-    """Lowest and highest gain of a curve over frequency, in words."""
+def describe_extremes(curve: PlotCurve) -> str:
+    """The lowest and the highest gain of a curve over frequency, in words."""
     if not np.isfinite(curve.y).any():
-        return "Nothing was heard."
-    low, high = (int(f(curve.y)) for f in (np.nanargmin, np.nanargmax))
-    extreme_texts = (f"{format_signed(float(curve.y[i]))} dB at {float(curve.x[i]):,.0f} Hz" for i in (low, high))
-    return f"From {' to '.join(extreme_texts)}."
+        return "No signal."
+    low, high = int(np.nanargmin(curve.y)), int(np.nanargmax(curve.y))
+    low_text, high_text = (
+        f"{format_signed(float(curve.y[i]), 'dB')} at {float(curve.x[i]):,.0f} Hz" for i in (low, high)
+    )
+    return f"From {low_text} to {high_text}."
 
 
-def _describe_range(curve: svg.PlotCurve) -> str:
+def _spectrum_chart(title: str, curves: Sequence[PlotCurve], described: PlotCurve) -> svg.Chart:
+    """A chart of levels over frequency, with the description of one of its curves."""
+    return svg.Chart(
+        title=title,
+        description=_describe_range(described),
+        x=svg.frequency_axis(),
+        y=level_axis("dB", curves, _SPECTRUM_RANGE_DB),
+        curves=curves,
+    )
+
+
+def _describe_range(curve: PlotCurve) -> str:
     values = _finite_values([curve])
     if not len(values):
-        return "Nothing was heard."
-    return f"{curve.name}: from {use_true_minus(f'{values.min():.1f}')} to {use_true_minus(f'{values.max():.1f}')}."
+        return "No signal."
+    return f"{curve.name}: from {format_fixed(values.min())} to {format_fixed(values.max())}."
+
+
+def _finite_values(curves: Sequence[PlotCurve]) -> np.ndarray:
+    values = np.concatenate([curve.y for curve in curves])
+    return values[np.isfinite(values)]

@@ -1,7 +1,4 @@
-"""What a part of the chain does to a sound, noted while the sound before it and the sound after it pass.
-
-Nothing is asked of the part itself: both signals are compared as they are heard, so what is told was done.
-"""
+"""The gain of a processor over time, measured by comparing its input and its output while both are streamed."""
 
 from __future__ import annotations
 
@@ -15,19 +12,24 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio.streams import AudioChunks
+from nmjax.audio.units import power_to_db
 
-MAX_POINTS = 1200  # of gain over time
+MAX_POINTS = 1200
 _BLOCKS_PER_SECOND = 100
-_SILENCE_POWER = 1e-10  # mean square of a block in which no gain can be read, −100 dB
+_SILENCE_POWER = 1e-10  # mean square of a block, −100 dB, below which no gain is measured
 
 
 @dataclasses.dataclass(frozen=True)
 class GainTrace:
-    """What was done. level_db: by how much it is louder (root mean square). rest_db: what was changed beside one gain
-    for all of it, relative to what came out, −inf for nothing; NaN both where there is silence.
+    """What a processor did to the level.
 
-    seconds: `[points]`, ends of stretches of 10 ms or, in longer tracks, 20, 40, 80 … ms. gain_db: `[points]`, the gain
-    over each stretch; least_db, most_db: the extremes of its stretches of 10 ms. NaN where nothing was heard.
+    Attributes:
+        level_change_db: RMS level of the output over that of the input; NaN for silence.
+        null_level_db: level of the output after the best-fitting multiple of the input is subtracted, relative to the
+            output. −inf: the processor is a gain; NaN for silence.
+        times_s: `[points]`, where the intervals end: every 10 ms or, in longer tracks, every 20, 40, 80 … ms.
+        gain_db: `[points]`, gain over each interval; NaN in silence.
+        min_gain_db, max_gain_db: `[points]`, extremes over the 10 ms blocks of each interval; NaN in silence.
     """
 
     level_change_db: float
@@ -39,88 +41,90 @@ class GainTrace:
 
 
 class GainTracer:
-    """Compares what comes out of a part with what went in; memory does not depend on the length.
+    """Compares the output of a processor with its input. Memory does not grow with the signal.
 
-    What went in may come from another thread, and ahead of what comes out.
+    The input may come from another thread, and ahead of the output.
     """
 
     def __init__(self, sample_rate: int):
-        self._block_frames = max(1, sample_rate // _BLOCKS_PER_SECOND)
         self._sample_rate = sample_rate
+        self._block_frames = max(1, sample_rate // _BLOCKS_PER_SECOND)
         self._input_queue: collections.deque[np.ndarray] = collections.deque()
         self._lock = threading.Lock()
-        self._has_output = False  # before that nothing is kept: nobody would take it away
-        self._products = np.zeros(3)  # sums of before², before·after, after²
-        self._partial_block = np.zeros((2, 0))  # energies of the block that is not full yet, before and after
-        self._point_energies = np.zeros((2, 0))  # of each point
-        self._gain_extremes_db = np.zeros((2, 0))  # least and most gain, dB
-        self._blocks_per_point, self._num_frames = 1, 0  # blocks to a point
+        self._has_output = False  # until then no input is kept
+        self._products = np.zeros(3)  # sums of input², input·output and output²
+        self._partial_block = np.zeros((2, 0))  # powers of the samples of the incomplete point, of input and output
+        self._point_energies = np.zeros((2, 0))  # of input and output
+        self._gain_extremes_db = np.zeros((2, 0))  # minimum and maximum
+        self._blocks_per_point, self._num_frames = 1, 0
 
-    def watch_input(self, pieces: AudioChunks) -> Iterator[np.ndarray]:
-        """What goes into the part, passed on."""
-        for piece in pieces:
+    def watch_input(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
+        """Yield the chunks that go into the processor."""
+        for chunk in chunks:
             if self._has_output:
                 with self._lock:
-                    self._input_queue.append(piece)
-            yield piece
+                    self._input_queue.append(chunk)
+            yield chunk
 
-    def watch_output(self, pieces: AudioChunks) -> Iterator[np.ndarray]:
-        """What comes out of it, as long, passed on; `enters` must lie upstream."""
+    def watch_output(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
+        """Yield the chunks that come out of the processor; `watch_input` must be upstream."""
         self._has_output = True
-        for piece in pieces:
-            if len(piece):
-                self._compare(self._pop_input(len(piece)).astype(np.float64), piece.astype(np.float64))
-            yield piece
+        for chunk in chunks:
+            if len(chunk):
+                self._compare(self._pop_input(len(chunk)).astype(np.float64), chunk.astype(np.float64))
+            yield chunk
 
     def result(self) -> GainTrace:
-        """What was done so far; nothing can be compared after it."""
+        """The gain so far. Call it once, at the end."""
         if self._partial_block.shape[1]:
             self._append_points(self._partial_block.sum(axis=1)[:, None])
         before, cross, after = self._products
-        is_audible = before > 0.0 and after > 0.0
-        null_ratio = max(0.0, 1.0 - cross * cross / (before * after)) if is_audible else math.nan
-        power_ratio = after / before if is_audible else math.nan
-        end_frames = self._block_frames * self._blocks_per_point * np.arange(1, self._point_energies.shape[1] + 1)
+        level_change_db = null_level_db = math.nan
+        if before > 0.0 and after > 0.0:
+            level_change_db = power_to_db(after / before)
+            null_level_db = power_to_db(max(0.0, 1.0 - cross * cross / (before * after)))
+        point_frames = self._block_frames * self._blocks_per_point
+        end_frames = point_frames * np.arange(1, self._point_energies.shape[1] + 1)
+        min_gain_db, max_gain_db = self._gain_extremes_db
         return GainTrace(
-            10.0 * math.log10(power_ratio) if is_audible else math.nan,
-            10.0 * math.log10(null_ratio) if null_ratio > 0.0 else (-math.inf if is_audible else math.nan),
-            np.minimum(end_frames, self._num_frames) / self._sample_rate,
-            _energy_ratio_db(self._point_energies, self._block_frames * self._blocks_per_point),
-            *self._gain_extremes_db,
+            level_change_db=level_change_db,
+            null_level_db=null_level_db,
+            times_s=np.minimum(end_frames, self._num_frames) / self._sample_rate,
+            gain_db=_energy_ratio_db(self._point_energies, point_frames),
+            min_gain_db=min_gain_db,
+            max_gain_db=max_gain_db,
         )
 
     def _pop_input(self, num_frames: int) -> np.ndarray:
         parts = []
         with self._lock:
             while num_frames:
-                piece = self._input_queue.popleft()
-                if len(piece) > num_frames:
-                    self._input_queue.appendleft(piece[num_frames:])
-                parts.append(piece[:num_frames])
+                chunk = self._input_queue.popleft()
+                if len(chunk) > num_frames:
+                    self._input_queue.appendleft(chunk[num_frames:])
+                parts.append(chunk[:num_frames])
                 num_frames -= len(parts[-1])
         return np.concatenate(parts)
 
     def _compare(self, before: np.ndarray, after: np.ndarray) -> None:
+        """Add aligned pieces of input and output, `[frames, channel]` in float64."""
         squares = np.stack([np.einsum("tc,tc->t", x, x) / x.shape[1] for x in (before, after)])
         cross = np.einsum("tc,tc->", before, after) / before.shape[1]
         self._products += [squares[0].sum(), cross, squares[1].sum()]
         self._num_frames += len(before)
-        energies = np.concatenate([self._partial_block, squares], axis=1)
+        squares = np.concatenate([self._partial_block, squares], axis=1)
         point_frames = self._block_frames * self._blocks_per_point
-        num_points = energies.shape[1] // point_frames
-        self._partial_block = energies[:, num_points * point_frames :]
+        num_points = squares.shape[1] // point_frames
+        self._partial_block = squares[:, num_points * point_frames :]
         if num_points:
-            block_energies = (
-                energies[:, : num_points * point_frames]
-                .reshape(2, num_points, self._blocks_per_point, self._block_frames)
-                .sum(axis=3)
-            )
+            shape = (2, num_points, self._blocks_per_point, self._block_frames)
+            block_energies = squares[:, : num_points * point_frames].reshape(shape).sum(axis=3)
             self._append_points(block_energies.sum(axis=2), _energy_ratio_db(block_energies, self._block_frames))
         while self._point_energies.shape[1] > MAX_POINTS:
             self._merge_point_pairs()
 
     def _append_points(self, energies: np.ndarray, gains_db: np.ndarray | None = None) -> None:
-        """Further points; the gains of the blocks in each `[points, blocks]`."""
+        """Add points. energies: `[2, points]`; gains_db: of the blocks in each, `[points, blocks]`."""
         if gains_db is None:
             gains_db = _energy_ratio_db(energies, self._block_frames)[:, None]
         extremes = np.stack([np.fmin.reduce(gains_db, axis=1), np.fmax.reduce(gains_db, axis=1)])
@@ -128,25 +132,22 @@ class GainTracer:
         self._gain_extremes_db = np.concatenate([self._gain_extremes_db, extremes], axis=1)
 
     def _merge_point_pairs(self) -> None:
-        """Two points become one; an odd one at the end waits with the others of its time."""
-        num_pairs = self._point_energies.shape[1] // 2
+        """Halve the number of points. An odd point at the end becomes part of the incomplete point."""
+        num_points = self._point_energies.shape[1]
+        num_pairs = num_points // 2
         pairs = self._point_energies[:, : 2 * num_pairs].reshape(2, num_pairs, 2)
         min_db, max_db = self._gain_extremes_db[:, : 2 * num_pairs].reshape(2, num_pairs, 2)
-        if (
-            self._point_energies.shape[1] > 2 * num_pairs
-        ):  # its energy is spread evenly, which moves it by less than a point
+        if num_points > 2 * num_pairs:  # its energy is spread evenly, an error in time of less than a point
             point_frames = self._block_frames * self._blocks_per_point
-            self._partial_block = np.concatenate(
-                [np.repeat(self._point_energies[:, -1:] / point_frames, point_frames, axis=1), self._partial_block],
-                axis=1,
-            )
+            last_point = np.repeat(self._point_energies[:, -1:] / point_frames, point_frames, axis=1)
+            self._partial_block = np.concatenate([last_point, self._partial_block], axis=1)
         self._point_energies = pairs.sum(axis=2)
         self._gain_extremes_db = np.stack([np.fmin.reduce(min_db, axis=1), np.fmax.reduce(max_db, axis=1)])
         self._blocks_per_point *= 2
 
 
 def _energy_ratio_db(energies: np.ndarray, num_frames: int) -> np.ndarray:
-    """From energies before and after; NaN where there was silence."""
+    """The gain from input to output energies, the first axis; NaN in silence."""
     is_audible = np.min(energies, axis=0) > _SILENCE_POWER * num_frames
     safe = np.where(is_audible, energies, 1.0)
     return np.where(is_audible, 10.0 * np.log10(safe[1] / safe[0]), np.nan)

@@ -1,4 +1,4 @@
-"""The null test: what is left of a master when the input is taken out of it."""
+"""The null test: the difference between the gain-matched master and the input."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from nmjax.audio.units import power_to_db
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
-_BLOCK_FRAMES = 1 << 16  # frames
+_BLOCK_FRAMES = 1 << 16
 _MAX_WAV_BYTES = 4_000_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class NullTest:
-    """gain_db: what the master was scaled by. level_db: the difference's mean square relative to the input's, −inf
-    where nothing is left."""
+    """The result of a null test.
+
+    gain_db: the gain of the master.
+    level_db: mean square of the difference relative to the input's, −inf for silence.
+    """
 
     gain_db: float
     level_db: float
@@ -31,18 +34,18 @@ class NullTest:
 def write_null_test(
     path: Path, before: Callable[[], AudioChunks], after: Callable[[], AudioChunks], sample_rate: int, channels: int
 ) -> NullTest:
-    """Write gain · master − input as WAV (32 bits, float), with the gain at which least is left.
+    """Write gain · master − input as a 32-bit float WAV file, with the least-squares gain.
 
-    That gain is Σ after·before / Σ after² over all samples and channels. Both signals are read twice, as streams.
+    The gain is Σ after·before / Σ after² over all samples and channels. Both signals are read twice, as streams.
 
     Args:
-        path: ends in .wav; an existing file is replaced, whole or not at all.
-        before, after: give input and master from their start, `[frames, channel]`, aligned to the sample.
+        path: ends in .wav; an existing file is replaced atomically.
+        before, after: open input and master at their start, `[frames, channel]`, aligned to the sample.
         sample_rate: Hz, of both.
         channels: of both.
 
     Raises:
-        BadInputError: another ending, signals of different length, or a place that cannot be written.
+        BadInputError: another extension, signals of different size, or a path that cannot be written.
     """
     if path.suffix.lower() != ".wav":
         raise BadInputError(f"'{path}' must end in .wav; that is what --null-test writes.")
@@ -66,18 +69,19 @@ def write_null_test(
     with atomic_files.temporary_sibling(path) as temporary:
         writer.encode_audio(temporary, difference(), sample_rate, channels, container, "FLOAT")
         atomic_files.commit_file(temporary, path)
-    return NullTest(power_to_db(gain**2), power_to_db(null_energy / input_energy) if input_energy > 0.0 else -math.inf)
+    level_db = power_to_db(null_energy / input_energy) if input_energy > 0.0 else -math.inf
+    return NullTest(gain_db=power_to_db(gain**2), level_db=level_db)
 
 
 def _zip_blocks(before: AudioChunks, after: AudioChunks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pieces of both, each as long as the other's."""
+    """Pairs of blocks of equal length."""
     try:
         yield from zip(rechunk(before, _BLOCK_FRAMES), rechunk(after, _BLOCK_FRAMES), strict=True)
     except ValueError:
-        raise BadInputError("Input and master differ in length, so there is no null test; leave it out.") from None
+        raise BadInputError("Input and master differ in length. Leave out --null-test.") from None
 
 
 def _inner_product(a: np.ndarray, b: np.ndarray) -> float:
     if a.shape != b.shape:
-        raise BadInputError("Input and master differ in length or channels, so there is no null test; leave it out.")
+        raise BadInputError("Input and master differ in length or channels. Leave out --null-test.")
     return float(np.einsum("tc,tc->", a, b, dtype=np.float64))

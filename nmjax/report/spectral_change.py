@@ -1,24 +1,27 @@
-"""What became of a sound: how its spectrum changed, what of it a curve explains, what a residual added."""
+"""The change of a spectrum, how much of it an equalizer explains, and what a residual added."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.report.track_analysis import FLOOR_DB, SignalAnalysis
+from nmjax.report.track_analysis import SignalAnalysis, in_range_mask
 
-_DYNAMIC_RANGE_DB = 80.0  # bands further below the loudest hold rounding noise and leakage rather than music
-_MIN_CHANGE_DB = 0.05  # a smaller change has no share that anything explains
+_MIN_CHANGE_DB = 0.05  # RMS; a smaller change has no R²
 
 
 @dataclasses.dataclass(frozen=True)
 class SpectralChange:
-    """How a spectrum changed, and how much of that a curve explains.
+    """The change of a spectrum beside the response of an equalizer.
 
-    freq_hz: `[bands]`. change_db: `[bands]`, after − before − gain_db; NaN in bands that hold no music. gain_db: the
-    gain that lies between change and curve. share: 0 to 1, None where nothing changed.
+    Attributes:
+        freq_hz: `[bands]`.
+        change_db: `[bands]`, after − before − gain_db; NaN in bands without signal.
+        gain_db: the broadband gain that separates the change from the response.
+        r_squared: 0 to 1, the share of the change that the response explains; None where nothing changed.
     """
 
     freq_hz: Float[np.ndarray, " bands"]
@@ -30,41 +33,42 @@ class SpectralChange:
 def measure_spectral_change(
     before: SignalAnalysis, after: SignalAnalysis, response_db: Float[np.ndarray, " bands"]
 ) -> SpectralChange:
-    """The change from `before` to `after`, band by band, beside a curve in dB at `before.freq_hz`.
+    """Compare the change of the spectrum from `before` to `after` with a response.
 
-    share = 1 − Σ(d − c − mean(d − c))² / Σ(d − mean d)², held within 0 and 1, over bands of equal width on a
-    logarithmic axis, with d = after − before and c the curve, both in dB: the coefficient of determination of a curve
-    that may be shifted. The means are taken out because a gain for the whole track, which delivery adds, changes no
-    spectrum. Bands count that lie within 80 dB of the loudest one, before and after. A share of 0 says that the change
-    would be no larger without the curve. None: less than 0.05 dB (root mean square) changed.
+    With the change d = after − before and the response c, both in dB, the coefficient of determination is
+    R² = 1 − Σ(d − c − mean(d − c))² / Σ(d − mean d)², clipped to 0 … 1. The means are removed because a gain for the
+    whole track, which delivery adds, does not change the spectrum. Only bands within 80 dB of the loudest one, before
+    and after, count. R² is None if the change is less than 0.05 dB RMS.
+
+    Args:
+        before, after: analyses of the signals.
+        response_db: `[bands]`, the response in dB at `before.freq_hz`.
     """
     num_bands = min(len(before.freq_hz), len(after.freq_hz))
-    before_db, after_db, eq_db = (
-        before.total_db[:num_bands],
-        after.total_db[:num_bands],
-        np.asarray(response_db, np.float64)[:num_bands],
-    )
-    in_range = np.ones(num_bands, bool)
-    for level in (before_db, after_db):
-        in_range &= level > max(level.max(initial=FLOOR_DB) - _DYNAMIC_RANGE_DB, FLOOR_DB)
+    freq_hz, before_db, after_db = before.freq_hz[:num_bands], before.total_db[:num_bands], after.total_db[:num_bands]
+    eq_db = np.asarray(response_db, np.float64)[:num_bands]
+    in_range = in_range_mask(before_db) & in_range_mask(after_db)
     change_db = np.where(in_range, after_db - before_db, np.nan)
     if not in_range.any():
-        return SpectralChange(before.freq_hz[:num_bands], change_db, 0.0, None)
+        return SpectralChange(freq_hz, change_db, gain_db=0.0, r_squared=None)
     gain_db = float(np.mean((change_db - eq_db)[in_range]))
-    unexplained_power = np.mean((change_db - eq_db - gain_db)[in_range] ** 2)
-    total_variance = np.var(change_db[in_range])
-    r_squared = (
-        float(np.clip(1.0 - unexplained_power / total_variance, 0.0, 1.0))
-        if total_variance > _MIN_CHANGE_DB**2
-        else None
-    )
-    return SpectralChange(before.freq_hz[:num_bands], change_db - gain_db, gain_db, r_squared)
+    unexplained_variance = np.mean((change_db - eq_db - gain_db)[in_range] ** 2)
+    variance = np.var(change_db[in_range])
+    r_squared = None
+    if variance > _MIN_CHANGE_DB**2:
+        r_squared = float(np.clip(1.0 - unexplained_variance / variance, 0.0, 1.0))
+    return SpectralChange(freq_hz, change_db - gain_db, gain_db, r_squared)
 
 
 @dataclasses.dataclass(frozen=True)
 class ResidualSpectrum:
-    """What the second network added. level_db: its mean square relative to that of the signal to which it is
-    added, −inf where it is silent. freq_hz, signal_db, residual_db: `[bands]`, the spectra of both."""
+    """The residual beside the signal to which it is added.
+
+    Attributes:
+        level_db: mean square of the residual relative to the signal's, −inf if either is silent.
+        freq_hz: `[bands]`.
+        signal_db, residual_db: `[bands]`, spectra of both.
+    """
 
     level_db: float
     freq_hz: Float[np.ndarray, " bands"]
@@ -73,7 +77,7 @@ class ResidualSpectrum:
 
 
 def measure_residual(signal: SignalAnalysis, residual: SignalAnalysis) -> ResidualSpectrum:
-    """The residual beside the signal to which it is added, both heard at one rate and one level."""
-    is_silent = not np.isfinite(residual.rms_db) or not np.isfinite(signal.rms_db)
-    level_db = -np.inf if is_silent else residual.rms_db - signal.rms_db
-    return ResidualSpectrum(float(level_db), signal.freq_hz, signal.total_db, residual.total_db)
+    """Compare the residual with the signal to which it is added; both have the same sample rate."""
+    is_silent = not math.isfinite(residual.rms_db) or not math.isfinite(signal.rms_db)
+    level_db = -math.inf if is_silent else residual.rms_db - signal.rms_db
+    return ResidualSpectrum(level_db, signal.freq_hz, signal.total_db, residual.total_db)

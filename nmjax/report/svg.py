@@ -1,7 +1,7 @@
-"""Line charts as SVG, by hand: a few kilobytes of text that any browser draws and any printer prints.
+"""Line charts as SVG, a few kilobytes of text each, which browsers draw and print without any library.
 
-Colours are those of M. Okabe and K. Ito ("Color Universal Design", 2008), which the colour-blind can tell apart; lines
-also differ in their dashes, so that they can be told apart without any colour.
+The colors are those of M. Okabe and K. Ito ("Color Universal Design", 2008), which color-blind readers can tell apart.
+Lines also differ in their dashes, so that a chart can be read without color.
 """
 
 from __future__ import annotations
@@ -13,29 +13,39 @@ from html import escape
 
 import numpy as np
 from jaxtyping import Float
+from markupsafe import Markup
 
-BLACK, BLUE, ORANGE, GREEN, PURPLE, SKY, RED = (
-    "#111", "#0072b2", "#d55e00", "#009e73", "#aa4499", "#56b4e9", "#cc3311",
-)  # fmt: skip
-_FREQUENCY_TICKS = ((20, "20"), (50, "50"), (100, "100"), (200, "200"), (500, "500"), (1000, "1k"), (2000, "2k"),
-                   (5000, "5k"), (10_000, "10k"), (20_000, "20k"))  # fmt: skip
+from nmjax.runtime.number_format import format_general, format_time
+
+BLACK, BLUE, ORANGE, GREEN = "#111", "#0072b2", "#d55e00", "#009e73"
+PURPLE, SKY, RED = "#aa4499", "#56b4e9", "#cc3311"
+_FREQUENCY_TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 _TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400)
-_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 42, 16, 24, 40  # margins
-_CHAR_WIDTH = 7.0  # width of a letter, about
+_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 42, 16, 24, 40
+_CHAR_WIDTH = 7.0  # the average width of a character
+_LABEL_HEIGHT = 13.0  # the distance between two lines of text
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """A labeled value of an axis."""
+
+    value: float
+    text: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """What one direction of a chart shows: from `low` to `high`, with `ticks` as (value, text)."""
+    """The range of one axis, `low` to `high`, with its ticks."""
 
     label: str
     low: float
     high: float
-    ticks: tuple[tuple[float, str], ...]
+    ticks: tuple[Tick, ...]
     log_scale: bool = False
 
     def normalize(self, values: np.ndarray | float) -> np.ndarray | np.float64:
-        """Where values lie, 0 at the low end to 1 at the high end; what lies beyond is held at the end."""
+        """Map values to 0 (low end) to 1 (high end); values beyond the range are clipped to it."""
         values = np.clip(np.asarray(values, np.float64), self.low, self.high)
         if self.log_scale:
             return np.log(values / self.low) / math.log(self.high / self.low)
@@ -43,152 +53,149 @@ class Axis:
 
 
 @dataclasses.dataclass(frozen=True)
+class LineStyle:
+    """How a curve is drawn. dash: SVG's stroke-dasharray, "" for a solid line."""
+
+    color: str = BLACK
+    width: float = 1.8
+    dash: str = ""
+
+    def attributes(self) -> str:
+        """The attributes of an SVG path."""
+        dash = f' stroke-dasharray="{self.dash}"' if self.dash else ""
+        return f'fill="none" stroke="{self.color}" stroke-width="{self.width:g}" stroke-linejoin="round"{dash}'
+
+
+@dataclasses.dataclass(frozen=True)
 class PlotCurve:
-    """A line over x and y, `[points]`; where y is not finite it is broken. name: in the legend, none if empty.
-    dash: SVG's stroke-dasharray. fill: whether the space to y = 0 is filled, lightly. mark: text at its y that is
-    furthest from 0."""
+    """A line through the points (x, y), broken where y is not finite.
+
+    name: the text of the legend; a curve without one has no legend entry.
+    fill: whether the area between the curve and y = 0 is tinted.
+    peak_label: a text at the point with the largest absolute y.
+    """
 
     x: Float[np.ndarray, " points"]
     y: Float[np.ndarray, " points"]
     name: str = ""
-    color: str = BLACK
-    line_width: float = 1.8
-    dash: str = ""
+    style: LineStyle = LineStyle()
     fill: bool = False
     peak_label: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class PlotArea:
-    """The place of a chart's drawing area, in SVG's units, and what it shows."""
+class Chart:
+    """Curves over two axes, later ones drawn over earlier ones. title, description: for screen readers."""
+
+    title: str
+    description: str
+    x: Axis
+    y: Axis
+    curves: Sequence[PlotCurve]
+
+
+def frequency_axis() -> Axis:
+    """A logarithmic axis from 20 Hz to 20 kHz."""
+    ticks = tuple(Tick(hz, f"{hz // 1000}k" if hz >= 1000 else f"{hz}") for hz in _FREQUENCY_TICKS_HZ)
+    return Axis("frequency (Hz)", low=20.0, high=20_000.0, ticks=ticks, log_scale=True)
+
+
+def linear_axis(label: str, low: float, high: float) -> Axis:
+    """A linear axis around `low` < `high` that ends at round numbers, with four to nine ticks."""
+    raw_step = (high - low) / 5.0
+    power = 10.0 ** math.floor(math.log10(raw_step))
+    step = power * next(multiple for multiple in (1.0, 2.0, 3.0, 5.0, 10.0) if multiple * power >= raw_step * 0.999)
+    first_tick, last_tick = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
+    values = [i * step for i in range(first_tick, last_tick + 1)]
+    ticks = tuple(Tick(value, format_general(value) if abs(value) > 1e-9 else "0") for value in values)
+    return Axis(label, low=values[0], high=values[-1], ticks=ticks)
+
+
+def time_axis(duration_s: float) -> Axis:
+    """An axis from 0 to a duration above 0, labeled in minutes and seconds."""
+    step = next((candidate for candidate in _TIME_STEPS_S if duration_s / candidate <= 7.0), _TIME_STEPS_S[-1])
+    num_steps = int(duration_s / step + 1e-6)
+    ticks = tuple(Tick(i * step, format_time(i * step, tenths=step < 1)) for i in range(num_steps + 1))
+    return Axis("time", low=0.0, high=duration_s, ticks=ticks)
+
+
+def render_chart(chart: Chart, element_id: str, width: int, height: int) -> Markup:
+    """Draw a chart as an `<svg>` element.
+
+    Args:
+        chart: what to draw.
+        element_id: unique in the page; letters, digits and dashes.
+        width, height: size in SVG units; a page scales the drawing to the width that it has.
+    """
+    area = _PlotArea(chart.x, chart.y, width, height)
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-labelledby="{element_id}-title {element_id}-desc" xmlns="http://www.w3.org/2000/svg">',
+        f'<title id="{element_id}-title">{escape(chart.title)}</title>',
+        f'<desc id="{element_id}-desc">{escape(chart.description)}</desc>',
+        *_draw_grid(area),
+        *(_draw_fill(area, curve) for curve in chart.curves if curve.fill),
+        *(_draw_line(area, curve) for curve in chart.curves),
+        *_draw_peak_labels(area, chart.curves),
+        "</svg>",
+    ]
+    return Markup("".join(parts))
+
+
+def render_swatch(style: LineStyle) -> Markup:
+    """Draw a short piece of a line for the legend."""
+    return Markup(
+        f'<svg class="swatch" viewBox="0 0 34 12" aria-hidden="true"><path d="M1 6H33" {style.attributes()}/></svg>'
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _PlotArea:
+    """Maps values to SVG coordinates inside the margins of a drawing."""
 
     x: Axis
     y: Axis
     width: int
     height: int
 
+    @property
+    def right(self) -> int:
+        return self.width - _MARGIN_RIGHT
+
+    @property
+    def bottom(self) -> int:
+        return self.height - _MARGIN_BOTTOM
+
     def to_x(self, values: np.ndarray | float) -> np.ndarray | np.float64:
-        """Horizontal places of values."""
-        return _MARGIN_LEFT + self.x.normalize(values) * (self.width - _MARGIN_LEFT - _MARGIN_RIGHT)
+        return _MARGIN_LEFT + self.x.normalize(values) * (self.right - _MARGIN_LEFT)
 
     def to_y(self, values: np.ndarray | float) -> np.ndarray | np.float64:
-        """Vertical places of values."""
-        return self.height - _MARGIN_BOTTOM - self.y.normalize(values) * (self.height - _MARGIN_TOP - _MARGIN_BOTTOM)
+        return self.bottom - self.y.normalize(values) * (self.bottom - _MARGIN_TOP)
 
 
-def frequency_axis() -> Axis:
-    """20 Hz to 20 kHz."""
-    return Axis("frequency (Hz)", 20.0, 20_000.0, _FREQUENCY_TICKS, log_scale=True)
-
-
-def linear_axis(label: str, low: float, high: float) -> Axis:
-    """From a round number below `low` to one above `high`, which is above it, with four to eight ticks between."""
-    raw_step = (high - low) / 5.0
-    power = 10.0 ** math.floor(math.log10(raw_step))
-    step = power * next(multiple for multiple in (1.0, 2.0, 3.0, 5.0, 10.0) if multiple * power >= raw_step * 0.999)
-    first_tick, last_tick = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
-    ticks = tuple((i * step, _format_tick(i * step)) for i in range(first_tick, last_tick + 1))
-    return Axis(label, first_tick * step, last_tick * step, ticks)
-
-
-def time_axis(seconds: float) -> Axis:
-    """From 0 to a duration in s, which is above 0, in minutes and seconds."""
-    step = next((candidate for candidate in _TIME_STEPS_S if seconds / candidate <= 7.0), _TIME_STEPS_S[-1])
-    count = int(seconds / step + 1e-6)
-    return Axis("time", 0.0, seconds, tuple((i * step, format_time(i * step, step < 1)) for i in range(count + 1)))
-
-
-def format_time(seconds: float, tenths: bool = False) -> str:
-    """A time as 1:02:03, 2:03 or, with tenths, 0:00.5."""
-    rounded_s = round(seconds * 10) / 10 if tenths else float(round(seconds))
-    minutes, remainder_s = divmod(rounded_s, 60.0)
-    hours, minutes = divmod(int(minutes), 60)
-    seconds_text = f"{remainder_s:04.1f}" if tenths else f"{remainder_s:02.0f}"
-    return f"{hours}:{minutes:02d}:{seconds_text}" if hours else f"{minutes}:{seconds_text}"
-
-
-def render_chart(
-    element_id: str,
-    title: str,
-    description: str,
-    x: Axis,
-    y: Axis,
-    curves: Sequence[PlotCurve],
-    width: int,
-    height: int,
-) -> str:
-    """A chart as an `<svg>` element.
-
-    Args:
-        ident: a name that no other chart of the page has, of letters, digits and dashes.
-        title, description: for those who cannot see it.
-        x, y: axes.
-        curves: drawn one over the other.
-        width, height: of the drawing; it is scaled to the space that it is given.
-    """
-    area = PlotArea(x, y, width, height)
-    return "".join([
-        f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-labelledby="{element_id}-t {element_id}-d" '
-        f'xmlns="http://www.w3.org/2000/svg"><title id="{element_id}-t">{escape(title)}</title>',
-        f'<desc id="{element_id}-d">{escape(description)}</desc>',
-        *_draw_grid(area),
-        *(_draw_fill(area, curve) for curve in curves if curve.fill),
-        *(_draw_line(area, curve) for curve in curves),
-        *_draw_peak_labels(area, curves),
-        "</svg>",
-    ])  # fmt: skip
-
-
-def render_legend(curves: Sequence[PlotCurve]) -> str:
-    """The named curves as a list with a piece of each line."""
-    items = (
-        f'<li><svg class="swatch" viewBox="0 0 34 12" aria-hidden="true"><path d="M1 6H33" {_stroke_attributes(curve)}/></svg>'
-        f"{escape(curve.name)}</li>"
-        for curve in curves
-        if curve.name
-    )
-    return f'<ul class="legend">{"".join(items)}</ul>'
-
-
-def _format_tick(value: float) -> str:
-    """With a true minus sign, and 0 without any."""
-    return f"{value:g}".replace("-", "−") if abs(value) > 1e-9 else "0"
-
-
-def _draw_grid(area: PlotArea) -> list[str]:
-    left, right = _MARGIN_LEFT, area.width - _MARGIN_RIGHT
-    top, bottom = _MARGIN_TOP, area.height - _MARGIN_BOTTOM
+def _draw_grid(area: _PlotArea) -> list[str]:
+    """Grid lines with the labels of the ticks and of both axes."""
     parts = []
-    for position, text_center, text in _select_x_ticks(area):
-        parts.append(f'<path class="grid" d="M{position:.1f} {top}V{bottom}"/>')
-        parts.append(f'<text x="{text_center:.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>')
-    for value, text in area.y.ticks:
-        position = float(area.to_y(value))
-        css_class = "zero" if value == 0.0 else "grid"
-        parts.append(f'<path class="{css_class}" d="M{left} {position:.1f}H{right}"/>')
-        parts.append(f'<text x="{left - 6}" y="{position + 4:.1f}" text-anchor="end">{text}</text>')
-    text_center = (left + right) / 2
-    parts.append(f'<text x="{text_center:.0f}" y="{bottom + 34}" text-anchor="middle">{escape(area.x.label)}</text>')
+    next_free_x = -math.inf
+    for tick in area.x.ticks:  # from the left, without those whose text would touch the text before
+        x, half_width = float(area.to_x(tick.value)), _CHAR_WIDTH * len(tick.text) / 2
+        text_x = min(x, area.width - half_width)
+        if text_x - half_width >= next_free_x:
+            next_free_x = text_x + half_width + _CHAR_WIDTH
+            parts.append(f'<path class="grid" d="M{x:.1f} {_MARGIN_TOP}V{area.bottom}"/>')
+            parts.append(f'<text x="{text_x:.1f}" y="{area.bottom + 16}" text-anchor="middle">{tick.text}</text>')
+    for tick in area.y.ticks:
+        y, css_class = float(area.to_y(tick.value)), "zero" if tick.value == 0.0 else "grid"
+        parts.append(f'<path class="{css_class}" d="M{_MARGIN_LEFT} {y:.1f}H{area.right}"/>')
+        parts.append(f'<text x="{_MARGIN_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick.text}</text>')
+    x_label, middle = escape(area.x.label), (_MARGIN_LEFT + area.right) / 2
+    parts.append(f'<text x="{middle:.0f}" y="{area.bottom + 34}" text-anchor="middle">{x_label}</text>')
     parts.append(f'<text x="0" y="13">{escape(area.y.label)}</text>')
     return parts
 
 
-def _select_x_ticks(area: PlotArea) -> list[tuple[float, float, str]]:
-    """The ticks along the x axis that leave room for each other's text, from the left: place, middle of the text,
-    text."""
-    ticks, end = [], -math.inf
-    for value, text in area.x.ticks:
-        half_width = _CHAR_WIDTH * len(text) / 2
-        position = float(area.to_x(value))
-        text_center = min(position, area.width - half_width)
-        if text_center - half_width >= end:
-            ticks.append((position, text_center, text))
-            end = text_center + half_width + _CHAR_WIDTH
-    return ticks
-
-
-def _finite_runs(area: PlotArea, curve: PlotCurve) -> list[np.ndarray]:
-    """Each stretch of finite points as `[points, 2]` places."""
+def _finite_runs(area: _PlotArea, curve: PlotCurve) -> list[np.ndarray]:
+    """The SVG coordinates `[points, 2]` of each run of finite points."""
     finite = np.isfinite(curve.y)
     points = np.stack([area.to_x(curve.x), area.to_y(np.where(finite, curve.y, 0.0))], axis=1)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], finite.astype(int), [0]])))
@@ -196,30 +203,25 @@ def _finite_runs(area: PlotArea, curve: PlotCurve) -> list[np.ndarray]:
 
 
 def _path_data(points: np.ndarray) -> str:
-    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _draw_line(area: PlotArea, curve: PlotCurve) -> str:
+def _draw_line(area: _PlotArea, curve: PlotCurve) -> str:
     runs = _finite_runs(area, curve)
-    if len(curve.x) == 1 and runs:  # a single point is a short stroke
+    if len(curve.x) == 1 and runs:  # a single point would be invisible
         runs = [runs[0] + np.array([[-4.0, 0.0], [4.0, 0.0]])]
-    return f'<path d="{"".join(map(_path_data, runs))}" {_stroke_attributes(curve)}/>' if runs else ""
+    return f'<path d="{"".join(map(_path_data, runs))}" {curve.style.attributes()}/>' if runs else ""
 
 
-def _draw_fill(area: PlotArea, curve: PlotCurve) -> str:
+def _draw_fill(area: _PlotArea, curve: PlotCurve) -> str:
     zero_y = float(area.to_y(0.0))
     shapes = (f"M{run[0, 0]:.1f} {zero_y:.1f}L{_path_data(run)[1:]}V{zero_y:.1f}Z" for run in _finite_runs(area, curve))
-    return f'<path d="{"".join(shapes)}" fill="{curve.color}" fill-opacity="0.15"/>'
+    return f'<path d="{"".join(shapes)}" fill="{curve.style.color}" fill-opacity="0.15"/>'
 
 
-def _stroke_attributes(curve: PlotCurve) -> str:
-    dash = f' stroke-dasharray="{curve.dash}"' if curve.dash else ""
-    return f'fill="none" stroke="{curve.color}" stroke-width="{curve.line_width:g}" stroke-linejoin="round"{dash}'
-
-
-def _draw_peak_labels(area: PlotArea, curves: Sequence[PlotCurve]) -> list[str]:
-    """The texts at the curves' extremes, moved away from those that are there already."""
-    occupied: list[tuple[float, float, float]] = []
+def _draw_peak_labels(area: _PlotArea, curves: Sequence[PlotCurve]) -> list[str]:
+    """The peak labels of the curves, each moved away from zero until it overlaps none before it."""
+    occupied: list[tuple[float, float, float]] = []  # x, y and half the width of each label
     parts = []
     for curve in curves:
         if not curve.peak_label or not np.isfinite(curve.y).any():
@@ -227,15 +229,15 @@ def _draw_peak_labels(area: PlotArea, curves: Sequence[PlotCurve]) -> list[str]:
         peak = int(np.nanargmax(np.abs(np.where(np.isfinite(curve.y), curve.y, np.nan))))
         half_width = _CHAR_WIDTH * len(curve.peak_label) / 2 + 2
         is_boost = curve.y[peak] >= 0.0
-        x = float(np.clip(area.to_x(curve.x[peak]), _MARGIN_LEFT + half_width, area.width - _MARGIN_RIGHT - half_width))
+        x = float(np.clip(area.to_x(curve.x[peak]), _MARGIN_LEFT + half_width, area.right - half_width))
         y = float(area.to_y(curve.y[peak])) + (-6.0 if is_boost else 15.0)
         while any(
-            abs(x - other_x) < half_width + other_half_width and abs(y - other_y) < 13.0
+            abs(x - other_x) < half_width + other_half_width and abs(y - other_y) < _LABEL_HEIGHT
             for other_x, other_y, other_half_width in occupied
         ):
-            y += -13.0 if is_boost else 13.0
-        y = min(max(y, _MARGIN_TOP + 12.0), area.height - _MARGIN_BOTTOM - 4.0)
+            y += -_LABEL_HEIGHT if is_boost else _LABEL_HEIGHT
+        y = min(max(y, _MARGIN_TOP + 12.0), area.bottom - 4.0)
         occupied.append((x, y, half_width))
-        attributes = f'x="{x:.1f}" y="{y:.1f}" text-anchor="middle" fill="{curve.color}"'
-        parts.append(f'<text class="mark" {attributes}>{escape(curve.peak_label)}</text>')
+        attributes = f'x="{x:.1f}" y="{y:.1f}" text-anchor="middle" fill="{curve.style.color}"'
+        parts.append(f'<text class="peak-label" {attributes}>{escape(curve.peak_label)}</text>')
     return parts
