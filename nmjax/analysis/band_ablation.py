@@ -205,10 +205,21 @@ def _format_row(row: dict) -> str:
 
 
 def _write_report(out: Path, rows: list[dict], num_examples: int) -> None:
+    results = [
+        plots.AblationResult(
+            network=row["network"],
+            num_bands=row["bands"],
+            active_bands=row["active"],
+            relative_error=row["error"],
+            ci_low=row["low"],
+            ci_high=row["high"],
+        )
+        for row in rows
+    ]
     for suffix in (".png", ".svg"):
         path = out / f"ablation{suffix}"
         with atomic_files.temporary_sibling(path) as temporary:
-            plots.plot_ablation(temporary, rows)
+            plots.plot_ablation(temporary, results)
             atomic_files.commit_file(temporary, path)
     section = PageSection(
         "Fixed against adaptive bands",

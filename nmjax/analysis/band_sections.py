@@ -97,7 +97,7 @@ def _usage_figures(
         ),
         Figure(
             context.save_plot("usage-pairs", plots.plot_heatmap, redundancy, bands, bands, "share of tracks", False,
-                          axes_names=("band", "band")),
+                          axis_labels=("band", "band")),
             f"How often two bands do the same job: their curves' cosine is {usage.REDUNDANT_COSINE:g} or more.",
         ),
     ]  # fmt: skip
@@ -209,7 +209,9 @@ def _group_responses_figure(context: AnalysisContext, names: list[str]) -> Figur
     ]
     save_csv(rows, context.out / "groups-curves.csv")
     panels = [
-        (f"({np.sum(track_groups == name)}) {name}", interval.mean, interval.ci_low, interval.ci_high)
+        plots.ResponsePanel(
+            f"({np.sum(track_groups == name)}) {name}", center=interval.mean, low=interval.ci_low, high=interval.ci_high
+        )
         for name, interval in means.items()
     ]
     return Figure(

@@ -72,7 +72,11 @@ def _describe_clusters(
         f"{clusters.null_silhouette:.2f}); {conclusion}."
     )
     panels = [
-        (f"Kind {i + 1} ({len(member_responses)} tracks)", centroid, *np.percentile(member_responses, [10, 90], axis=0))
+        plots.ResponsePanel(
+            f"Kind {i + 1} ({len(member_responses)} tracks)",
+            centroid,
+            *np.percentile(member_responses, [10, 90], axis=0),
+        )
         for i, (member_responses, centroid) in enumerate(zip(members, clusters.centroids, strict=True))
     ]
     path = context.save_plot(
@@ -227,7 +231,7 @@ def _sensitivity_figures(
         )
         path = context.save_plot(
             f"sensitivity-{quantity.replace('_', '-')}", plots.plot_heatmap, mean_jacobians[quantity], row_labels, frequency_labels, "per dB", True,
-            axes_names=("third octave of the input (Hz)", ""), every=3,
+            axis_labels=("third octave of the input (Hz)", ""), label_stride=3,
         )  # fmt: skip
         figures.append(Figure(path, captions[quantity]))
     return figures

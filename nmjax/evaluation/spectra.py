@@ -62,11 +62,11 @@ def example_spectra(name: str, example: Example, system: System) -> ExampleSpect
 def plot_example_spectra(examples: list[ExampleSpectra], path: Path, title: str) -> None:
     """A panel an item, whole or not at all."""
     panels = [
-        (
-            f"{x.name.rpartition('/')[2]}: {np.std(x.before_db):.2f} → {np.std(x.after_db):.2f} dB RMS",
-            x.centers_hz,
-            x.before_db,
-            x.after_db,
+        plots.SpectrumPanel(
+            name=f"{x.name.rpartition('/')[2]}: {np.std(x.before_db):.2f} → {np.std(x.after_db):.2f} dB RMS",
+            freq_hz=x.centers_hz,
+            before_db=x.before_db,
+            after_db=x.after_db,
         )
         for x in examples
     ]

@@ -21,7 +21,12 @@ _SHARED = Path(__file__).with_name("templates")
 
 
 def render_page(
-    template: Path, *, styles: Sequence[Path] = (), script: Path | None = None, policy: Sequence[str] = (), **data: object
+    template: Path,
+    *,
+    styles: Sequence[Path] = (),
+    script: Path | None = None,
+    policy: Sequence[str] = (),
+    **data: object,
 ) -> str:
     """Render a template that extends `page.html.j2`.
 

@@ -14,9 +14,9 @@ from rich.text import Text
 from nmjax.batch.jobs import to_printable
 from nmjax.reference import target_file
 from nmjax.reference.features import CENTERS_HZ, TrackFeatures
-from nmjax.report.svg import format_time
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.number_format import format_time
 
 _MAX_NAME_LENGTH = 60
 _TONE_BANDS_HZ = {"low": (24.0, 150.0), "mid": (150.0, 4_000.0), "high": (4_000.0, 16_000.0)}

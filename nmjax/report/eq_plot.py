@@ -1,4 +1,4 @@
-"""The picture of an equaliser."""
+"""The mastering observer that plots the response of the equalizer."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from nmjax.reference.match import ReferenceMatch
 
 
 class EqPlotter:
-    """A `MasteringObserver` that plots the equalizer's response, where a plot is asked for."""
+    """A `MasteringObserver` that plots the response of the equalizer, where a plot is requested."""
 
     def tap(self, stage: str, chunks: AudioChunks) -> AudioChunks:
-        """Returns the chunks; the plot needs no audio."""
+        """Return the chunks; the plot needs no audio."""
         return chunks
 
     def write_files(
         self, result: MasteringResult, open_rendered: StreamOpener, temporary_paths: Mapping[Path, Path]
     ) -> None:
-        """Writes the PNG."""
+        """Write the plot into its temporary file."""
         if not result.outputs.plot:
             return
         render_plan = result.render_plan
         plot_eq(
-            render_plan.prediction.settings.eq.bands(),
-            render_plan.eq_sample_rate,
+            bands=render_plan.prediction.settings.eq.bands(),
+            sample_rate=render_plan.eq_sample_rate,
             title=f"{result.outputs.masters[0].name}: equalizer",
             path=temporary_paths[result.outputs.plot],
             match=render_plan.match,
@@ -41,13 +41,32 @@ class EqPlotter:
 
 
 def plot_eq(bands: Bands, sample_rate: int, title: str, path: Path, match: ReferenceMatch | None = None) -> None:
-    """The curve of `bands` (`[1, bands]`), as they draw it at `sample_rate` (Hz), as a PNG; with the curve that a
-    reference asked for."""
+    """Plot the response of an equalizer as PNG.
+
+    Args:
+        bands: `[1, bands]`.
+        sample_rate: Hz, at which the bands are rendered.
+        title: above the plot.
+        path: the file to write.
+        match: its target response is added.
+    """
     freq_hz = np.geomspace(20.0, min(20_000.0, sample_rate / 2), 600)
     single_bands = [
-        Bands(*(x[:, i : i + 1] for x in (bands.freq_hz, bands.gain_db, bands.q))) for i in range(bands.q.shape[1])
+        Bands(freq_hz=bands.freq_hz[:, i : i + 1], gain_db=bands.gain_db[:, i : i + 1], q=bands.q[:, i : i + 1])
+        for i in range(bands.q.shape[1])
     ]
-    curves = [np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), sample_rate))[0] for band in single_bands]
-    names = [f"{float(b.freq_hz[0, 0]):,.0f} Hz {float(b.gain_db[0, 0]):+.1f} dB" for b in single_bands]
-    target_curve = match and (CENTERS_HZ, match.target_eq_db, f"asked for by {match.reference_target.name}")
-    plots.plot_eq_response(path, freq_hz, np.stack(curves), names, title, target_curve)
+    responses = [
+        np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), sample_rate))[0] for band in single_bands
+    ]
+    target = None
+    if match:
+        name = f"target from {match.reference_target.name}"
+        target = plots.ResponseCurve(freq_hz=CENTERS_HZ, response_db=match.target_eq_db, name=name)
+    plots.plot_eq_response(
+        path,
+        freq_hz=freq_hz,
+        band_db=np.stack(responses),
+        names=[f"{float(b.freq_hz[0, 0]):,.0f} Hz {float(b.gain_db[0, 0]):+.1f} dB" for b in single_bands],
+        title=title,
+        target=target,
+    )

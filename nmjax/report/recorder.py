@@ -1,12 +1,13 @@
-"""What a report needs to know of a track, noted while its sound passes; nothing where no report is wanted."""
+"""The mastering observer that writes the report and the null test."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from nmjax.audio import reader
 from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.delivery.plan import DeliverySpec, StreamOpener, apply_delivery_plan
@@ -15,128 +16,146 @@ from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.types import MasteringResult
 from nmjax.models import Settings
 from nmjax.models.processors import PROCESSORS
+from nmjax.report.audio_players import select_excerpts
 from nmjax.report.gain_trace import GainTracer
+from nmjax.report.null_test import NullTest, write_null_test
+from nmjax.report.page import FileMeasurements, ReportData, render_page
+from nmjax.report.processors import ChainData
+from nmjax.report.spectral_change import ResidualSpectrum, measure_residual
 from nmjax.report.track_analysis import SignalAnalysis, SignalAnalyzer
 
-CHAIN = ("input", "eq", *PROCESSORS)
-_PASSTHROUGH = DeliverySpec(lufs=None, true_peak_db=None, name="input")
+_CHAIN = ("eq", *PROCESSORS)
+_NO_REQUIREMENTS = DeliverySpec(lufs=None, true_peak_db=None, name="input")
 
 
 class ReportRecorder:
-    """Listens to the input, to the equaliser's output, to each stage's behind it and to the residual."""
+    """A `MasteringObserver` that writes the report and the null test, where they are requested.
+
+    Every stage is analyzed while its audio is streamed. The input and the master are read once more in `write_files`.
+
+    Args:
+        info: header of the input file.
+        outputs: the paths to write.
+    """
 
     def __init__(self, info: AudioInfo, outputs: OutputPaths):
         self._info, self._outputs = info, outputs
         self._analyzers: dict[str, SignalAnalyzer] = {}
-        self._gain_tracers: dict[str, GainTracer] = {}  # of each part of the chain that is behind the input
-        self._next_tracer: GainTracer | None = None  # of the part behind the last one, if another one comes
+        self._gain_tracers: dict[str, GainTracer] = {}  # in the order of the chain
+        self._next_tracer: GainTracer | None = None  # of the processor that follows, if one does
 
-    def tap(self, name: str, pieces: AudioChunks) -> AudioChunks:
-        """The signal "source", "residual" or one of `CHAIN`, passed on."""
+    def tap(self, stage: str, chunks: AudioChunks) -> AudioChunks:
+        """Return the chunks of a stage, which are analyzed when they are read."""
         if not self._outputs.report:
-            return pieces
-        if name != "input":  # that is "source"
-            self._analyzers[name] = SignalAnalyzer(self._info.sample_rate, self._info.channels)
-            pieces = self._analyzers[name].watch(pieces)
-        return self._trace_gain(name, pieces) if name in CHAIN else pieces
+            return chunks
+        if stage != "input":  # the same audio as "source"
+            self._analyzers[stage] = SignalAnalyzer(self._info.sample_rate, self._info.channels)
+            chunks = self._analyzers[stage].watch(chunks)
+        return self._trace_gain(stage, chunks) if stage == "input" or stage in _CHAIN else chunks
 
-    def _trace_gain(self, name: str, pieces: AudioChunks) -> AudioChunks:
-        """What comes out of a part of the chain, with what went in; it goes into the next one."""
+    def _trace_gain(self, stage: str, chunks: AudioChunks) -> AudioChunks:
+        """Use the chunks as the output of this stage and as the input of the next one."""
         if self._next_tracer:
-            self._gain_tracers[name] = self._next_tracer
-            pieces = self._next_tracer.watch_output(pieces)
+            self._gain_tracers[stage] = self._next_tracer
+            chunks = self._next_tracer.watch_output(chunks)
         self._next_tracer = GainTracer(self._info.sample_rate)
-        return self._next_tracer.watch_input(pieces)
+        return self._next_tracer.watch_input(chunks)
 
     def write_files(
         self, result: MasteringResult, open_rendered: StreamOpener, temporary_paths: Mapping[Path, Path]
     ) -> None:
-        """The report and the null test, as far as they are wanted, into their temporary files."""
-        from nmjax.audio import reader
+        """Write the null test and the report into their temporary files."""
+        info, plan, null_test = self._info, result.delivery_results[0].plan, None
 
-        if not self._outputs.report and not self._outputs.null_test:
-            return
-        info, plan = self._info, result.delivery_results[0].plan
-
-        def read_input():
+        def open_input() -> AudioChunks:
             return reader.read_chunks(info.path)
 
-        def read_master():
+        def open_master() -> AudioChunks:
             return apply_delivery_plan(open_rendered, info.sample_rate, plan)
 
-        null_test = None
         if self._outputs.null_test:
-            from nmjax.report.null_test import write_null_test
-
-            path = temporary_paths[self._outputs.null_test]
-            null_test = write_null_test(path, read_input, read_master, info.sample_rate, info.channels)
+            null_test = write_null_test(
+                path=temporary_paths[self._outputs.null_test],
+                before=open_input,
+                after=open_master,
+                sample_rate=info.sample_rate,
+                channels=info.channels,
+            )
         if self._outputs.report:
-            text = self._render_page(result, read_input, read_master, null_test)
-            temporary_paths[self._outputs.report].write_text(text, encoding="utf-8")
+            page = render_page(self._report_data(result, open_input, open_master, null_test))
+            temporary_paths[self._outputs.report].write_text(page, encoding="utf-8")
 
-    def _render_page(self, result: MasteringResult, read_input: Callable, read_master: Callable, null_test) -> str:
-        from nmjax.report.audio_players import select_excerpts
-        from nmjax.report.page import ReportData, render_page
-        from nmjax.report.spectral_change import measure_residual
-
-        info, network, first_delivery = self._info, result.network, result.delivery_results[0]
-        master_analyzer = SignalAnalyzer(info.sample_rate, info.channels)
-        for _ in master_analyzer.watch(read_master()):
-            pass
-        analyses = {name: listener.result() for name, listener in self._analyzers.items()} | {
-            "after": master_analyzer.result()
-        }
-        rendered_analysis = analyses[[name for name in CHAIN if name in analyses][-1]] if self._gain_tracers else None
-        residual = measure_residual(rendered_analysis, analyses["residual"]) if "residual" in analyses else None
-        input_compliance = check_file_compliance(info.path, _PASSTHROUGH)
-        report_data = ReportData(
+    def _report_data(
+        self, result: MasteringResult, open_input: StreamOpener, open_master: StreamOpener, null_test: NullTest | None
+    ) -> ReportData:
+        info, delivery, render_plan = self._info, result.delivery_results[0], result.render_plan
+        analyses = {stage: analyzer.result() for stage, analyzer in self._analyzers.items()}
+        input_analysis, master_analysis = analyses["source"], self._analyze(open_master())
+        settings = render_plan.prediction.settings
+        return ReportData(
             track_name=info.path.name,
-            model_name=f"phase {network.config.phase}, checkpoint {network.checkpoint_digest}"
-            if network
-            else "settings from a file",
-            input_measurements=_file_measurements(input_compliance, info, analyses["source"], info.subtype),
-            master_measurements=_file_measurements(
-                first_delivery.compliance, info, analyses["after"], result.outputs.masters[0].suffix.lstrip(".").upper()
+            model_name=_model_name(result),
+            input_measurements=_file_measurements(
+                check_file_compliance(info.path, _NO_REQUIREMENTS), input_analysis, format_name=info.subtype
             ),
-            eq=result.render_plan.prediction.settings.eq,
-            input_analysis=analyses["source"],
-            master_analysis=analyses["after"],
-            chain=self._chain_data(result.render_plan.prediction.settings, analyses),
-            residual=residual,
-            target_lufs=first_delivery.spec.lufs,
-            compliance_lines=[
-                f"{delivery.spec.name}: {delivery.compliance.summary}" for delivery in result.delivery_results
-            ],
+            master_measurements=_file_measurements(
+                delivery.compliance,
+                master_analysis,
+                format_name=result.outputs.masters[0].suffix.lstrip(".").upper(),
+            ),
+            eq=settings.eq,
+            input_analysis=input_analysis,
+            master_analysis=master_analysis,
+            chain=self._chain_data(settings, analyses),
+            residual=_measure_residual(analyses),
+            target_lufs=delivery.spec.lufs,
+            compliance_lines=[f"{x.spec.name}: {x.compliance.summary}" for x in result.delivery_results],
             notes=result.notes,
-            excerpts=select_excerpts(read_input(), read_master(), analyses["after"]),
+            excerpts=select_excerpts(open_input(), open_master(), master_analysis),
             null_test=null_test,
-            match=result.render_plan.match,
+            match=render_plan.match,
         )
-        return render_page(report_data)
 
-    def _chain_data(self, settings: Settings, analyses: dict[str, SignalAnalysis]):
-        """What the stages did; None where there are none."""
-        from nmjax.report.processors import ChainData
+    def _analyze(self, chunks: AudioChunks) -> SignalAnalysis:
+        analyzer = SignalAnalyzer(self._info.sample_rate, self._info.channels)
+        for _ in analyzer.watch(chunks):
+            pass
+        return analyzer.result()
 
+    def _chain_data(self, settings: Settings, analyses: Mapping[str, SignalAnalysis]) -> ChainData | None:
+        """What was recorded of the processors; None if none was rendered."""
         if not set(self._gain_tracers) - {"eq"}:
             return None
-        gain_traces = {name: tracer.result() for name, tracer in self._gain_tracers.items()}
         return ChainData(
-            settings, {"input": analyses["source"], **{name: analyses[name] for name in gain_traces}}, gain_traces
+            settings=settings,
+            analyses={"input": analyses["source"], **{stage: analyses[stage] for stage in self._gain_tracers}},
+            gain_traces={stage: tracer.result() for stage, tracer in self._gain_tracers.items()},
         )
 
 
-def _file_measurements(compliance: ComplianceResult, info: AudioInfo, analysis: SignalAnalysis, format_name: str):
-    from nmjax.report.page import FileMeasurements
+def _measure_residual(analyses: Mapping[str, SignalAnalysis]) -> ResidualSpectrum | None:
+    """The residual beside the output of the last processor; None where no residual was rendered."""
+    if "residual" not in analyses:
+        return None
+    last_stage = [stage for stage in _CHAIN if stage in analyses][-1]
+    return measure_residual(analyses[last_stage], analyses["residual"])
 
-    duration_s = float(np.round(compliance.frames / compliance.sample_rate, 3))
+
+def _model_name(result: MasteringResult) -> str:
+    network = result.network
+    return (
+        f"phase {network.config.phase}, checkpoint {network.checkpoint_digest}" if network else "settings from a file"
+    )
+
+
+def _file_measurements(compliance: ComplianceResult, analysis: SignalAnalysis, format_name: str) -> FileMeasurements:
     return FileMeasurements(
-        compliance.lufs,
-        compliance.true_peak_db,
-        compliance.loudness_range_lu,
-        analysis.crest_db,
-        compliance.sample_rate,
-        info.channels,
-        duration_s,
-        format_name,
+        lufs=compliance.lufs,
+        true_peak_db=compliance.true_peak_db,
+        loudness_range_lu=compliance.loudness_range_lu,
+        crest_db=analysis.crest_db,
+        sample_rate=compliance.sample_rate,
+        channels=analysis.channels,
+        duration_s=float(np.round(compliance.frames / compliance.sample_rate, 3)),
+        format_name=format_name,
     )

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.audio.streams import AudioChunks
+from nmjax.audio.units import power_to_db
 from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.loudness import channel_weights, lufs_to_power
 
@@ -111,13 +112,13 @@ class SignalAnalyzer:
             channels=self._channels,
             num_frames=self._num_frames,
             freq_hz=spectrum.freq_hz,
-            total_db=_power_to_db(spectrum.total, FLOOR_DB),
-            mid_db=_power_to_db(spectrum.mid, FLOOR_DB),
-            side_db=_power_to_db(spectrum.side, FLOOR_DB) if self._channels == 2 else None,
+            total_db=_levels_db(spectrum.total, FLOOR_DB),
+            mid_db=_levels_db(spectrum.mid, FLOOR_DB),
+            side_db=_levels_db(spectrum.side, FLOOR_DB) if self._channels == 2 else None,
             times_s=times_s,
             short_term_lufs=short_term_lufs,
-            rms_db=float(_power_to_db(np.float64(mean_square))),
-            peak_db=float(_power_to_db(np.float64(self._peak**2))),
+            rms_db=power_to_db(mean_square),
+            peak_db=power_to_db(self._peak**2),
         )
 
     def _buffer_chunk(self, chunk: np.ndarray) -> None:
@@ -178,7 +179,8 @@ class _WelchSpectrum:
             padded = np.zeros((len(self._tail), 1, self._fft_size), np.float32)
             padded[:, 0, :num_samples] = self._tail * (window * scale)
             self._add_windows(padded)
-        freq_hz = CENTERS_HZ[_HALF_BAND * CENTERS_HZ <= sample_rate / 2]
+        upper_edges_hz = CENTERS_HZ * _HALF_BAND
+        freq_hz = CENTERS_HZ[upper_edges_hz <= sample_rate / 2]
         bin_weights = band_filterbank(freq_hz / _HALF_BAND, freq_hz * _HALF_BAND, self._fft_size, sample_rate)
         scale = 2.0 / (self._fft_size * float(np.vdot(self._window, self._window)) * max(1, self._num_windows))
         total, mid, side = scale * self._powers @ bin_weights
@@ -195,7 +197,7 @@ class _WelchSpectrum:
 
 def _sum_power(bins: np.ndarray) -> np.ndarray:
     """Squared magnitudes by bin, summed over windows; `bins`: complex `[windows, bins]`."""
-    return np.sum(bins.real**2 + bins.imag**2, axis=0, dtype=np.float64)
+    return np.asarray(np.sum(np.real(bins) ** 2 + np.imag(bins) ** 2, axis=0, dtype=np.float64))
 
 
 def _short_term_lufs(meter: LoudnessMeter, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
@@ -223,9 +225,9 @@ def _short_term_lufs(meter: LoudnessMeter, sample_rate: int) -> tuple[np.ndarray
 
 
 def _power_to_lufs(power: np.ndarray) -> np.ndarray:
-    return _power_to_db(power / lufs_to_power(0.0))
+    return _levels_db(power / lufs_to_power(0.0))
 
 
-def _power_to_db(power: np.ndarray, floor: float = -math.inf) -> np.ndarray:
+def _levels_db(power: np.ndarray, floor: float = -math.inf) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return np.maximum(10.0 * np.log10(power), floor)

@@ -1,4 +1,4 @@
-"""Excerpts and players: decoded again, measured by pyloudnorm."""
+"""Excerpts and players, decoded again and measured by pyloudnorm."""
 
 import base64
 import io
@@ -8,17 +8,10 @@ import pyloudnorm
 import pytest
 import soundfile
 
-from nmjax.report import audio_players as module
+from nmjax.report import audio_players
 from nmjax.report.audio_players import Excerpt, encode_players, select_excerpts
-from nmjax.report.track_analysis import SignalAnalyzer
+from tests.report.test_spectral_change import analyze_audio
 from tests.synthetic_audio import music
-
-
-def analyze_audio(audio, rate):
-    listener = SignalAnalyzer(rate, audio.shape[1])
-    for _ in listener.watch([audio]):
-        pass
-    return listener.result()
 
 
 def split_chunks(audio, size=30_001):
@@ -35,7 +28,7 @@ def lufs(audio, rate):
 
 @pytest.fixture(scope="module")
 def song():
-    """45 s at 8 kHz: quiet, loud from 20 s to 32 s, then between."""
+    """45 s at 8 kHz: quiet, loud from 20 s to 32 s, then in between."""
     rate = 8000
     audio = music(45.0, rate, 2, seed=1).astype(np.float32)
     level = np.full(45 * rate, 0.1, np.float32)
@@ -57,15 +50,15 @@ def test_the_loudest_excerpt_is_chosen_and_both_versions_are_aligned(song):
         np.testing.assert_array_equal(excerpt.after, 0.5 * excerpt.before)
 
 
-def test_no_more_is_read_than_needed(song):
+def test_nothing_beyond_the_excerpts_is_read(song):
     before, rate = song
     frames_read = 0
 
     def counted():
         nonlocal frames_read
-        for piece in split_chunks(before):
-            frames_read += len(piece)
-            yield piece
+        for chunk in split_chunks(before):
+            frames_read += len(chunk)
+            yield chunk
 
     result = select_excerpts(counted(), split_chunks(before), analyze_audio(before, rate))
     assert frames_read < (max(e.start_s for e in result) + 10.0) * rate + 60_000
@@ -111,10 +104,10 @@ def test_audio_over_full_scale_is_lowered_in_both_versions():
     np.testing.assert_allclose(sound, before * 10.0 ** (player.before_gain_db / 20.0), atol=2.0**-15)
 
 
-def test_high_rates_and_many_channels_become_what_a_browser_plays():
+def test_high_rates_and_many_channels_are_converted_for_browsers():
     before = music(1.0, 192_000, 6, seed=6).astype(np.float32)
     before[:, 1:] = 0.0
-    before[:, 3] = 0.9  # the LFE, which is not heard
+    before[:, 3] = 0.9  # the LFE, which is left out
     (player,) = encode_players([Excerpt("One", 0.0, 192_000, before, before)])
     sound, rate = decode_player(player.before_flac)
     assert (rate, sound.shape) == (48_000, (48_000, 2))
@@ -131,7 +124,7 @@ def test_every_channel_but_the_lfe_is_audible(channels):
         assert (sound.max() > 0.05) != (channel == 3 and channels >= 6)
 
 
-def test_silence_plays_unmatched():
+def test_the_loudness_of_silence_is_not_matched():
     silent = np.zeros((4410, 2), np.float32)
     (player,) = encode_players([Excerpt("One", 0.0, 44_100, silent, silent)])
     assert (player.before_gain_db, player.after_gain_db, player.lufs) == (0.0, 0.0, -np.inf)
@@ -139,7 +132,7 @@ def test_silence_plays_unmatched():
 
 
 def test_excerpts_over_the_size_limit_are_shortened_equally(monkeypatch):
-    monkeypatch.setattr(module, "MAX_PLAYER_BYTES", 300_000)
+    monkeypatch.setattr(audio_players, "MAX_PLAYER_BYTES", 300_000)
     rng = np.random.default_rng(7)
     noise = rng.uniform(-0.5, 0.5, (2 * 44_100, 2)).astype(np.float32)
     ready = encode_players([Excerpt("One", 0.0, 44_100, noise, 0.5 * noise), Excerpt("Two", 5.0, 44_100, noise, noise)])

@@ -1,34 +1,37 @@
-"""What a part did, found by comparing what went in and what came out: known gains, known additions, any pieces."""
+"""The gain over time from input and output: known gains, known additions, any chunk sizes."""
+
+import weakref
 
 import numpy as np
 import pytest
 
-from nmjax.report.gain_trace import MAX_POINTS, GainTracer
+from nmjax.report import gain_trace
+from nmjax.report.gain_trace import GainTracer
 from tests.synthetic_audio import music
 
 RATE = 8_000
 
 
 def trace_gain(before, after, size=1000, rate=RATE):
-    """Both in pieces, what comes out in others and later."""
-    passage = GainTracer(rate)
-    entering = passage.watch_input(before[i : i + size] for i in range(0, len(before), size))
-    seen = []
+    """Stream both; the output is in chunks of another size, and later than the input."""
+    tracer = GainTracer(rate)
+    input_chunks = tracer.watch_input(before[i : i + size] for i in range(0, len(before), size))
+    consumed = []
 
-    def leaving():
-        seen.append(next(entering))
+    def output_chunks():
+        consumed.append(next(input_chunks))
         for start in range(0, len(after), 777):
-            while sum(map(len, seen)) < min(len(after), start + 777):
-                seen.append(next(entering))
+            while sum(map(len, consumed)) < min(len(after), start + 777):
+                consumed.append(next(input_chunks))
             yield after[start : start + 777]
 
-    out = list(passage.watch_output(leaving()))
-    np.testing.assert_array_equal(np.concatenate(out), after)
-    np.testing.assert_array_equal(np.concatenate(seen), before)
-    return passage.result()
+    produced = list(tracer.watch_output(output_chunks()))
+    np.testing.assert_array_equal(np.concatenate(produced), after)
+    np.testing.assert_array_equal(np.concatenate(consumed), before)
+    return tracer.result()
 
 
-def test_a_gain_is_a_level_and_nothing_else():
+def test_a_gain_changes_the_level_and_nothing_else():
     audio = music(2.0, RATE).astype(np.float32)
     result = trace_gain(audio, audio * np.float32(0.5))
     assert result.level_change_db == pytest.approx(-6.0206, abs=1e-3)
@@ -37,7 +40,7 @@ def test_a_gain_is_a_level_and_nothing_else():
     np.testing.assert_allclose(result.times_s, np.arange(1, 201) / 100.0)
 
 
-def test_an_added_signal_is_measured_besides_a_gain():
+def test_an_added_signal_is_measured_apart_from_the_gain():
     rng = np.random.default_rng(0)
     audio, more = rng.standard_normal((2, 80_000, 2)).astype(np.float32)
     result = trace_gain(audio, 2.0 * audio + 0.02 * more)
@@ -55,18 +58,19 @@ def test_a_changing_gain_is_localized_in_time():
 
 
 @pytest.mark.parametrize("size", [333, 8_000, 400_000])
-def test_long_audio_has_few_points_and_keeps_the_extremes_for_any_chunk_size(size):
-    seconds = 50
+def test_long_audio_has_few_points_and_keeps_the_extremes_for_any_chunk_size(size, monkeypatch):
+    monkeypatch.setattr(gain_trace, "MAX_POINTS", 240)
+    seconds = 10
     audio = music(float(seconds), RATE).astype(np.float32)
     gain = np.ones(len(audio))
     gain[80 * 100 : 80 * 101] = 0.1  # one block of 10 ms
     result = trace_gain(audio, (audio * gain[:, None]).astype(np.float32), size)
-    assert len(result.times_s) <= MAX_POINTS
+    assert len(result.times_s) <= 240
     assert result.times_s[-1] == seconds
     assert result.min_gain_db.min() == pytest.approx(-20.0, abs=1e-3)
     assert int(np.argmin(result.min_gain_db)) == np.searchsorted(result.times_s, 1.005)
     assert np.all(result.gain_db >= result.min_gain_db - 1e-9) and np.all(result.gain_db <= result.max_gain_db + 1e-9)
-    assert result.gain_db.min() > -10.0, "over a longer stretch it is less"
+    assert result.gain_db.min() > -10.0, "the mean over a longer interval is smaller"
 
 
 def test_silence_has_no_gain():
@@ -85,6 +89,7 @@ def test_a_few_samples():
 
 
 def test_unconsumed_input_is_not_buffered():
-    passage = GainTracer(RATE)
-    for _ in passage.watch_input(iter([np.zeros((10, 2), np.float32)] * 5)):
-        assert not passage._input_queue
+    tracer = GainTracer(RATE)
+    chunks = (np.zeros((10, 2), np.float32) for _ in range(5))
+    references = [weakref.ref(chunk) for chunk in tracer.watch_input(chunks)]
+    assert len(references) == 5 and not any(reference() is not None for reference in references)

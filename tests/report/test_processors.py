@@ -1,5 +1,6 @@
-"""What the report says of the stages, from a file: numbers by NumPy and SciPy from the sound before and after each."""
+"""The report's section about the processors, from files: numbers by NumPy and SciPy from each input and output."""
 
+import dataclasses
 import json
 import re
 
@@ -16,43 +17,50 @@ from tests.mastering.test_processors import BANDS, PROCESSOR_VALUES, settings_js
 from tests.report.test_page import PageParser
 from tests.synthetic_audio import music, write_audio
 
-PLAIN = ("--lufs", "none", "--true-peak", "none")
+NO_DELIVERY = ("--lufs", "none", "--true-peak", "none")
+PROCESSOR_CHARTS = {"static-curve", "reduction", "width", "chain-spectra"}
+
+
+@dataclasses.dataclass
+class Rendered:
+    """A report as text and elements, the settings file and the master."""
+
+    parser: PageParser
+    settings: dict
+    master: np.ndarray
+
+    @property
+    def body(self):
+        return self.parser.body
+
+    @property
+    def chart_ids(self):
+        """The names of the charts, without the suffix of the wide or the narrow drawing."""
+        return {a["aria-labelledby"].split()[0].rsplit("-", 2)[0] for a in self.parser.all("svg", "chart")}
 
 
 @pytest.fixture(scope="module")
 def track_dir(tmp_path_factory):
     """A stereo and a mono track."""
-    root = tmp_path_factory.mktemp("stages")
+    root = tmp_path_factory.mktemp("processors")
     audio = music(7.0, 8_000, 2, seed=3)
     audio[:, 1] = 0.7 * audio[:, 0] + 0.3 * audio[:, 1]
-    for channels, name in ((2, "two"), (1, "one")):
+    for channels, name in ((2, "stereo"), (1, "mono")):
         write_audio(root / f"{name}.wav", audio[:, :channels], 8_000, "FLOAT")
     return root
 
 
-def render_report(track_dir, track, tmp_path, settings, *arguments):
-    """The page's text, its tags, and the settings that it is about."""
-    (tmp_path / "s.json").write_text(json.dumps(settings))
-    out = tmp_path / "m.wav"
-    command = [
-        track_dir / f"{track}.wav",
-        "--settings",
-        tmp_path / "s.json",
-        "-o",
-        out,
-        "--report",
-        tmp_path / "r.html",
-    ]
-    assert main(["infer", *map(str, command), *PLAIN, "--quiet", "--force", *arguments]) == 0
-    page = (tmp_path / "r.html").read_text()
+def render(track, out_dir, settings, *arguments):
+    (out_dir / "s.json").write_text(json.dumps(settings))
+    command = [track, "--settings", out_dir / "s.json", "-o", out_dir / "m.wav", "--report", out_dir / "r.html"]
+    assert main(["infer", *map(str, command), *NO_DELIVERY, "--quiet", "--force", *arguments]) == 0
+    page = (out_dir / "r.html").read_text()
     visible = re.sub(r"base64,[^\"]*|<script>.*?</script>", "", page, flags=re.S)
-    assert not re.search(r"\b(nan|None)\b" if track == "silent" else r"\b(nan|inf|None)\b", visible)  # "-inf LUFS"
-    return PageParser(page), json.loads((tmp_path / "m.json").read_text()), soundfile.read(str(out), always_2d=True)[0]
-
-
-def chart_ids(reader):
-    """Of the charts, without what stands for wide and what for narrow windows."""
-    return {a["aria-labelledby"].split()[0].rsplit("-", 2)[0] for a in reader.all("svg", "chart")}
+    is_silent = track.stem == "silent"  # its compliance line says "-inf LUFS"
+    assert not re.search(r"\b(nan|None)\b" if is_silent else r"\b(nan|inf|None)\b", visible)
+    (settings_path,) = out_dir.glob("m*.json")
+    master = soundfile.read(str(out_dir / "m.wav"), always_2d=True)[0]
+    return Rendered(PageParser(page), json.loads(settings_path.read_text()), master)
 
 
 def parse_numbers(pattern, text):
@@ -60,75 +68,74 @@ def parse_numbers(pattern, text):
 
 
 def test_every_processor_has_its_settings_and_charts(track_dir, tmp_path):
-    reader, _, _ = render_report(track_dir, "two", tmp_path, settings_json())
-    body = reader.text["body"]
-    assert {"static-curve", "reduction", "width", "steps"} < chart_ids(reader)
-    for stage, values in PROCESSOR_VALUES.items():
-        for row in processor_settings(stage):
-            value = f"{values[row.name]:.3g}".replace("-", "−") + (f" {row.unit}" if row.unit else "")
-            neutral = "" if row.neutral is None else f"{row.neutral:g} {row.unit}".strip()
-            assert f"{row.name}{value}{neutral}" in body, row.name
-    assert "What each part did" in body and "second network added" in body
-    ids = [a["id"] for _, a in reader.tags if "id" in a]
+    report = render(track_dir / "stereo.wav", tmp_path, settings_json())
+    assert report.chart_ids > PROCESSOR_CHARTS
+    for processor, values in PROCESSOR_VALUES.items():
+        for spec in processor_settings(processor):
+            value = f"{values[spec.name]:.3g} {spec.unit}".replace("-", "−").strip()
+            neutral = "" if spec.neutral is None else f"{spec.neutral:g} {spec.unit}"
+            assert f"{spec.name} {value} {neutral}".strip() in report.body, spec.name
+    assert "Contribution of each processor" in report.body and "Residual network" in report.body
+    ids = [a["id"] for _, a in report.parser.tags if "id" in a]
     assert len(ids) == len(set(ids))
 
 
 def test_the_gain_reduction_is_that_of_the_compressor(track_dir, tmp_path):
-    """Solo, so that the file is the compressor's output; the extremes are those of what it counts itself."""
+    """Solo, so that the file is the compressor's output; the extremes are those of the compressor's own gain."""
     values = {**PROCESSOR_VALUES["compressor"], "makeup_db": 1.5}
-    reader, settings_written, after = render_report(
-        track_dir, "two", tmp_path, settings_json(compressor=values), "--solo", "compressor"
+    stereo = track_dir / "stereo.wav"
+    report = render(stereo, tmp_path, settings_json(compressor=values), "--solo", "compressor")
+    before, rate = soundfile.read(str(stereo))
+    level_change_db, min_db, max_db = parse_numbers(
+        r"changed the level by (\S+) dB over the whole track, and by (\S+) to (\S+) dB over blocks of 10 ms",
+        report.body,
     )
-    before, rate = soundfile.read(str(track_dir / "two.wav"))
-    changed, min_db, max_db = parse_numbers(
-        r"changed the level by (\S+) dB in all, and from moment to moment \(10 ms\) by (\S+) to (\S+) dB",
-        reader.text["body"],
-    )
-    assert changed + 1.5 == pytest.approx(10.0 * np.log10(np.mean(after**2) / np.mean(before**2)), abs=0.06)
+    expected_db = 10.0 * np.log10(np.mean(report.master**2) / np.mean(before**2))
+    assert level_change_db + 1.5 == pytest.approx(expected_db, abs=0.06)
     settings = Compressor(**{k: jnp.full((1,), v, jnp.float32) for k, v in values.items()})
-    levelled = jnp.asarray(before * 10.0 ** (settings_written["input_gain_db"] / 20.0), jnp.float32)[None]
-    reduced = np.asarray(jax.jit(gain_reduction_db, static_argnums=2)(levelled, settings, rate)[0])[0]
-    blocks = reduced[: len(reduced) // 20 * 20].reshape(-1, 20).mean(axis=1)  # a point every 4 samples at 8 kHz
+    leveled = jnp.asarray(before * 10.0 ** (report.settings["input_gain_db"] / 20.0), jnp.float32)[None]
+    reduction_db = np.asarray(jax.jit(gain_reduction_db, static_argnums=2)(leveled, settings, rate)[0])[0]
+    blocks = reduction_db[: len(reduction_db) // 20 * 20].reshape(-1, 20).mean(axis=1)  # a value per 4 samples at 8 kHz
     assert min_db == pytest.approx(-blocks.max(), abs=0.2)
     assert max_db == pytest.approx(-blocks.min(), abs=0.2)
-    assert "width" not in chart_ids(reader) and "eq" in chart_ids(reader)
+    assert "width" not in report.chart_ids and "eq" in report.chart_ids
 
 
-def test_the_widths_and_shares_are_those_of_the_file(track_dir, tmp_path):
-    reader, _, after = render_report(track_dir, "two", tmp_path, settings_json(), "--solo", "width")
-    body, (before, _) = reader.text["body"], soundfile.read(str(track_dir / "two.wav"))
-    losses = parse_numbers(r"A mono sum loses\+?(\S+) dB\+?(\S+) dB", body)
-    for loss, audio in zip(losses, (before, after), strict=True):
-        expected = -10.0 * np.log10(np.mean(audio.mean(axis=1) ** 2) / np.mean(audio**2))
-        assert loss == pytest.approx(expected, abs=0.1)
-    gain = np.vdot(before, after) / np.vdot(before, before)
-    residual_db = 10.0 * np.log10(np.sum((after - gain * before) ** 2) / np.sum(after**2))
-    (result,) = parse_numbers(r"Width\S+ dB(\S+) dB below its output", body)
-    assert -result == pytest.approx(residual_db, abs=0.06)
-    assert "Equaliser0.0 dBnothing" in body
-    assert "static-curve" not in chart_ids(reader)
+def test_width_and_contributions_are_those_of_the_file(track_dir, tmp_path):
+    stereo = track_dir / "stereo.wav"
+    report = render(stereo, tmp_path, settings_json(), "--solo", "width")
+    before, _ = soundfile.read(str(stereo))
+    losses_db = parse_numbers(r"Loss in mono \+?(\S+) dB \+?(\S+) dB", report.body)
+    for loss_db, audio in zip(losses_db, (before, report.master), strict=True):
+        expected_db = -10.0 * np.log10(np.mean(audio.mean(axis=1) ** 2) / np.mean(audio**2))
+        assert loss_db == pytest.approx(expected_db, abs=0.1)
+    gain = np.vdot(before, report.master) / np.vdot(before, before)
+    null_db = 10.0 * np.log10(np.sum((report.master - gain * before) ** 2) / np.sum(report.master**2))
+    (reported_db,) = parse_numbers(r"Width \S+ dB (\S+) dB below its output", report.body)
+    assert -reported_db == pytest.approx(null_db, abs=0.06)
+    assert "Equalizer 0.0 dB nothing" in report.body
+    assert "static-curve" not in report.chart_ids
 
 
 def test_a_ratio_below_1_expands_and_mono_has_no_width(track_dir, tmp_path):
     expander = {**PROCESSOR_VALUES["compressor"], "ratio": 0.7}
-    reader, _, _ = render_report(track_dir, "one", tmp_path, settings_json(compressor=expander))
-    body = reader.text["body"]
-    min_db, max_db = parse_numbers(r"\(10 ms\) by (\S+) to (\S+) dB", body)
+    report = render(track_dir / "mono.wav", tmp_path, settings_json(compressor=expander))
+    min_db, max_db = parse_numbers(r"and by (\S+) to (\S+) dB over blocks", report.body)
     assert max_db > 1.0 and min_db >= -0.1
-    assert "Only two channels have a width" in body
-    assert "width" not in chart_ids(reader)
+    assert "Only stereo tracks have a width" in report.body
+    assert "width" not in report.chart_ids
 
 
 def test_without_processors_the_report_omits_them(track_dir, tmp_path):
-    reader, _, _ = render_report(track_dir, "two", tmp_path, {"format": "nmjax settings 1", "eq": {"bands": BANDS}})
-    assert "Stages behind" not in reader.text["body"] and not chart_ids(reader) & {"steps", "static-curve"}
-    reader, _, _ = render_report(
-        track_dir, "two", tmp_path, settings_json(), "--bypass", "compressor", "--bypass", "width"
-    )
-    assert {"steps"} == chart_ids(reader) & {"steps", "static-curve", "reduction", "width"}
+    eq_only = {"format": "nmjax settings 1", "eq": {"bands": BANDS}}
+    report = render(track_dir / "stereo.wav", tmp_path, eq_only)
+    assert "Processors after" not in report.body and not report.chart_ids & PROCESSOR_CHARTS
+    bypassed = ("--bypass", "compressor", "--bypass", "width")
+    report = render(track_dir / "stereo.wav", tmp_path, settings_json(), *bypassed)
+    assert report.chart_ids & PROCESSOR_CHARTS == {"chain-spectra"}
 
 
 def test_silence_is_reported_as_silence(tmp_path):
     write_audio(tmp_path / "silent.wav", np.zeros((30_000, 2)), 8_000, "FLOAT")
-    reader, _, _ = render_report(tmp_path, "silent", tmp_path, settings_json())
-    assert "It heard silence." in reader.text["body"]
+    report = render(tmp_path / "silent.wav", tmp_path, settings_json())
+    assert "The input is silent." in report.body
