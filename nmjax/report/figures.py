@@ -162,7 +162,7 @@ def loudness_figure(before: SignalAnalysis, after: SignalAnalysis, target_lufs: 
         y=level_axis("LUFS", curves, _LOUDNESS_RANGE_LU),
         curves=curves,
     )
-    return Figure("loudness", chart, "Short-term loudness: the preceding 3 s at each time (EBU Tech 3341).")
+    return Figure("loudness", chart, "Short-term loudness (EBU Tech 3341): loudness of the preceding 3 s.")
 
 
 def residual_figure(residual: ResidualSpectrum) -> Figure:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from scipy.signal import sosfilt, sosfreqz
 
-from nmjax.models.parameters import EqSettings
+from nmjax.models.parameters import EqSettings, Prediction, at_model_level
+from nmjax.reference.features import CENTERS_HZ, track_features
+from nmjax.reference.match import ReferenceMatch, ReferenceTarget
 from nmjax.report.audio_players import select_excerpts
 from nmjax.report.figures import band_responses_db
 from nmjax.report.null_test import NullTest
@@ -205,6 +207,21 @@ def test_the_explained_share_is_that_of_the_response(gains_db):
     body = PageParser(render_page(report_data(audio, after, 44_100, eq=eq_settings(gains_db)))).body
     share = int(re.search(r"explains (\d+) % of", body)[1])
     assert share == 0 if not any(gains_db) else share >= 99
+
+
+def test_a_reference_adds_its_target_and_its_spectrum_with_an_escaped_name():
+    audio = music(4.0, 44_100, 2, seed=8)
+    reference = ReferenceTarget(features=track_features([audio.astype(np.float32)]), name=HOSTILE_NAME)
+    settings = at_model_level(eq_settings())
+    match = ReferenceMatch(
+        prediction=Prediction(settings=settings, z=np.zeros((1, 512), np.float32)),
+        reference_target=reference,
+        target_eq_db=np.linspace(-2.0, 2.0, len(CENTERS_HZ)),
+    )
+    text = render_page(report_data(audio, audio, 44_100, match=match))
+    parser = PageParser(text)
+    assert f"Target from {HOSTILE_NAME}" in parser.body and f"{HOSTILE_NAME}, mid" in parser.body
+    assert text.count("<script") == 1
 
 
 CASES = {
