@@ -152,13 +152,13 @@ class AblationExample:
 
 
 def _read_examples(songs: Sequence[Song], seed: int) -> Iterator[AblationExample]:
-    for name, segment, *_ in plan_examples(songs, _EXCERPT_SECONDS, 1, seed):
-        example = read_example(name, _CONDITION, segment, None, None, seed)
+    for plan in plan_examples(songs, _EXCERPT_SECONDS, 1, seed):
+        example = read_example(plan, _CONDITION, seed, with_references=False)
         if example is not None:
             after, before = (
                 band_levels_db(mid_side(x)[0], "thirds", SAMPLE_RATE) for x in (example.source, example.target)
             )
-            yield AblationExample(segment.song.name, example, after - before)
+            yield AblationExample(plan.excerpt.song.name, example, after - before)
 
 
 def evaluate_network(name: str, network: Network, examples: Sequence[AblationExample], gate_threshold: float) -> dict:

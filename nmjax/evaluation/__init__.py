@@ -1,1 +1,1 @@
-"""The benchmark: faults of its own on unseen songs, what each system makes of them, and how near that is."""
+"""The benchmark: apply known degradations to unseen songs and measure how well each system restores the originals."""

@@ -1,7 +1,7 @@
-"""The benchmark's faults: NumPy and SciPy in float64, apart from those of training (nmjax/training/degrade.py).
+"""The benchmark's degradations, in NumPy and SciPy (float64), independent of those in training (training/degrade.py).
 
-Three tiers. `tone`: a random smooth curve, played by a minimum-phase filter. `mix`: the same, and dynamics (downward
-expansion, or a mild compression) and the width of the stereo image above 200 Hz. `heavy`: a mix with twice of each.
+Three conditions: `tone` is a random smooth EQ curve. `mix` is an EQ curve, dynamics (downward expansion or mild
+compression) and a change of the stereo width above 200 Hz. `heavy` is `mix` with everything doubled.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from jaxtyping import Float
 from scipy.signal import lfilter, oaconvolve, sosfilt
 
 CONDITIONS = ("tone", "mix", "heavy")
+EQ_GRID_HZ = np.geomspace(20.0, 20_000.0, 240)  # at which EQ curves are given
 _HEAVY_SCALE = 2.0
-_TONE_RMS_DB = (0.8, 3.8)  # of the curve, over log frequency; 2.3 in the mean
-_SMOOTH_OCTAVES = (0.4, 1.2)  # standard deviation of what the curve is smoothed with
-_GRID_HZ = np.geomspace(20.0, 20_000.0, 240)
+_TONE_RMS_DB = (0.8, 3.8)  # RMS of a curve over log frequency
+_SMOOTH_OCTAVES = (0.4, 1.2)  # standard deviation of the smoothing kernel
 _TAPS = 8192
-_EXPANSION_PROB = 2.0 / 3.0  # of the items; the others are compressed
-_EXPANSION_SLOPE = (0.1, 0.35)  # dB down for each dB below the loud passages
-_COMPRESSION_SLOPE = (0.1, 0.35)  # dB down for each dB above the median
-_MAX_DYNAMICS_DB = 9.0  # of the dynamics
+_EXPANSION_PROB = 2.0 / 3.0  # compression otherwise
+_EXPANSION_SLOPE = (0.1, 0.35)  # dB of attenuation per dB below the 90th percentile of the level
+_COMPRESSION_SLOPE = (0.1, 0.35)  # dB of attenuation per dB above the median level
+_MAX_DYNAMICS_DB = 9.0
 _ENVELOPE_SECONDS = 0.05
-_SIDE_GAIN_STD_DB = 3.0  # standard deviation of the side's gain
+_SIDE_GAIN_STD_DB = 3.0
 _SIDE_SHELF_HZ = 200.0
 
 
 def apply_condition(
     target: Float[np.ndarray, "time channel"], condition: str, sample_rate: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "time channel"]:
-    """A mastered signal's unmastered side, float64, at whatever level that gives.
+    """Degrade a mastered signal; the result (float64) can have any loudness.
 
     Args:
-        target: mono or stereo.
-        tier: one of TIERS.
+        target: mono or stereo signal.
+        condition: one of CONDITIONS.
         sample_rate: Hz.
-        draw: where chance comes from.
+        rng: source of all random parameters.
     """
     scale = _HEAVY_SCALE if condition == "heavy" else 1.0
     source = apply_eq_curve(target, scale * random_eq_curve_db(rng), sample_rate)
@@ -46,12 +46,12 @@ def apply_condition(
 
 
 def random_eq_curve_db(rng: np.random.Generator) -> Float[np.ndarray, " points"]:
-    """A smooth random curve at `_GRID_HZ`: noise smoothed over about an octave, its mean taken out, of a random RMS."""
-    octaves = np.log2(_GRID_HZ / _GRID_HZ[0])
+    """A random smooth curve at `EQ_GRID_HZ`: smoothed noise of zero mean and of random RMS."""
+    octaves = np.log2(EQ_GRID_HZ / EQ_GRID_HZ[0])
     width = rng.uniform(*_SMOOTH_OCTAVES)
     kernel = np.exp(-0.5 * ((octaves[:, None] - octaves[None]) / width) ** 2)
     curve = kernel @ rng.standard_normal(len(octaves))
-    curve = curve / np.sqrt(np.sum(kernel**2, axis=1))  # as strong at the ends as within
+    curve = curve / np.sqrt(np.sum(kernel**2, axis=1))  # the same variance at the ends as in the middle
     curve -= curve.mean()
     return curve * rng.uniform(*_TONE_RMS_DB) / np.sqrt(np.mean(curve**2))
 
@@ -59,13 +59,13 @@ def random_eq_curve_db(rng: np.random.Generator) -> Float[np.ndarray, " points"]
 def apply_eq_curve(
     audio: Float[np.ndarray, "time channel"], curve_db: Float[np.ndarray, " points"], sample_rate: int
 ) -> Float[np.ndarray, "time channel"]:
-    """The signal through a minimum-phase filter with this curve (given at `_GRID_HZ`, level beyond its ends).
+    """Filter a signal by a minimum-phase filter with this curve, given at `EQ_GRID_HZ` and constant beyond its ends.
 
-    The phase is the Hilbert transform of the log magnitude, by folding the real cepstrum (Oppenheim and Schafer,
-    "Discrete-Time Signal Processing", 13.4).
+    The phase is the Hilbert transform of the log magnitude, computed by folding the real cepstrum (Oppenheim and
+    Schafer, "Discrete-Time Signal Processing", 13.4).
     """
     freq_hz = np.fft.rfftfreq(_TAPS, 1.0 / sample_rate)
-    gain_db = np.interp(np.log(np.maximum(freq_hz, 1.0)), np.log(_GRID_HZ), curve_db)
+    gain_db = np.interp(np.log(np.maximum(freq_hz, 1.0)), np.log(EQ_GRID_HZ), curve_db)
     cepstrum = np.fft.irfft(gain_db * (np.log(10.0) / 20.0), _TAPS)
     cepstrum[1 : _TAPS // 2] *= 2.0
     cepstrum[_TAPS // 2 + 1 :] = 0.0
@@ -76,8 +76,10 @@ def apply_eq_curve(
 def apply_dynamics(
     audio: Float[np.ndarray, "time channel"], sample_rate: int, rng: np.random.Generator, scale: float = 1.0
 ) -> Float[np.ndarray, "time channel"]:
-    """Downward expansion below the 90th percentile of the level, or compression above its median; at most 9 dB, and
-    all `times` as much."""
+    """Downward expansion below the 90th percentile of the level, or compression above its median.
+
+    The gain reduction is at most 9 dB before it is multiplied by `scale`.
+    """
     decay = np.exp(-1.0 / (_ENVELOPE_SECONDS * sample_rate))
     power = lfilter([1.0 - decay], [1.0, -decay], np.mean(audio**2, axis=1))
     level_db = 10.0 * np.log10(power + 1e-7)
@@ -92,7 +94,7 @@ def apply_dynamics(
 def apply_side_shelf(
     audio: Float[np.ndarray, "time 2"], side_db: float, sample_rate: int
 ) -> Float[np.ndarray, "time 2"]:
-    """The side's gain above 200 Hz, by a high shelf (RBJ's cookbook, S = 1)."""
+    """Change the side by `side_db` above 200 Hz, with a high shelf (RBJ cookbook, S = 1)."""
     amplitude, w0 = 10.0 ** (side_db / 40.0), 2.0 * np.pi * _SIDE_SHELF_HZ / sample_rate
     cosine, root = np.cos(w0), np.sqrt(2.0 * amplitude) * np.sin(w0)
     plus, minus = amplitude + 1.0, amplitude - 1.0

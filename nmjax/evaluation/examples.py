@@ -1,4 +1,4 @@
-"""What is judged: an excerpt (or the whole) of each song, with a fault, and references a system may be given."""
+"""Benchmark examples: an excerpt of each song (or the whole song), degraded, and references for the systems."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nmjax.evaluation.degradations import apply_condition
 from nmjax.evaluation.metrics import Audio, lufs, normalize_loudness
 from nmjax.models import SAMPLE_RATE
 
-_MIN_SECONDS = 5.0  # shorter items are left out
-_REFERENCE_SECONDS = 30.0  # at most, of another song
-_MIN_ACTIVE_SHARE = 0.9  # share of an excerpt's half seconds that must sound
-_GATE_LU = 20.0  # below the song's loudness, where a half second does not count as sounding
+_MIN_SECONDS = 5.0  # shorter examples are skipped
+_MAX_REFERENCE_SECONDS = 30.0  # of another song
+_MIN_ACTIVE_SHARE = 0.9  # of an excerpt's blocks
+_GATE_LU = 20.0  # blocks further below the song's loudness are inactive
 
 
 @dataclasses.dataclass(frozen=True)
 class SongExcerpt:
-    """A stretch of a song: seconds from its start."""
+    """A section of a song: start and duration in seconds."""
 
     song: Song
     start: float
@@ -33,11 +33,32 @@ class SongExcerpt:
 
 
 @dataclasses.dataclass(frozen=True)
-class Example:
-    """What a system is given and judged by; all signals at SAMPLE_RATE, `source` at the loudness of `target`.
+class ExamplePlan:
+    """Which excerpts an example is read from.
 
-    same, other: references, another part of the same song (None where the item is the whole song) and an excerpt of
-    another one. lufs: of target and source.
+    Attributes:
+        name: unique name; with the seed it determines the degradation.
+        excerpt: the original.
+        same_song: another section of the same song, as a reference; None where there is none.
+        other_song: a section of another song, as a reference; None where there is none.
+    """
+
+    name: str
+    excerpt: SongExcerpt
+    same_song: SongExcerpt | None
+    other_song: SongExcerpt | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """The signals of an example, all at SAMPLE_RATE.
+
+    Attributes:
+        lufs: loudness of target and source.
+        target: the original.
+        source: the degraded input of the systems, at the loudness of the target.
+        same_song: another section of the same song; None for whole songs.
+        other_song: a section of another song; None where there is no other song.
     """
 
     lufs: float
@@ -48,17 +69,21 @@ class Example:
 
 
 def rng_for(seed: int, *names: object) -> np.random.Generator:
-    """Chance that depends on these names alone, whatever else is evaluated."""
+    """A generator that depends on the seed and these names only, whatever else is evaluated."""
     text = "|".join(str(name) for name in (seed, *names))
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
 
 
 def plan_examples(
     songs: Sequence[Song], seconds: float | None, excerpts_per_song: int, seed: int
-) -> Iterator[tuple[str, SongExcerpt, SongExcerpt | None, SongExcerpt | None]]:
-    """`(name, item, reference of the same song, reference of another)` for every song that is long enough.
+) -> Iterator[ExamplePlan]:
+    """Plan the examples of every song that is long enough.
 
-    seconds: of an item, at most half of its song; None for whole songs (then once a song).
+    Args:
+        songs: songs to draw from.
+        seconds: duration of an excerpt, at most half of its song; None for whole songs.
+        excerpts_per_song: number of excerpts; whole songs give one example each.
+        seed: of all random choices.
     """
     for song in songs:
         length = song.seconds if seconds is None else min(seconds, song.seconds / 2.0)
@@ -71,64 +96,66 @@ def plan_examples(
             else:
                 excerpt, same_song = _sample_two_excerpts(song, length, rng)
             other_song = _sample_other_song(song, songs, rng)
-            yield f"{song.name} #{index}", excerpt, same_song, other_song
+            yield ExamplePlan(f"{song.name} #{index}", excerpt, same_song, other_song)
 
 
-def read_example(
-    name: str,
-    condition: str,
-    excerpt: SongExcerpt,
-    same_song: SongExcerpt | None,
-    other_song: SongExcerpt | None,
-    seed: int,
-) -> Example | None:
-    """The sounds of an item; None where it is silent, since then it has no loudness."""
-    target = read_excerpt(excerpt).astype(np.float64)
+def read_example(plan: ExamplePlan, condition: str, seed: int, with_references: bool = True) -> Example | None:
+    """Read and degrade an example; None for silence, which has no loudness.
+
+    Args:
+        plan: where to read from.
+        condition: one of degradations.CONDITIONS.
+        seed: of the degradation.
+        with_references: whether to read the references too.
+    """
+    target = read_excerpt(plan.excerpt).astype(np.float64)
     target_lufs = lufs(target, SAMPLE_RATE)
     if not np.isfinite(target_lufs):
         return None
-    source = apply_condition(target, condition, SAMPLE_RATE, rng_for(seed, name, condition))
-    source = normalize_loudness(source, target_lufs, SAMPLE_RATE)
+    source = apply_condition(target, condition, SAMPLE_RATE, rng_for(seed, plan.name, condition))
+    same_song, other_song = (plan.same_song, plan.other_song) if with_references else (None, None)
     return Example(
-        target_lufs, target, source, same_song and read_excerpt(same_song), other_song and read_excerpt(other_song)
+        lufs=target_lufs,
+        target=target,
+        source=normalize_loudness(source, target_lufs, SAMPLE_RATE),
+        same_song=read_excerpt(same_song) if same_song else None,
+        other_song=read_excerpt(other_song) if other_song else None,
     )
 
 
 def read_excerpt(excerpt: SongExcerpt) -> Audio:
-    """A place's sound at SAMPLE_RATE, the first two channels, float32."""
+    """Audio of an excerpt at SAMPLE_RATE, float32, at most two channels."""
     recording = excerpt.song.target
     rate = recording.sample_rate
-    audio = reader.read_frames(
-        Path(recording.path), round(excerpt.start * rate), round(excerpt.seconds * rate)
-    ) / np.float32(recording.scale)
+    frames = reader.read_frames(Path(recording.path), round(excerpt.start * rate), round(excerpt.seconds * rate))
+    audio = frames / np.float32(recording.scale)
     return reader.resample(np.ascontiguousarray(audio[:, :2]), rate, SAMPLE_RATE)
 
 
 def _sample_other_song(song: Song, songs: Sequence[Song], rng: np.random.Generator) -> SongExcerpt | None:
-    """An excerpt of a song of another package, or of the same one where there is no other."""
+    """An excerpt of a song from another package, or from the same package if there is no other."""
     long_songs = [s for s in songs if s.name != song.name and s.seconds >= 2 * _MIN_SECONDS]
     candidates = [s for s in long_songs if s.group != song.group] or long_songs
     if not candidates:
         return None
     other_song = candidates[rng.integers(len(candidates))]
-    return _sample_two_excerpts(other_song, min(_REFERENCE_SECONDS, other_song.seconds / 2.0), rng)[0]
+    return _sample_two_excerpts(other_song, min(_MAX_REFERENCE_SECONDS, other_song.seconds / 2.0), rng)[0]
 
 
 def _sample_two_excerpts(song: Song, length: float, rng: np.random.Generator) -> tuple[SongExcerpt, SongExcerpt | None]:
-    """Two stretches that do not overlap and sound throughout, as far as there are such."""
+    """Two excerpts without overlap, active throughout if possible; None where the song has no room for a second."""
     starts = _active_starts(song, length)
     first = float(rng.choice(starts))
     disjoint = starts[np.abs(starts - first) >= length]
-    if not len(disjoint):  # at whichever end there is more room
+    if not len(disjoint):  # take the end of the song with more room
         disjoint = np.array([0.0 if first >= song.seconds - length - first else song.seconds - length])
         disjoint = disjoint[np.abs(disjoint - first) >= length - 1e-6]
-    return SongExcerpt(song, first, length), SongExcerpt(song, float(rng.choice(disjoint)), length) if len(
-        disjoint
-    ) else None
+    second = SongExcerpt(song, float(rng.choice(disjoint)), length) if len(disjoint) else None
+    return SongExcerpt(song, first, length), second
 
 
-def _active_starts(song: Song, length: float) -> np.ndarray:
-    """Half seconds at which an excerpt may begin; the loudest one where none sounds throughout."""
+def _active_starts(song: Song, length: float) -> Float[np.ndarray, " starts"]:
+    """Starts (a multiple of 0.5 s) of the excerpts that are active throughout, or of the most active ones."""
     active = np.float64(song.target.levels_lufs.astype(np.float64) > song.target.loudness_lufs - _GATE_LU)
     blocks = max(1, int(length / LEVEL_BLOCK_SECONDS))
     last = max(0.0, song.seconds - length)

@@ -1,13 +1,15 @@
-"""How far an output is from the original: plain NumPy in float64, apart from the losses of training.
+"""Distances between an output and the original, in NumPy (float64).
 
-The music is lossy, so nothing above 16 kHz counts in spectra. All metrics are errors, 0 for the original itself, but
-for `si_sdr_input_db`, which says how much a system did at all.
+These are an independent check: they share no code with the losses of training or the features of reference matching,
+although some measure the same (loudness range, crest factor, width). Spectra are compared up to 16 kHz, because the
+music is lossy. All metrics are errors, 0 for the original itself, except `si_sdr_input_db`, which measures how much a
+system changes its input.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 
 import numpy as np
@@ -24,9 +26,9 @@ _STFT_WINDOWS = (512, 2048, 8192)
 _BAND_WINDOW = 16_384
 _MEL_WINDOW, _MELS = 65_536, 128
 _CENTROID_WINDOW = 2048
-_FLOOR = 1e-5  # of a full-scale sine
-_RANGE_DB = 80.0  # bands further below the loudest are held there: nobody hears them, and codecs empty them
-# What is printed, in this order: name → unit.
+_FLOOR = 1e-5  # magnitude, relative to a full-scale sine
+_RANGE_DB = 80.0  # levels are clipped this far below the loudest band: inaudible, and removed by codecs
+# Name → unit, in the order of the table.
 METRICS = {
     "mr_stft": "",
     "mel_db": "dB",
@@ -43,10 +45,10 @@ METRICS = {
 
 
 class Memo(dict):
-    """What was worked out of an original, so that each of several systems is compared with it at half the cost."""
+    """Intermediate results of one target, shared by the comparisons with several outputs."""
 
-    def get_or_compute(self, key, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """What is kept under a key; worked out the first time."""
+    def get_or_compute(self, key: Hashable, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """The stored value, computed on first use."""
         if key not in self:
             self[key] = compute()
         return self[key]
@@ -55,11 +57,15 @@ class Memo(dict):
 def compute_metrics(
     output: Audio, target: Audio, source: Audio, sample_rate: int, whole_song: bool, memo: Memo | None = None
 ) -> dict[str, float]:
-    """Every metric of an output, all three signals at one loudness; NaN where one means nothing (the side of mono, the
-    loudness range of an excerpt).
+    """All metrics of an output; NaN where one is undefined (the side of mono, the loudness range of an excerpt).
 
-    whole: whether they are whole songs, which alone have a loudness range (EBU Tech 3342). kept: of this target, from
-    one output to the next.
+    Args:
+        output: the system's output.
+        target: the original.
+        source: the system's input. All three have the same loudness.
+        sample_rate: Hz.
+        whole_song: whether the signals are whole songs; only these have a loudness range (EBU Tech 3342).
+        memo: results for this target from earlier calls.
     """
     memo = Memo() if memo is None else memo
     result = {name: float("nan") for name in METRICS}
@@ -88,19 +94,19 @@ def compute_metrics(
 
 
 def lufs(audio: Audio, sample_rate: int) -> float:
-    """Integrated loudness after BS.1770-4, by pyloudnorm; −inf for silence. At least 0.4 s."""
+    """Integrated loudness (BS.1770-4, by pyloudnorm) of at least 0.4 s; −inf for silence."""
     with np.errstate(divide="ignore"):
         return float(Meter(sample_rate, filter_class="DeMan").integrated_loudness(audio))
 
 
 def normalize_loudness(audio: Audio, target_lufs: float, sample_rate: int) -> Audio:
-    """The signal with the gain that brings it to a loudness; as it is where it or the wanted one has none."""
+    """Apply the gain that gives a signal the target loudness; silence, or a target of −inf, leaves it unchanged."""
     gain_db = target_lufs - lufs(audio, sample_rate)
     return audio * 10.0 ** (gain_db / 20.0) if np.isfinite(gain_db) else audio
 
 
 def magnitude_stft(signal: Float[np.ndarray, " time"], window: int) -> Float[np.ndarray, "frames bins"]:
-    """Magnitudes of Hann windows, a quarter apart; the last one padded."""
+    """STFT magnitudes with a Hann window and a hop of a quarter window; the last frame is zero-padded."""
     hop = window // 4
     num_frames = max(1, -(-(len(signal) - window) // hop) + 1)
     padded = np.pad(signal, (0, (num_frames - 1) * hop + window - len(signal)))
@@ -110,8 +116,11 @@ def magnitude_stft(signal: Float[np.ndarray, " time"], window: int) -> Float[np.
 
 
 def mr_stft(output: Audio, target: Audio, sample_rate: int, memo: Memo | None = None) -> float:
-    """Multi-resolution STFT distance (Yamamoto, Song and Kim 2020): spectral convergence and the mean difference of log
-    magnitudes (neper), averaged over windows of 512, 2048 and 8192 and over the channels."""
+    """Multi-resolution STFT distance (Yamamoto, Song and Kim 2020).
+
+    Spectral convergence plus mean absolute difference of the log magnitudes (neper), averaged over the channels and
+    over windows of 512, 2048 and 8192 samples.
+    """
     distances, memo = [], Memo() if memo is None else memo
 
     def magnitudes(audio: Audio, channel: int, window: int) -> np.ndarray:
@@ -132,7 +141,7 @@ def _cached_mel_filterbank(sample_rate: int) -> np.ndarray:
 
 
 def mel_distance_db(output: Audio, target: Audio, sample_rate: int, memo: Memo | None = None) -> float:
-    """Mean difference of the levels in 128 mel bands, of windows of 65,536 samples and the mean of the channels."""
+    """Mean absolute difference of the levels in 128 mel bands, of the mean of the channels, window 65,536."""
 
     def levels_db(audio: Audio) -> np.ndarray:
         power = magnitude_stft(audio.mean(axis=1), _MEL_WINDOW) ** 2 @ _cached_mel_filterbank(sample_rate)
@@ -143,7 +152,7 @@ def mel_distance_db(output: Audio, target: Audio, sample_rate: int, memo: Memo |
 
 
 def centroid_hz(audio: Audio, sample_rate: int) -> float:
-    """The spectral centroid of magnitudes, of the mean spectrum of the mean of the channels."""
+    """Spectral centroid of the time-averaged magnitudes of the mean of the channels."""
     mean = magnitude_stft(audio.mean(axis=1), _CENTROID_WINDOW).mean(axis=0)
     freq_hz = np.fft.rfftfreq(_CENTROID_WINDOW, 1.0 / sample_rate)
     mean = np.where(freq_hz <= MAX_HZ, mean, 0.0)
@@ -151,12 +160,13 @@ def centroid_hz(audio: Audio, sample_rate: int) -> float:
 
 
 def mid_side(audio: Audio) -> list[np.ndarray]:
-    """Mid and side of stereo, the signal itself of mono."""
+    """[mid, side] of stereo, [signal] of mono."""
     return [audio[:, 0]] if audio.shape[1] == 1 else [audio.mean(axis=1), (audio[:, 0] - audio[:, 1]) / 2.0]
 
 
 def band_edges_hz(kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper edges of third octaves from 25 Hz on (IEC 61260), or of the 24 critical bands, up to 16 kHz."""
+    """Lower and upper edges up to 16 kHz of the `bark` bands (24 critical bands) or `thirds` (third octaves of IEC
+    61260 from 25 Hz)."""
     if kind == "bark":
         return np.array(BARK_EDGES_HZ[:-1]), np.array(BARK_EDGES_HZ[1:])
     centers = np.array(THIRD_OCTAVES_HZ)
@@ -170,26 +180,27 @@ def _cached_band_filterbank(kind: str, sample_rate: int) -> np.ndarray:
 
 
 def band_levels_db(signal: Float[np.ndarray, " time"], kind: str, sample_rate: int) -> Float[np.ndarray, " bands"]:
-    """Levels of the long-term power in `thirds` or `bark` bands; held 80 dB below the loudest."""
+    """Long-term levels in `thirds` or `bark` bands, clipped 80 dB below the loudest band."""
     power = np.mean(magnitude_stft(signal, _BAND_WINDOW) ** 2, axis=0) @ _cached_band_filterbank(kind, sample_rate)
     level_db = 10.0 * np.log10(np.maximum(power, 1e-12))
     return np.maximum(level_db, level_db.max() - _RANGE_DB)
 
 
 def crest_db(audio: Audio) -> float:
-    """Peak over RMS of all channels."""
+    """Peak over RMS, over all channels."""
     rms = np.sqrt(np.mean(audio**2))
     return float(20.0 * np.log10(np.abs(audio).max() / rms)) if rms > 0 else 0.0
 
 
 def width_db(audio: Audio) -> float:
-    """Power of the side over that of mid; held at −60 dB."""
+    """Power of the side over that of mid, at least −60 dB."""
     mid, side = (np.mean(x**2) for x in mid_side(audio))
     return float(10.0 * np.log10(max(side, 1e-6 * mid, 1e-12) / max(mid, 1e-12)))
 
 
 def loudness_range_lu(audio: Audio, sample_rate: int) -> float:
-    """EBU Tech 3342: the 10th to the 95th percentile of short-term loudness every 0.1 s, gated 20 LU below its mean."""
+    """Loudness range (EBU Tech 3342): 10th to 95th percentile of the short-term loudness, gated at −70 LUFS and −20 LU
+    relative to its mean."""
     weighted = sosfilt(k_weighting_sos(sample_rate), audio, axis=0)
     total = np.concatenate([[0.0], np.cumsum(np.sum(weighted**2, axis=1))])
     starts = np.arange(0, len(audio) - 3 * sample_rate + 1, sample_rate // 10)
@@ -203,13 +214,9 @@ def loudness_range_lu(audio: Audio, sample_rate: int) -> float:
 
 
 def si_sdr_db(output: Audio, source: Audio) -> float:
-    """Scale-invariant signal-to-distortion ratio to the input (Le Roux and others 2019); held at 100 dB."""
+    """Scale-invariant signal-to-distortion ratio relative to the input (Le Roux et al. 2019), at most 100 dB."""
     y, x = output.ravel(), source.ravel()
     projection = (y @ x) / max(x @ x, 1e-12) * x
-    return float(
-        10.0
-        * np.log10(
-            max(projection @ projection, 1e-12)
-            / max(np.sum((y - projection) ** 2), 1e-10 * (projection @ projection), 1e-22)
-        )
-    )
+    signal = projection @ projection
+    distortion = max(np.sum((y - projection) ** 2), 1e-10 * signal, 1e-22)
+    return float(10.0 * np.log10(max(signal, 1e-12) / distortion))

@@ -1,22 +1,30 @@
-"""From a table of errors to what can be said: ratios to the input's error with intervals by song, and who is worse."""
+"""Error ratios with bootstrap confidence intervals."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 _BOOTSTRAP_SAMPLES = 2000
-_INTERVAL_PERCENTILES = (2.5, 97.5)  # per cent
+_INTERVAL_PERCENTILES = (2.5, 97.5)
 
 
 @dataclasses.dataclass(frozen=True)
 class ErrorRatio:
-    """A system's mean error over the input's: low and high are the ends of its 95 % interval, by song.
+    """A system's mean error over the input's, on the same examples.
 
-    worse: share of the items whose error grew. worse_by: by how much in the median there (0 if there are none).
-    worst: mean change over the tenth of the items that fared worst. items: how many there are.
+    Attributes:
+        value: the ratio.
+        ci_low: lower end of its 95 % confidence interval.
+        ci_high: upper end.
+        worse_share: share of the examples whose error increases.
+        worse_median: median increase over these examples; 0 if there are none.
+        worst_tenth_change: mean change over the tenth of the examples with the largest increase.
+        num_examples: number of examples.
     """
 
     value: float
@@ -29,17 +37,29 @@ class ErrorRatio:
 
 
 def error_ratio(
-    error: Float[np.ndarray, " items"], input_error: Float[np.ndarray, " items"], songs: list[str], seed: int = 0
+    error: Float[np.ndarray, " examples"],
+    input_error: Float[np.ndarray, " examples"],
+    songs: Sequence[str],
+    seed: int = 0,
 ) -> ErrorRatio:
-    """How a system's errors stand beside the input's on the same items; pairs with a NaN are left out.
+    """Ratio of two mean errors, with a percentile bootstrap over songs (Efron 1979).
 
-    The interval is a percentile bootstrap (Efron 1979): songs are drawn with replacement, with all their items. No
-    items at all give NaN.
+    Songs are drawn with replacement, each with all its examples.
+
+    Args:
+        error: the system's errors; pairs with a NaN are ignored.
+        input_error: the input's errors on the same examples.
+        songs: song of each example.
+        seed: of the bootstrap.
+
+    Returns:
+        NaN everywhere if there are no examples.
     """
     usable = np.isfinite(error) & np.isfinite(input_error)
     error, input_error = error[usable], input_error[usable]
     if not len(error) or np.sum(input_error) == 0.0:
-        return ErrorRatio(*[float("nan")] * 6, num_examples=len(error))
+        unknown = ("value", "ci_low", "ci_high", "worse_share", "worse_median", "worst_tenth_change")
+        return ErrorRatio(**dict.fromkeys(unknown, math.nan), num_examples=len(error))
     _, song_index = np.unique(np.array(songs)[usable], return_inverse=True)
     sums = np.stack([np.bincount(song_index, x) for x in (error, input_error)])
     sampled = np.random.default_rng(seed).integers(sums.shape[1], size=(_BOOTSTRAP_SAMPLES, sums.shape[1]))

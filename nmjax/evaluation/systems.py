@@ -1,73 +1,80 @@
-"""Systems under test: functions `(item) → output`, at the item's rate and length, at any loudness.
+"""Systems under test: functions from an example to audio of the same sample rate and length, at any loudness.
 
-A new one is a function here and a line in `build`; None means that an item does not suit it (a missing reference).
+To add a system, write such a function and name it in `build_systems`. A system returns None for examples that it cannot
+process, such as those without the reference it needs.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
-import tempfile
-import threading
-import weakref
-from collections.abc import Callable, Container
+import dataclasses
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
+from jaxtyping import Float
 
-from nmjax.evaluation.examples import Audio, Example
-from nmjax.evaluation.metrics import band_edges_hz, band_levels_db, mid_side
-from nmjax.evaluation.references import render_with_reference
+from nmjax.evaluation.examples import Example
+from nmjax.evaluation.matchering_system import Matchering
+from nmjax.evaluation.metrics import Audio, band_edges_hz, band_levels_db, lufs, mid_side
 from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal, predict_settings, render_prediction
+from nmjax.mastering.delivery.plan import MIN_LUFS, PRESETS, apply_delivery_plan, plan_delivery
+from nmjax.mastering.master import plan_render
 from nmjax.mastering.network import Network, load
+from nmjax.mastering.references import MIN_SECONDS, features_from_chunks
 from nmjax.mastering.render import equalize_stream
+from nmjax.mastering.types import MasteringOptions
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference import eq_fit
+from nmjax.reference.match import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 
 System = Callable[[Example], Audio | None]
 INPUT = "input"
 SYSTEM_NAMES = (
-    INPUT, "oracle-eq5", "oracle-eq10", "reference-same", "reference-other", "matchering-same", "matchering-other"
-)  # fmt: skip
+    INPUT,
+    "oracle-eq5",
+    "oracle-eq10",
+    "reference-same",
+    "reference-other",
+    "matchering-same",
+    "matchering-other",
+)
 
 
-def build_systems(names: list[str], checkpoints: list[str], matchering: str | None) -> dict[str, System]:
-    """Systems by name: of NAMES, and one of ours for each `DIR` or `NAME=DIR` of `checkpoints`.
+def build_systems(names: Sequence[str], checkpoints: Sequence[str], matchering: str | None) -> dict[str, System]:
+    """Build systems by name.
 
-    matchering: the Python of an environment that has Matchering (GPL; it runs in a process of its own).
+    Args:
+        names: some of SYSTEM_NAMES.
+        checkpoints: `DIR` or `NAME=DIR` of each network to evaluate; its name is that of its phase by default.
+        matchering: Python interpreter of an environment with Matchering, which is GPL and runs in its own process.
 
     Raises:
-        BadInputError: an unknown name, a checkpoint that cannot be used, Matchering without an environment.
+        BadInputError: a name is unknown or used twice, a checkpoint cannot be loaded, or Matchering is missing.
     """
     systems: dict[str, System] = {}
-    worker = None  # one process for all of Matchering
-    reference_network = None
+    matchering_process: Matchering | None = None
+    reference_network: Network | None = None
     for name in names:
+        kind, _, reference = name.partition("-")
         if name not in SYSTEM_NAMES:
-            raise BadInputError(
-                f"There is no system '{name}'; there are: {', '.join(SYSTEM_NAMES)}, and --ckpt for yours."
-            )
+            raise BadInputError(f"Unknown system '{name}'; choose from {', '.join(SYSTEM_NAMES)}, or use --ckpt.")
         if name == INPUT:
             systems[name] = lambda example: example.source
-        elif name.startswith("oracle-eq"):
-            systems[name] = partial(oracle_eq, bands=int(name.removeprefix("oracle-eq")))
-        elif name.startswith("reference-"):
+        elif kind == "oracle":
+            systems[name] = partial(oracle_eq, num_bands=int(reference.removeprefix("eq")))
+        elif kind == "reference":
             reference_network = reference_network or pretrained.load_for_references(lambda _: None)
-            systems[name] = partial(
-                render_with_reference, network=reference_network, reference_kind=name.removeprefix("reference-")
-            )
+            systems[name] = partial(render_with_reference, network=reference_network, same_song=reference == "same")
         else:
             if not matchering:
                 raise BadInputError(
                     f"'{name}' needs --matchering PYTHON, of an environment with `pip install matchering`."
                 )
-            worker = worker or Matchering(matchering)
-            systems[name] = partial(worker, reference_kind=name.removeprefix("matchering-"))
+            matchering_process = matchering_process or Matchering(matchering)
+            systems[name] = partial(matchering_process, same_song=reference == "same")
     for text in checkpoints:
         name, folder = parse_checkpoint(text)
         network = load(folder)
@@ -76,78 +83,65 @@ def build_systems(names: list[str], checkpoints: list[str], matchering: str | No
 
 
 def parse_checkpoint(text: str) -> tuple[str, Path]:
-    """`NAME=DIR` parted, or no name and DIR; a folder that has such a name is taken as it is."""
+    """Name and folder of `NAME=DIR`; the name is empty for `DIR`, and for a folder whose own name has this form."""
     name, separator, folder = text.partition("=")
     return ("", Path(text)) if not separator or Path(text).exists() else (name, Path(folder))
 
 
-def require_unique(name: str, taken_names: Container[str]) -> str:
-    """The name; raises BadInputError where another system has it."""
-    if name in taken_names:
-        raise BadInputError(f"There are two systems '{name}'; give one another name: NAME=DIR.")
+def require_unique(name: str, used_names: Container[str]) -> str:
+    """The name; raises BadInputError if another system has it."""
+    if name in used_names:
+        raise BadInputError(f"Two systems are named '{name}'; rename one: NAME=DIR.")
     return name
 
 
 def render_blind(example: Example, network: Network) -> Audio:
-    """The network, blind: as `infer.py` plays it, before delivery."""
+    """Output of `infer.py` without a reference, before delivery."""
     signal = SourceSignal(lambda: [example.source.astype(np.float32)], SAMPLE_RATE, example.lufs)
     prediction = predict_settings(signal, network)
     bands = prediction.settings.eq.bands()
     return np.concatenate(list(render_prediction(signal, prediction, bands, network)))
 
 
-def oracle_eq(example: Example, bands: int) -> Audio:
-    """The bells that bring the input's third octaves (of mid) nearest to the original's: a bound for what an equaliser
-    with so many bands can do, since no listener is given the original."""
-    levels = [band_levels_db(mid_side(x)[0], "thirds", SAMPLE_RATE) for x in (example.target, example.source)]
-    fitted = eq_fit.fit_fixed_count(np.sqrt(np.prod(band_edges_hz("thirds"), axis=0)), levels[0] - levels[1], bands)
-    return np.concatenate(list(equalize_stream([example.source.astype(np.float32)], fitted, SAMPLE_RATE)))
+def render_with_reference(example: Example, network: Network, same_song: bool) -> Audio | None:
+    """Output of `infer.py --reference` before delivery.
+
+    Args:
+        example: the example, with its references.
+        network: predicts the settings to start from.
+        same_song: match to the section of the same song, with `--same-song`; else to the other song.
+    """
+    reference = example.same_song if same_song else example.other_song
+    if reference is None or len(reference) < MIN_SECONDS * SAMPLE_RATE:
+        return None
+    signal = SourceSignal(lambda: [example.source.astype(np.float32)], SAMPLE_RATE, example.lufs, len(example.source))
+    features = features_from_chunks([reference], SAMPLE_RATE)
+    reference_target = ReferenceTarget(features, "the reference", same_song=same_song)
+    plan = plan_render(signal, network, MasteringOptions(reference_target=reference_target), [])
+    return np.concatenate(list(render_prediction(signal, plan.prediction, plan.rendered_bands, network)))
 
 
-class Matchering:
-    """Matchering in a process of its own, one call at a time: files in, a file out."""
+def deliver_at_loudness_of(audio: Audio, reference: Float[np.ndarray, "reference_time reference_channel"]) -> Audio:
+    """The audio as `infer.py --lufs reference` delivers it."""
+    delivery, loudness = PRESETS["streaming"], min(lufs(reference.astype(np.float64), SAMPLE_RATE), 0.0)
+    if loudness >= MIN_LUFS:
+        delivery = dataclasses.replace(delivery, lufs=loudness)
 
-    def __init__(self, python: str):
-        worker = Path(__file__).with_name("matchering_worker.py")
-        self._lock, pipe = threading.Lock(), subprocess.PIPE
-        try:
-            self._process = subprocess.Popen([python, str(worker)], stdin=pipe, stdout=pipe, text=True)
-        except OSError as error:
-            raise BadInputError(f"--matchering {python} cannot be started ({error.strerror}).") from None
-        self._finalizer = weakref.finalize(self, _terminate, self._process)
-        if not self._reply_has("ready"):
-            self._finalizer()
-            raise BadInputError(f"'{python}' has no Matchering; give it one with: {python} -m pip install matchering.")
+    def read_chunks():
+        return iter([audio.astype(np.float32)])
 
-    def __call__(self, example: Example, reference_kind: str) -> Audio | None:
-        reference_audio = example.same_song if reference_kind == "same" else example.other_song
-        if reference_audio is None:
-            return None
-        with self._lock, tempfile.TemporaryDirectory() as folder:
-            files = {name: str(Path(folder) / f"{name}.wav") for name in ("target", "reference", "result")}
-            for name, audio in (("target", example.source), ("reference", reference_audio)):
-                stereo = np.repeat(audio, 2, axis=1) if audio.shape[1] == 1 else audio
-                soundfile.write(files[name], stereo / max(1.0, np.abs(stereo).max()), SAMPLE_RATE, "FLOAT")
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(json.dumps(files) + "\n")
-                self._process.stdin.flush()
-            if not self._reply_has("done"):
-                if self._process.poll() is not None:
-                    raise BadInputError("Matchering's process has ended by itself; there may be too little memory.")
-                return None
-            output = soundfile.read(files["result"], always_2d=True)[0]
-        output = output.mean(axis=1, keepdims=True) if example.source.shape[1] == 1 else output
-        return output[: len(example.source)]
-
-    def _reply_has(self, key: str) -> bool:
-        """Whether its next line says so."""
-        try:
-            return json.loads(self._process.stdout.readline()).get(key) is True
-        except (ValueError, AttributeError):
-            return False
+    plan = plan_delivery(read_chunks, SAMPLE_RATE, audio.shape[1], delivery)
+    return np.concatenate(list(apply_delivery_plan(read_chunks, SAMPLE_RATE, plan)))
 
 
-def _terminate(worker: subprocess.Popen) -> None:
-    """Waits for a worker that reads no more."""
-    worker.kill()
-    worker.communicate()
+def oracle_eq(example: Example, num_bands: int) -> Audio:
+    """Upper bound for an EQ: peaking filters fitted to the difference of the original's and the input's third octaves.
+
+    It uses the original, which no other system has.
+    """
+    target_db, source_db = (
+        band_levels_db(mid_side(x)[0], "thirds", SAMPLE_RATE) for x in (example.target, example.source)
+    )
+    centers_hz = np.sqrt(np.prod(band_edges_hz("thirds"), axis=0))
+    bands = eq_fit.fit_fixed_count(centers_hz, target_db - source_db, num_bands)
+    return np.concatenate(list(equalize_stream([example.source.astype(np.float32)], bands, SAMPLE_RATE)))

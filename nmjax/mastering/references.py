@@ -1,4 +1,4 @@
-"""What a person gives to be mastered towards: music or target files as words, and the aim that they make together."""
+"""References as a user gives them: parse options, read music or target files, and match predicted settings to them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,15 @@ MATCH_ASPECTS = ("tone", "dynamics", "width")
 
 @dataclasses.dataclass(frozen=True)
 class ReferenceOptions:
-    """See `infer.py --help`. files: "PATH" or "PATH=WEIGHT". target: a target file, in their place. strength: a number.
-    weights: as "tone=1,width=0.5". same_song: whether the references are parts or mixes of the track's own song."""
+    """Options of `infer.py` that describe the reference.
+
+    Attributes:
+        files: "PATH" or "PATH=WEIGHT" of each reference.
+        target_file: a target file, instead of `files`.
+        strength: number from 0 to 1, as text.
+        aspect_weights: for example "tone=1,width=0.5".
+        same_song: whether the references are other sections or mixes of the track's song.
+    """
 
     files: tuple[str, ...] = ()
     target_file: str | None = None
@@ -39,39 +46,44 @@ class ReferenceOptions:
 
     @property
     def is_given(self) -> bool:
-        """Whether there is anything to master towards."""
+        """Whether there is a reference."""
         return bool(self.files or self.target_file)
 
     def with_absolute_paths(self) -> ReferenceOptions:
-        """The same from any current folder."""
+        """The same options for any working folder."""
         files = tuple(f"{os.path.abspath(path)}={weight!r}" for path, weight in map(_parse_weighted_path, self.files))
         return dataclasses.replace(
             self, files=files, target_file=self.target_file and os.path.abspath(self.target_file)
         )
 
     def weighted_paths(self) -> list[tuple[Path, float]]:
-        """Every file that is read, with its weight."""
+        """Path and weight of each file to read."""
         return [*map(_parse_weighted_path, self.files), *([(Path(self.target_file), 1.0)] if self.target_file else [])]
 
     def reference_target(self) -> ReferenceTarget | None:
-        """All of them heard; None where none is given.
+        """Read and average the references; None where there are none.
 
         Raises:
-            BadInputError: a file that cannot be used, a number out of its range, or words without a reference.
+            BadInputError: a file cannot be used, a number is out of range, or there are options but no reference.
         """
-        strength, aspect_weights = (
-            _parse_fraction(self.strength, "--reference-strength"),
-            _parse_aspect_weights(self.aspect_weights),
-        )
+        strength = _parse_fraction(self.strength, "--reference-strength")
+        aspect_weights = _parse_aspect_weights(self.aspect_weights)
         if not self.is_given:
             if self != ReferenceOptions():
-                raise BadInputError("Nothing is given to master towards; add --reference FILE or --target FILE.")
+                raise BadInputError("There is no reference; add --reference FILE or --target FILE.")
             return None
         if self.files and self.target_file:
-            raise BadInputError("--reference and --target are two aims; give one of them.")
+            raise BadInputError("--reference and --target exclude each other; give one of them.")
         paths, weights = zip(*self.weighted_paths(), strict=True)
         features, names = zip(*map(read_reference_features, paths), strict=True)
-        return build_reference_target(features, weights, ", ".join(names), strength, aspect_weights, self.same_song)
+        return build_reference_target(
+            features=features,
+            weights=weights,
+            name=", ".join(names),
+            strength=strength,
+            aspect_weights=aspect_weights,
+            same_song=self.same_song,
+        )
 
 
 def build_reference_target(
@@ -82,10 +94,18 @@ def build_reference_target(
     aspect_weights: Mapping[str, float],
     same_song: bool,
 ) -> ReferenceTarget:
-    """The aim that references make together. shares: how much each of FEATURES counts, 1 where it is not named.
+    """Average several references into one target.
+
+    Args:
+        features: features of each reference.
+        weights: weight of each reference.
+        name: name of all together, for messages.
+        strength: 0 to 1.
+        aspect_weights: factors, 0 to 1, by name of MATCH_ASPECTS; 1 where missing.
+        same_song: whether the references are other sections or mixes of the track's song.
 
     Raises:
-        BadInputError: a number out of its range, or an unknown feature.
+        BadInputError: a number is out of range, or an aspect is unknown.
     """
     for aspect in aspect_weights:
         if aspect not in MATCH_ASPECTS:
@@ -93,44 +113,46 @@ def build_reference_target(
     checked_weights = {
         aspect: check_fraction(value, f"The reference's weight of {aspect}") for aspect, value in aspect_weights.items()
     }
-    strength = check_fraction(strength, "The reference's strength")
     return ReferenceTarget(
-        target_file.average_features(features, weights), name, strength, **checked_weights, same_song=same_song
+        features=target_file.average_features(features, weights),
+        name=name,
+        strength=check_fraction(strength, "The reference's strength"),
+        same_song=same_song,
+        **checked_weights,
     )
 
 
 def read_reference_features(path: Path) -> tuple[TrackFeatures, str]:
-    """The profile of a target file (.json) or of music, and its name."""
+    """Features and name of a target file (.json) or a music file."""
     if path.suffix.lower() == ".json":
         return target_file.read(path)
     return features_from_file(path), path.name
 
 
 def features_from_file(path: Path) -> TrackFeatures:
-    """The profile of a music file, at any rate and with any number of channels.
+    """Features of a music file of any sample rate and number of channels.
 
     Raises:
-        BadInputError: it cannot be read, is shorter than 3 s, or silent.
+        BadInputError: the file cannot be read, is shorter than 3 s, or is silent.
     """
     info = reader.probe(path)
     return check_reference(features_from_chunks(reader.read_chunks(path), info.sample_rate), f"'{path}'")
 
 
 def features_from_chunks(chunks: AudioChunks, sample_rate: int) -> TrackFeatures:
-    """The profile of a signal in pieces `[frames, channel]` at any rate."""
-    return track_features(
-        prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE)), min(sample_rate, SAMPLE_RATE) / 2
-    )
+    """Features of audio in chunks `[time, channel]` of any sample rate."""
+    resampled = prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE))
+    return track_features(resampled, max_hz=min(sample_rate, SAMPLE_RATE) / 2)
 
 
 def match_reference(prediction: Prediction, signal: SourceSignal, reference_target: ReferenceTarget) -> ReferenceMatch:
-    """The network's settings for a signal, moved towards what it is to come near to."""
-    track_features = features_from_chunks(signal.read_chunks(), signal.sample_rate)
-    return match_settings(prediction, track_features, reference_target, partial(read_excerpts, signal))
+    """Move a signal's predicted settings towards the reference."""
+    features = features_from_chunks(signal.read_chunks(), signal.sample_rate)
+    return match_settings(prediction, features, reference_target, load_excerpts=partial(read_excerpts, signal))
 
 
 def read_excerpts(signal: SourceSignal) -> Float[np.ndarray, "blocks time channel"]:
-    """Eight evenly spread excerpts of 3 s at the model's rate and level; of a shorter track all of it as one."""
+    """Eight evenly spaced excerpts of 3 s at the model's sample rate and level; a shorter track as one block."""
     total_seconds = _NUM_EXCERPTS * _EXCERPT_SECONDS
     chunks = resample_stream(signal.chunks_at_model_level(), signal.sample_rate, SAMPLE_RATE)
     frames = round(signal.frames * SAMPLE_RATE / signal.sample_rate)
@@ -142,18 +164,23 @@ def read_excerpts(signal: SourceSignal) -> Float[np.ndarray, "blocks time channe
 
 
 def check_reference(features: TrackFeatures, name: str) -> TrackFeatures:
-    """The profile, if a track can be brought near to it."""
+    """The features, if a track can be matched to them.
+
+    Raises:
+        BadInputError: the reference is shorter than 3 s or silent.
+    """
     if features.seconds < MIN_SECONDS - 0.01:
         raise BadInputError(
-            f"{name} is {features.seconds:.1f} s long; a reference needs {MIN_SECONDS:g} s, better a whole song."
+            f"{name} is {features.seconds:.1f} s long; a reference needs at least {MIN_SECONDS:g} s. "
+            "Best give a whole song."
         )
     if features.silent:
-        raise BadInputError(f"{name} is silent; give a reference that sounds.")
+        raise BadInputError(f"{name} is silent; give another reference.")
     return features
 
 
 def _parse_weighted_path(text: str) -> tuple[Path, float]:
-    """A path and its weight; a file whose own name ends like a weight is taken as it is."""
+    """Path and weight of "PATH=WEIGHT"; the name of an existing file is never split."""
     path, separator, weight = text.rpartition("=")
     if not separator or Path(text).exists():
         return Path(text), 1.0
@@ -162,29 +189,30 @@ def _parse_weighted_path(text: str) -> tuple[Path, float]:
     except ValueError:
         return Path(text), 1.0
     if not 0.0 < weight_value < 1e6:
-        raise BadInputError(f"--reference {text}: the weight must be above 0 and below a million; or leave it out.")
+        raise BadInputError(f"--reference {text}: the weight must be above 0 and below a million.")
     return Path(path), weight_value
 
 
 def _parse_aspect_weights(text: str) -> dict[str, float]:
     aspect_weights: dict[str, float] = {}
-    for item in text.split(",") if text else ():
-        aspect, _, value = item.partition("=")
+    for entry in text.split(",") if text else ():
+        aspect, _, value = entry.partition("=")
         if aspect in aspect_weights:
-            raise BadInputError(f"--reference-weights gives two weights of {aspect}; leave one of them.")
+            raise BadInputError(f"--reference-weights gives two weights of {aspect}; remove one of them.")
         aspect_weights[aspect] = _parse_fraction(value, f"--reference-weights {aspect}".rstrip())
     return aspect_weights
 
 
 def _parse_fraction(text: str, label: str) -> float:
     try:
-        return check_fraction(float(text), label)
+        value = float(text)
     except ValueError:
         raise BadInputError(f"{label} is {text!r}; give a number from 0 to 1.") from None
+    return check_fraction(value, label)
 
 
 def check_fraction(value: float, label: str) -> float:
-    """A number from 0 to 1."""
+    """The number, if it is from 0 to 1."""
     if not 0.0 <= value <= 1.0:
         raise BadInputError(f"{label} is {value:g}; choose 0 to 1.")
     return float(value)

@@ -1,1 +1,1 @@
-"""Mastering to a reference: what music sounds like in the long run, and the settings that bring a track there."""
+"""Reference matching: the features of a reference and the settings that move a track towards them."""

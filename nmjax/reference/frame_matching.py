@@ -1,11 +1,18 @@
-"""Like compared with like: the moments at which two parts of a song play the same, and by how much they differ there.
+"""Frame matching: spectral difference of two recordings, averaged over pairs of similar frames.
 
-Two parts of a song differ in tone mostly because other instruments play. But its notes and sounds come again, often to
-the sample. So pairs of moments, one of each part, are weighed by how alike they are, whatever smooth curve lies
-between them: each moment's levels in 24ths of an octave less their mean over an octave are a vector, and the weight is
-exp(35 × the cosine of both) × the 0.2nd power of how loud each is in its piece. The difference of the levels, each
-moment's about its own mean, is averaged over all pairs; that of the side over mid likewise. What it is worth is
-measured in docs/reference.md.
+Two sections of one song differ in tone mostly because other instruments play, but its notes and sounds recur. So each
+pair of a track frame i and a reference frame j is weighted by how similar their fine spectra are:
+
+    w_ij ∝ exp(κ s_i · r_j) (p_i p_j)^γ,   Σ w_ij = 1,   κ = 35,   γ = 0.2,
+
+where the shape s_i (r_j) is the unit vector of the frame's levels in 1/24 octaves minus their average over one octave,
+so that a smooth EQ curve does not change it, and p is the frame's power relative to the loudest frame. With T_i and R_j
+the levels in 1/6 octaves, each minus its mean over the bands, the tonal difference is
+
+    d = Σ_ij w_ij (R_j − T_i).
+
+The difference in width (side over mid, dB) is averaged in the same way. The variance of both is a jackknife: tenths of
+the track's frames are left out in turn, then tenths of the reference's (Efron 1982). Measurements: docs/reference.md.
 """
 
 from __future__ import annotations
@@ -13,29 +20,35 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from nmjax.dsp.filterbanks import band_filterbank
+from nmjax.reference.bands import CENTERS_HZ
 
-CENTERS_HZ = 1000.0 * 2.0 ** (np.arange(-32, 24) / 6.0)  # sixths of an octave, 24.8 Hz to 14.3 kHz: codecs end at 16
-_FINE_CENTERS_HZ = 110.0 * 2.0 ** (np.arange(150) / 24.0)  # to 8.1 kHz
-_SMOOTH_OCTAVES = 1.0  # what a shape is freed of
-_RANGE_DB, _FINE_RANGE_DB = 70.0, 60.0  # levels further below a moment's loudest are held there
-_SHARPNESS = 35.0
-_LOUDNESS_EXPONENT = 0.2  # the weight grows with this power of a moment's own
-_MAX_FRAMES = 2000  # moments; of more every second, third …
-_JACKKNIFE_FOLDS = 10  # that are left out in turn
-_MIN_WEIGHT = 1e-3  # of the weights, without a part
-_WIDTH_RANGE_DB = (-40.0, 20.0)  # of a moment; what is narrower is mono, and has none
+_FINE_CENTERS_HZ = 110.0 * 2.0 ** (np.arange(150) / 24.0)  # up to 8.1 kHz
+_SMOOTH_OCTAVES = 1.0  # the average that is subtracted from a shape
+_RANGE_DB, _FINE_RANGE_DB = 70.0, 60.0  # levels are clipped this far below the frame's loudest band
+_SHARPNESS = 35.0  # κ
+_POWER_EXPONENT = 0.2  # γ
+_MAX_FRAMES = 2000  # more are subsampled
+_JACKKNIFE_FOLDS = 10
+_MIN_WEIGHT = 1e-3  # lower limit of the weight that remains when a fold is left out
+_WIDTH_RANGE_DB = (-40.0, 20.0)  # narrower frames count as mono and have no width
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameLevels:
-    """What is kept of moments, in their order. levels_db: of mid in the profile's bands, at the signal's own level.
-    fine_db: the same in 24ths of an octave. width_db: the side's power over mid's, −40 to 20; NaN for mono. say: how
-    much each counts."""
+    """Levels of single frames, in temporal order.
+
+    Attributes:
+        levels_db: levels of mid at `CENTERS_HZ`.
+        fine_db: levels of mid in 1/24 octaves.
+        width_db: power of the side over that of mid, −40 to 20 dB; NaN for mono.
+        weight: p^γ, the weight of each frame.
+    """
 
     levels_db: Float[np.ndarray, "frames bands"]
     fine_db: Float[np.ndarray, "frames fine"]
@@ -44,20 +57,34 @@ class FrameLevels:
 
     @property
     def has_enough(self) -> bool:
-        """Whether there are so many that they can be compared."""
+        """Whether there are enough frames for the jackknife."""
         return len(self.levels_db) >= _JACKKNIFE_FOLDS
 
     def select(self, indices: np.ndarray) -> FrameLevels:
-        """Those that are chosen, by number or as booleans."""
+        """The frames with these indices, or where a boolean mask is true."""
         return FrameLevels(*(getattr(self, field.name)[indices] for field in dataclasses.fields(self)))
 
     def add_curve(self, curve_db: Float[np.ndarray, " bands"]) -> FrameLevels:
-        """The same after a smooth curve, which leaves fine shapes as they are."""
+        """The frames after a smooth EQ curve, which leaves the shapes of their fine spectra unchanged."""
         return dataclasses.replace(self, levels_db=self.levels_db + curve_db)
 
 
+class ToneDifference(NamedTuple):
+    """Reference minus track in each band, up to a constant, and its jackknife variance; 0 in unusable bands."""
+
+    difference_db: Float[np.ndarray, " bands"]
+    variance_db2: Float[np.ndarray, " bands"]
+
+
+class WidthDifference(NamedTuple):
+    """Side over mid of the reference minus that of the track, and its jackknife variance; NaN where either is mono."""
+
+    difference_db: float
+    variance_db2: float
+
+
 def fine_filterbank(window: int, sample_rate: float) -> Float[np.ndarray, "bins fine"]:
-    """How much of each bin of a spectrum lies in each 24th of an octave."""
+    """Weights that sum a power spectrum into 1/24 octaves."""
     half_band = 2.0 ** (1.0 / 48.0)
     return band_filterbank(_FINE_CENTERS_HZ / half_band, _FINE_CENTERS_HZ * half_band, window, sample_rate)
 
@@ -67,66 +94,73 @@ def frame_levels(
     fine_db: Float[np.ndarray, "frames fine"],
     width_db: Float[np.ndarray, " frames"],
 ) -> FrameLevels:
-    """Moments from levels in the profile's bands and in 24ths of an octave, and from their widths; of more than 2000 an
-    even choice."""
+    """Frames with their weights; more than 2000 are subsampled evenly. For the arguments see `FrameLevels`."""
     levels_db, fine_db, width_db = (_subsample(x).astype(np.float64) for x in (levels_db, fine_db, width_db))
     clipped_width_db = np.where(width_db > _WIDTH_RANGE_DB[0], np.minimum(width_db, _WIDTH_RANGE_DB[1]), np.nan)
     power = np.sum(10.0 ** ((levels_db - levels_db.max()) / 10.0), axis=1)
-    return FrameLevels(levels_db, fine_db, clipped_width_db, (power / power.max()) ** _LOUDNESS_EXPONENT)
+    return FrameLevels(levels_db, fine_db, clipped_width_db, (power / power.max()) ** _POWER_EXPONENT)
 
 
-def concat_frames(parts: Sequence[FrameLevels], weights: Sequence[float]) -> FrameLevels:
-    """Those of several pieces, one after the other, each piece with its weight; of more than 2000 an even choice."""
-    parts = [
+def concat_frames(recordings: Sequence[FrameLevels], weights: Sequence[float]) -> FrameLevels:
+    """The frames of several recordings, each recording with a total weight; more than 2000 are subsampled evenly."""
+    weighted = [
         dataclasses.replace(x, weight=x.weight * (weight / (max(weights) * np.sum(x.weight))))
-        for x, weight in zip(parts, weights, strict=True)
+        for x, weight in zip(recordings, weights, strict=True)
     ]
-    return FrameLevels(
-        *(_subsample(np.concatenate([getattr(x, f.name) for x in parts])) for f in dataclasses.fields(FrameLevels))
-    )
+    columns = ([getattr(x, field.name) for x in weighted] for field in dataclasses.fields(FrameLevels))
+    return FrameLevels(*(_subsample(np.concatenate(column)) for column in columns))
 
 
 def _subsample(values: np.ndarray) -> np.ndarray:
     return values[:: -(-len(values) // _MAX_FRAMES) or 1]
 
 
-def tone_difference(
-    track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, " bands"]
-) -> tuple[Float[np.ndarray, " bands"], Float[np.ndarray, " bands"]]:
-    """How much louder the reference is in each band where both play alike, dB about some level; and the variance of it,
-    dB², by the jackknife: tenths of the track left out in turn, then of the reference (Efron 1982).
+def tone_difference(track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, " bands"]) -> ToneDifference:
+    """Tonal difference d over pairs of similar frames, and its variance.
 
     Args:
-        track, reference: `enough` moments each.
-        usable: bands in which both hold something, at least one; the others say nothing and read 0.
+        track: frames of the track; `has_enough` must hold.
+        reference: frames of the reference; `has_enough` must hold.
+        usable: bands in which both hold music, at least one; the others have no influence.
     """
-    result = np.zeros((2, len(usable)))
-    levels = [_subtract_mean(x.levels_db[:, usable]) for x in (track, reference)]
-    result[:, usable] = _weighted_difference(_pair_weights(track, reference, usable), *levels)
-    return result[0], result[1]
+    difference_db, variance_db2 = np.zeros(len(usable)), np.zeros(len(usable))
+    difference_db[usable], variance_db2[usable] = _weighted_difference(
+        pair_weights=_pair_weights(track, reference, usable),
+        track_values=_subtract_mean(track.levels_db[:, usable]),
+        reference_values=_subtract_mean(reference.levels_db[:, usable]),
+    )
+    return ToneDifference(difference_db, variance_db2)
 
 
-def width_difference(
-    track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, " bands"]
-) -> tuple[float, float]:
-    """The same of the side's power over mid's, dB and dB²; NaN where fewer than `enough` moments of either have one."""
+def width_difference(track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, " bands"]) -> WidthDifference:
+    """The same for the width; NaN unless both have enough stereo frames."""
     track, reference = (x.select(np.isfinite(x.width_db)) for x in (track, reference))
     if not (track.has_enough and reference.has_enough):
-        return math.nan, math.nan
-    pair_weights = _pair_weights(track, reference, usable)
-    difference, variance = _weighted_difference(pair_weights, track.width_db[:, None], reference.width_db[:, None])
-    return float(difference[0]), float(variance[0])
+        return WidthDifference(math.nan, math.nan)
+    difference, variance = _weighted_difference(
+        pair_weights=_pair_weights(track, reference, usable),
+        track_values=track.width_db[:, None],
+        reference_values=reference.width_db[:, None],
+    )
+    return WidthDifference(float(difference[0]), float(variance[0]))
+
+
+def frame_similarity(
+    track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, " bands"]
+) -> Float[np.ndarray, "track reference"]:
+    """Cosines s_i · r_j of the shapes of all pairs of frames, over the usable bands."""
+    usable_fine = usable[np.argmin(np.abs(np.log(CENTERS_HZ[:, None] / _FINE_CENTERS_HZ)), axis=0)]
+    return (
+        _spectral_shapes(track.fine_db[:, usable_fine], _FINE_CENTERS_HZ[usable_fine])
+        @ _spectral_shapes(reference.fine_db[:, usable_fine], _FINE_CENTERS_HZ[usable_fine]).T
+    )
 
 
 def _pair_weights(
     track: FrameLevels, reference: FrameLevels, usable: Bool[np.ndarray, " bands"]
 ) -> Float[np.ndarray, "track reference"]:
-    """How much each pair counts, 1 in all."""
-    usable_fine = usable[np.argmin(np.abs(np.log(CENTERS_HZ[:, None] / _FINE_CENTERS_HZ)), axis=0)]
-    similarity = (
-        _spectral_shapes(track.fine_db[:, usable_fine], _FINE_CENTERS_HZ[usable_fine])
-        @ _spectral_shapes(reference.fine_db[:, usable_fine], _FINE_CENTERS_HZ[usable_fine]).T
-    )
+    """w_ij, which sum to 1."""
+    similarity = frame_similarity(track, reference, usable)
     weight = np.exp(_SHARPNESS * (similarity - similarity.max()))
     weight *= track.weight[:, None] * reference.weight
     return weight / weight.sum()
@@ -135,9 +169,9 @@ def _pair_weights(
 def _weighted_difference(
     pair_weights: Float[np.ndarray, "track reference"],
     track_values: Float[np.ndarray, "track values"],
-    reference_values: np.ndarray,
+    reference_values: Float[np.ndarray, "reference values"],
 ) -> tuple[Float[np.ndarray, " values"], Float[np.ndarray, " values"]]:
-    """The weighted mean of `other` − `one` over all pairs, and its variance."""
+    """Weighted mean of reference − track over all pairs, and its jackknife variance."""
     variance = _jackknife_variance(pair_weights, track_values, reference_values) + _jackknife_variance(
         pair_weights.T, reference_values, track_values
     )
@@ -145,16 +179,17 @@ def _weighted_difference(
 
 
 def _jackknife_variance(
-    pair_weights: Float[np.ndarray, "one other"], values: Float[np.ndarray, "one values"], other_values: np.ndarray
+    pair_weights: Float[np.ndarray, "frames other_frames"],
+    values: Float[np.ndarray, "frames values"],
+    other_values: Float[np.ndarray, "other_frames values"],
 ) -> Float[np.ndarray, " values"]:
-    """Variance of the weighted mean of `other` − `one`, parts of the first left out in turn."""
+    """Variance of the weighted mean of `other_values` − `values` when tenths of `values` are left out in turn."""
     frame_weights = pair_weights.sum(axis=1)
-    by_frame = pair_weights @ other_values - frame_weights[:, None] * values  # what each contributes
+    by_frame = pair_weights @ other_values - frame_weights[:, None] * values  # contribution of each frame
     starts = np.linspace(0, len(frame_weights), _JACKKNIFE_FOLDS + 1).astype(int)[:-1]
     fold_sums, fold_weights = np.add.reduceat(by_frame, starts), np.add.reduceat(frame_weights, starts)
-    leave_one_out = (fold_sums.sum(axis=0) - fold_sums) / np.maximum(fold_weights.sum() - fold_weights, _MIN_WEIGHT)[
-        :, None
-    ]
+    remaining_weights = np.maximum(fold_weights.sum() - fold_weights, _MIN_WEIGHT)
+    leave_one_out = (fold_sums.sum(axis=0) - fold_sums) / remaining_weights[:, None]
     return (_JACKKNIFE_FOLDS - 1.0) * np.mean((leave_one_out - leave_one_out.mean(axis=0)) ** 2, axis=0)
 
 
@@ -164,9 +199,9 @@ def _subtract_mean(levels_db: Float[np.ndarray, "frames bands"]) -> Float[np.nda
 
 
 def _spectral_shapes(
-    levels_db: Float[np.ndarray, "frames fine"], freq_hz: np.ndarray
+    levels_db: Float[np.ndarray, "frames fine"], freq_hz: Float[np.ndarray, " fine"]
 ) -> Float[np.ndarray, "frames fine"]:
-    """Vectors of length 1, of what is fine in spectra; 0 for silence."""
+    """Unit vectors of the levels minus their average over one octave; 0 for silence."""
     octaves = np.log2(freq_hz)
     kernel = np.exp(-0.5 * ((octaves[:, None] - octaves) / _SMOOTH_OCTAVES) ** 2)
     floored = np.maximum(levels_db, levels_db.max(axis=1, keepdims=True, initial=-np.inf) - _FINE_RANGE_DB)

@@ -1,8 +1,9 @@
-"""Gradient descent on few numbers, as one compiled loop."""
+"""Adam on a few parameters, as one compiled loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,24 @@ import optax
 from jaxtyping import Array, Float
 
 
+class Minimum(NamedTuple):
+    """The best iterate and its cost."""
+
+    params: Float[Array, "*shape"]
+    cost: Float[Array, ""]
+
+
 def minimize(
     cost: Callable[[Array], Array], start: Float[Array, "*shape"], steps: int, learning_rate: float
-) -> tuple[Float[Array, "*shape"], Float[Array, ""]]:
-    """The point of least cost on the way that Adam takes from `start`, and its cost. rate: of the first step; it falls
-    to 0 along half a cosine."""
+) -> Minimum:
+    """Minimize `cost` by Adam and return the best iterate, which need not be the last.
+
+    Args:
+        cost: differentiable function of the parameters, returns a scalar.
+        start: initial parameters.
+        steps: number of gradient steps.
+        learning_rate: of the first step; it decays to 0 along half a cosine.
+    """
     adam = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
     def step(carry, _):
@@ -25,4 +39,4 @@ def minimize(
         return (optax.apply_updates(params, updates), state, best, jnp.minimum(value, best_cost)), None
 
     (_, _, best, best_cost), _ = jax.lax.scan(step, (start, adam.init(start), start, jnp.inf), None, steps)
-    return best, best_cost
+    return Minimum(best, best_cost)

@@ -1,9 +1,10 @@
-"""From a network's answer to settings that bring a track near to a reference, stage by stage."""
+"""Match the predicted settings to a reference, processor by processor: EQ, compressor, stereo width."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,34 +14,35 @@ from jaxtyping import Array, Float
 from nmjax.dsp import Bands, Compressor, Width, compress, equalize, response_db
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.parameters import EqSettings, Prediction
-from nmjax.reference import dynamics, eq_fit, estimates, stereo_width
-from nmjax.reference.features import BANDS, CENTERS_HZ, TrackFeatures, track_features
-from nmjax.reference.frame_matching import tone_difference
-from nmjax.reference.target_eq import (
-    OTHER_SONG_PRIOR,
-    SAME_SONG_PRIOR,
-    Prior,
-    can_match_frames,
-    eq_correction_db,
-    limit_boosts,
-    usable_bands,
-)
+from nmjax.reference import dynamics, eq_fit, stereo_width
+from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
+from nmjax.reference.features import TrackFeatures, track_features
+from nmjax.reference.match_notes import match_notes
+from nmjax.reference.posterior import OTHER_SONG_PRIOR, SAME_SONG_PRIOR, Prior
+from nmjax.reference.target_eq import eq_correction_db, limit_boosts
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
-_GAIN_PENALTY = 0.02  # dB² a dB of a bell's gain
-_MIN_SECONDS = 1.0  # of a track that is compressed
-_LOW_CONFIDENCE_DB = 3.0  # from which on three quarters of a fault are left, docs/reference.md
-_NO_CHANGE = dynamics.DynamicsChange(0.0, 0.0)
+_GAIN_PENALTY = 0.02  # dB² per dB of a filter's gain
+_MIN_SECONDS = 1.0  # shorter tracks are not compressed
+_NO_CHANGE = dynamics.DynamicsChange(crest_db=0.0, slope=0.0)
 _GRID_HZ = jnp.asarray(CENTERS_HZ, jnp.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class ReferenceTarget:
-    """What a track is to come near to. profile: of the reference, or of several together. name: what people call it.
-    strength: 0 (the network's answer, to the bit) to 1; tone, dynamics, width: the same for each kind of feature.
-    same_song: the reference is another part or mix of the track's own song, so that only what two parts of a song do
-    not differ by anyway is taken as wrong."""
+    """What a track is matched to, and how closely.
+
+    Attributes:
+        features: features of the reference, or the average of several.
+        name: name of the reference for messages.
+        strength: 0 leaves the predicted settings bit-identical, 1 applies the whole estimate.
+        tone: further factor, 0 to 1, for the EQ.
+        dynamics: the same for the compressor.
+        width: the same for the stereo width.
+        same_song: whether the reference is another section or mix of the track's song; then only differences larger
+            than those between two sections of one song are corrected.
+    """
 
     features: TrackFeatures
     name: str
@@ -52,19 +54,25 @@ class ReferenceTarget:
 
     @property
     def description(self) -> str:
-        """What it is, for people."""
+        """Name, relation and strength, for settings files and reports."""
         return f"{self.name}{', the same song' if self.same_song else ''}, strength {self.strength:g}"
 
     @property
     def prior(self) -> Prior:
-        """What is believed of the difference before it is heard."""
+        """Prior of the difference between track and reference."""
         return SAME_SONG_PRIOR if self.same_song else OTHER_SONG_PRIOR
 
 
 @dataclasses.dataclass(frozen=True)
 class ReferenceMatch:
-    """Settings after a reference. wanted_db: `[bands]` at `CENTRES_HZ`, the curve that the bells were to draw, moved by
-    the gain that brings it to theirs. notes: sentences for the user."""
+    """Settings after matching.
+
+    Attributes:
+        prediction: the matched settings.
+        reference_target: the reference.
+        target_eq_db: EQ curve that the filters were fitted to, at `CENTERS_HZ`, at the level of their response.
+        notes: messages for the user.
+    """
 
     prediction: Prediction
     reference_target: ReferenceTarget
@@ -72,69 +80,97 @@ class ReferenceMatch:
     notes: tuple[str, ...] = ()
 
 
+class _ToneMatch(NamedTuple):
+    """Settings with the matched EQ, the curve it was fitted to, and the share of the difference that was applied."""
+
+    settings: Settings
+    target_eq_db: Float[np.ndarray, " bands"]
+    applied_share: float | None = None
+
+
+class _DynamicsMatch(NamedTuple):
+    """The matched compressor, and how it changes the levels of mid."""
+
+    compressor: Compressor | None
+    tone_change_db: Float[np.ndarray, " bands"]
+
+
 def match_settings(
     prediction: Prediction, track: TrackFeatures, reference_target: ReferenceTarget, load_excerpts: ExcerptLoader
 ) -> ReferenceMatch:
-    """The network's settings (one track's, at the model's rate) moved towards the reference.
-
-    A silent track, and a strength of 0, leave them as they are.
+    """Move the predicted settings towards a reference; a silent track or strength 0 leaves them unchanged.
 
     Args:
-        track: its profile.
-        excerpts: `[blocks, time, channel]` of it at the model's rate and level, when they are needed.
+        prediction: settings of one track at the model's sample rate.
+        track: features of the track.
+        reference_target: the reference.
+        load_excerpts: returns excerpts `[blocks, time, channel]` of the track at the model's sample rate and level;
+            called only if the compressor is matched.
     """
     settings = prediction.settings
-    current_eq_db = _eq_response_db(settings.eq)
     if track.silent or reference_target.strength == 0.0:
-        return ReferenceMatch(prediction, reference_target, current_eq_db)
-    settings, target_eq_db = _match_tone(settings, track, reference_target)
-    compressor, change_db = _match_dynamics(settings, track, reference_target, load_excerpts)
-    if compressor is not settings.compressor:  # which also moves the tone
-        settings, target_eq_db = _match_tone(prediction.settings, track.add_curve(change_db), reference_target)
-        settings = settings.replace(compressor=compressor)
-    settings = settings.replace(width=_match_width(settings, track, reference_target))
+        return ReferenceMatch(prediction, reference_target, _eq_response_db(settings.eq))
+    tone = _match_tone(settings, track, reference_target)
+    compressor, tone_change_db = _match_dynamics(tone.settings, track, reference_target, load_excerpts)
+    if compressor is not settings.compressor:  # match the EQ again to the compressed signal
+        tone = _match_tone(settings, track.add_curve(tone_change_db), reference_target)
+        tone = tone._replace(settings=tone.settings.replace(compressor=compressor))
+    settings = tone.settings.replace(width=_match_width(tone.settings, track, reference_target))
+    notes = match_notes(
+        track=track,
+        reference=reference_target.features,
+        name=reference_target.name,
+        prior=reference_target.prior,
+        applied_share=tone.applied_share,
+    )
     return ReferenceMatch(
-        prediction.replace(settings=settings, gate_logit=None),
-        reference_target,
-        target_eq_db,
-        _notes(track, reference_target),
+        prediction.replace(settings=settings, gate_logit=None), reference_target, tone.target_eq_db, notes
     )
 
 
-def _match_tone(
-    settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget
-) -> tuple[Settings, Float[np.ndarray, " bands"]]:
-    """The equaliser, and the curve that it was to draw."""
+def _match_tone(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> _ToneMatch:
     current_eq_db, strength = _eq_response_db(settings.eq), reference_target.strength * reference_target.tone
     if strength == 0.0:
-        return settings, current_eq_db
-    correction_db, weight = eq_correction_db(track, reference_target.features, current_eq_db, reference_target.prior)
-    target_eq_db = limit_boosts(current_eq_db + strength * correction_db, track)
-    bands = eq_fit.fit_bands(settings.eq.bands(), CENTERS_HZ, target_eq_db, weight, _GAIN_PENALTY)
+        return _ToneMatch(settings, current_eq_db)
+    correction = eq_correction_db(track, reference_target.features, current_eq_db, reference_target.prior)
+    target_eq_db = limit_boosts(current_eq_db + strength * correction.curve_db, track)
+    bands = eq_fit.fit_bands(
+        initial=settings.eq.bands(),
+        freq_hz=CENTERS_HZ,
+        target_db=target_eq_db,
+        weight=correction.weight,
+        gain_penalty=_GAIN_PENALTY,
+    )
     eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
-    return settings.replace(eq=eq), target_eq_db + np.average(_eq_response_db(eq) - target_eq_db, weights=weight)
+    level_db = np.average(_eq_response_db(eq) - target_eq_db, weights=correction.weight)
+    return _ToneMatch(settings.replace(eq=eq), target_eq_db + level_db, strength * correction.share)
 
 
 def _match_dynamics(
     settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, load_excerpts: ExcerptLoader
-) -> tuple[Compressor | None, Float[np.ndarray, " bands"]]:
-    """The compressor, and how it moves mid's levels."""
+) -> _DynamicsMatch:
     strength, current = reference_target.strength * reference_target.dynamics, settings.compressor
+    unchanged = _DynamicsMatch(current, np.zeros(NUM_BANDS))
     if strength == 0.0 or track.seconds < _MIN_SECONDS:
-        return current, np.zeros(BANDS)
+        return unchanged
     excerpts = jnp.asarray(load_excerpts())
-    audio = _equalize(excerpts, _pad_bands(settings.eq.bands()))
-    compressor_change = dynamics.dynamics_change(audio, _compress(audio, current)) if current else _NO_CHANGE
-    changes = dynamics.dynamics_change(excerpts, audio), compressor_change
-    target = estimates.dynamics_target(track, reference_target.features, strength, *changes, reference_target.prior)
+    equalized = _equalize(excerpts, _pad_bands(settings.eq.bands()))
+    target = dynamics.dynamics_target(
+        track=track,
+        reference=reference_target.features,
+        strength=strength,
+        eq_change=dynamics.dynamics_change(excerpts, equalized),
+        compressor_change=dynamics.dynamics_change(equalized, _compress(equalized, current)) if current else _NO_CHANGE,
+        prior=reference_target.prior,
+    )
     if target is None:
-        return current, np.zeros(BANDS)
-    compressor = dynamics.fit_compressor(audio, current, target)
-    if compressor is current:
-        return current, np.zeros(BANDS)
-    after = _compress(audio, compressor)
-    before, after = (track_features(list(np.asarray(x))).mid_db for x in (audio, after))
-    return compressor, after - before
+        return unchanged
+    compressor = dynamics.fit_compressor(equalized, current, target)
+    if compressor is None or compressor is current:
+        return unchanged
+    compressed = _compress(equalized, compressor)
+    before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (equalized, compressed))
+    return _DynamicsMatch(compressor, after_db - before_db)
 
 
 def _match_width(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> Width | None:
@@ -142,9 +178,13 @@ def _match_width(settings: Settings, track: TrackFeatures, reference_target: Ref
     if strength == 0.0 or not (track.stereo and reference_target.features.stereo):
         return settings.width
     eq_db, current = _eq_response_db(settings.eq), settings.width
-    factors = (1.0, 1.0) if current is None else (float(current.low[0]), float(current.high[0]))
-    change_db = estimates.width_change_db(
-        track, reference_target.features, eq_db, factors, reference_target.prior, reference_target.same_song
+    change_db = stereo_width.width_change_db(
+        track=track,
+        reference=reference_target.features,
+        eq_db=eq_db,
+        factors=(1.0, 1.0) if current is None else (float(current.low[0]), float(current.high[0])),
+        prior=reference_target.prior,
+        same_song=reference_target.same_song,
     )
     return stereo_width.fit_width(current, track, eq_db, strength * change_db)
 
@@ -168,32 +208,10 @@ _response_db = jax.jit(response_db, static_argnums=2)
 
 
 def _pad_bands(bands: Bands) -> Bands:
-    """With bells of 0 dB up to the most that are drawn, so that one program serves any number."""
+    """Pad with filters of 0 dB to the largest number, so that one compiled program serves any number."""
     padding = ((0, 0), (0, max(0, eq_fit.MAX_BANDS - bands.q.shape[1])))
     return Bands(
-        *(
-            jnp.pad(x, padding, constant_values=c)
-            for x, c in ((bands.freq_hz, 1e3), (bands.gain_db, 0.0), (bands.q, 1.0))
-        )
+        freq_hz=jnp.pad(bands.freq_hz, padding, constant_values=1e3),
+        gain_db=jnp.pad(bands.gain_db, padding, constant_values=0.0),
+        q=jnp.pad(bands.q, padding, constant_values=1.0),
     )
-
-
-def _notes(track: TrackFeatures, reference_target: ReferenceTarget) -> tuple[str, ...]:
-    notes = []
-    if np.abs(track.mid_db - reference_target.features.mid_db).max() < 0.01:
-        notes.append(f"{reference_target.name} sounds like the track itself; another reference says more.")
-    if not reference_target.tone:
-        return tuple(notes)
-    if can_match_frames(track, reference_target.features, reference_target.prior):
-        usable = usable_bands(track, reference_target.features)
-        _, variance = tone_difference(track.frames, reference_target.features.frames, usable)
-        if (std_error_db := float(np.sqrt(np.mean(variance[usable])))) > _LOW_CONFIDENCE_DB:
-            notes.append(
-                f"Little of what {reference_target.name} plays comes again in the track (how their tone differs is known to within "
-                f"{std_error_db:.0f} dB), so little of it was believed; a part that plays the same says more."
-            )
-    if not reference_target.features.known_bands.all():
-        notes.append(
-            f"{reference_target.name} holds nothing above {reference_target.features.max_hz:,.0f} Hz; what lies there was left."
-        )
-    return tuple(notes)

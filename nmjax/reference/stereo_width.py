@@ -1,4 +1,4 @@
-"""The width of the stereo image towards a reference's: closed form, since side and mid are known by band."""
+"""Stereo width towards a reference's, in closed form from the levels of mid and side by band."""
 
 from __future__ import annotations
 
@@ -11,13 +11,57 @@ from jaxtyping import Float
 from nmjax.dsp import Width
 from nmjax.dsp.width import CROSSOVER_HZ
 from nmjax.models.processors import processor_settings
-from nmjax.reference.features import CENTERS_HZ, TrackFeatures
+from nmjax.reference.bands import CENTERS_HZ
+from nmjax.reference.dynamics import noise_scale_of_duration
+from nmjax.reference.features import TrackFeatures
+from nmjax.reference.frame_matching import width_difference
+from nmjax.reference.posterior import Prior, shrink_difference
+from nmjax.reference.target_eq import matchable_frames, usable_bands
 
+# RMS of the degradation of a track, and of the difference between two sections of 30 s of one song.
+_DEGRADATION_DB, _NOISE_DB = 1.3, 3.0
+# The same for widths compared over similar frames, to whose noise this many standard errors are added.
+_MATCHED_DEGRADATION_DB, _MATCHED_NOISE_DB, _NOISE_STD_ERRORS = 1.4, 0.5, 3.0
+_BAND_WEIGHTS = (0.4, 0.6)  # relative reliability of the widths below and above the crossover
 _BAND_MASKS = (CENTERS_HZ < CROSSOVER_HZ, CENTERS_HZ >= CROSSOVER_HZ, CENTERS_HZ > 0.0)  # low, high, all
-_LOWPASS = 1.0 / (1.0 + 1j * CENTERS_HZ / CROSSOVER_HZ) ** 2  # the stage's low-pass, Q 0.5, far from half the rate
-_MONO_DB = -40.0  # a side so far below mid has nothing to make wider
-_ITERATIONS = 40
-_MIN_FACTOR = 0.01  # of a factor
+_LOWPASS = 1.0 / (1.0 + 1j * CENTERS_HZ / CROSSOVER_HZ) ** 2  # the processor's low-pass, Q 0.5, far below Nyquist
+_MONO_DB = -40.0  # a narrower signal has no side to widen
+_ITERATIONS, _DAMPING = 40, 0.5
+_MIN_FACTOR = 0.01
+
+
+def width_change_db(
+    track: TrackFeatures,
+    reference: TrackFeatures,
+    eq_db: Float[np.ndarray, " bands"],
+    factors: tuple[float, float],
+    prior: Prior,
+    same_song: bool,
+) -> Float[np.ndarray, "3"]:
+    """Change of the width to request, in dB, in the order of `band_widths_db`.
+
+    Args:
+        track: features of the track before processing.
+        reference: features of the reference.
+        eq_db: response of the EQ, which acts on mid and side.
+        factors: current gains of the side below and above the crossover.
+        prior: prior of the tone's degradation.
+        same_song: whether the reference is another section or mix of the track's song.
+    """
+    current_db = band_widths_db(track, eq_db, factors)
+    if frames := matchable_frames(track, reference, prior):
+        difference_db, variance_db2 = width_difference(*frames, usable_bands(track, reference))
+        if np.isfinite(difference_db):  # more reliable than the predicted width, which it replaces
+            eq_width_db = band_widths_db(track, eq_db)
+            eq_change_db = (eq_width_db - band_widths_db(track))[1]
+            noise_db = np.hypot(_MATCHED_NOISE_DB, _NOISE_STD_ERRORS * np.sqrt(variance_db2))
+            change_db = shrink_difference(difference_db - eq_change_db, _MATCHED_DEGRADATION_DB, noise_db, prior)
+            return change_db - (current_db - eq_width_db)
+    difference_db = band_widths_db(reference) - current_db
+    if same_song:  # one degradation for both bands: a difference between them is due to the music
+        difference_db = np.full(3, np.average(difference_db[:2], weights=_BAND_WEIGHTS))
+    noise_db = noise_scale_of_duration(track, reference) * _NOISE_DB
+    return np.array([shrink_difference(x, _DEGRADATION_DB, noise_db, prior) for x in difference_db])
 
 
 def band_widths_db(
@@ -25,8 +69,13 @@ def band_widths_db(
     eq_db: Float[np.ndarray, " bands"] | float = 0.0,
     factors: Sequence[float] | np.ndarray = (1.0, 1.0),
 ) -> Float[np.ndarray, "3"]:
-    """The side's power over mid's in dB, below and above the crossover and of all, after a curve on both and a width;
-    −inf for mono."""
+    """Power of the side over that of mid in dB: below the crossover, above it, and overall; −inf for mono.
+
+    Args:
+        features: features of the recording.
+        eq_db: EQ response that is applied to mid and side first.
+        factors: gains of the side below and above the crossover that are applied next.
+    """
     gain_db = 20.0 * np.log10(np.abs(factors[0] * _LOWPASS + factors[1] * (1.0 - _LOWPASS)) + 1e-9)
     ratios_db = []
     for mask in _BAND_MASKS:
@@ -42,22 +91,28 @@ def fit_width(
     eq_db: Float[np.ndarray, " bands"] | float,
     change_db: Float[np.ndarray, "3"],
 ) -> Width | None:
-    """The width (fields `[1]`) that makes the side so many dB louder below and above the crossover and, first of all,
-    as a whole; within what a network may choose. A side that holds nothing is not made louder. None where nothing was
-    there and nothing changes.
+    """Fit the side gains to a change of the width, within the ranges that the model uses.
 
-    The two parts overlap, so the factors are found by rounds: each by half of what its part still lacks, then both by
-    half of what the whole does.
+    The bands overlap, so this is a fixed-point iteration with damping 0.5: first each gain towards the change in its
+    band, then both towards the overall change, which takes precedence. A side below −40 dB is not boosted.
+
+    Args:
+        current: settings to start from.
+        features: features of the track before processing.
+        eq_db: response of the EQ.
+        change_db: change below the crossover, above it, and overall.
+
+    Returns:
+        Settings with fields `[1]`; None where there were none and nothing changes.
     """
     low, high = zip(*((row.low, row.high) for row in processor_settings("width")), strict=True)
     start = np.array([1.0 if current is None else float(getattr(current, name)[0]) for name in ("low", "high")])
-    current_db = band_widths_db(features, eq_db)
-    change_db = np.where(current_db > _MONO_DB, change_db, np.minimum(change_db, 0.0))
+    change_db = np.where(band_widths_db(features, eq_db) > _MONO_DB, change_db, np.minimum(change_db, 0.0))
     target_db, factors = band_widths_db(features, eq_db, start) + change_db, np.maximum(start, _MIN_FACTOR)
     for selection in (slice(0, 2), 2):
         for _ in range(_ITERATIONS if change_db.any() else 0):
             deficit_db = (target_db - band_widths_db(features, eq_db, factors))[selection]
-            factors = np.clip(factors * 10.0 ** (0.5 * deficit_db / 20.0), np.maximum(low, _MIN_FACTOR), high)
+            factors = np.clip(factors * 10.0 ** (_DAMPING * deficit_db / 20.0), np.maximum(low, _MIN_FACTOR), high)
     if current is None and np.allclose(factors, 1.0, atol=_MIN_FACTOR):
         return None
     return Width(*(jnp.full(1, value, jnp.float32) for value in factors))

@@ -1,41 +1,52 @@
-"""The curve that a reference asks for, and how much of it is to be believed.
+"""EQ correction towards a reference: posterior mean of the tonal difference under a Gaussian prior.
 
-Two parts of one song differ by 3.6 dB RMS in sixths of an octave, so a difference is doubted before it is copied.
-With d the difference of the levels (of one song where both parts play alike, see moments.py; else long-term ones) less
-the curve that is there already, N what two parts of a song differ by anyway and C what may be wrong with a track (both
-covariances over the bands), the best linear estimate of what is wrong is C (C + N)⁻¹ d (Wiener; Gaussian conditioning).
-N is made from how sure d is, by the jackknife; how large it is for this pair is not known, nor is C, so the estimate is
-the mean over a grid of both, each weighed by how well it explains d. The constants were chosen on the training songs,
-see docs/reference.md.
+Two sections of one song differ by 3.6 dB RMS in sixths of an octave because other instruments play, so the difference
+of the levels is not copied but shrunk, see `posterior.py` for the estimate. For the spectrum,
+
+- d is the reference's level in each band minus the track's, minus the EQ curve that is applied already. With
+  `match_frames` it is averaged over similar frames (`frame_matching.py`), otherwise it is the long-term difference.
+- C, the covariance of the degradation, is smooth: C_ij = mean over w of exp(−½ (o_ij / w)²) with o_ij the distance of
+  two bands in octaves and w = 0.7 and 1.4 octaves.
+- N, the covariance of the noise, follows from the variance v of d (a jackknife, averaged over one octave):
+  N_ij = sqrt(n_i n_j) (u δ_ij + (1 − u) exp(−o_ij / r)) with n = a v + b, see `NoiseModel`.
+- The level of d is unknown (it is no part of the tone), and so is d in unusable bands: both get a large variance.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from nmjax.reference.features import BANDS, CENTERS_HZ, TrackFeatures
-from nmjax.reference.frame_matching import tone_difference
+from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
+from nmjax.reference.features import TrackFeatures
+from nmjax.reference.frame_matching import FrameLevels, tone_difference
+from nmjax.reference.posterior import Prior, posterior_mean
 
 _OCTAVES = np.log2(CENTERS_HZ)
 _DISTANCE_OCTAVES = np.abs(_OCTAVES[:, None] - _OCTAVES)
-_SMOOTH_OCTAVES = 1.0
-_KERNEL_OCTAVES = (0.7, 1.4)  # of C: widths of its bumps
-_UNKNOWN_VARIANCE_DB2 = 1e4  # of bands in which a side holds nothing, and of the level, which is no part of the tone
-_LEVEL_VARIANCE_DB2 = 100.0
-_SCALE_GRID = np.geomspace(0.3, 5.0, 7)  # of N's deviations
-_FEATURE_SCALE_GRID = np.geomspace(0.3, 80.0, 13)  # the same for a single feature: whatever is absurd is the song
+_SMOOTH_OCTAVES = 1.0  # over which the variance of d is averaged
+_DEGRADATION_OCTAVES = (0.7, 1.4)  # widths w of C
+_UNKNOWN_VARIANCE_DB2 = 1e4  # of unusable bands
+_LEVEL_VARIANCE_DB2 = 100.0  # of the level of d
 _MAX_DIFFERENCE_DB = 30.0
-_NOISE_FLOOR_DB = 70.0  # bands so far below the loudest hold noise
-MAX_BOOST_DB, _NO_BOOST_DB, _FULL_BOOST_DB = 18.0, 80.0, 60.0  # the latter below the loudest band
+_USABLE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
+MAX_BOOST_DB = 18.0
+_FULL_BOOST_DB, _NO_BOOST_DB = 60.0, 80.0  # below the loudest band: full boost down to here, no boost from here on
 
 
 @dataclasses.dataclass(frozen=True)
 class NoiseModel:
-    """N: variance = times × (jackknife's, averaged over an octave) + least_db2; a part of it, `own`, from band to band,
-    the rest correlated over `reach` octaves."""
+    """Covariance of the differences that are due to the music, N in the formula above.
+
+    Attributes:
+        variance_scale: a, factor of the jackknife variance.
+        min_variance_db2: b, added to it.
+        correlation_octaves: r, decay of the correlation between bands.
+        uncorrelated_share: u, share of the variance that is independent in each band.
+    """
 
     variance_scale: float
     min_variance_db2: float
@@ -43,146 +54,114 @@ class NoiseModel:
     uncorrelated_share: float = 0.3
 
 
-_LONG_TERM_NOISE, _FRAME_MATCHED_NOISE = NoiseModel(5.0, 1.0, 1.5), NoiseModel(2.5, 0.3, 3.0)
+_LONG_TERM_NOISE = NoiseModel(variance_scale=5.0, min_variance_db2=1.0, correlation_octaves=1.5)
+_FRAME_MATCHED_NOISE = NoiseModel(variance_scale=2.5, min_variance_db2=0.3, correlation_octaves=3.0)
+
+
+class EqCorrection(NamedTuple):
+    """A correction of the current EQ.
+
+    Attributes:
+        curve_db: gain to add to the current EQ curve.
+        weight: weight of each band when filters are fitted to it, mean 1.
+        share: RMS of the correction over that of the measured difference, both without their means.
+    """
+
+    curve_db: Float[np.ndarray, " bands"]
+    weight: Float[np.ndarray, " bands"]
+    share: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Prior:
-    """What is believed before a reference is heard. fault_db: the size of what is wrong with a track, RMS; spread: how
-    sure that is, of its natural logarithm. scale: how large N is; scale_spread: the same for it. alike: whether both
-    may play the same now and then."""
-
-    degradation_db: float
-    degradation_log_std: float
-    noise_scale: float
-    noise_log_std: float
-    match_frames: bool = False
-
-
-# Another part or mix of the same song: faults are small, and what is beyond them is the song. Another song: its tone
-# itself is wanted, whatever lies between.
-SAME_SONG_PRIOR = Prior(
-    degradation_db=2.2, degradation_log_std=0.0, noise_scale=1.0, noise_log_std=0.7, match_frames=True
-)
-OTHER_SONG_PRIOR = Prior(degradation_db=10.0, degradation_log_std=0.5, noise_scale=0.4, noise_log_std=0.0)
+class _LevelDifference:
+    difference_db: Float[np.ndarray, " bands"]
+    variance_db2: Float[np.ndarray, " bands"]
+    noise_model: NoiseModel
 
 
 def eq_correction_db(
     track: TrackFeatures, reference: TrackFeatures, current_eq_db: Float[np.ndarray, " bands"], prior: Prior
-) -> tuple[Float[np.ndarray, " bands"], Float[np.ndarray, " bands"]]:
-    """What is to be added to a curve that is there already, and the weight that each band's value has (mean 1).
+) -> EqCorrection:
+    """Posterior mean of the tonal degradation, as a correction of the track.
 
     Args:
-        track, reference: what is to be changed, and what it is to come near to.
-        there_db: the equaliser's curve so far, at `CENTRES_HZ`.
-        belief: see `Belief`.
+        track: features of the track before any EQ.
+        reference: features of the reference.
+        current_eq_db: response of the current EQ at `CENTERS_HZ`.
+        prior: prior of the degradation and of the noise.
     """
     usable = usable_bands(track, reference)
     if not usable.any():
-        return np.zeros(BANDS), np.ones(BANDS)
-    difference_db, variance, noise_model = _level_difference(track, reference, prior, usable)
-    difference_db = (
-        np.clip(difference_db - np.median(difference_db[usable]), -_MAX_DIFFERENCE_DB, _MAX_DIFFERENCE_DB)
-        - current_eq_db
+        return EqCorrection(np.zeros(NUM_BANDS), np.ones(NUM_BANDS), 0.0)
+    measured = _level_difference(track, reference, prior, usable)
+    difference_db = measured.difference_db - np.median(measured.difference_db[usable])
+    difference_db = np.clip(difference_db, -_MAX_DIFFERENCE_DB, _MAX_DIFFERENCE_DB) - current_eq_db
+    noise_std_db = _noise_std_db(measured, usable)
+    noise = measured.noise_model
+    correlation = noise.uncorrelated_share * np.eye(NUM_BANDS) + (1.0 - noise.uncorrelated_share) * np.exp(
+        -_DISTANCE_OCTAVES / noise.correlation_octaves
     )
-    kernel = np.exp(-0.5 * (_DISTANCE_OCTAVES / _SMOOTH_OCTAVES) ** 2) * usable + 1e-9
-    noise_std_db = np.sqrt(
-        kernel @ (noise_model.variance_scale * variance + noise_model.min_variance_db2) / kernel.sum(axis=1)
-    )
-    correlation = noise_model.uncorrelated_share * np.eye(BANDS) + (1.0 - noise_model.uncorrelated_share) * np.exp(
-        -_DISTANCE_OCTAVES / noise_model.correlation_octaves
-    )
-    noise_cov = noise_std_db[:, None] * noise_std_db * correlation
-    degradation_cov = np.mean([np.exp(-0.5 * (_DISTANCE_OCTAVES / width) ** 2) for width in _KERNEL_OCTAVES], axis=0)
-    difference_db = np.where(usable, difference_db, 0.0)
-    estimate = _posterior_mean(
-        difference_db, degradation_cov, noise_cov, _UNKNOWN_VARIANCE_DB2 * np.diag(~usable) + _LEVEL_VARIANCE_DB2, prior
+    estimate = posterior_mean(
+        difference=np.where(usable, difference_db, 0.0),
+        degradation_cov=np.mean([np.exp(-0.5 * (_DISTANCE_OCTAVES / w) ** 2) for w in _DEGRADATION_OCTAVES], axis=0),
+        noise_cov=noise_std_db[:, None] * noise_std_db * correlation,
+        fixed_cov=_UNKNOWN_VARIANCE_DB2 * np.diag(~usable) + _LEVEL_VARIANCE_DB2,
+        prior=prior,
     )
     estimate -= np.average(estimate, weights=usable)
     weight = usable / (noise_std_db**2 + 1.0)
-    return estimate, weight / np.mean(weight)
-
-
-def _posterior_mean(
-    difference: np.ndarray,
-    degradation_cov: np.ndarray,
-    noise_cov: np.ndarray,
-    fixed_cov: np.ndarray,
-    prior: Prior,
-    scales=_SCALE_GRID,
-) -> Float[np.ndarray, " bands"]:
-    """The mean of the estimates over sizes of faults and of noise, each weighed by its likelihood and by belief.
-
-    besides: a covariance whose size is known. scales: the sizes, relative to what is believed.
-    """
-    estimates, log_posteriors = [], []
-    for degradation_db, degradation_log_prior in _prior_grid(prior.degradation_db, prior.degradation_log_std, scales):
-        for noise_scale, noise_log_prior in _prior_grid(prior.noise_scale, prior.noise_log_std, scales):
-            covariance = degradation_db**2 * degradation_cov + noise_scale**2 * noise_cov + fixed_cov
-            lower = np.linalg.cholesky(covariance)
-            whitened = np.linalg.solve(lower, difference)
-            estimates.append(degradation_db**2 * degradation_cov @ np.linalg.solve(lower.T, whitened))
-            log_posteriors.append(
-                -0.5 * whitened @ whitened - np.log(np.diag(lower)).sum() + degradation_log_prior + noise_log_prior
-            )
-    posteriors = np.exp(np.array(log_posteriors) - np.max(log_posteriors))
-    return np.average(estimates, axis=0, weights=posteriors)
-
-
-def shrink_difference(difference: float, degradation_rms: float, noise_rms: float, prior: Prior) -> float:
-    """How much of a single feature's difference is to be believed; all in its own unit, fault and noise as RMS.
-
-    belief: of the tone's faults; its sizes are taken relative to SAME_SONG's.
-    """
-    if not np.isfinite(difference):
-        return 0.0
-    relative_prior = dataclasses.replace(prior, degradation_db=prior.degradation_db / SAME_SONG_PRIOR.degradation_db)
-    identity = np.ones((1, 1))
-    arguments = np.array([difference]), degradation_rms**2 * identity, noise_rms**2 * identity, 0.0 * identity
-    return float(_posterior_mean(*arguments, relative_prior, _FEATURE_SCALE_GRID)[0])
-
-
-def _prior_grid(center: float, log_std: float, scales: np.ndarray) -> list[tuple[float, float]]:
-    """Sizes about a middle, each with the logarithm of its prior probability."""
-    if log_std == 0.0:
-        return [(center, 0.0)]
-    return [(center * x, -0.5 * (np.log(x) / log_std) ** 2) for x in scales]
+    share = np.std(estimate[usable]) / max(np.std(difference_db[usable]), 1e-9)
+    return EqCorrection(estimate, weight / np.mean(weight), float(share))
 
 
 def _level_difference(
-    track: TrackFeatures, reference: TrackFeatures, prior: Prior, usable: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, NoiseModel]:
-    """The difference of the levels, its variance, and what that says of N."""
-    if can_match_frames(track, reference, prior):
-        return *tone_difference(track.frames, reference.frames, usable), _FRAME_MATCHED_NOISE
-    return reference.mid_db - track.mid_db, track.std_error_db**2 + reference.std_error_db**2, _LONG_TERM_NOISE
+    track: TrackFeatures, reference: TrackFeatures, prior: Prior, usable: Bool[np.ndarray, " bands"]
+) -> _LevelDifference:
+    """Reference minus track by band, from similar frames where the prior allows it and both have them."""
+    if frames := matchable_frames(track, reference, prior):
+        difference = tone_difference(*frames, usable)
+        return _LevelDifference(difference.difference_db, difference.variance_db2, _FRAME_MATCHED_NOISE)
+    variance_db2 = track.std_error_db**2 + reference.std_error_db**2
+    return _LevelDifference(reference.mid_db - track.mid_db, variance_db2, _LONG_TERM_NOISE)
 
 
-def can_match_frames(track: TrackFeatures, reference: TrackFeatures, prior: Prior) -> bool:
-    """Whether their moments can be compared, like with like."""
-    have_frames = all(x.frames and x.frames.has_enough for x in (track, reference))
-    return prior.match_frames and have_frames and bool(usable_bands(track, reference).any())
+def _noise_std_db(measured: _LevelDifference, usable: Bool[np.ndarray, " bands"]) -> Float[np.ndarray, " bands"]:
+    """Standard deviation of the noise in each band, from the variance averaged over an octave of usable bands."""
+    noise = measured.noise_model
+    kernel = np.exp(-0.5 * (_DISTANCE_OCTAVES / _SMOOTH_OCTAVES) ** 2) * usable + 1e-9
+    variance = noise.variance_scale * measured.variance_db2 + noise.min_variance_db2
+    return np.sqrt(kernel @ variance / kernel.sum(axis=1))
 
 
-def usable_bands(track: TrackFeatures, reference: TrackFeatures) -> np.ndarray:
-    """Bands in which both hold music, as booleans."""
+def matchable_frames(
+    track: TrackFeatures, reference: TrackFeatures, prior: Prior
+) -> tuple[FrameLevels, FrameLevels] | None:
+    """The frames of both for frame matching; None where the prior rules it out or either has too few frames."""
+    if not (prior.match_frames and track.frames and reference.frames):
+        return None
+    if not (track.frames.has_enough and reference.frames.has_enough and usable_bands(track, reference).any()):
+        return None
+    return track.frames, reference.frames
+
+
+def usable_bands(track: TrackFeatures, reference: TrackFeatures) -> Bool[np.ndarray, " bands"]:
+    """Mask of the bands in which both hold music rather than noise."""
     return _active_bands(track) & _active_bands(reference)
 
 
-def _active_bands(features: TrackFeatures) -> np.ndarray:
-    return features.known_bands & (features.mid_db > features.mid_db.max() - _NOISE_FLOOR_DB)
+def _active_bands(features: TrackFeatures) -> Bool[np.ndarray, " bands"]:
+    return features.known_bands & (features.mid_db > features.mid_db.max() - _USABLE_RANGE_DB)
 
 
 def boost_limit_db(track: TrackFeatures) -> Float[np.ndarray, " bands"]:
-    """How far each band may be boosted: 18 dB down to 60 dB below the loudest band, none from 80 dB below it on, since
-    there a boost brings up noise."""
+    """Largest boost of each band: 18 dB down to 60 dB below the loudest band, falling to 0 dB at 80 dB below it, where
+    a boost would amplify noise."""
     below_peak_db = track.mid_db.max() - track.mid_db
     return MAX_BOOST_DB * np.clip((_NO_BOOST_DB - below_peak_db) / (_NO_BOOST_DB - _FULL_BOOST_DB), 0.0, 1.0)
 
 
 def limit_boosts(eq_db: Float[np.ndarray, " bands"], track: TrackFeatures) -> Float[np.ndarray, " bands"]:
-    """A curve within the limits of its boosts, which are counted from the gain that leaves the track's power as it is;
-    cuts may be as deep as 18 dB."""
+    """An EQ curve moved to leave the track's power unchanged, then clipped to −18 dB and to `boost_limit_db`."""
     power = 10.0 ** (track.mid_db / 10.0)
     eq_db = eq_db - 10.0 * np.log10(np.sum(power * 10.0 ** (eq_db / 10.0)) / np.sum(power))
     return np.clip(eq_db, -MAX_BOOST_DB, boost_limit_db(track))

@@ -1,4 +1,4 @@
-"""A reference's profile as a file, and several together as a house curve."""
+"""Target files: the features of a reference as JSON, and the average of several references."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pydantic
+from jaxtyping import Float
 
-from nmjax.reference import frame_matching
-from nmjax.reference.features import BANDS, CENTERS_HZ, FLOOR_DB, TrackFeatures
+from nmjax.reference.bands import CENTERS_HZ, FLOOR_DB, NUM_BANDS
+from nmjax.reference.features import TrackFeatures
+from nmjax.reference.frame_matching import concat_frames
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
-FORMAT = "nmjax target 1"
+FORMAT = "nmjax target 2"
 MAX_BYTES = 100_000
-_BAND_FIELDS = ("mid_db", "side_db", "doubt_db")
+_BAND_FIELDS = ("mid_db", "side_db", "std_error_db")
 
 
 class _StrictModel(pydantic.BaseModel):
@@ -33,7 +34,7 @@ class _Band(_StrictModel):
 
 
 class _TargetFile(_StrictModel):
-    format: Literal["nmjax target 1"]
+    format: str = pydantic.Field(pattern=f"^{FORMAT}$")
     name: str
     seconds: float = pydantic.Field(gt=0.0, le=1e8)
     stereo: bool
@@ -45,64 +46,67 @@ class _TargetFile(_StrictModel):
 
 
 def average_features(tracks: Sequence[TrackFeatures], weights: Sequence[float]) -> TrackFeatures:
-    """One profile of several: weighted means of levels in dB (each about its own median), of crest, range and
-    loudness; the moments of all with their weights, or none where one of them has none.
+    """Weighted average of the features of several recordings.
 
-    A band's doubt is that of the mean: what each one doubts, and what they differ by among themselves.
+    Levels are averaged in dB, each relative to the recording's median; the side only over stereo recordings. The
+    standard error is that of the mean: the errors of each recording and the variation between them. Frames are
+    concatenated, or None where a recording has none.
+
+    Args:
+        tracks: features of each recording, at least one.
+        weights: positive weight of each recording.
     """
     if len(tracks) == 1:
         return tracks[0]
     normalized = np.asarray(weights, np.float64) / np.sum(weights)
     medians_db = np.array([np.median(track.mid_db) for track in tracks])
-    mid_db, side_db = (np.array([x - m for x, m in zip(levels, medians_db, strict=True)]) for levels in (
-        [track.mid_db for track in tracks], [track.side_db for track in tracks]))  # fmt: skip
+    median_db = float(normalized @ medians_db)
+    mid_db = np.array([track.mid_db - median for track, median in zip(tracks, medians_db, strict=True)])
+    side_db = np.array([track.side_db - median for track, median in zip(tracks, medians_db, strict=True)])
     mean_db = normalized @ mid_db
     std_errors_db = np.array([track.std_error_db for track in tracks])
     between_variance = normalized @ (mid_db - mean_db) ** 2 * np.sum(normalized**2)
     stereo = np.array([track.stereo for track in tracks])
     stereo_weights = normalized * stereo
-    median_db = float(normalized @ medians_db)
+    mean_side_db = np.full(NUM_BANDS, FLOOR_DB)
+    if stereo.any():
+        mean_side_db = stereo_weights @ side_db / stereo_weights.sum() + median_db
     frames = [track.frames for track in tracks if track.frames]
-    all_have_frames = len(frames) == len(tracks)
     return TrackFeatures(
         mid_db=mean_db + median_db,
-        side_db=(stereo_weights @ side_db / stereo_weights.sum() + median_db)
-        if stereo.any()
-        else np.full(BANDS, FLOOR_DB),
+        side_db=mean_side_db,
         std_error_db=np.sqrt(normalized**2 @ std_errors_db**2 + between_variance),
         crest_db=float(normalized @ [track.crest_db for track in tracks]),
-        loudness_range=_mean_of_finite([track.loudness_range for track in tracks], normalized, math.nan),
+        loudness_range=_mean_of_finite([track.loudness_range for track in tracks], normalized, default=math.nan),
         seconds=float(sum(track.seconds for track in tracks)),
         stereo=bool(stereo.any()),
         max_hz=min(track.max_hz for track in tracks),
-        lufs=_mean_of_finite([track.lufs for track in tracks], normalized, -math.inf),
-        frames=frame_matching.concat_frames(frames, weights) if all_have_frames else None,
+        lufs=_mean_of_finite([track.lufs for track in tracks], normalized, default=-math.inf),
+        frames=concat_frames(frames, weights) if len(frames) == len(tracks) else None,
     )
 
 
-def _mean_of_finite(values: Sequence[float], weights: np.ndarray, default: float) -> float:
-    finite_weights = weights * np.isfinite(values)
-    return (
-        float(finite_weights @ np.where(finite_weights > 0.0, values, 0.0) / finite_weights.sum())
-        if finite_weights.any()
-        else default
-    )
+def _mean_of_finite(values: Sequence[float], weights: Float[np.ndarray, " tracks"], default: float) -> float:
+    weights = weights * np.isfinite(values)
+    if not weights.any():
+        return default
+    return float(weights @ np.where(weights > 0.0, values, 0.0) / weights.sum())
 
 
 def to_json(features: TrackFeatures, name: str) -> str:
-    """A target file's text: every band on a line."""
-    columns = zip(CENTERS_HZ, *(getattr(features, field) for field in _BAND_FIELDS), strict=True)
-    rows = [dict(zip(("freq_hz", *_BAND_FIELDS), (round(float(x), 3) for x in row), strict=True)) for row in columns]
+    """Text of a target file, one line per band; frames are not stored."""
     header = {
         "format": FORMAT,
         "name": _replace_unprintable(name),
         "seconds": round(features.seconds, 2),
         "stereo": features.stereo,
-        "highest_hz": features.max_hz,
+        "max_hz": features.max_hz,
         "crest_db": round(features.crest_db, 3),
         "loudness_range_lu": _round_or_none(features.loudness_range),
         "lufs": _round_or_none(features.lufs),
     }
+    columns = {"freq_hz": CENTERS_HZ, **{field: getattr(features, field) for field in _BAND_FIELDS}}
+    rows = [{field: round(float(values[i]), 3) for field, values in columns.items()} for i in range(NUM_BANDS)]
     lines = ",\n".join(f"    {json.dumps(row)}" for row in rows)
     return f'{json.dumps(header, indent=2, ensure_ascii=False)[:-2]},\n  "bands": [\n{lines}\n  ]\n}}\n'
 
@@ -112,36 +116,43 @@ def _round_or_none(value: float) -> float | None:
 
 
 def save(path: Path, features: TrackFeatures, name: str) -> None:
-    """Write a target, whole or not at all."""
+    """Write a target file atomically."""
     atomic_files.write_text(path, to_json(features, name))
 
 
 def is_up_to_date(path: Path, features: TrackFeatures, name: str) -> bool:
-    """Whether a file is what `save` would write."""
+    """Whether the file is exactly what `save` would write."""
     return path.is_file() and path.read_bytes() == to_json(features, name).encode()
 
 
 def read(path: Path) -> tuple[TrackFeatures, str]:
-    """A target's profile and its name.
+    """Features and name from a target file.
 
     Raises:
-        BadInputError: missing, too large, or not what `as_json` writes; a sentence says where.
+        BadInputError: the file is missing, too large or invalid; the message names the first error.
     """
     if not path.is_file():
         raise BadInputError(f"'{path}' is {'a folder' if path.is_dir() else 'missing'}; give a target file.")
     if path.stat().st_size > MAX_BYTES:
-        raise BadInputError(f"'{path}' is larger than {MAX_BYTES // 1000} kB; that is no target file.")
+        raise BadInputError(f"'{path}' is larger than {MAX_BYTES // 1000} kB, so it is no target file.")
     try:
         parsed = _TargetFile.model_validate_json(path.read_bytes())
     except pydantic.ValidationError as error:
         raise BadInputError(f"'{path}' {_describe_error(error)}") from None
     freq_hz = [band.freq_hz for band in parsed.bands]
-    if len(freq_hz) != BANDS or np.abs(np.log(freq_hz) - np.log(CENTERS_HZ)).max() > 1e-3:
-        raise BadInputError(f"'{path}' has other bands than {BANDS} sixths of an octave; make it again.")
-    columns = (np.array([getattr(band, field) for band in parsed.bands]) for field in _BAND_FIELDS)
-    lra = math.nan if parsed.loudness_range_lu is None else parsed.loudness_range_lu
-    lufs = -math.inf if parsed.lufs is None else parsed.lufs
-    features = TrackFeatures(*columns, parsed.crest_db, lra, parsed.seconds, parsed.stereo, parsed.max_hz, lufs)
+    if len(freq_hz) != NUM_BANDS or np.abs(np.log(freq_hz) - np.log(CENTERS_HZ)).max() > 1e-3:
+        raise BadInputError(
+            f"'{path}' does not have the {NUM_BANDS} bands of a target file (sixths of an octave); save it again."
+        )
+    features = TrackFeatures(
+        **{field: np.array([getattr(band, field) for band in parsed.bands]) for field in _BAND_FIELDS},
+        crest_db=parsed.crest_db,
+        loudness_range=math.nan if parsed.loudness_range_lu is None else parsed.loudness_range_lu,
+        seconds=parsed.seconds,
+        stereo=parsed.stereo,
+        max_hz=parsed.max_hz,
+        lufs=-math.inf if parsed.lufs is None else parsed.lufs,
+    )
     return features, _replace_unprintable(parsed.name)
 
 
@@ -150,11 +161,11 @@ def _replace_unprintable(name: str) -> str:
 
 
 def _describe_error(error: pydantic.ValidationError) -> str:
-    """The first fault, as the end of a sentence; another version is named before what is new in it."""
+    """The first error as the end of a sentence; another format takes precedence over the errors that it causes."""
     errors = {".".join(map(str, entry["loc"])): entry for entry in error.errors()}
     location = "format" if "format" in errors else next(iter(errors))
     value = errors[location]["input"]
     if location == "format" and isinstance(value, str):
-        return f"has the format {value!r}; this version reads '{FORMAT}'."
+        return f"has the format {value!r}; this version reads '{FORMAT}'. Save it again with --save-target."
     prefix = f"{location}: " if location else ""
     return f"is no target file ({prefix}{errors[location]['msg']}); make one with --save-target."

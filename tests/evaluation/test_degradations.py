@@ -1,4 +1,4 @@
-"""The benchmark's faults: curves read off impulses, levels read off sines, and what must stay as it is."""
+"""The benchmark's degradations, measured by impulses, sines and noise."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def response_db(process, size=1 << 16):
 
 def test_the_filter_has_the_curve_and_is_minimum_phase():
     curve = degradations.random_eq_curve_db(np.random.default_rng(1))
-    freq_hz, found_db, impulse = response_db(lambda x: degradations.apply_eq_curve(x, curve, RATE))
+    freq_hz, measured_db, impulse = response_db(lambda x: degradations.apply_eq_curve(x, curve, RATE))
     inside = (freq_hz > 40.0) & (freq_hz < 18_000.0)
-    expected = np.interp(np.log(freq_hz[inside]), np.log(degradations._GRID_HZ), curve)
-    assert np.abs(found_db[inside] - expected).max() < 0.1
+    expected = np.interp(np.log(freq_hz[inside]), np.log(degradations.EQ_GRID_HZ), curve)
+    assert np.abs(measured_db[inside] - expected).max() < 0.1
     assert np.argmax(np.abs(impulse)) == 0
     assert np.sum(impulse[:64] ** 2) > 0.9 * np.sum(impulse**2)
 
@@ -39,7 +39,7 @@ def test_tone_curves_have_the_stated_rms_and_zero_mean():
 
 
 def test_dynamics_change_levels_by_nine_decibels_at_most_and_go_both_ways():
-    """Four levels 10 dB apart: expansion spreads them, compression draws them together."""
+    """Four levels 10 dB apart: expansion increases their differences, compression reduces them."""
     levels = np.repeat([-10.0, -20.0, -30.0, -40.0], RATE)
     audio = (10 ** (levels / 20) * np.sin(2 * np.pi * 500 * np.arange(len(levels)) / RATE))[:, None]
     spreads = []
@@ -62,10 +62,10 @@ def test_width_is_the_side_above_200_hz(side_db):
         stereo = np.concatenate([x, -x], axis=1)
         return degradations.apply_side_shelf(stereo, side_db, RATE)[:, :1]
 
-    freq_hz, found_db, _ = response_db(side_only)
-    assert found_db[freq_hz > 2000] == pytest.approx(side_db, abs=0.1)
-    assert np.abs(found_db[(freq_hz > 5) & (freq_hz < 25)]).max() < 0.2
-    at_corner = found_db[np.argmin(np.abs(freq_hz - 200.0))]
+    freq_hz, measured_db, _ = response_db(side_only)
+    assert measured_db[freq_hz > 2000] == pytest.approx(side_db, abs=0.1)
+    assert np.abs(measured_db[(freq_hz > 5) & (freq_hz < 25)]).max() < 0.2
+    at_corner = measured_db[np.argmin(np.abs(freq_hz - 200.0))]
     assert at_corner == pytest.approx(side_db / 2, abs=0.1)
 
 
@@ -80,19 +80,20 @@ def test_width_keeps_mono_and_degradations_are_seeded():
 
 
 def test_the_heavy_condition_doubles_the_curve():
-    """The mean levels of noise by band, beside those of the tone tier with the same chance."""
+    """Levels of noise by band, against those of the tone condition with the same seed."""
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((8 * RATE, 1)) * 0.05
     result = {
-        tier: degradations.apply_condition(noise, tier, RATE, np.random.default_rng(5)) for tier in ("tone", "heavy")
+        condition: degradations.apply_condition(noise, condition, RATE, np.random.default_rng(5))
+        for condition in ("tone", "heavy")
     }
     edges = np.geomspace(60.0, 12_000.0, 12)
     freq_hz = np.fft.rfftfreq(len(noise), 1 / RATE)
     levels = {}
     for name, audio in {"before": noise, **result}.items():
         power = np.abs(np.fft.rfft(audio[:, 0])) ** 2
-        levels[name] = np.array([10 * np.log10(power[(freq_hz >= a) & (freq_hz < b)].mean())
-                                 for a, b in itertools.pairwise(edges)])  # fmt: skip
+        bands = ((freq_hz >= low) & (freq_hz < high) for low, high in itertools.pairwise(edges))
+        levels[name] = np.array([10 * np.log10(power[band].mean()) for band in bands])
     tone, heavy = (x - x.mean() for x in (levels[t] - levels["before"] for t in ("tone", "heavy")))
     assert np.std(tone) > 0.5
     np.testing.assert_allclose(heavy, 2.0 * tone, atol=0.3)

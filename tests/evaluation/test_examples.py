@@ -1,4 +1,4 @@
-"""Which places are judged: seeded by the song alone, apart from their references, and where there is sound."""
+"""Benchmark examples: seeded by the song alone, without overlap with their references, without silence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.synthetic_audio import music, write_audio
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory):
-    root = tmp_path_factory.mktemp("items")
+    root = tmp_path_factory.mktemp("examples")
     for group in ("a", "b"):
         for i in range(2):
             write_audio(root / group / f"{i}.wav", music(31.0, seed=ord(group) + i))
@@ -26,51 +26,55 @@ def catalog(tmp_path_factory):
     return find_songs(root, cache_dir=tmp_path_factory.mktemp("cache"))
 
 
+def excerpt_starts(plans):
+    return {plan.name: plan.excerpt.start for plan in plans}
+
+
 def test_excerpts_lie_inside_their_songs_apart_from_their_references(catalog):
     examples = list(plan_examples(catalog, 10.0, 2, 0))
     assert len(examples) == 2 * 6
-    assert not any("short" in name for name, *_ in examples)
-    for _, item, same, other in examples:
-        assert 0.0 <= item.start <= item.song.seconds - item.seconds + 1e-6
-        assert same.song is item.song
-        assert abs(same.start - item.start) >= item.seconds - 1e-6
-        assert other.song.group != item.song.group
-    starts = {name: item.start for name, item, _, _ in examples}
+    assert not any("short" in plan.name for plan in examples)
+    for plan in examples:
+        excerpt = plan.excerpt
+        assert 0.0 <= excerpt.start <= excerpt.song.seconds - excerpt.seconds + 1e-6
+        assert plan.same_song.song is excerpt.song
+        assert abs(plan.same_song.start - excerpt.start) >= excerpt.seconds - 1e-6
+        assert plan.other_song.song.group != excerpt.song.group
+    starts = excerpt_starts(examples)
     assert len({starts["a/0 #0"], starts["a/0 #1"], starts["a/1 #0"]}) > 1
 
 
 def test_the_excerpt_of_a_song_does_not_depend_on_other_songs(catalog):
-    every = {name: item.start for name, item, _, _ in plan_examples(catalog, 10.0, 1, 5)}
-    some = {name: item.start for name, item, _, _ in plan_examples(catalog[1:3], 10.0, 1, 5)}
+    every, some = (excerpt_starts(plan_examples(songs, 10.0, 1, 5)) for songs in (catalog, catalog[1:3]))
     assert some.items() <= every.items()
-    assert every != {name: item.start for name, item, _, _ in plan_examples(catalog, 10.0, 1, 6)}
+    assert every != excerpt_starts(plan_examples(catalog, 10.0, 1, 6))
 
 
 def test_silence_is_skipped(catalog):
     quiet = [s for s in catalog if s.name == "b/quiet"]
     for seed in range(8):
-        for _, item, _, _ in plan_examples(quiet, 8.0, 1, seed):
-            assert item.start >= 20.0
+        assert min(excerpt_starts(plan_examples(quiet, 8.0, 1, seed)).values()) >= 20.0
 
 
 def test_source_and_target_are_of_one_loudness_rate_and_length(catalog):
     song = [s for s in catalog if s.name in ("b/faster", "a/0")]
-    for name, item, same, other in plan_examples(song, 9.0, 1, 0):
-        read_back = read_example(name, "mix", item, same, other, 0)
-        assert read_back.source.shape == read_back.target.shape
-        assert len(read_back.target) == pytest.approx(9.0 * 44_100, abs=2)
-        levels = [lufs(x, 44_100) for x in (read_back.source, read_back.target)]
+    for plan in plan_examples(song, 9.0, 1, 0):
+        example = read_example(plan, "mix", 0)
+        assert example.source.shape == example.target.shape
+        assert len(example.target) == pytest.approx(9.0 * 44_100, abs=2)
+        levels = [lufs(x, 44_100) for x in (example.source, example.target)]
         assert levels[0] == pytest.approx(levels[1], abs=1e-6)
-        again = read_example(name, "mix", item, same, other, 0)
-        assert np.array_equal(again.source, read_back.source)
-        assert not np.array_equal(read_example(name, "tone", item, same, other, 0).source, read_back.source)
-        assert read_back.same_song.shape == read_excerpt(same).shape
+        without_references = read_example(plan, "mix", 0, with_references=False)
+        assert np.array_equal(without_references.source, example.source)
+        assert without_references.same_song is None and without_references.other_song is None
+        assert not np.array_equal(read_example(plan, "tone", 0).source, example.source)
+        assert example.same_song.shape == read_excerpt(plan.same_song).shape
 
 
 def test_whole_songs_have_no_reference_of_their_own(catalog):
     examples = list(plan_examples(catalog, None, 3, 0))
     assert len(examples) == 7
-    assert all(item.seconds == item.song.seconds and same is None for _, item, same, _ in examples)
+    assert all(plan.excerpt.seconds == plan.excerpt.song.seconds and plan.same_song is None for plan in examples)
 
 
 def test_a_lossy_song_is_read_at_its_own_level(tmp_path):

@@ -1,4 +1,4 @@
-"""The page for a blind test: one loudness, shuffled, answers that are right."""
+"""The listening test: equal loudness, random order, a correct answer key."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 import soundfile
 
 from nmjax.evaluation.examples import Example
-from nmjax.evaluation.listening_test import render_versions, write_page
+from nmjax.evaluation.listening_test import MAX_SYSTEMS, render_versions, write_page
 from nmjax.evaluation.metrics import lufs
+from nmjax.runtime.errors import BadInputError
 from tests.synthetic_audio import music
 
 RATE = 44_100
@@ -63,3 +64,17 @@ def test_the_page_encodes_the_system_of_each_letter(tmp_path):
 def test_the_order_is_not_in_plain_text(tmp_path, secret):
     page = write_page(tmp_path, [("a", {secret: music(1.0), "input": music(1.0)})], seed=0)
     assert page.read_text().count(secret) == 1  # in the introduction
+
+
+def test_the_largest_number_of_systems_has_a_letter_each(tmp_path):
+    versions = {f"system {i}": music(0.5, seed=i) for i in range(MAX_SYSTEMS + 1)}  # the original included
+    text = write_page(tmp_path, [("a", versions)], seed=0).read_text()
+    assert text.count("<audio") == MAX_SYSTEMS + 1
+    assert 'class="letter">M</button>' in text and "keys A to M" in text
+
+
+def test_too_many_systems_are_reported_before_anything_is_written(tmp_path):
+    versions = {f"system {i}": music(0.5, seed=i) for i in range(MAX_SYSTEMS + 2)}
+    with pytest.raises(BadInputError, match=f"at most {MAX_SYSTEMS} systems"):
+        write_page(tmp_path, [("a", versions)], seed=0)
+    assert not list(tmp_path.iterdir())

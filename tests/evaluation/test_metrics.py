@@ -1,4 +1,4 @@
-"""Metrics on signals whose values can be worked out by hand, and by pyloudnorm and SciPy."""
+"""Metrics of signals with known values, and against pyloudnorm and SciPy."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_mono_has_no_side_and_an_excerpt_no_loudness_range():
 
 def test_tonal_error_of_a_peaking_filter_is_the_std_of_its_curve_at_any_gain():
     audio = noise(20.0)
-    bell = peaking_sos(1000.0, 6.0, 1.0, RATE)[None]
-    changed = 3.0 * sosfilt(bell, audio, axis=0)
+    section = peaking_sos(1000.0, 6.0, 1.0, RATE)[None]
+    changed = 3.0 * sosfilt(section, audio, axis=0)
     low, high = metrics.band_edges_hz("thirds")
     freq_hz = np.sqrt(low * high)
     z = np.exp(-2j * np.pi * freq_hz / RATE)
-    b, a = bell[0, :3], bell[0, 3:]
+    b, a = section[0, :3], section[0, 3:]
     curve = 20 * np.log10(np.abs((b[0] + b[1] * z + b[2] * z**2) / (a[0] + a[1] * z + a[2] * z**2)))
     result = metrics.compute_metrics(changed, audio, audio, RATE, whole_song=False)
     assert result["tonal_mid_db"] == pytest.approx(np.std(curve), abs=0.05)
@@ -59,7 +59,7 @@ def test_tonal_error_of_a_peaking_filter_is_the_std_of_its_curve_at_any_gain():
     assert result["crest_db"] < 1.0
 
 
-def test_third_octaves_and_critical_bands_hold_what_is_in_them():
+def test_band_levels_of_a_sine():
     result = metrics.band_levels_db(sine(1000.0)[:, 0], "thirds", RATE)
     low, high = metrics.band_edges_hz("thirds")
     assert len(result) == 28
@@ -82,8 +82,8 @@ def test_centroid_crest_width_and_si_sdr():
     assert metrics.si_sdr_db(x, x) == pytest.approx(100.0)
 
 
-def test_mr_stft_of_a_gain_is_worked_out_by_hand():
-    """Half the magnitude everywhere: convergence 1/2 and ln 2, in every window and channel."""
+def test_mr_stft_of_a_gain_has_a_closed_form():
+    """Half the magnitude: spectral convergence 1/2 and log distance ln 2, for every window and channel."""
     audio = noise()
     assert metrics.mr_stft(0.5 * audio, audio, RATE) == pytest.approx(0.5 + np.log(2.0), abs=1e-3)
     assert metrics.mel_distance_db(0.5 * audio, audio, RATE) == pytest.approx(6.02, abs=0.01)
@@ -108,9 +108,9 @@ def test_at_loudness_reaches_the_target():
 TECH_3342 = [((-20.0, -30.0), 10.0), ((-20.0, -15.0), 5.0), ((-40.0, -20.0), 20.0)]
 
 
-@pytest.mark.parametrize(("levels_db", "wanted"), TECH_3342)
-def test_loudness_range_of_tech_3342(levels_db, wanted):
+@pytest.mark.parametrize(("levels_db", "range_lu"), TECH_3342)
+def test_loudness_range_of_tech_3342(levels_db, range_lu):
     """Stereo sines of 1 kHz, 20 s at each level; EBU Tech 3342, test signals 1 to 3."""
     parts = [sine(1000.0, 20.0, level) for level in levels_db]
     audio = np.repeat(np.concatenate(parts), 2, axis=1)
-    assert metrics.loudness_range_lu(audio, RATE) == pytest.approx(wanted, abs=0.2)
+    assert metrics.loudness_range_lu(audio, RATE) == pytest.approx(range_lu, abs=0.2)

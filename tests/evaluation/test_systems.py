@@ -1,4 +1,4 @@
-"""Systems: the oracle finds what was done, ours is what infer.py plays, and bad requests get a sentence."""
+"""Systems under test: the oracle inverts an EQ, ours equal the output of infer.py, invalid requests are reported."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import sys
 from functools import partial
 
 import numpy as np
+import pyloudnorm
 import pytest
 import soundfile
 
 from nmjax.evaluation import systems
+from nmjax.evaluation.degradations import apply_condition
 from nmjax.evaluation.examples import Example
-from nmjax.evaluation.metrics import compute_metrics, lufs, normalize_loudness
+from nmjax.evaluation.matchering_system import Matchering
+from nmjax.evaluation.metrics import band_levels_db, compute_metrics, lufs, normalize_loudness
+from nmjax.evaluation.reference_metrics import reference_distance
 from nmjax.mastering.delivery.plan import DeliverySpec
 from nmjax.mastering.master import master
 from nmjax.mastering.output_paths import resolve_output_paths
@@ -50,7 +54,7 @@ def test_the_oracle_recovers_three_peaking_filters():
 
 @pytest.mark.parametrize("phase", ["1a", "1b"])
 def test_our_system_equals_the_output_of_infer(tmp_path, phase):
-    """At 44.1 kHz and but for a gain, the float file of `master` without a limiter."""
+    """At 44.1 kHz, up to a gain: the float file of `master` without a limiter."""
     audio = music(3.2).astype(np.float32)
     track = write_audio(tmp_path / "a.wav", audio, RATE, "FLOAT")
     plain = DeliverySpec(lufs=None, true_peak_db=None, name="plain")
@@ -69,12 +73,12 @@ def test_checkpoints_are_named_by_their_phase_or_as_asked(tmp_path):
     assert list(build([str(folder), f"mine={folder}"])) == ["input", "1a", "mine"]
     assert list(build([str(odd), f"mine={odd}"])) == ["input", "1a", "mine"]
     for twice in ([str(folder), str(odd)], [f"input={folder}"]):
-        with pytest.raises(BadInputError, match="two systems"):
+        with pytest.raises(BadInputError, match="Two systems"):
             build(twice)
 
 
 @pytest.mark.parametrize(
-    ("names", "checkpoints", "python", "said"),
+    ("names", "checkpoints", "python", "message"),
     [
         (["inputs"], [], None, "inputs"),
         (["matchering-same"], [], None, "--matchering"),
@@ -84,8 +88,8 @@ def test_checkpoints_are_named_by_their_phase_or_as_asked(tmp_path):
         ([], ["nowhere"], None, "nowhere"),
     ],
 )
-def test_invalid_requests_are_reported(names, checkpoints, python, said):
-    with pytest.raises(BadInputError, match=said):
+def test_invalid_requests_are_reported(names, checkpoints, python, message):
+    with pytest.raises(BadInputError, match=message):
         systems.build_systems(names, checkpoints, python)
 
 
@@ -102,13 +106,56 @@ def process(target, reference, results):
 
 
 def test_a_matchering_error_is_reported_and_the_next_example_continues(tmp_path, monkeypatch, capfd):
-    """A stand-in that hands its target back."""
+    """A fake Matchering returns its target."""
     (tmp_path / "matchering.py").write_text(FAKE_MATCHERING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    worker = systems.Matchering(sys.executable)
+    worker = Matchering(sys.executable)
     track = music(3.0, channels=1)
     refused, accepted = (dataclasses.replace(example(track, track), same_song=music(x)) for x in (1.0, 3.0))
-    assert worker(refused, "same") is None
-    assert "Matchering refuses an item: too short" in capfd.readouterr().err
-    np.testing.assert_allclose(worker(accepted, "same"), track / max(1.0, np.abs(track).max()), atol=1e-6)
-    assert worker(accepted, "other") is None
+    assert worker(refused, same_song=True) is None
+    assert "Matchering rejects an example: too short" in capfd.readouterr().err
+    np.testing.assert_allclose(worker(accepted, same_song=True), track / max(1.0, np.abs(track).max()), atol=1e-6)
+    assert worker(accepted, same_song=False) is None
+
+
+def degraded_example(same_seconds=8.0, channels=2):
+    target = music(8.0, channels=channels, seed=1)
+    source = normalize_loudness(
+        apply_condition(target, "tone", RATE, np.random.default_rng(3)), lufs(target, RATE), RATE
+    )
+    same = music(same_seconds, channels=channels, seed=1).astype(np.float32)
+    return Example(lufs(target, RATE), target, source, same, music(8.0, seed=2).astype(np.float32))
+
+
+def tone_distance_db(one, other):
+    levels = [band_levels_db(x.mean(axis=1), "thirds", RATE) for x in (one, other)]
+    return np.std(levels[0] - levels[1])
+
+
+def test_a_section_of_the_same_song_restores_the_tone():
+    sample = degraded_example()
+    output = systems.render_with_reference(sample, random_network("1a"), same_song=True)
+    assert output.shape == sample.source.shape
+    assert tone_distance_db(output, sample.target) < 0.6 * tone_distance_db(sample.source, sample.target)
+
+
+def test_another_song_moves_the_tone_towards_it():
+    sample = degraded_example()
+    output = systems.render_with_reference(sample, random_network("1a"), same_song=False)
+    before, after = (reference_distance(x, sample.other_song) for x in (sample.source, output))
+    assert after["reference_bark_mid_db"] < 0.5 * before["reference_bark_mid_db"]
+
+
+@pytest.mark.parametrize(
+    "given", [degraded_example(2.0), Example(-20.0, np.zeros((9, 2)), np.zeros((9, 2)), None, None)]
+)
+def test_without_a_reference_that_is_long_enough_there_is_no_output(given):
+    assert systems.render_with_reference(given, random_network("1a"), same_song=True) is None
+
+
+def test_delivery_meets_loudness_and_ceiling():
+    meter = pyloudnorm.Meter(RATE, filter_class="DeMan")
+    reference = 2.0 * music(6.0, seed=2)
+    output = systems.deliver_at_loudness_of(0.9 * np.tanh(10.0 * music(6.0)), reference)
+    assert meter.integrated_loudness(output) == pytest.approx(meter.integrated_loudness(reference), abs=0.1)
+    assert 20 * np.log10(np.abs(output).max()) <= -0.99

@@ -1,4 +1,4 @@
-"""The compressor towards a reference: what it was asked for is heard in the rendered signal, by NumPy."""
+"""Compressor settings fitted to a requested change of the dynamics: the rendered signal has it, measured by NumPy."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,7 @@ RATE = 44_100
 
 
 def drum_blocks(count=4, seconds=2.0):
-    """Noise with sharp hits over a quieter bed, `[blocks, time, 1]` at about −20 dB, each block 4 dB above the last."""
+    """Noise with sharp hits, `[blocks, time, 1]` at about −20 dB, each block 4 dB above the one before."""
     rng = np.random.default_rng(0)
     time = np.arange(round(seconds * RATE)) / RATE
     hits = np.exp(-((time * 2.5) % 1.0) * 12.0)
@@ -33,12 +33,12 @@ def apply_compressor(audio, settings):
     return compress(audio, rows, RATE)[0]
 
 
-@pytest.mark.parametrize("wanted_db", [-2.0, -1.0, 1.0])
-def test_crest_factor_changes_as_requested_at_constant_level(wanted_db):
+@pytest.mark.parametrize("change_db", [-2.0, -1.0, 1.0])
+def test_crest_factor_changes_as_requested_at_constant_level(change_db):
     audio = drum_blocks()
-    result = fit_compressor(audio, None, DynamicsTarget(wanted_db, 0.0, 0.0))
+    result = fit_compressor(audio, None, DynamicsTarget(change_db, 0.0, 0.0))
     after = apply_compressor(audio, result)
-    assert crest_db(after) - crest_db(audio) == pytest.approx(wanted_db, abs=0.6)
+    assert crest_db(after) - crest_db(audio) == pytest.approx(change_db, abs=0.6)
     assert np.mean(np.asarray(after) ** 2) == pytest.approx(np.mean(np.asarray(audio) ** 2), rel=0.05)
 
 
@@ -51,7 +51,7 @@ def test_level_range_shrinks_as_requested():
 
 
 def test_measured_change_matches_numpy():
-    """The quieter of two channels counts in neither peak; the slope is that of a plain regression."""
+    """The peak is that of the louder channel; the slope is that of a linear regression."""
     audio = np.concatenate([np.asarray(drum_blocks()), 0.5 * np.asarray(drum_blocks())], axis=2)
     after = np.tanh(4.0 * audio)
     result = dynamics_change(jnp.asarray(audio), jnp.asarray(after, jnp.float32))
@@ -60,7 +60,7 @@ def test_measured_change_matches_numpy():
     assert result.slope == pytest.approx(np.polyfit(levels[0], levels[1], 1)[0] - 1.0, abs=0.05)
     same = dynamics_change(jnp.asarray(audio), jnp.asarray(0.25 * audio))
     assert (same.crest_db, same.slope) == pytest.approx((0.0, 0.0), abs=1e-4)
-    for quiet in (0.0, 1e-5):  # what does not sound says nothing
+    for quiet in (0.0, 1e-5):  # silent blocks are ignored
         audio[2] *= quiet
         same = dynamics_change(jnp.asarray(audio), jnp.asarray(4.0 * audio))
         assert (same.crest_db, same.slope) == pytest.approx((0.0, 0.0), abs=1e-4)

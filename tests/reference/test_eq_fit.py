@@ -1,4 +1,4 @@
-"""Bells drawn to a curve: known ones are found again, no more than are needed, within their ranges."""
+"""Peaking filters fitted to a curve: known filters are recovered, without superfluous ones and within their ranges."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,11 +6,11 @@ import pytest
 from scipy.signal import sosfreqz
 
 from nmjax.dsp import Bands
+from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.eq_fit import fit_bands, fit_fixed_count
-from nmjax.reference.features import BANDS, CENTERS_HZ
 from tests.dsp.oracles import peaking_sos
 
-UNIT_WEIGHT = np.ones(BANDS)
+UNIT_WEIGHT = np.ones(NUM_BANDS)
 
 
 def make_bands(*rows) -> Bands:
@@ -18,7 +18,7 @@ def make_bands(*rows) -> Bands:
 
 
 def curve_db(bands: Bands) -> np.ndarray:
-    """By SciPy."""
+    """Response of the filters at CENTERS_HZ, by SciPy."""
     rows = np.stack([np.asarray(x, float)[0] for x in (bands.freq_hz, bands.gain_db, bands.q)], axis=1)
     sections = np.stack([peaking_sos(*row, 44_100) for row in rows])
     return 20 * np.log10(np.abs(sosfreqz(sections, CENTERS_HZ, fs=44_100)[1]))
@@ -38,19 +38,19 @@ def test_known_bands_are_recovered_at_any_level(level_db):
 
 
 def test_the_fit_starts_from_the_given_bands():
-    """A curve that is drawn already needs no other bell; nothing moves far."""
+    """Filters that already have the target response are kept almost unchanged."""
     result = fit_bands(KNOWN_BANDS, CENTERS_HZ, curve_db(KNOWN_BANDS), UNIT_WEIGHT)
     np.testing.assert_allclose(result.gain_db, KNOWN_BANDS.gain_db, atol=0.3)
     np.testing.assert_allclose(result.freq_hz, KNOWN_BANDS.freq_hz, rtol=0.05)
 
 
-@pytest.mark.parametrize("restraint", [0.0, 0.02])
-@pytest.mark.parametrize("apart", [1.0, 1.02])
-def test_overlapping_bands_are_merged(apart, restraint):
+@pytest.mark.parametrize("gain_penalty", [0.0, 0.02])
+@pytest.mark.parametrize("ratio", [1.0, 1.02])
+def test_overlapping_bands_are_merged(ratio, gain_penalty):
     start = make_bands(
-        (120, 2.5, 0.9), (120 * apart, 2.5, 0.9), (1500, -2, 1.5), (1500 * apart, -2, 1.5), (7000, 6, 0.8)
+        (120, 2.5, 0.9), (120 * ratio, 2.5, 0.9), (1500, -2, 1.5), (1500 * ratio, -2, 1.5), (7000, 6, 0.8)
     )
-    result = fit_bands(start, CENTERS_HZ, curve_db(KNOWN_BANDS), UNIT_WEIGHT, restraint)
+    result = fit_bands(start, CENTERS_HZ, curve_db(KNOWN_BANDS), UNIT_WEIGHT, gain_penalty)
     np.testing.assert_allclose(result.freq_hz, KNOWN_BANDS.freq_hz, rtol=0.05)
     np.testing.assert_allclose(result.gain_db, KNOWN_BANDS.gain_db, atol=0.4)
 
@@ -70,12 +70,12 @@ def test_a_curve_beyond_one_band_is_fitted_by_two():
 
 
 def test_a_flat_curve_gives_a_zero_gain_band():
-    result = fit_bands(FLAT_BANDS, CENTERS_HZ, np.full(BANDS, 3.0), UNIT_WEIGHT)
+    result = fit_bands(FLAT_BANDS, CENTERS_HZ, np.full(NUM_BANDS, 3.0), UNIT_WEIGHT)
     assert result.q.shape == (1, 1) and float(result.gain_db[0, 0]) == 0.0
 
 
 def test_ranges_and_number_hold_for_any_curve():
-    expected = 40.0 * np.random.default_rng(1).standard_normal(BANDS)
+    expected = 40.0 * np.random.default_rng(1).standard_normal(NUM_BANDS)
     start = make_bands(*((50.0 * 1.6**i, 6.0, 1.0) for i in range(12)))
     result = fit_bands(start, CENTERS_HZ, expected, UNIT_WEIGHT, gain_penalty=0.02)
     freq_hz, gain_db, q = (np.asarray(x)[0] for x in (result.freq_hz, result.gain_db, result.q))
@@ -85,13 +85,13 @@ def test_ranges_and_number_hold_for_any_curve():
 
 
 def test_the_fit_is_close_where_the_weight_is_large():
-    expected = np.where(CENTERS_HZ < 500, 6.0 * np.sin(np.arange(BANDS)), 0.0)
+    expected = np.where(CENTERS_HZ < 500, 6.0 * np.sin(np.arange(NUM_BANDS)), 0.0)
     weight = np.where(CENTERS_HZ < 500, 1e-4, 1.0)
     result = fit_bands(FLAT_BANDS, CENTERS_HZ, expected, weight)
     assert np.std((curve_db(result) - expected)[CENTERS_HZ > 700]) < 0.3
 
 
-def test_restraint_makes_gains_smaller():
+def test_the_gain_penalty_makes_gains_smaller():
     expected = curve_db(make_bands((300, 6, 1.0), (3000, -6, 1.0)))
     loose, tight = (fit_bands(FLAT_BANDS, CENTERS_HZ, expected, UNIT_WEIGHT, gain_penalty=x) for x in (0.0, 0.5))
     assert float(jnp.abs(tight.gain_db).sum()) < 0.8 * float(jnp.abs(loose.gain_db).sum())

@@ -1,4 +1,4 @@
-"""Descent: a bowl's bottom is found, and the best place on the way is given, not the last."""
+"""Gradient descent finds a minimum and returns the best iterate, not the last."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +15,6 @@ def test_finds_the_minimum_of_a_quadratic():
 
 
 def test_returns_the_best_iterate():
-    """A slope that only leads away from where it starts well: a step against the gradient of another function."""
+    """The gradient leads away from the start, which has the least cost."""
     position, cost = minimize(lambda x: jnp.where(x[0] == 0.0, 0.0, 5.0) - x[0], jnp.zeros(1), 20, 0.1)
     assert (float(position[0]), float(cost)) == (0.0, 0.0)

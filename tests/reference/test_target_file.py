@@ -1,4 +1,4 @@
-"""Target files and house curves."""
+"""Target files and averages of several references."""
 
 import dataclasses
 import json
@@ -7,30 +7,31 @@ import numpy as np
 import pytest
 
 from nmjax.reference import target_file
-from nmjax.reference.features import CENTERS_HZ, TrackFeatures, track_features
+from nmjax.reference.bands import CENTERS_HZ
+from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.runtime.errors import BadInputError
 from tests.synthetic_audio import music
 
 
-def random_profile(seed, channels=2) -> TrackFeatures:
+def random_features(seed, channels=2) -> TrackFeatures:
     return track_features([music(6.0, channels=channels, seed=seed).astype(np.float32)])
 
 
 def test_a_target_file_round_trips(tmp_path):
-    original = random_profile(1)
+    original = random_features(1)
     target_file.save(tmp_path / "t.json", original, "a\nb.wav")
     result, name = target_file.read(tmp_path / "t.json")
     assert name == "a b.wav"
-    for field in set(TrackFeatures.__dataclass_fields__) - {"moments"}:
+    for field in set(TrackFeatures.__dataclass_fields__) - {"frames"}:
         np.testing.assert_allclose(getattr(result, field), getattr(original, field), atol=2e-3)
     assert result.frames is None
-    mono = dataclasses.replace(random_profile(2, 1), loudness_range=float("nan"))
+    mono = dataclasses.replace(random_features(2, 1), loudness_range=float("nan"))
     target_file.save(tmp_path / "t.json", mono, "mono")
     assert np.isnan(target_file.read(tmp_path / "t.json")[0].loudness_range)
 
 
-def test_a_house_curve_is_the_weighted_mean():
-    one, other = random_profile(1), random_profile(2)
+def test_several_references_are_averaged_by_weight():
+    one, other = random_features(1), random_features(2)
     result = target_file.average_features([one, other], [3.0, 1.0])
     shapes = [x.mid_db - np.median(x.mid_db) for x in (one, other)]
     expected = 0.75 * shapes[0] + 0.25 * shapes[1]
@@ -39,14 +40,14 @@ def test_a_house_curve_is_the_weighted_mean():
     assert result.seconds == pytest.approx(12.0)
     differences = np.abs(shapes[0] - shapes[1])
     far, near = np.argmax(differences), np.argmin(differences)
-    assert result.std_error_db[far] > result.std_error_db[near]  # what they differ in is doubted
+    assert result.std_error_db[far] > result.std_error_db[near]  # where they differ, the mean is less certain
     assert len(result.frames.levels_db) == sum(len(x.frames.levels_db) for x in (one, other))
     same = target_file.average_features([one, one], [1.0, 1.0])
     np.testing.assert_allclose(same.std_error_db, one.std_error_db / np.sqrt(2.0))
 
 
-def test_mono_does_not_affect_the_side_of_a_house_curve():
-    stereo, mono = random_profile(1), random_profile(2, 1)
+def test_mono_references_do_not_affect_the_side():
+    stereo, mono = random_features(1), random_features(2, 1)
     result = target_file.average_features([stereo, mono], [1.0, 5.0])
     assert result.stereo
     side = stereo.side_db - np.median(stereo.mid_db)
@@ -55,9 +56,9 @@ def test_mono_does_not_affect_the_side_of_a_house_curve():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        (lambda t: t.update(format="nmjax target 9"), "nmjax target 1"),
+        (lambda t: t.update(format="nmjax target 9"), "nmjax target 2"),
         (lambda t: t.update(seconds="long"), "seconds"),
         (lambda t: t.update(more=1), "more"),
         (lambda t: t["bands"].pop(), "sixths of an octave"),
@@ -67,17 +68,29 @@ def test_mono_does_not_affect_the_side_of_a_house_curve():
         (lambda t: t.update(seconds=1e300), "seconds"),
         (lambda t: t.update(format="nmjax target 9", more=1), "this version reads"),
         (lambda t: t["bands"][3].update(mid_db=1e9), r"bands\.3\.mid_db"),
-        (lambda t: t["bands"][3].pop("doubt_db"), r"bands\.3\.doubt_db"),
+        (lambda t: t["bands"][3].pop("std_error_db"), r"bands\.3\.std_error_db"),
         (lambda t: t.pop("crest_db"), "crest_db"),
     ],
 )
-def test_invalid_targets_are_reported(tmp_path, change, said):
-    target_file.save(tmp_path / "t.json", random_profile(1), "a")
+def test_invalid_targets_are_reported(tmp_path, change, message):
+    target_file.save(tmp_path / "t.json", random_features(1), "a")
     tree = json.loads((tmp_path / "t.json").read_text())
     change(tree)
     (tmp_path / "t.json").write_text(json.dumps(tree))
-    with pytest.raises(BadInputError, match=said):
+    with pytest.raises(BadInputError, match=message):
         target_file.read(tmp_path / "t.json")
+
+
+def test_a_file_of_the_previous_format_is_reported_in_one_sentence(tmp_path):
+    target_file.save(tmp_path / "t.json", random_features(1), "a")
+    text = (tmp_path / "t.json").read_text()
+    for old, new in (("doubt_db", "std_error_db"), ("highest_hz", "max_hz"), ("nmjax target 1", "nmjax target 2")):
+        text = text.replace(new, old)
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(BadInputError) as error:
+        target_file.read(tmp_path / "t.json")
+    assert "'nmjax target 1'" in str(error.value) and "--save-target" in str(error.value)
+    assert "doubt_db" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"format": NaN}', "\x00" * 200_000])
