@@ -8,6 +8,7 @@ import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 from rich.progress import track
@@ -126,11 +127,10 @@ def _evaluate_all(
 ) -> Generator[list[dict], None, None]:
     """The rows of each example in turn; when closed, it waits only for the examples that have been started."""
     threads = 1 if request.excerpt_seconds is None else os.cpu_count() or 1  # whole songs need much memory
-    with (
-        ThreadPoolExecutor(threads) as pool,
-        contextlib.closing(pool.map(lambda job: evaluate_example(job, systems, request), jobs)) as results,
-    ):
-        yield from results
+    with ThreadPoolExecutor(threads) as pool:
+        results = pool.map(lambda job: evaluate_example(job, systems, request), jobs)
+        with contextlib.closing(cast(Generator, results)):  # closing cancels the examples that have not started
+            yield from results
 
 
 def _write_results(rows: list[dict], folder: Path) -> str:

@@ -81,7 +81,7 @@ def apply_dynamics(
     The gain reduction is at most 9 dB before it is multiplied by `scale`.
     """
     decay = np.exp(-1.0 / (_ENVELOPE_SECONDS * sample_rate))
-    power = lfilter([1.0 - decay], [1.0, -decay], np.mean(audio**2, axis=1))
+    power = np.asarray(lfilter([1.0 - decay], [1.0, -decay], np.mean(audio**2, axis=1)))
     level_db = 10.0 * np.log10(power + 1e-7)
     active_db = level_db[level_db > level_db.max() - 50.0]
     if rng.uniform() < _EXPANSION_PROB:

@@ -156,7 +156,8 @@ def _sample_two_excerpts(song: Song, length: float, rng: np.random.Generator) ->
 
 def _active_starts(song: Song, length: float) -> Float[np.ndarray, " starts"]:
     """Starts (a multiple of 0.5 s) of the excerpts that are active throughout, or of the most active ones."""
-    active = np.float64(song.target.levels_lufs.astype(np.float64) > song.target.loudness_lufs - _GATE_LU)
+    levels_lufs = song.target.levels_lufs.astype(np.float64)
+    active = (levels_lufs > song.target.loudness_lufs - _GATE_LU).astype(np.float64)
     blocks = max(1, int(length / LEVEL_BLOCK_SECONDS))
     last = max(0.0, song.seconds - length)
     starts = np.arange(int(last / LEVEL_BLOCK_SECONDS) + 1)

@@ -201,7 +201,7 @@ def width_db(audio: Audio) -> float:
 def loudness_range_lu(audio: Audio, sample_rate: int) -> float:
     """Loudness range (EBU Tech 3342): 10th to 95th percentile of the short-term loudness, gated at −70 LUFS and −20 LU
     relative to its mean."""
-    weighted = sosfilt(k_weighting_sos(sample_rate), audio, axis=0)
+    weighted = np.asarray(sosfilt(k_weighting_sos(sample_rate), audio, axis=0))
     total = np.concatenate([[0.0], np.cumsum(np.sum(weighted**2, axis=1))])
     starts = np.arange(0, len(audio) - 3 * sample_rate + 1, sample_rate // 10)
     power = (total[starts + 3 * sample_rate] - total[starts]) / (3 * sample_rate)

@@ -119,7 +119,8 @@ def fit_fixed_count(
     filters = _Filters(start_hz, gain_db, np.full(count, _START_Q), np.ones(count))
     target = _Target(freq_hz, target_db, np.ones(len(freq_hz)))
     fitted, _, _ = _run_adam(_as_float32(filters), _as_float32(target), 0.0)
-    return Bands(*(x[None] for x in fitted))
+    freq_hz, gain_db, q = (x[None] for x in fitted)
+    return Bands(freq_hz=freq_hz, gain_db=gain_db, q=q)
 
 
 def _as_float32(arrays: Arrays) -> Arrays:
@@ -187,35 +188,37 @@ def _to_bands(filters: _Filters) -> Bands:
     order = np.argsort(filters.freq_hz, kind="stable")
     order = order[np.abs(filters.gain_db[order]) >= _NEGLIGIBLE_DB]
     if not len(order):
-        return Bands(*(jnp.full((1, 1), x, jnp.float32) for x in (1000.0, 0.0, _START_Q)))
-    return Bands(*(jnp.asarray(x[order][None], jnp.float32) for x in (filters.freq_hz, filters.gain_db, filters.q)))
+        filters, order = _Filters(*(np.array([value]) for value in _UNUSED_SLOT)), np.array([0])
+    freq_hz, gain_db, q, _ = (jnp.asarray(x[order][None], jnp.float32) for x in filters)
+    return Bands(freq_hz=freq_hz, gain_db=gain_db, q=q)
 
 
 @partial(jax.jit, static_argnames="gain_penalty")
 def _run_adam(filters: _Filters, target: _Target, gain_penalty: float):
     """Optimize the active filters: (frequency, gain, Q), the residual in dB without its weighted mean, and the cost."""
 
+    start_hz, start_gain_db, start_q, active = (jnp.asarray(x) for x in filters)
+    grid_hz, target_db, weight = (jnp.asarray(x) for x in target)
+
     def decode(raw):
         freq_hz = _MIN_HZ * (_MAX_HZ / _MIN_HZ) ** jax.nn.sigmoid(raw[0])
-        return (
-            freq_hz,
-            filters.active * MAX_GAIN_DB * jnp.tanh(raw[1]),
-            _Q_RANGE[0] + (_Q_RANGE[1] - _Q_RANGE[0]) * jax.nn.sigmoid(raw[2]),
-        )
+        gain_db = active * MAX_GAIN_DB * jnp.tanh(raw[1])
+        return freq_hz, gain_db, _Q_RANGE[0] + (_Q_RANGE[1] - _Q_RANGE[0]) * jax.nn.sigmoid(raw[2])
 
     def residual_of(raw):
-        bands = Bands(*(x[None] for x in decode(raw)))
-        residual = target.curve_db - response_db(bands, target.freq_hz, SAMPLE_RATE)[0]
-        return residual - jnp.sum(target.weight * residual) / jnp.sum(target.weight)
+        freq_hz, gain_db, q = decode(raw)
+        bands = Bands(freq_hz=freq_hz[None], gain_db=gain_db[None], q=q[None])
+        residual = target_db - response_db(bands, grid_hz, SAMPLE_RATE)[0]
+        return residual - jnp.sum(weight * residual) / jnp.sum(weight)
 
     def objective(raw):
         _, gain_db, q = decode(raw)
-        penalty = jnp.sum(smooth_abs(gain_db)) + jnp.sum(filters.active * (_FILTER_PENALTY_DB + jnp.log(q) ** 2 / 4.0))
-        return jnp.sum(target.weight * residual_of(raw) ** 2) / jnp.sum(target.weight) + gain_penalty * penalty
+        penalty = jnp.sum(smooth_abs(gain_db)) + jnp.sum(active * (_FILTER_PENALTY_DB + jnp.log(q) ** 2 / 4.0))
+        return jnp.sum(weight * residual_of(raw) ** 2) / jnp.sum(weight) + gain_penalty * penalty
 
-    position = jnp.log(filters.freq_hz / _MIN_HZ) / np.log(_MAX_HZ / _MIN_HZ)
-    gain = jnp.arctanh(jnp.clip(filters.gain_db / MAX_GAIN_DB, -0.97, 0.97))
-    raw = jnp.stack([_logit(position), gain, _logit((filters.q - _Q_RANGE[0]) / (_Q_RANGE[1] - _Q_RANGE[0]))])
+    position = jnp.log(start_hz / _MIN_HZ) / np.log(_MAX_HZ / _MIN_HZ)
+    gain = jnp.arctanh(jnp.clip(start_gain_db / MAX_GAIN_DB, -0.97, 0.97))
+    raw = jnp.stack([_logit(position), gain, _logit((start_q - _Q_RANGE[0]) / (_Q_RANGE[1] - _Q_RANGE[0]))])
     best, cost = minimize(objective, raw, _STEPS, _LEARNING_RATE)
     return decode(best), residual_of(best), cost
 

@@ -39,4 +39,4 @@ def minimize(
         return (optax.apply_updates(params, updates), state, best, jnp.minimum(value, best_cost)), None
 
     (_, _, best, best_cost), _ = jax.lax.scan(step, (start, adam.init(start), start, jnp.inf), None, steps)
-    return Minimum(best, best_cost)
+    return Minimum(best, jnp.asarray(best_cost))

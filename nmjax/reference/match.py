@@ -114,8 +114,9 @@ def match_settings(
     compressor, tone_change_db = _match_dynamics(tone.settings, track, reference_target, load_excerpts)
     if compressor is not settings.compressor:  # match the EQ again to the compressed signal
         tone = _match_tone(settings, track.add_curve(tone_change_db), reference_target)
-        tone = tone._replace(settings=tone.settings.replace(compressor=compressor))
-    settings = tone.settings.replace(width=_match_width(tone.settings, track, reference_target))
+        tone = tone._replace(settings=dataclasses.replace(tone.settings, compressor=compressor))
+    width = _match_width(tone.settings, track, reference_target)
+    settings = dataclasses.replace(tone.settings, width=width)
     notes = match_notes(
         track=track,
         reference=reference_target.features,
@@ -124,7 +125,7 @@ def match_settings(
         applied_share=tone.applied_share,
     )
     return ReferenceMatch(
-        prediction.replace(settings=settings, gate_logit=None), reference_target, tone.target_eq_db, notes
+        dataclasses.replace(prediction, settings=settings, gate_logit=None), reference_target, tone.target_eq_db, notes
     )
 
 
@@ -143,7 +144,7 @@ def _match_tone(settings: Settings, track: TrackFeatures, reference_target: Refe
     )
     eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
     level_db = np.average(_eq_response_db(eq) - target_eq_db, weights=correction.weight)
-    return _ToneMatch(settings.replace(eq=eq), target_eq_db + level_db, strength * correction.share)
+    return _ToneMatch(dataclasses.replace(settings, eq=eq), target_eq_db + level_db, strength * correction.share)
 
 
 def _match_dynamics(

@@ -145,7 +145,9 @@ def read(path: Path) -> tuple[TrackFeatures, str]:
             f"'{path}' does not have the {NUM_BANDS} bands of a target file (sixths of an octave); save it again."
         )
     features = TrackFeatures(
-        **{field: np.array([getattr(band, field) for band in parsed.bands]) for field in _BAND_FIELDS},
+        mid_db=np.array([band.mid_db for band in parsed.bands]),
+        side_db=np.array([band.side_db for band in parsed.bands]),
+        std_error_db=np.array([band.std_error_db for band in parsed.bands]),
         crest_db=parsed.crest_db,
         loudness_range=math.nan if parsed.loudness_range_lu is None else parsed.loudness_range_lu,
         seconds=parsed.seconds,
