@@ -1,4 +1,4 @@
-"""Pure signal functions on `[batch, time, channel]`: no Flax, no settings files, no audio files."""
+"""Pure, differentiable signal processing in JAX on `[batch, time, channel]` arrays."""
 
 from nmjax.dsp.compressor import (
     COMPRESSOR_LIMITS,

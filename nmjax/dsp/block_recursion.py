@@ -1,11 +1,11 @@
-"""What filters do over a stretch of samples, as matrices, and the states from stretch to stretch.
+"""State-space block recursion: filters in series over blocks of samples as matrix products.
 
-A linear recursion is over any number of samples again linear in the state before and in the input. `Stretch` holds
-those maps for so many samples; two in a row are one (`joined`), so the maps for 64 samples take four doublings of those
-for four, which come from running the recursion on an impulse and on each unit state.
+Over any number of samples a linear recursion is linear in its initial state and in its input. `BlockMatrices` holds
+these maps for a block of samples. Two consecutive blocks compose into one, so the matrices for 64 samples come from
+running the recursion for four samples on an impulse and on each unit state, and from four doublings.
 
-What float32 loses, it loses here. So the transition A is never written: its distance from the identity is, A − I, whose
-elements are small and keep their digits where A's, near 1, would lose them.
+The transition matrix A over a block is stored as A − I: its entries are small and keep their digits in float32, whereas
+those of A, near 1, would lose them.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from jaxtyping import Array, Float
 from nmjax.dsp.svf import Svf
 
 HIGHEST_PRECISION = jax.lax.Precision.HIGHEST
-_DIRECT_STEPS = 4
-_RADIX = 16  # blocks a group: 16 steps on each level, so 16·log16(blocks) steps in all
+_DIRECT_STEPS = 4  # samples simulated before the doublings; more bring no measurable accuracy
+_RADIX = 16  # blocks per group: 16 steps on each level, so 16·log16(blocks) steps in all
 
 
 @typing.no_type_check
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class BlockMatrices:
-    """Filters in series over `length` samples; `states` is two a filter.
+    """Linear maps of filters in series over a block of `length` samples; `states` is two per filter.
 
-    kick `[batch, length, states]`: what an impulse at each sample leaves behind in the state at the end.
-    drift `[batch, states, states]`: A^length − I by rows: how each unit state has changed at the end, with no input.
-    ring `[batch, states, length]`: the output from each unit state, with no input.
+    Attributes:
+        input_to_state: `[batch, length, states]`, the state at the end of the block from a unit impulse at each sample.
+        transition_delta: `[batch, states, states]`, A^length − I by rows: the change of each unit state over the block
+            without input.
+        state_to_output: `[batch, states, length]`, the output from each unit state without input.
     """
 
     input_to_state: Array
@@ -41,10 +43,18 @@ class BlockMatrices:
 
 
 def svf_step(svf: Svf, x: Array, state: Array) -> tuple[Array, Array]:
-    """One sample through the filters in series. `x [...]`, `state [..., bands, 2]` → `y [...]`, the state's change.
+    """One sample through filters in series.
 
-    In delta form: with the integrators' increments d1 = a2·v3 − b1·i1 and d2 = a2·i1 + a3·v3 (b1 = 1 − a1 formed
-    without the subtraction), the change is 2·d1 and 2·d2.
+    In delta form: the increments of the integrators are d1 = a2·v3 − b1·i1 and d2 = a2·i1 + a3·v3 (b1 = 1 − a1, formed
+    without the subtraction), and the state changes by 2·d1 and 2·d2.
+
+    Args:
+        svf: coefficients, `[..., bands]`.
+        x: input, `[...]`.
+        state: integrator states, `[..., bands, 2]`.
+
+    Returns:
+        the output `[...]`, and the change of the state `[..., bands, 2]`.
     """
     scale = 1.0 / (1.0 + svf.g * (svf.g + svf.k))
     a2 = svf.g * scale
@@ -61,11 +71,10 @@ def svf_step(svf: Svf, x: Array, state: Array) -> tuple[Array, Array]:
 
 
 def simulate_block(svf: Svf, length: int) -> tuple[Array, BlockMatrices]:
-    """The recursion run for `length` steps on an impulse and on each unit state.
+    """Run the recursion for `length` samples on an impulse and on each unit state.
 
     Returns:
-        impulse `[batch, length]`: the output of the impulse.
-        the stretch's maps.
+        the impulse response `[batch, length]`, and the matrices of the block.
     """
     batch, bands = svf.g.shape
     states = 2 * bands
@@ -82,51 +91,48 @@ def simulate_block(svf: Svf, length: int) -> tuple[Array, BlockMatrices]:
     state_delta, (y, impulse_states) = jax.lax.scan(step, start, impulse)
     input_to_state = jnp.flip(jnp.moveaxis(impulse_states.reshape(length, batch, states), 0, 1), axis=1)
     transition_delta = state_delta.reshape(batch, 1 + states, states)[:, 1:]
-    return y[:, :, 0].T, BlockMatrices(input_to_state, transition_delta, jnp.moveaxis(y[:, :, 1:], 0, 2))
+    impulse_response, state_to_output = y[:, :, 0].T, jnp.moveaxis(y[:, :, 1:], 0, 2)
+    return impulse_response, BlockMatrices(input_to_state, transition_delta, state_to_output)
 
 
 def vary_like(x: Array, reference: Array) -> Array:
-    """`x` as it is, but inside `shard_map` of a type that varies over the devices as `other` does: the start of a scan
-    has to, where its steps do. (The choice between equals is dropped by the compiler.)"""
+    """`x`, with the varying manual axes of `reference` inside `jax.shard_map` (like `jax.lax.pvary`).
+
+    The initial carry of a scan needs them if the carry of its steps has them. The compiler removes the selection
+    between two equal operands.
+    """
     return jnp.where(jnp.isnan(reference.reshape(-1)[0]), x, x)
 
 
 def batched_matmul(a: Array, b: Array) -> Array:
-    """`[batch, i, j]` times `[batch, j, k]`, exact in float32 on every backend."""
+    """`[batch, i, j]` times `[batch, j, k]`, in full float32 precision on every backend."""
     return jnp.einsum("bij,bjk->bik", a, b, precision=HIGHEST_PRECISION)
 
 
 def apply_transition(state: Array, transition_delta: Array) -> Array:
-    """States `[batch, lanes, states]` after a time whose transition less the identity is `drift`, with no input."""
+    """States `[batch, lanes, states]` after a transition I + `transition_delta`, without input."""
     return state + batched_matmul(state, transition_delta)
 
 
 def compose(first: BlockMatrices, second: BlockMatrices) -> BlockMatrices:
-    """One stretch after the other."""
-    return BlockMatrices(
-        input_to_state=jnp.concatenate(
-            [apply_transition(first.input_to_state, second.transition_delta), second.input_to_state], axis=1
-        ),
-        transition_delta=apply_transition(first.transition_delta, second.transition_delta) + second.transition_delta,
-        state_to_output=jnp.concatenate(
-            [
-                first.state_to_output,
-                second.state_to_output + batched_matmul(first.transition_delta, second.state_to_output),
-            ],
-            axis=2,
-        ),
-    )
+    """The matrices of a block followed by another."""
+    input_to_state = apply_transition(first.input_to_state, second.transition_delta)
+    input_to_state = jnp.concatenate([input_to_state, second.input_to_state], axis=1)
+    transition_delta = apply_transition(first.transition_delta, second.transition_delta) + second.transition_delta
+    state_to_output = second.state_to_output + batched_matmul(first.transition_delta, second.state_to_output)
+    state_to_output = jnp.concatenate([first.state_to_output, state_to_output], axis=2)
+    return BlockMatrices(input_to_state, transition_delta, state_to_output)
 
 
 def block_matrices(svf: Svf, length: int) -> tuple[Float[Array, "batch length"], BlockMatrices]:
-    """The impulse response of `length` samples (at least 1), and their maps: a few steps, then doublings.
+    """The impulse response over `length` samples (at least 1) and the matrices of a block of that length.
 
-    The steps' roundings differ from sample to sample, those of a map that is doubled add up; after four steps nothing
-    is gained by more that counts (`benchmarks/exactness.py`).
+    A few simulated samples, then doublings. The rounding errors of simulated samples differ from sample to sample,
+    whereas those of a doubled matrix add up (measured in `benchmarks/float32_accuracy.py`).
     """
     count, remainder = divmod(length, _DIRECT_STEPS)
     impulse, power_matrices = simulate_block(svf, min(length, _DIRECT_STEPS))
-    last_input_to_state = power_matrices.input_to_state[:, -1:]  # of a single sample
+    last_input_to_state = power_matrices.input_to_state[:, -1:]  # from a single sample
     matrices = simulate_block(svf, remainder)[1] if remainder else None
     while count:
         if count & 1:
@@ -134,14 +140,15 @@ def block_matrices(svf: Svf, length: int) -> tuple[Float[Array, "batch length"],
         count >>= 1
         if count:
             power_matrices = compose(power_matrices, power_matrices)
+    assert matrices is not None  # length is at least 1
     later_samples = batched_matmul(last_input_to_state, matrices.state_to_output)[:, 0, : length - 1]
     return jnp.concatenate([impulse[:, :1], later_samples], axis=1), matrices
 
 
 def toeplitz(impulse: Float[Array, "batch length"]) -> Float[Array, "batch length length"]:
-    """Rows of the causal convolution: `[b, i, j]` is the response at j to an impulse at i (0 for j < i).
+    """Matrices of the causal convolution: `[b, i, j]` is the response at j to an impulse at i (0 for j < i).
 
-    By tiling and cutting: a gather's gradient is a scatter-add, several times slower on the CPU.
+    By tiling and slicing, since the gradient of a gather is a scatter-add, several times slower on a CPU.
     """
     batch, length = impulse.shape
     padded = jnp.concatenate([impulse, jnp.zeros_like(impulse)], axis=1)
@@ -150,7 +157,7 @@ def toeplitz(impulse: Float[Array, "batch length"]) -> Float[Array, "batch lengt
 
 
 def _scan_blocks(initial_state: Array, input_states: Array, transition_delta: Array) -> tuple[Array, Array]:
-    """The last state, and the one before each block, `[blocks, batch, lanes, states]` as `kicked`."""
+    """The final state, and the state before each block, `[blocks, batch, lanes, states]` like `input_states`."""
     return jax.lax.scan(
         lambda s, u: (apply_transition(s, transition_delta) + u, s),
         vary_like(initial_state, input_states),
@@ -163,27 +170,29 @@ def block_states(
     input_states: Float[Array, "batch channel blocks states"],
     transition_delta: Float[Array, "batch states states"],
 ) -> tuple[Float[Array, "batch channel blocks states"], Float[Array, "batch channel states"]]:
-    """The state before each block, and the last; `kicked` is what each block leaves behind, `drift` A^L − I.
+    """The state before each block, and the final state.
 
-    One block after the other where there are few. Else in groups of 16, each from rest and all groups at once; then the
-    groups' starts in the same way; then what each start has become at each block. So 5 s take 47 steps instead of
-    3,675: a step costs a kernel's launch on an accelerator and several small operations' dispatch on a CPU. The powers
-    of A ride along as more lanes.
+    Up to 16 blocks are scanned one after the other. More are split into groups of 16: all groups at once from rest,
+    then recursively the initial states of the groups, then the contribution of each initial state to the blocks of its
+    group. Five seconds take 47 steps instead of 3,675; each step costs a kernel launch on an accelerator and the
+    dispatch of several small operations on a CPU. The powers of A are computed in the same scan as additional lanes.
+
+    Args:
+        state: before the first block.
+        input_states: the contribution of each block's input to the state at its end.
+        transition_delta: A − I over a block.
     """
     batch, channels, num_blocks, states = input_states.shape
     if num_blocks <= _RADIX:
         final_state, initial_states = _scan_blocks(state, jnp.moveaxis(input_states, 2, 0), transition_delta)
         return jnp.moveaxis(initial_states, 0, 2), final_state
-    num_groups = num_blocks // _RADIX + 1  # the last one is not full, so that its start is followed by the last state
+    num_groups = num_blocks // _RADIX + 1  # the last group is never full, so the final state is among its states
     input_states = jnp.pad(input_states, ((0, 0), (0, 0), (0, num_groups * _RADIX - num_blocks), (0, 0)))
     lanes = jnp.moveaxis(input_states.reshape(batch, channels * num_groups, _RADIX, states), 2, 0)
     lanes = jnp.concatenate([lanes, jnp.broadcast_to(transition_delta, (_RADIX, batch, states, states))], axis=2)
     group_ends, states_in_groups = _scan_blocks(jnp.zeros_like(lanes[0]), lanes, transition_delta)
-    group_input_states, group_delta = (
-        group_ends[:, :-states].reshape(batch, channels, num_groups, states),
-        group_ends[:, -states:],
-    )
-    group_starts, _ = block_states(state, group_input_states, group_delta)
+    group_input_states = group_ends[:, :-states].reshape(batch, channels, num_groups, states)
+    group_starts, _ = block_states(state, group_input_states, transition_delta=group_ends[:, -states:])
     group_starts = group_starts.reshape(batch, channels * num_groups, states)
     transition_powers = jnp.moveaxis(states_in_groups[:, :, -states:], 0, 2).reshape(batch, states, _RADIX * states)
     propagated = batched_matmul(group_starts, transition_powers).reshape(batch, channels * num_groups, _RADIX, states)

@@ -1,7 +1,7 @@
-"""Filters in series over a signal: per sample as the readable reference, and in blocks as what everything uses.
+"""Filters in series over a signal: the per-sample recursion as the readable reference, and the block form in use.
 
-In blocks of L samples the recursion is one matrix product a block with its impulse response, one with what each state
-rings out to, and a recursion over the blocks' states; `nmjax.dsp.block_recursion` makes the matrices.
+In blocks of L samples the recursion is one matrix product with the impulse response, one with the response to the
+state before the block, and a recursion over the states of the blocks. `nmjax.dsp.block_recursion` makes the matrices.
 """
 
 from __future__ import annotations
@@ -21,20 +21,18 @@ from nmjax.dsp.block_recursion import (
 )
 from nmjax.dsp.svf import Svf
 
-BLOCK_LENGTH = (
-    64  # samples; the products cost 2·BLOCK + 8·bands FLOPs a sample, shorter blocks mean more states to follow
-)
+BLOCK_LENGTH = 64  # samples: the products cost 2·64 + 8·bands FLOPs per sample; shorter blocks mean more scan steps
 
 
 def initial_state(svf: Svf, batch: int, channels: int, dtype=jnp.float32) -> Float[Array, "batch channel bands 2"]:
-    """A state at rest for `batch` signals of `channels` channels: both integrators of every filter at zero."""
+    """The state at rest for `batch` signals of `channels` channels: both integrators of every filter at zero."""
     return jnp.zeros((batch, channels, svf.g.shape[-1], 2), dtype)
 
 
 def cascade_per_sample(
     audio: Float[Array, "batch time channel"], svf: Svf, state: Float[Array, "batch channel bands 2"]
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch channel bands 2"]]:
-    """The recursion as it is defined, one sample a step. Same arguments and results as `cascade`; slow."""
+    """Reference form of `cascade`: the recursion as defined, one sample per step. Same arguments and results; slow."""
     channel_svf = jax.tree.map(lambda x: x[:, None, :].astype(audio.dtype), svf)
 
     def step(state, x):
@@ -46,8 +44,10 @@ def cascade_per_sample(
 
 
 def choose_block_length(num_samples: int) -> int:
-    """A block's length for so many samples: the nearest to 64 of 48, 52 … 96 that divides them, since cutting off a
-    rest means copying the signal twice; 64 where none does."""
+    """The length from 48, 52 … 96 nearest to 64 that divides `num_samples`, or 64 if none does.
+
+    A length that divides the signal saves the copies for padding and trimming it.
+    """
     divisors = [length for length in range(48, 97, 4) if num_samples % length == 0]
     return min(num_samples, min(divisors, key=lambda length: abs(length - BLOCK_LENGTH), default=BLOCK_LENGTH))
 
@@ -58,16 +58,16 @@ def cascade(
     state: Float[Array, "batch channel bands 2"],
     block_length: int | None = None,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch channel bands 2"]]:
-    """Filters in series over a signal, in blocks; the same for any `block` and for any cut of the signal.
+    """Filter a signal in blocks; the result does not depend on the block length or on how the signal is chunked.
 
     Args:
-        audio: any length, also shorter than a block; its dtype (float32 or float64) is the arithmetic's.
-        svf: coefficients, `[batch, bands]`; all channels get the same.
-        state: from `initial_state` or from the piece before.
-        block: samples a block; `block_for` chooses.
+        audio: any length, also shorter than a block. Its dtype (float32 or float64) is that of the arithmetic.
+        svf: coefficients, `[batch, bands]`, the same for all channels.
+        state: from `initial_state`, or returned for the previous chunk.
+        block_length: samples per block; `choose_block_length` if not given.
 
     Returns:
-        the filtered signal and the state after its last sample.
+        the filtered signal, and the state after its last sample.
     """
     batch, time, channels = audio.shape
     svf = svf.astype(audio.dtype)
@@ -83,7 +83,7 @@ def cascade(
     y = batched_matmul(x, toeplitz(impulse)) + batched_matmul(
         initial_states.reshape(batch, channels * num_blocks, -1), matrices.state_to_output
     )
-    if remainder := time % block_size:
+    if remainder := time % block_size:  # the last block is padded: its final state is that after the remainder
         tail = x.reshape(batch, channels, num_blocks, block_size)[:, :, -1, :remainder]
         final_state = apply_transition(
             initial_states[:, :, -1], block_matrices(svf, remainder)[1].transition_delta

@@ -1,7 +1,7 @@
-"""Spectra as the ear divides them: critical bands, third octaves, mel; powers of a long-term average in, dB out.
+"""Critical-band, third-octave and mel filterbanks; spectra in dB from long-term average power.
 
-All are matrices over the bins of a spectrum, made once in NumPy. A bin stands for the frequencies half a bin to both
-sides, so a band narrower than a bin gets its share of it, and bands that meet lose no power between them.
+A filterbank is a matrix over the bins of a spectrum, computed once in NumPy. A bin covers half a bin width on either
+side of its frequency, so a band narrower than a bin gets a fraction of its power, and adjacent bands lose none.
 """
 
 from __future__ import annotations
@@ -16,22 +16,21 @@ from nmjax.dsp.numerics import safe_log
 from nmjax.dsp.stft import mid_side, power_spectra
 from nmjax.dsp.validation import check_audio, check_sample_rate, require
 
-# Critical bands: E. Zwicker, "Subdivision of the audible frequency range into critical bands", JASA 33 (1961).
-BARK_EDGES_HZ = (
-    0.0, 100.0, 200.0, 300.0, 400.0, 510.0, 630.0, 770.0, 920.0, 1080.0, 1270.0, 1480.0, 1720.0, 2000.0, 2320.0, 2700.0,
-    3150.0, 3700.0, 4400.0, 5300.0, 6400.0, 7700.0, 9500.0, 12_000.0, 15_500.0,
-)  # fmt: skip
-# IEC 61260-1: exact mid-band frequencies of base ten, nominally 20 Hz to 20 kHz.
+# Edges of the critical bands: E. Zwicker, "Subdivision of the audible frequency range into critical bands", JASA 33
+# (1961).
+_BARK_EDGES = "0 100 200 300 400 510 630 770 920 1080 1270 1480 1720 2000 2320 2700 3150 3700 4400 5300 6400 7700 9500"
+BARK_EDGES_HZ = tuple(float(edge) for edge in [*_BARK_EDGES.split(), "12000", "15500"])
+# Exact base-ten mid-band frequencies of IEC 61260-1, nominally 20 Hz to 20 kHz.
 THIRD_OCTAVES_HZ = tuple(1000.0 * 10.0 ** (n / 10.0) for n in range(-17, 14))
-_FLOOR_DB = -120.0  # of full scale; below it levels are held, with gradient 0
+_FLOOR_DB = -120.0  # relative to full scale; levels are clamped to it, with gradient 0 below
 
 
 def band_filterbank(
     low_hz: np.ndarray, high_hz: np.ndarray, fft_size: int, sample_rate: float
 ) -> Float[np.ndarray, "bins bands"]:
-    """How much of each bin of a spectrum of `window` samples lies in each band from `low_hz` to `high_hz`, 0 to 1.
+    """The fraction (0 to 1) of each bin of a spectrum that is in each band from `low_hz` to `high_hz`.
 
-    What a band reaches beyond half the rate is empty.
+    The part of a band above half the sample rate is empty.
     """
     bin_hz = sample_rate / fft_size
     centers_hz = np.arange(fft_size // 2 + 1)[:, None] * bin_hz
@@ -46,25 +45,21 @@ def _apply_filterbank_db(power: Array, filterbank: np.ndarray) -> Array:
     return safe_log(band_power, 10.0 ** (_FLOOR_DB / 10.0)) * (10.0 / math.log(10.0))
 
 
-def _mid_side_if_stereo(audio: Array) -> Array:
-    return mid_side(audio) if audio.shape[2] == 2 else audio
-
-
 def bark_spectrum_db(
     audio: Float[Array, "batch time channel"], sample_rate: float, fft_size: int = 4096
 ) -> Float[Array, "batch signal 24"]:
-    """The mean power in dB of each of Zwicker's 24 critical bands, of mid and side where the audio is stereo.
+    """Mean power in dB in Zwicker's 24 critical bands; mid and side spectra for stereo audio.
 
-    0 dB is a mean square of 1, so a mono sine of full scale reads −3.01; held at −120 dB with gradient 0. Bands above
-    half the rate read −120.
+    0 dB is a mean square of 1, so a full-scale mono sine reads −3.01 dB. Clamped to at least −120 dB with gradient 0;
+    bands above half the sample rate read −120 dB.
 
     Args:
-        audio: mono, stereo (read as mid and side), or more channels as they are; any length above 0.
+        audio: mono, stereo (analyzed as mid and side), or more channels (analyzed as they are); any length above 0.
         sample_rate: Hz, above 0.
-        window: samples, a multiple of 4. The lowest band is 100 Hz wide: 4096 samples at 44.1 kHz put 9 bins there.
+        fft_size: samples, a multiple of 4. 4096 samples at 44.1 kHz put 9 bins into the lowest band (100 Hz wide).
 
     Raises:
-        ValueError: audio of another rank or type, a rate that is not above 0, a window that is no multiple of 4.
+        ValueError: audio of another rank or type, a sample rate not above 0, an `fft_size` that is no multiple of 4.
     """
     low_hz, high_hz = np.array(BARK_EDGES_HZ[:-1]), np.array(BARK_EDGES_HZ[1:])
     return _band_levels_db(audio, low_hz, high_hz, sample_rate, fft_size)
@@ -73,7 +68,10 @@ def bark_spectrum_db(
 def third_octave_spectrum_db(
     audio: Float[Array, "batch time channel"], sample_rate: float, fft_size: int = 16_384
 ) -> Float[Array, "batch signal 31"]:
-    """The same of the 31 third-octave bands of IEC 61260-1 from 20 Hz to 20 kHz (base ten, as ideal bands)."""
+    """Mean power in dB in the 31 third-octave bands of IEC 61260-1 from 20 Hz to 20 kHz (base ten, ideal bands).
+
+    Arguments, scale and errors as in `bark_spectrum_db`.
+    """
     centers_hz = np.array(THIRD_OCTAVES_HZ)
     return _band_levels_db(audio, centers_hz * 10.0**-0.05, centers_hz * 10.0**0.05, sample_rate, fft_size)
 
@@ -81,24 +79,26 @@ def third_octave_spectrum_db(
 def _band_levels_db(audio: Array, low_hz: np.ndarray, high_hz: np.ndarray, sample_rate: float, fft_size: int) -> Array:
     check_audio(audio)
     check_sample_rate(sample_rate)
-    power = power_spectra(_mid_side_if_stereo(audio), fft_size)
+    power = power_spectra(mid_side(audio) if audio.shape[2] == 2 else audio, fft_size)
     return _apply_filterbank_db(power, band_filterbank(low_hz, high_hz, fft_size, sample_rate))
 
 
 def smooth_spectrum_db(
     power: Float[Array, "*lead bins"], freq_hz: np.ndarray, sample_rate: float, octaves: float = 1.0 / 3.0
 ) -> Float[Array, "*lead points"]:
-    """A spectrum smoothed over a share of an octave, in dB at `freq_hz`: the mean power from octaves/2 below each to
-    octaves/2 above it, per bin, as analysers draw it; held at −120 dB with gradient 0.
+    """A fractional-octave smoothed spectrum in dB at `freq_hz`.
+
+    The mean power per bin from octaves/2 below to octaves/2 above each frequency, as in spectrum analyzers; clamped to
+    at least −120 dB with gradient 0.
 
     Args:
-        power: of each bin from 0 Hz to half the rate, as from `power_spectra`.
-        freq_hz: where to look, above 0 and not above half the rate.
+        power: of each bin from 0 Hz to half the sample rate, as from `power_spectra`.
+        freq_hz: frequencies above 0 and not above half the sample rate.
         sample_rate: Hz, above 0.
-        octaves: the width, above 0; 1/3 for third-octave smoothing.
+        octaves: smoothing width, above 0; 1/3 for third-octave smoothing.
 
     Raises:
-        ValueError: a frequency, a rate or a width out of its range.
+        ValueError: a frequency, the sample rate or the width out of its range.
     """
     check_sample_rate(sample_rate)
     freq_hz = np.asarray(freq_hz, np.float64)
@@ -115,23 +115,25 @@ def smooth_spectrum_db(
 def mel_filterbank(
     num_mels: int, fft_size: int, sample_rate: float, low_hz: float = 0.0, high_hz: float | None = None
 ) -> Float[np.ndarray, "bins mels"]:
-    """Triangles over the bins, evenly spaced in mel and of equal area: Slaney's scale (linear below 1 kHz, 27 steps to
-    a factor of 6.4 above), as librosa's and torchaudio's "slaney".
+    """Triangular mel filters of equal area on Slaney's scale, as "slaney" in librosa and torchaudio.
+
+    The scale is linear below 1 kHz and logarithmic above (27 mel per factor of 6.4).
 
     Source: M. Slaney, "Auditory Toolbox", technical report 1998-010, Interval Research.
 
     Args:
-        mels: how many, at least 1.
-        window: samples of the spectrum, even.
+        num_mels: number of filters, at least 1.
+        fft_size: samples of the spectrum, even.
         sample_rate: Hz, above 0.
-        low_hz, high_hz: where the first triangle starts and the last ends; half the rate if not given.
+        low_hz: lower edge of the first filter.
+        high_hz: upper edge of the last filter; half the sample rate if not given.
 
     Raises:
-        ValueError: no band, or frequencies that are not in order below half the rate.
+        ValueError: no filter, or frequencies that are not in order from 0 to half the sample rate.
     """
     check_sample_rate(sample_rate)
     high_hz = sample_rate / 2 if high_hz is None else high_hz
-    require(num_mels >= 1, "mels", "at least 1", num_mels)
+    require(num_mels >= 1, "num_mels", "at least 1", num_mels)
     is_ordered = 0.0 <= low_hz < high_hz <= sample_rate / 2
     require(is_ordered, "low_hz and high_hz", f"in order between 0 and {sample_rate / 2:g} Hz", [low_hz, high_hz])
     corners_hz = _mel_to_hz(np.linspace(_hz_to_mel(low_hz), _hz_to_mel(high_hz), num_mels + 2))[None]

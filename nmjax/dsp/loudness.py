@@ -1,7 +1,7 @@
-"""Programme loudness after ITU-R BS.1770 (-4; -5 left mono to 5.1 as it was) and EBU Tech 3341 and 3342.
+"""Program loudness: ITU-R BS.1770-4 (unchanged in -5 for mono to 5.1), EBU Tech 3341 and 3342.
 
-Everything is built from the power of steps of 20 ms, fine enough for the momentary loudness's test signals; every
-fifth step ends a hop of 100 ms, from which the gating blocks and the short-term loudness are built.
+All measures are computed from the mean power of 20 ms steps, the resolution that the momentary loudness of EBU's test
+signals needs. Five steps make a hop of 100 ms, from which the gating blocks and the short-term loudness are computed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from nmjax.dsp.numerics import log10_or_neg_inf, safe_log
 from nmjax.dsp.svf import k_weighting_svf
 from nmjax.dsp.validation import check_audio, check_sample_rate
 
-ABSOLUTE_GATE_LUFS = -70.0  # LUFS
-RELATIVE_GATE_LU = -10.0  # LU below the loudness of what passed the absolute gate
-RANGE_GATE_LU = -20.0  # the same for the loudness range
+ABSOLUTE_GATE_LUFS = -70.0
+RELATIVE_GATE_LU = -10.0  # relative to the loudness of the blocks that pass the absolute gate
+RANGE_GATE_LU = -20.0  # the relative gate of the loudness range
 RANGE_PERCENTILES = (0.10, 0.95)  # of the gated short-term loudness
 STEPS_PER_HOP = 5
 MOMENTARY_STEPS = 20  # 400 ms
@@ -30,12 +30,12 @@ _LN10_10 = math.log(10.0) / 10.0
 
 
 def samples_per_step(sample_rate: float) -> int:
-    """Samples in the 20 ms from which everything is built, rounded to whole ones (220 at 11,025 Hz, 0.2 % short)."""
+    """Samples in a step of 20 ms, rounded (220 at 11,025 Hz: 0.2 % short)."""
     return max(1, round(sample_rate / 50.0))
 
 
-# By position, as WAV orders the channels: 1.41 to the sides (60 to 120 degrees; 5.1's Ls and Rs), 1 in front and behind
-# 120 degrees, 0 for the LFE (BS.1770-4, tables 3 and 4).
+# In the channel order of WAV: 1.41 for side channels (azimuth 60 to 120 degrees, including Ls and Rs of 5.1), 1 for
+# front and rear channels, 0 for the LFE (BS.1770-4, tables 3 and 4).
 _CHANNEL_WEIGHTS = {
     1: (1.0,),
     2: (1.0, 1.0),
@@ -43,13 +43,13 @@ _CHANNEL_WEIGHTS = {
     4: (1.0, 1.0, 1.41, 1.41),  # L R Ls Rs
     5: (1.0, 1.0, 1.0, 1.41, 1.41),  # L R C Ls Rs
     6: (1.0, 1.0, 1.0, 0.0, 1.41, 1.41),  # 5.1: L R C LFE Ls Rs
-    7: (1.0, 1.0, 1.0, 0.0, 1.0, 1.41, 1.41),  # 6.1: L R C LFE, centre behind, left and right side
-    8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.41, 1.41),  # 7.1: L R C LFE, left and right behind, left and right side
+    7: (1.0, 1.0, 1.0, 0.0, 1.0, 1.41, 1.41),  # 6.1: L R C LFE, back center, left and right side
+    8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.41, 1.41),  # 7.1: L R C LFE, left and right back, left and right side
 }
 
 
 def channel_weights(num_channels: int) -> np.ndarray:
-    """BS.1770's weights, `[channel]`, for the layouts of 1 to 8 channels that are listed above.
+    """The channel weights of BS.1770, `[channel]`, for layouts of 1 to 8 channels.
 
     Raises:
         ValueError: another number of channels.
@@ -64,7 +64,7 @@ def k_weight(
     sample_rate: float,
     state: Float[Array, "batch channel 2 2"] | None = None,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch channel 2 2"]]:
-    """The K-weighted signal and the filters' state after it; pieces in turn equal the whole."""
+    """The K-weighted signal, and the state of the filters after it for the next chunk."""
     svf = jax.tree.map(lambda x: jnp.broadcast_to(x, (audio.shape[0], 2)), k_weighting_svf(sample_rate))
     svf = svf.astype(audio.dtype)
     if state is None:
@@ -73,13 +73,13 @@ def k_weight(
 
 
 def weighted_energy(k_weighted: Float[Array, "batch time channel"]) -> Float[Array, "batch time"]:
-    """The squares of a K-weighted signal, summed over channels with their weights."""
+    """The square of a K-weighted signal, summed over the channels with their weights."""
     weights = jnp.asarray(channel_weights(k_weighted.shape[2]), k_weighted.dtype)
     return jnp.sum(k_weighted * k_weighted * weights[None, None], axis=2)
 
 
 def step_powers(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch steps"]:
-    """The mean K-weighted power of each whole step of a signal from rest."""
+    """The mean K-weighted power of each complete 20 ms step, with the filters initially at rest."""
     check_audio(audio)
     check_sample_rate(sample_rate)
     step_length = samples_per_step(sample_rate)
@@ -89,39 +89,37 @@ def step_powers(audio: Float[Array, "batch time channel"], sample_rate: float) -
 
 
 def sliding_mean(powers: Float[Array, "batch steps"], size: int) -> Float[Array, "batch blocks"]:
-    """The mean of every `size` in a row; no blocks where there are fewer."""
+    """The mean of every `size` consecutive powers; empty if there are fewer."""
     if powers.shape[1] < size:
         return powers[:, :0]
     return jax.lax.reduce_window(powers, 0.0, jax.lax.add, (1, size), (1, 1), "VALID") / size
 
 
 def _block_powers(powers: Float[Array, "batch steps"], steps_per_block: int) -> Float[Array, "batch blocks"]:
-    """The mean power of blocks of so many steps, a block every 100 ms."""
+    """The mean power of blocks of `steps_per_block` steps, one block every 100 ms."""
     num_hops = powers.shape[1] // STEPS_PER_HOP
-    hop_powers = jnp.mean(
-        powers[:, : num_hops * STEPS_PER_HOP].reshape(powers.shape[0], num_hops, STEPS_PER_HOP), axis=2
-    )
-    return sliding_mean(hop_powers, steps_per_block // STEPS_PER_HOP)
+    hops = powers[:, : num_hops * STEPS_PER_HOP].reshape(powers.shape[0], num_hops, STEPS_PER_HOP)
+    return sliding_mean(jnp.mean(hops, axis=2), steps_per_block // STEPS_PER_HOP)
 
 
 def lufs_to_power(lufs: float) -> float:
-    """The K-weighted power of a loudness in LUFS."""
+    """The K-weighted mean power that corresponds to a loudness in LUFS."""
     return math.exp((lufs - _OFFSET_LUFS) * _LN10_10)
 
 
 def power_to_lufs(power: Float[Array, "..."]) -> Float[Array, "..."]:
-    """LUFS of a K-weighted power; 0 gives −inf with gradient 0."""
+    """The loudness in LUFS of a K-weighted mean power; −inf with gradient 0 at 0."""
     return _OFFSET_LUFS + 10.0 * log10_or_neg_inf(power)
 
 
 def gated_power(powers: Float[Array, "batch steps"]) -> Float[Array, " batch"]:
-    """Mean power over the 400 ms blocks that pass both gates; 0 where none does. The gates carry no gradient."""
+    """Mean power of the 400 ms blocks that pass both gates; 0 if none does. The gates have no gradient."""
     blocks = _block_powers(powers, MOMENTARY_STEPS)
     return _masked_mean(blocks, _gate_mask(blocks, RELATIVE_GATE_LU))
 
 
 def _gate_mask(blocks: Float[Array, "batch blocks"], relative_gate_lu: float) -> Array:
-    """Which blocks lie above −70 LUFS, and above the relative gate from the mean power of those that do."""
+    """Which blocks are above −70 LUFS and above the relative gate, whose reference is the mean of the former."""
     detached = jax.lax.stop_gradient(blocks)
     mask = detached > lufs_to_power(ABSOLUTE_GATE_LUFS)
     threshold = _masked_mean(detached, mask) * math.exp(relative_gate_lu * _LN10_10)
@@ -133,9 +131,9 @@ def _masked_mean(x: Array, mask: Array) -> Array:
 
 
 def integrated_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, " batch"]:
-    """Integrated loudness in LUFS with both gates, `[batch]`; −inf for silence and below 400 ms.
+    """Integrated loudness in LUFS with both gates; −inf for silence and for signals shorter than 400 ms.
 
-    Differentiable by the audio, at −inf with gradient 0.
+    Differentiable by the audio; the gradient is 0 where the loudness is −inf.
 
     Args:
         audio: 1 to 8 channels, in the order of `channel_weights`.
@@ -148,24 +146,27 @@ def integrated_loudness(audio: Float[Array, "batch time channel"], sample_rate: 
 
 
 def momentary_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch blocks"]:
-    """Loudness in LUFS of each 400 ms, every 20 ms, without gates (EBU Tech 3341); none below 400 ms.
+    """Momentary loudness in LUFS (EBU Tech 3341): blocks of 400 ms, one every 20 ms, ungated.
 
-    Arguments and errors as in `integrated_loudness`. Block i is from i·20 ms on.
+    Block i starts at i·20 ms; a signal shorter than 400 ms has none. Arguments and errors as in `integrated_loudness`.
     """
     return power_to_lufs(sliding_mean(step_powers(audio, sample_rate), MOMENTARY_STEPS))
 
 
 def short_term_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch blocks"]:
-    """The same of each 3 s, every 100 ms."""
+    """Short-term loudness in LUFS (EBU Tech 3341): blocks of 3 s, one every 100 ms, ungated.
+
+    Block i starts at i·100 ms; a signal shorter than 3 s has none. Arguments and errors as in `integrated_loudness`.
+    """
     return power_to_lufs(_block_powers(step_powers(audio, sample_rate), SHORT_TERM_STEPS))
 
 
 def loudness_range(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, " batch"]:
-    """Loudness range (LRA) in LU after EBU Tech 3342, `[batch]`; 0 for silence and below 3 s.
+    """Loudness range (LRA) in LU (EBU Tech 3342); 0 for silence and for signals shorter than 3 s.
 
-    From the 10th to the 95th percentile (nearest rank) of the short-term loudness, every 100 ms, that lies above −70
-    LUFS and above 20 LU below the mean power of what does. Differentiable by the audio: the two blocks at the
-    percentiles carry it. Arguments and errors as in `integrated_loudness`.
+    The difference between the 95th and the 10th percentile (nearest rank) of the gated short-term loudness, one block
+    every 100 ms. The gradient is that of the two blocks at the percentiles. Arguments and errors as in
+    `integrated_loudness`.
     """
     blocks = _block_powers(step_powers(audio, sample_rate), SHORT_TERM_STEPS)
     if not blocks.shape[1]:
@@ -178,17 +179,19 @@ def loudness_range(audio: Float[Array, "batch time channel"], sample_rate: float
         for fraction in RANGE_PERCENTILES
     )
     is_nonempty = count > 0
-    return jnp.where(
-        is_nonempty, 10.0 * jnp.log10(jnp.where(is_nonempty, high / jnp.where(is_nonempty, low, 1.0), 1.0)), 0.0
-    )
+    power_ratio = jnp.where(is_nonempty, high / jnp.where(is_nonempty, low, 1.0), 1.0)
+    return jnp.where(is_nonempty, 10.0 * jnp.log10(power_ratio), 0.0)
 
 
 def percentile_index(fraction: float, count: Array) -> Array:
-    """The place, from 0 on, of a percentile among `count` ordered values: the nearest, halves upwards."""
+    """The index of a percentile among `count` sorted values: the nearest rank, halves rounded up."""
     return jnp.floor(fraction * jnp.maximum(count - 1, 0) + 0.5).astype(int)
 
 
 def clamped_loudness(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, " batch"]:
-    """The same held at −70 LUFS with gradient 0 there, for losses: finite for silence and for one sample."""
+    """Integrated loudness clamped to at least −70 LUFS, with gradient 0 there, for losses.
+
+    Finite for silence and for a single sample. Arguments and errors as in `integrated_loudness`.
+    """
     power = gated_power(step_powers(audio, sample_rate))
     return _OFFSET_LUFS + safe_log(power, lufs_to_power(ABSOLUTE_GATE_LUFS)) / _LN10_10

@@ -1,8 +1,9 @@
-"""The same measures of a stream, with memory that does not grow: `(piece, state) → state`, and a reading at any time.
+"""A loudness and true-peak meter for streams in constant memory: `(chunk, state) → state`, readable at any time.
 
-Gating needs every block once more when the mean is known. Instead of the blocks a histogram of their loudness is kept,
-in bins of 0.01 LU from −70 to +50 LUFS (the last one holds what is louder), each with its count and its power. So the
-only blocks that can be counted wrongly are those that share the bin into which a gate falls, less than 0.01 LU from it.
+The relative gate depends on the mean of all blocks, so gating needs every block again once the mean is known. Instead
+of the blocks the meter keeps a histogram of their loudness: bins of 0.01 LU from −70 to +50 LUFS (the last one also
+counts louder blocks), each with a count and the sum of powers. Only blocks in the same bin as a gate, less than 0.01 LU
+from it, can be gated differently than by `nmjax.dsp.loudness`.
 """
 
 from __future__ import annotations
@@ -43,33 +44,39 @@ _NUM_BINS = 12_000  # from −70 to +50 LUFS
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class MeterState:
-    """What a stream's meter remembers; make one with `meter_state`.
+    """Streaming state of a meter, made by `initial_meter_state`.
 
-    filters: the K-weighting's. filled: samples in the open step of 20 ms; open_energy: their sum. steps: whole ones so
-    far; recent: the powers of the last 150. momentary_max, short_term_max: largest powers. gating, ranging: histograms
-    of the loudness of blocks of 400 ms and of 3 s, counts and powers. tail: the last samples. true_peak, sample_peak:
-    largest amplitudes.
+    Attributes:
+        filter_state: `[batch, channel, 2, 2]`, of the K-weighting filters.
+        open_samples: scalar, samples in the current, incomplete step of 20 ms.
+        open_energy: `[batch]`, the sum of their K-weighted squares.
+        step_count: scalar, complete steps so far.
+        recent_powers: `[batch, 150]`, mean powers of the last 3 s of steps.
+        max_momentary_power, max_short_term_power: `[batch]`.
+        gating_histogram, range_histogram: `[2, batch, bins]`, counts and sums of powers of blocks of 400 ms and 3 s.
+        tail: `[batch, 11, channel]`, the last samples, for the true-peak filter.
+        max_true_peak, max_sample_peak: `[batch]`, amplitudes.
     """
 
-    filter_state: Array  # [batch, channel, 2, 2]
+    filter_state: Array
     open_samples: Array
-    open_energy: Array  # [batch]
+    open_energy: Array
     step_count: Array
-    recent_powers: Array  # [batch, 150]
-    max_momentary_power: Array  # [batch]
-    max_short_term_power: Array  # [batch]
-    gating_histogram: Array  # [2, batch, bins]
-    range_histogram: Array  # [2, batch, bins]
-    tail: Array  # [batch, 11, channel]
-    max_true_peak: Array  # [batch]
-    max_sample_peak: Array  # [batch]
+    recent_powers: Array
+    max_momentary_power: Array
+    max_short_term_power: Array
+    gating_histogram: Array
+    range_histogram: Array
+    tail: Array
+    max_true_peak: Array
+    max_sample_peak: Array
 
 
 @typing.no_type_check
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class MeterReading:
-    """What a meter shows, each `[batch]`: LUFS (−inf: nothing yet), LU, dBTP and dBFS."""
+    """A meter's values in LUFS, LU, dBTP and dBFS, each `[batch]`; −inf without enough audio (the range: 0)."""
 
     integrated_lufs: Array
     momentary_lufs: Array
@@ -82,8 +89,12 @@ class MeterReading:
 
 
 def initial_meter_state(batch_size: int, num_channels: int, dtype=jnp.float32) -> MeterState:
-    """A meter that has heard nothing of `batch` streams of 1 to 8 channels (a ValueError for others)."""
-    channel_weights(num_channels)
+    """The state of a meter before the first chunk.
+
+    Raises:
+        ValueError: `num_channels` is not from 1 to 8.
+    """
+    channel_weights(num_channels)  # validates the number of channels
     zero_count = jnp.zeros((), jnp.int32)
     zeros, empty_histogram = jnp.zeros((batch_size,), dtype), jnp.zeros((2, batch_size, _NUM_BINS), dtype)
     return MeterState(
@@ -105,30 +116,25 @@ def initial_meter_state(batch_size: int, num_channels: int, dtype=jnp.float32) -
 def update_meter(
     audio: Float[Array, "batch time channel"], sample_rate: float, state: MeterState, num_valid: Array | None = None
 ) -> MeterState:
-    """The meter after the stream's next piece, of any length above 0; pieces in turn read as the whole.
+    """The state of the meter after the next chunk of the stream; the chunking does not change the reading.
 
     Args:
-        audio: the piece; 1 to 8 channels.
-        sample_rate: Hz, above 0.
-        state: from `meter_state` or after the piece before.
-        valid: how many samples of the piece count, from 0 to all of them (all if not given): the last piece of a stream
-            may be padded to the size of the others, so that nothing is compiled anew. No piece may follow one that was
-            padded.
+        audio: the chunk, any length above 0; 1 to 8 channels.
+        sample_rate: Hz, above 3,364.
+        state: from `initial_meter_state`, or returned for the previous chunk.
+        num_valid: how many samples of the chunk to measure, from 0 to all (the default). The last chunk can be padded
+            to the length of the others, to avoid a compilation; no chunk may follow a padded one.
 
     Raises:
-        ValueError: audio of another rank, type, batch or number of channels than the state's; a rate that is not above
-            0 (3,364 Hz: the K-weighting's shelf has to lie below half of it).
+        ValueError: audio of another rank, type, batch or number of channels than the state's; a sample rate out of its
+            range (half of it must be above the K-weighting's shelf at 1,682 Hz).
     """
     check_audio(audio)
     check_sample_rate(sample_rate)
     batch, time, channels = audio.shape
     check_state(state.filter_state, (batch, channels, 2, 2))
-    require(
-        audio.dtype == state.filter_state.dtype,
-        "audio",
-        f"{state.filter_state.dtype}, as the meter's state",
-        audio.dtype,
-    )
+    state_dtype = state.filter_state.dtype
+    require(audio.dtype == state_dtype, "audio", f"{state_dtype}, as the meter's state", audio.dtype)
     num_valid = jnp.clip(jnp.asarray(time if num_valid is None else num_valid), 0, time)
     audio = jnp.where((jnp.arange(audio.shape[1]) < num_valid)[None, :, None], audio, 0.0)
     extended = jnp.concatenate([state.tail, audio], axis=1)
@@ -145,7 +151,7 @@ def update_meter(
 def _update_steps(
     state: MeterState, energy: Float[Array, "batch time"], step_length: int, num_valid: Array
 ) -> MeterState:
-    """The steps of 20 ms that end in this piece, and the blocks that end with them."""
+    """Update the state with the 20 ms steps that end in this chunk, and with the blocks that end with them."""
     batch, time = energy.shape
     max_steps = (step_length - 1 + time) // step_length
     aligned = jnp.zeros((batch, (max_steps + 1) * step_length), energy.dtype)
@@ -155,7 +161,7 @@ def _update_steps(
     powers = jnp.concatenate([state.recent_powers, step_energies[:, :max_steps] / step_length], axis=1)
     momentary = sliding_mean(powers[:, SHORT_TERM_STEPS + 1 - MOMENTARY_STEPS :], MOMENTARY_STEPS)
     short_term = sliding_mean(powers[:, 1:], SHORT_TERM_STEPS)
-    step_number = state.step_count + 1 + jnp.arange(max_steps)  # how many steps there are when this one ends
+    step_number = state.step_count + 1 + jnp.arange(max_steps)  # steps so far at the end of each
     is_closed = jnp.arange(max_steps) < num_closed
     is_momentary, is_short = is_closed & (step_number >= MOMENTARY_STEPS), is_closed & (step_number >= SHORT_TERM_STEPS)
     is_hop_end = step_number % STEPS_PER_HOP == 0
@@ -177,7 +183,7 @@ def _running_max(current_max: Array, powers: Array, mask: Array) -> Array:
 
 
 def _add_to_histogram(histogram: Array, powers: Array, mask: Array) -> Array:
-    """Each block that lies above the absolute gate, in its bin: one more, and its power."""
+    """Count each block above the absolute gate, and add its power, in the bin of its loudness."""
     counts = (mask[None] & (powers > lufs_to_power(ABSOLUTE_GATE_LUFS))).astype(histogram.dtype)
     position = (power_to_lufs(powers) - ABSOLUTE_GATE_LUFS) / _BIN_LU
     index = jnp.clip(jnp.nan_to_num(position, neginf=0.0), 0, _NUM_BINS - 1).astype(int)
@@ -186,7 +192,7 @@ def _add_to_histogram(histogram: Array, powers: Array, mask: Array) -> Array:
 
 
 def read_meter(state: MeterState, sample_rate: float) -> MeterReading:
-    """What the meter shows now. The true peak counts as if silence followed."""
+    """The current values of the meter; the true peak is that of the stream followed by silence."""
     tail_peak = true_peak_amplitude(jnp.concatenate([state.tail, jnp.zeros_like(state.tail)], axis=1), sample_rate)
     return MeterReading(
         integrated_lufs=power_to_lufs(_histogram_mean_power(_gate_histogram(state.gating_histogram, RELATIVE_GATE_LU))),
@@ -201,13 +207,13 @@ def read_meter(state: MeterState, sample_rate: float) -> MeterReading:
 
 
 def _recent_lufs(state: MeterState, num_steps: int) -> Array:
-    """Loudness of the last so many steps; −inf while there are fewer."""
+    """The loudness of the last `num_steps` steps; −inf if there are fewer."""
     power = jnp.mean(state.recent_powers[:, -num_steps:], axis=1)
     return power_to_lufs(jnp.where(state.step_count >= num_steps, power, 0.0))
 
 
 def _gate_histogram(histogram: Array, relative_gate_lu: float) -> Array:
-    """The bins above the relative gate; each lies where the mean power of its blocks does."""
+    """The histogram without the bins whose mean power is below the relative gate."""
     counts, powers = histogram
     threshold = _histogram_mean_power(histogram) * 10.0 ** (relative_gate_lu / 10.0)
     return jnp.where((powers > threshold[:, None] * counts)[None], histogram, 0.0)
@@ -219,7 +225,7 @@ def _histogram_mean_power(histogram: Array) -> Array:
 
 
 def _histogram_range_lu(histogram: Array) -> Array:
-    """From the 10th to the 95th percentile of what passes the gates."""
+    """The difference between the 95th and the 10th percentile of the gated blocks in LU; 0 if there are none."""
     counts, powers = _gate_histogram(histogram, RANGE_GATE_LU)
     cumulative_counts = jnp.cumsum(counts, axis=1)
     count = cumulative_counts[:, -1]

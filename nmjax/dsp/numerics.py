@@ -1,4 +1,4 @@
-"""Formulas that are written in an unusual way for their gradient's sake, and why."""
+"""Elementary functions written so that their gradients are finite where the plain formula's are not."""
 
 from __future__ import annotations
 
@@ -10,49 +10,53 @@ from jaxtyping import Array, Float
 
 
 def safe_sqrt(x: Float[Array, "..."], floor: float = 0.0) -> Float[Array, "..."]:
-    """√x for x above `floor`, √floor elsewhere with gradient 0 (plain √ has an infinite gradient at 0).
+    """√x above `floor`, and √floor with gradient 0 at or below it. (The gradient of plain √ is infinite at 0.)
 
-    The inner `where` keeps the untaken branch finite: an infinite derivative times 0 is NaN.
+    The inner `where` keeps the unselected branch finite: an infinite derivative times 0 is NaN.
     """
     above = x > floor
     return jnp.where(above, jnp.sqrt(jnp.where(above, x, 1.0)), math.sqrt(floor))
 
 
 def safe_log(x: Float[Array, "..."], floor: float) -> Float[Array, "..."]:
-    """ln x for x above `floor` (> 0), ln floor elsewhere with gradient 0."""
+    """ln x above `floor` (> 0), and ln floor with gradient 0 at or below it."""
     above = x > floor
     return jnp.where(above, jnp.log(jnp.where(above, x, 1.0)), math.log(floor))
 
 
 def smooth_abs(x: Float[Array, "..."], width: float = 0.1) -> Float[Array, "..."]:
-    """|x| rounded at 0: √(x² + width²) − width, written as x²/(√(x² + width²) + width) so that small x keeps its
-    digits."""
+    """Smooth |x|: √(x² + width²) − width.
+
+    Computed as x²/(√(x² + width²) + width), which does not cancel for small x.
+    """
     return x * x / (jnp.sqrt(x * x + width * width) + width)
 
 
 def soft_gradient_abs(x: Float[Array, "..."], width: float) -> Float[Array, "..."]:
-    """|x| with gradient x/width within ±width, so that at 0 it is not rounding that decides between −1 and 1."""
+    """|x|, with gradient x/width within ±width instead of sign(x), so that rounding noise near 0 has no effect."""
     parabola = x * x / (2.0 * width)
     return jnp.where(jnp.abs(x) < width, parabola + jax.lax.stop_gradient(jnp.abs(x) - parabola), jnp.abs(x))
 
 
 def clip_level(audio: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Held within ±1e12 (+240 dBFS) with gradient 0 beyond, so that squares of it, and sums of those over any track,
-    stay in float32's range."""
+    """Audio clipped to ±1e12 (+240 dBFS), with gradient 0 beyond.
+
+    Sums of squares over a whole track then stay within the range of float32.
+    """
     return jnp.clip(audio, -1e12, 1e12)
 
 
 def log10_or_neg_inf(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """log10 x; 0 gives −inf with gradient 0, so that it spoils nobody's gradient beside it."""
+    """log10 x; −inf with gradient 0 at 0, so that masked elements do not produce NaN gradients."""
     above = x > 0
     return jnp.where(above, jnp.log10(jnp.where(above, x, 1.0)), jnp.where(jnp.isnan(x), x, -jnp.inf))
 
 
 def amplitude_to_db(amplitude: Float[Array, "..."]) -> Float[Array, "..."]:
-    """20·log10 of an amplitude; 0 gives −inf with gradient 0."""
+    """20·log10 of an amplitude in dB; −inf with gradient 0 at 0."""
     return 20.0 * log10_or_neg_inf(amplitude)
 
 
 def db_to_amplitude(gain_db: Float[Array, "..."]) -> Float[Array, "..."]:
-    """10^(gain_db/20)."""
+    """The amplitude factor 10^(gain_db/20)."""
     return jnp.exp(gain_db * (math.log(10.0) / 20.0))

@@ -1,10 +1,13 @@
-"""The saturator: a smooth curve at four times the rate, mixed with the signal.
+"""A saturator: a smooth nonlinearity at four times the sample rate, mixed with the dry signal.
 
-With g = 10^(drive/20) and t = tanh(g·x) the wet signal is c·(t + asymmetry/2·(t² − what is slow in it)), rising
-everywhere; y = x + mix·(wet − x), so that mix 0 is the identity and a mix below 0 sharpens what the curve would round.
+With g = 10^(drive_db/20) and t = tanh(g·x):
 
-c keeps the level: of a Gaussian signal of −20 dBFS (RMS; music at the model's −20 LUFS lies there), exactly. What is
-slow in t² (below 10 Hz, so all DC) is found by a low-pass and left out.
+    wet = c·(t + asymmetry/2·(t² − LP(t²)))
+    y = x + mix·(wet − x)
+
+The curve t + asymmetry/2·t² rises everywhere. LP is a low-pass at 10 Hz; subtracting it removes DC. The factor c keeps
+the level of a Gaussian signal at −20 dBFS RMS, near the model's level of −20 LUFS. Mix 0 is the identity; a negative
+mix expands the peaks that the curve would round.
 """
 
 from __future__ import annotations
@@ -21,13 +24,13 @@ from nmjax.dsp.cascade import cascade
 from nmjax.dsp.numerics import db_to_amplitude
 from nmjax.dsp.oversample import OVERSAMPLING_MARGIN, apply_oversampled
 from nmjax.dsp.svf import low_pass
-from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state
+from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state_tree
 
 SATURATOR_LIMITS = {"drive_db": (0.0, 24.0), "mix": (-0.5, 1.0), "asymmetry": (0.0, 1.0)}
-SATURATOR_LATENCY = OVERSAMPLING_MARGIN  # samples by which the stream's form is late
-REFERENCE_RMS = 0.1  # −20 dBFS: a Gaussian signal of this level keeps it
+SATURATOR_LATENCY = OVERSAMPLING_MARGIN  # of `saturate_stream`, in samples
+REFERENCE_RMS = 0.1  # −20 dBFS: a Gaussian signal at this level keeps its level
 _DC_FILTER_HZ, _DC_FILTER_Q = 10.0, 0.5
-_HERMITE_NODES, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # for means over a Gaussian signal
+_HERMITE_NODES, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # means over a Gaussian signal
 
 
 @typing.no_type_check
@@ -36,8 +39,10 @@ _HERMITE_NODES, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # for
 class Saturator:
     """Settings of a saturator, each array `[batch]`.
 
-    drive_db: 0 to 24, the gain into the curve. mix: −0.5 to 1, the curve's share; 0 is neutral. asymmetry: 0 (odd
-    harmonics only) to 1 (as much even ones as the curve still rises everywhere).
+    Attributes:
+        drive_db: 0 to 24, the gain before the nonlinearity.
+        mix: −0.5 to 1, the proportion of the wet signal; 0 is neutral.
+        asymmetry: 0 (odd harmonics only) to 1 (the largest even part for which the curve rises everywhere).
     """
 
     drive_db: Array
@@ -49,28 +54,33 @@ class Saturator:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class SaturatorState:
-    """What a stream's saturator remembers: the last samples, and the filter that finds what is slow."""
+    """Streaming state of a saturator.
 
-    tail: Array  # [batch, 2·SATURATOR_LATENCY, channel]
-    dc_filter: Array  # [batch, channel, 1, 2]
+    Attributes:
+        tail: `[batch, 2·SATURATOR_LATENCY, channel]`, the last input samples.
+        dc_filter: `[batch, channel, 1, 2]`, the state of the 10 Hz low-pass.
+    """
+
+    tail: Array
+    dc_filter: Array
 
 
 def initial_saturator_state(batch_size: int, num_channels: int, dtype=jnp.float32) -> SaturatorState:
-    """Before the signal there was silence."""
+    """The state after silence."""
     return SaturatorState(
-        jnp.zeros((batch_size, 2 * OVERSAMPLING_MARGIN, num_channels), dtype),
-        jnp.zeros((batch_size, num_channels, 1, 2), dtype),
+        tail=jnp.zeros((batch_size, 2 * OVERSAMPLING_MARGIN, num_channels), dtype),
+        dc_filter=jnp.zeros((batch_size, num_channels, 1, 2), dtype),
     )
 
 
 def saturate(
     audio: Float[Array, "batch time channel"], settings: Saturator, sample_rate: float
 ) -> Float[Array, "batch time channel"]:
-    """The saturated signal, not late; before and after it is silence.
+    """Saturate audio, latency-compensated, with silence before and after it.
 
     Args:
-        audio: any length above 0, float32 or float64, at the model's level (`LEVEL_RMS`).
-        settings: one row for each signal. mix 0 is the identity to the bit.
+        audio: any length above 0, float32 or float64, at the model's level (about `REFERENCE_RMS`).
+        settings: one row for each signal. With mix 0 the output is bit-identical to the input.
         sample_rate: Hz.
 
     Raises:
@@ -78,9 +88,8 @@ def saturate(
             0.
     """
     check_audio(audio)
-    return saturate_stream(jnp.pad(audio, ((0, 0), (0, OVERSAMPLING_MARGIN), (0, 0))), settings, sample_rate)[0][
-        :, OVERSAMPLING_MARGIN:
-    ]
+    padded = jnp.pad(audio, ((0, 0), (0, OVERSAMPLING_MARGIN), (0, 0)))
+    return saturate_stream(padded, settings, sample_rate)[0][:, OVERSAMPLING_MARGIN:]
 
 
 def saturate_stream(
@@ -89,22 +98,33 @@ def saturate_stream(
     sample_rate: float,
     state: SaturatorState | None = None,
 ) -> tuple[Float[Array, "batch time channel"], SaturatorState]:
-    """The next piece of a stream, as long as what came in and `SATURATOR_LATENCY` samples late (its start is silence).
+    """Saturate the next chunk of a stream; the output is delayed by `SATURATOR_LATENCY` samples.
 
-    Pieces may have any length; at the end as many zeros bring out the rest. Errors as in `saturate`, and for a state of
-    another shape.
+    Chunks may have any length. `SATURATOR_LATENCY` zeros after the last chunk flush the end of the signal.
+
+    Args:
+        audio: the chunk.
+        settings: one row for each signal.
+        sample_rate: Hz.
+        state: the state returned for the previous chunk; at rest if not given.
+
+    Returns:
+        output of the chunk's length, and the state after it.
+
+    Raises:
+        ValueError: as `saturate`; a state of another shape.
     """
     check_audio(audio)
     initial = initial_saturator_state(audio.shape[0], audio.shape[2], audio.dtype)
     state = initial if state is None else state
-    jax.tree.map(lambda value, expected: check_state(value, expected.shape), state, initial)
+    check_state_tree(state, initial)
     extended = jnp.concatenate([state.tail, audio], axis=1)
     y, dc_filter = _mix_wet_dry(extended, settings, sample_rate, state.dc_filter)
-    return y, SaturatorState(extended[:, audio.shape[1] :], dc_filter)
+    return y, SaturatorState(tail=extended[:, audio.shape[1] :], dc_filter=dc_filter)
 
 
 def level_compensation(settings: Saturator) -> Float[Array, " batch"]:
-    """c: what brings the curve's output back to the level of a Gaussian input of `LEVEL_RMS`."""
+    """The factor c that restores the level of a Gaussian input of `REFERENCE_RMS`, by Gauss-Hermite quadrature."""
     nodes, weights = (
         jnp.asarray(x, settings.drive_db.dtype)[None]
         for x in (_HERMITE_NODES, _HERMITE_WEIGHTS / _HERMITE_WEIGHTS.sum())
@@ -116,7 +136,7 @@ def level_compensation(settings: Saturator) -> Float[Array, " batch"]:
 
 
 def _mix_wet_dry(padded: Array, settings: Saturator, sample_rate: float, dc_filter: Array) -> tuple[Array, Array]:
-    """The mix of a signal that has `REACH` samples more on either side, and the slow filter's state."""
+    """The output for a signal with `OVERSAMPLING_MARGIN` samples of context on either side, and the filter's state."""
     check_sample_rate(sample_rate)
     batch, time, channels = padded.shape
     check_settings(settings, SATURATOR_LIMITS, batch)

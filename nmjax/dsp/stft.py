@@ -1,4 +1,4 @@
-"""Short-time spectra and the A curve."""
+"""Short-time Fourier spectra, A-weighting and mid/side."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from jaxtyping import Array, Float
 from nmjax.dsp.numerics import safe_sqrt
 from nmjax.dsp.validation import check_audio, require
 
-_RELATIVE_FLOOR = 1e-5  # −100 dB of what a full-scale sine reaches, window/4; below the floor the gradient is 0
+_RELATIVE_FLOOR = 1e-5  # −100 dB relative to the magnitude of a full-scale sine, fft_size/4
 
 
 def magnitude_floor(fft_size: int) -> float:
-    """What the magnitudes of a window of so many samples are held at: 100 dB below a full-scale sine."""
+    """The lower bound of `magnitudes`: 100 dB below the magnitude of a full-scale sine."""
     return _RELATIVE_FLOOR * fft_size / 4
 
 
-def frame(signal: Float[Array, "*lead time"], frame_length: int, hop: int) -> Float[Array, "*lead frames window"]:
-    """Overlapping frames, the first centred on sample 0, reflected at both ends (as torch.stft with center=True does).
+def frame(signal: Float[Array, "*lead time"], frame_length: int, hop: int) -> Float[Array, "*lead frames frame"]:
+    """Overlapping frames, the first centered on sample 0, with reflection at both ends (torch.stft with center=True).
 
-    By reshaping into hops and concatenating, since a gather's gradient is a scatter-add, slow on the CPU.
+    By reshaping into hops and concatenation, since the gradient of a gather is a scatter-add, slow on a CPU.
 
     Args:
         signal: any length above 0.
-        window: samples a frame, a whole multiple of `hop`.
-        hop: samples from frame to frame.
+        frame_length: samples per frame, a multiple of `hop`.
+        hop: samples between frames.
 
     Returns:
         1 + time // hop frames.
 
     Raises:
-        ValueError: a window that is no whole multiple of the hop.
+        ValueError: a frame length that is no multiple of the hop.
     """
     require(hop >= 1, "hop", "at least 1 sample", hop)
-    require(frame_length > 0 and frame_length % hop == 0, "window", f"a whole multiple of hop ({hop})", frame_length)
+    is_multiple = frame_length > 0 and frame_length % hop == 0
+    require(is_multiple, "frame_length", f"a whole multiple of hop ({hop})", frame_length)
     num_samples, half_frame = signal.shape[-1], frame_length // 2
     num_frames, overlap = 1 + num_samples // hop, frame_length // hop
     no_padding = [(0, 0)] * (signal.ndim - 1)
     if num_samples > half_frame:
         padded = jnp.pad(signal, [*no_padding, (half_frame, half_frame)], mode="reflect")
-    else:  # reflected many times over, for which jnp.pad would write an operation each
+    else:  # several reflections, for which jnp.pad would emit an operation each
         padded = jnp.take(signal, np.pad(np.arange(num_samples), half_frame, mode="reflect"), axis=-1)
     padded_length = (num_frames - 1) * hop + frame_length
     padded = jnp.pad(padded[..., :padded_length], [*no_padding, (0, max(0, padded_length - padded.shape[-1]))])
@@ -51,7 +52,7 @@ def frame(signal: Float[Array, "*lead time"], frame_length: int, hop: int) -> Fl
 
 
 def _stft(audio: Float[Array, "batch time channel"], fft_size: int, hop: int) -> Array:
-    """Complex spectra of frames under a periodic Hann window, `[batch, channel, frames, bins]`."""
+    """Complex spectra with a periodic Hann window, `[batch, channel, frames, bins]`."""
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(fft_size) / fft_size)
     frames = frame(jnp.moveaxis(audio, 2, 1), fft_size, hop) * jnp.asarray(hann, audio.dtype)[None, None, None]
     return jnp.fft.rfft(frames)
@@ -60,45 +61,41 @@ def _stft(audio: Float[Array, "batch time channel"], fft_size: int, hop: int) ->
 def magnitudes(
     audio: Float[Array, "batch time channel"], fft_size: int, hop: int | None = None
 ) -> Float[Array, "batch channel frames bins"]:
-    """|STFT| with a periodic Hann window, window//2 + 1 bins, held at `magnitude_floor` with gradient 0 below it.
+    """|STFT| with a periodic Hann window, clamped to at least `magnitude_floor` with gradient 0 below it.
 
     Args:
         audio: any length above 0.
-        window: samples, even.
-        hop: samples; a quarter of the window if not given.
+        fft_size: samples per frame, even; the spectrum has fft_size//2 + 1 bins.
+        hop: samples between frames; a quarter of `fft_size` if not given.
     """
     spectrum = _stft(audio, fft_size, hop or fft_size // 4)
     return safe_sqrt(jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2, magnitude_floor(fft_size) ** 2)
 
 
 def power_spectra(audio: Float[Array, "batch time channel"], fft_size: int) -> Float[Array, "batch channel bins"]:
-    """The power of each bin from 0 Hz to half the rate, averaged over frames a quarter of the window apart (Welch).
+    """The power of each bin from 0 Hz to half the sample rate, averaged over frames with 75 % overlap (Welch).
 
-    The bins sum up to the mean square of the signal (as far as the frames hear it evenly), so a sine of full scale
-    gives 0.5 in all.
+    The bins sum to the mean square of the signal, up to the weighting of its ends, so a full-scale sine sums to 0.5.
 
     Args:
         audio: any length above 0.
-        window: samples, a multiple of 4.
+        fft_size: samples per frame, a multiple of 4.
 
     Raises:
-        ValueError: audio of another rank or type, a window that is no multiple of 4.
+        ValueError: audio of another rank or type, an `fft_size` that is no multiple of 4.
     """
     check_audio(audio)
-    require(fft_size >= 4 and fft_size % 4 == 0, "window", "a multiple of 4 samples", fft_size)
+    require(fft_size >= 4 and fft_size % 4 == 0, "fft_size", "a multiple of 4 samples", fft_size)
     spectrum = _stft(audio, fft_size, fft_size // 4)
     power = jnp.mean(jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2, axis=2)
-    bin_weights = np.full(
-        fft_size // 2 + 1, 2.0
-    )  # the negative frequencies are the positive ones' mirror, but for the ends
-    bin_weights[[0, -1]] = 1.0
+    bin_weights = np.full(fft_size // 2 + 1, 2.0)  # positive and negative frequencies
+    bin_weights[[0, -1]] = 1.0  # 0 Hz and half the sample rate occur once
     hann_power = 0.375 * fft_size  # Σ hann²
     return power * jnp.asarray(bin_weights / (hann_power * fft_size), power.dtype)[None, None]
 
 
 def a_weighting_db(freq_hz: np.ndarray) -> np.ndarray:
-    """The A curve of IEC 61672-1 (annex E) in dB, 0 dB at 1 kHz; −inf at 0 Hz. NumPy in, NumPy out: it is a
-    constant."""
+    """A-weighting of IEC 61672-1 (annex E) in dB: 0 dB at 1 kHz, −inf at 0 Hz. In NumPy, since it is a constant."""
     f1, f2, f3, f4 = 20.598997, 107.65265, 737.86223, 12194.217
     freq_squared = np.square(np.asarray(freq_hz, np.float64))
     magnitude = (
@@ -111,13 +108,12 @@ def a_weighting_db(freq_hz: np.ndarray) -> np.ndarray:
 
 
 def a_weights(fft_size: int, sample_rate: float) -> np.ndarray:
-    """The A curve as linear factors on the bins of a spectrum of `window` samples, `[bins]`, float32."""
+    """A-weighting as linear factors on the bins of a spectrum, `[bins]`, float32."""
     freq_hz = np.arange(fft_size // 2 + 1) * (sample_rate / fft_size)
     return (10.0 ** (a_weighting_db(freq_hz) / 20.0)).astype(np.float32)
 
 
 def mid_side(audio: Float[Array, "batch time 2"]) -> Float[Array, "batch time 2"]:
-    """Left and right → mid and side, both scaled by 1/√2: the energy stays, and applying it twice gives left and
-    right."""
+    """(L + R)/√2 and (L − R)/√2: orthonormal, so it keeps the energy and is its own inverse."""
     left, right = audio[..., 0], audio[..., 1]
     return jnp.stack([left + right, left - right], axis=-1) * math.sqrt(0.5)

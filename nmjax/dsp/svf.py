@@ -1,9 +1,12 @@
 """Second-order filters as trapezoidal state-variable filters (SVF), designed from physical values.
 
-With the analogue prototype's low-, band- and high-pass parts at hand, every second-order filter is a mix of the input
-and the two integrators' outputs: y = m0·x + m1·v1 + m2·v2, where g = tan(π·f/fs) sets the frequency and k the damping.
-The transfer function is exactly that of the bilinear-transformed biquad (the RBJ cookbook's), but the state stays
-well-conditioned in float32 where a direct form does not.
+The low-, band- and high-pass outputs of the analog prototype are available at once, so every second-order filter is a
+mix of the input and of the outputs of the two integrators:
+
+    y = m0·x + m1·v1 + m2·v2
+
+g = tan(π·f/fs) sets the frequency and k the damping. The transfer function is exactly that of the bilinear-transformed
+biquad of the RBJ cookbook, but the state stays well-conditioned in float32 where that of a direct form does not.
 
 Sources: V. Zavalishin, "The Art of VA Filter Design" (2018), ch. 3 and 4; A. Simper, "Linear Trapezoidal State Variable
 Filter" (Cytomic, 2013); R. Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter coefficients".
@@ -23,8 +26,9 @@ from jaxtyping import Array, Float
 
 from nmjax.dsp.validation import require
 
-GAIN_LIMITS_DB, Q_LIMITS = (-200.0, 200.0), (1e-3, 1e6)  # what a filter's settings may be
-MAX_FREQ_RATIO = 0.49  # of the sample rate: bands above it fade out, and are gone at 0.5
+GAIN_LIMITS_DB = (-200.0, 200.0)
+Q_LIMITS = (1e-3, 1e6)
+MAX_FREQ_RATIO = 0.49  # of the sample rate: bands above it fade out and are transparent from 0.5 on
 _LN10_20 = math.log(10.0) / 20.0
 
 
@@ -32,7 +36,7 @@ _LN10_20 = math.log(10.0) / 20.0
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Svf:
-    """Coefficients of filters in series, each array `[batch, bands]`; in the order in which the signal meets them."""
+    """Coefficients of filters in series, in processing order; each array is `[batch, bands]`."""
 
     g: Array
     k: Array
@@ -46,15 +50,15 @@ class Svf:
 
 
 def _prewarp(freq_hz, sample_rate):
-    """g = tan(π·f/fs) with f held to (0, 0.49 fs], and how much of the gain is left at f (1 to 0).
+    """g = tan(π·f/fs) with f clipped to (0, 0.49 fs], and the factor (1 to 0) on the gain of a band near fs/2.
 
-    In the upper half of the range from the distance to half the rate: near it tan magnifies what float32 lost of f/fs
-    by the factor 2π·(f/fs)/sin(2π·f/fs), 49 at the end.
+    Above fs/4 the tangent is computed from the distance to fs/2: near fs/2 it would magnify the rounding error of f/fs
+    by 2π·(f/fs)/sin(2π·f/fs), which reaches 49.
     """
     freq_hz = jnp.asarray(freq_hz)
     freq_ratio, nyquist_distance = freq_hz / sample_rate, (0.5 * sample_rate - freq_hz) / sample_rate
     gain_factor = jnp.clip(nyquist_distance / (0.5 - MAX_FREQ_RATIO), 0.0, 1.0)
-    # Each side is held a little beyond the seam at 0.25: at a bound of its own clip a value has half its gradient.
+    # Both branches are clipped a little beyond the boundary at 0.25: exactly at a bound of `clip` the gradient is half.
     low = jnp.tan(jnp.pi * jnp.clip(freq_ratio, 1e-6, 0.26))
     high = 1.0 / jnp.tan(jnp.pi * jnp.clip(nyquist_distance, 0.5 - MAX_FREQ_RATIO, 0.26))
     return jnp.where(freq_ratio < 0.25, low, high), gain_factor
@@ -71,18 +75,18 @@ def peaking(
     q: Float[Array, "batch bands"],
     sample_rate: float,
 ) -> Svf:
-    """RBJ's peaking bell: with A = 10^(gain_db/40), k = 1/(q·A) and m1 = k·(A² − 1).
+    """RBJ's peaking filter. With A = 10^(gain_db/40): k = 1/(q·A) and m1 = k·(A² − 1).
 
     Args:
-        freq_hz: centre, above 0; a band above 0.49 of the rate fades out and is gone at half of it.
-        gain_db: gain at the centre; at 0 the filter is the identity to the bit.
+        freq_hz: center frequency, above 0. A band above 0.49 of the sample rate fades out and is transparent from 0.5.
+        gain_db: gain at the center. At 0 the output is bit-identical to the input.
         q: quality factor, above 0.
         sample_rate: Hz.
     """
     g, gain_factor = _prewarp(freq_hz, sample_rate)
     gain_db = gain_db * gain_factor
     k = jnp.exp(-gain_db * (_LN10_20 / 2)) / q
-    return _broadcast_svf(g, k, jnp.ones_like(k), k * jnp.expm1(gain_db * _LN10_20), jnp.zeros_like(k))
+    return _broadcast_svf(g=g, k=k, m0=jnp.ones_like(k), m1=k * jnp.expm1(gain_db * _LN10_20), m2=jnp.zeros_like(k))
 
 
 def low_shelf(
@@ -91,12 +95,12 @@ def low_shelf(
     q: Float[Array, "batch bands"],
     sample_rate: float,
 ) -> Svf:
-    """RBJ's low shelf, `gain_db` below `freq_hz` and half of it there. Arguments as in `peaking`."""
+    """RBJ's low shelf: `gain_db` far below `freq_hz` and half of it in dB at `freq_hz`. Arguments as in `peaking`."""
     g, gain_factor = _prewarp(freq_hz, sample_rate)
     gain_db = gain_db * gain_factor
     a = jnp.exp(gain_db * (_LN10_20 / 2))
     g, k = g / jnp.sqrt(a), 1.0 / q
-    return _broadcast_svf(g, k, jnp.ones_like(a), k * (a - 1.0), jnp.expm1(gain_db * _LN10_20))
+    return _broadcast_svf(g=g, k=k, m0=jnp.ones_like(a), m1=k * (a - 1.0), m2=jnp.expm1(gain_db * _LN10_20))
 
 
 def high_shelf(
@@ -105,52 +109,52 @@ def high_shelf(
     q: Float[Array, "batch bands"],
     sample_rate: float,
 ) -> Svf:
-    """RBJ's high shelf, `gain_db` above `freq_hz` and half of it there. Arguments as in `peaking`."""
+    """RBJ's high shelf: `gain_db` far above `freq_hz` and half of it in dB at `freq_hz`. Arguments as in `peaking`."""
     g, gain_factor = _prewarp(freq_hz, sample_rate)
     gain_db = gain_db * gain_factor
     a = jnp.exp(gain_db * (_LN10_20 / 2))
     g, k = g * jnp.sqrt(a), 1.0 / q
-    return _broadcast_svf(g, k, a * a, k * (1.0 - a) * a, -jnp.expm1(gain_db * _LN10_20))
+    return _broadcast_svf(g=g, k=k, m0=a * a, m1=k * (1.0 - a) * a, m2=-jnp.expm1(gain_db * _LN10_20))
 
 
 def low_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
-    """RBJ's low-pass, 12 dB an octave, `q` its gain at `freq_hz` as a factor (√½: Butterworth).
+    """RBJ's low-pass, 12 dB/octave.
 
     Args:
-        freq_hz: corner, above 0; held at 0.49 of the rate.
-        q: quality factor, above 0.
+        freq_hz: corner frequency, above 0; clipped to 0.49 of the sample rate.
+        q: quality factor, above 0: the gain at `freq_hz` as a factor (√½ gives a Butterworth filter).
         sample_rate: Hz.
     """
     g, k, one = _prewarp_without_gain(freq_hz, q, sample_rate)
-    return _broadcast_svf(g, k, 0.0 * one, 0.0 * one, one)
+    return _broadcast_svf(g=g, k=k, m0=0.0 * one, m1=0.0 * one, m2=one)
 
 
 def high_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
-    """RBJ's high-pass, 12 dB an octave. Arguments as in `low_pass`."""
+    """RBJ's high-pass, 12 dB/octave. Arguments as in `low_pass`."""
     g, k, one = _prewarp_without_gain(freq_hz, q, sample_rate)
-    return _broadcast_svf(g, k, one, -k, -one)
+    return _broadcast_svf(g=g, k=k, m0=one, m1=-k, m2=-one)
 
 
 def band_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
-    """RBJ's band-pass with a gain of 0 dB at `freq_hz`, 6 dB an octave on both sides. Arguments as in `low_pass`."""
+    """RBJ's band-pass: 0 dB at `freq_hz`, 6 dB/octave on both sides. Arguments as in `low_pass`."""
     g, k, one = _prewarp_without_gain(freq_hz, q, sample_rate)
-    return _broadcast_svf(g, k, 0.0 * one, k, 0.0 * one)
+    return _broadcast_svf(g=g, k=k, m0=0.0 * one, m1=k, m2=0.0 * one)
 
 
 def notch(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
-    """RBJ's notch: nothing passes at `freq_hz`. Arguments as in `low_pass`."""
+    """RBJ's notch: gain 0 at `freq_hz`. Arguments as in `low_pass`."""
     g, k, one = _prewarp_without_gain(freq_hz, q, sample_rate)
-    return _broadcast_svf(g, k, one, -k, 0.0 * one)
+    return _broadcast_svf(g=g, k=k, m0=one, m1=-k, m2=0.0 * one)
 
 
 def all_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
-    """RBJ's all-pass: the phase turns by 180° at `freq_hz`, the magnitude stays. Arguments as in `low_pass`."""
+    """RBJ's all-pass: constant magnitude, a phase shift of 180° at `freq_hz`. Arguments as in `low_pass`."""
     g, k, one = _prewarp_without_gain(freq_hz, q, sample_rate)
-    return _broadcast_svf(g, k, one, -2.0 * k, 0.0 * one)
+    return _broadcast_svf(g=g, k=k, m0=one, m1=-2.0 * k, m2=0.0 * one)
 
 
 def _prewarp_without_gain(freq_hz, q, sample_rate):
-    """g, k and ones for a filter without a gain."""
+    """g, k and an array of ones, for the designs without a gain."""
     g, _ = _prewarp(freq_hz, sample_rate)
     k = 1.0 / q
     return g, k, jnp.ones_like(k)
@@ -179,32 +183,40 @@ def design_filters(
     q: Float[Array, "batch bands"],
     sample_rate: float,
 ) -> Svf:
-    """Filters of one kind, or of a kind a band, in the order of the bands; `gain_db` counts for bells and shelves.
+    """Filters of one kind, or of one kind per band, in the order of the bands.
 
-    Gains are held within `GAIN_DB` and Qs within `Q`, as inside a trace nothing can be refused.
+    Gains are clipped to `GAIN_LIMITS_DB` and Qs to `Q_LIMITS`, because traced values cannot be rejected.
+
+    Args:
+        kind: a key of `FILTER_DESIGNS`, or a tuple with one key per band.
+        freq_hz: center or corner frequency, above 0.
+        gain_db: gain of peaking and shelving filters; the other kinds ignore it.
+        q: quality factor, above 0.
+        sample_rate: Hz.
     """
     gain_db, q = jnp.clip(gain_db, *GAIN_LIMITS_DB), jnp.clip(q, *Q_LIMITS)
     if isinstance(kind, str):
-        return FILTER_DESIGNS[kind](freq_hz, gain_db, q, sample_rate)
-    parts = []
-    for name, group in itertools.groupby(range(len(kind)), key=lambda i: kind[i]):
+        return FILTER_DESIGNS[kind](freq_hz=freq_hz, gain_db=gain_db, q=q, sample_rate=sample_rate)
+    groups = []
+    for name, group in itertools.groupby(range(len(kind)), key=lambda i: kind[i]):  # one design per run of equal kinds
         indices = list(group)
-        band_slice = slice(indices[0], indices[-1] + 1)
-        parts.append(
-            FILTER_DESIGNS[name](freq_hz[..., band_slice], gain_db[..., band_slice], q[..., band_slice], sample_rate)
+        run = slice(indices[0], indices[-1] + 1)
+        design = FILTER_DESIGNS[name]
+        groups.append(
+            design(freq_hz=freq_hz[..., run], gain_db=gain_db[..., run], q=q[..., run], sample_rate=sample_rate)
         )
-    return jax.tree.map(lambda *x: jnp.concatenate(x, axis=-1), *parts)
+    return jax.tree.map(lambda *x: jnp.concatenate(x, axis=-1), *groups)
 
 
 def k_weighting_svf(sample_rate: float) -> Svf:
-    """The two filters of ITU-R BS.1770 at any rate, as `[1, 2]`: the head's shelf, then the RLB high-pass.
+    """The two K-weighting filters of ITU-R BS.1770 at any sample rate, `[1, 2]`: the shelf, then the RLB high-pass.
 
-    The standard tabulates coefficients at 48 kHz only; the analogue values behind them are those that B. De Man found
-    ("Evaluation of implementations of the EBU R128 loudness measurement", AES 145, 2018). The standard's high-pass
-    numerator is 1 − 2z⁻¹ + z⁻² without normalisation, hence the factor on its mix.
+    The standard tabulates coefficients for 48 kHz only. The analog parameters used here are from B. De Man, "Evaluation
+    of implementations of the EBU R128 loudness measurement" (AES 145, 2018). The numerator of the standard's high-pass
+    is 1 − 2z⁻¹ + z⁻² without normalization, hence the factor `unnormalized`.
 
     Raises:
-        ValueError: a rate of which half lies below the shelf's 1,682 Hz.
+        ValueError: half the sample rate is below the shelf's frequency of 1,682 Hz.
     """
     require(
         sample_rate > 3364.0, "sample_rate", "above 3364 Hz for K-weighting, whose shelf is at 1682 Hz", sample_rate
@@ -213,22 +225,24 @@ def k_weighting_svf(sample_rate: float) -> Svf:
     g_shelf, k_shelf = math.tan(math.pi * 1681.974450955533 / sample_rate), 1.0 / 0.7071752369554196
     g_high_pass, k_high_pass = math.tan(math.pi * 38.13547087602444 / sample_rate), 1.0 / 0.5003270373238773
     unnormalized = 1.0 + g_high_pass * (g_high_pass + k_high_pass)
-    rows = [
-        (g_shelf, g_high_pass),
-        (k_shelf, k_high_pass),
-        (shelf_gain, unnormalized),
-        (k_shelf * (shelf_gain**band_exponent - shelf_gain), -k_high_pass * unnormalized),
-        (1.0 - shelf_gain, -unnormalized),
-    ]
-    return Svf(*(jnp.asarray([row]) for row in rows))
+    return Svf(
+        g=jnp.asarray([[g_shelf, g_high_pass]]),
+        k=jnp.asarray([[k_shelf, k_high_pass]]),
+        m0=jnp.asarray([[shelf_gain, unnormalized]]),
+        m1=jnp.asarray([[k_shelf * (shelf_gain**band_exponent - shelf_gain), -k_high_pass * unnormalized]]),
+        m2=jnp.asarray([[1.0 - shelf_gain, -unnormalized]]),
+    )
 
 
 def frequency_response(svf: Svf, freq_hz: Float[Array, " points"], sample_rate: float) -> Array:
-    """Complex response of each filter, `[batch, bands, points]`, from the same coefficients that render.
+    """Complex frequency response of each filter, `[batch, bands, points]`, from the coefficients used for rendering.
 
-    With s = j·t, t = tan(π·f/fs)/g, the prototype's variable: H = m0 + (m1·s + m2)/(s² + k·s + 1). Over one
-    denominator, so that what a pass filter or a notch cancels is cancelled in the coefficients, and both scaled by
-    1/(1 + t²), so that no square leaves float32's range.
+    With the prototype's variable s = j·t, t = tan(π·f/fs)/g:
+
+        H = m0 + (m1·s + m2)/(s² + k·s + 1)
+
+    It is evaluated over one denominator, so that the zero of a pass filter or notch cancels in the coefficients, and
+    numerator and denominator are scaled by 1/(1 + t²), so that t² does not overflow in float32.
     """
     t = jnp.tan(jnp.pi * jnp.minimum(freq_hz / sample_rate, 0.49999))[None, None] / svf.g[..., None]
     k, m0, m1, m2 = (x[..., None] for x in (svf.k, svf.m0, svf.m1, svf.m2))

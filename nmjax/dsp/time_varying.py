@@ -1,11 +1,11 @@
-"""Settings that change over time, without clicks and without instability.
+"""An equalizer whose settings change over time, without clicks and without instability.
 
-The coefficients move linearly from point to point, sample by sample. However they move, nothing can blow up: the
-trapezoidal filter's state turns by the Cayley transform of g·[[−k, −1], [1, 0]], whose symmetric part is never positive
-for g > 0 and k > 0, so with no input every step leaves each filter's state as long as it was or shorter.
+The coefficients move linearly from breakpoint to breakpoint, sample by sample. The filters are stable for any such
+movement: the state of the trapezoidal filter is updated by the Cayley transform of g·[[−k, −1], [1, 0]], whose
+symmetric part is never positive for g > 0 and k > 0, so the norm of each filter's state never grows without input.
 
-Source of the argument: V. Zavalishin, "The Art of VA Filter Design" (2018), ch. 8 (time-varying stability of the
-trapezoidal integrator). A transposed direct form has no such guarantee.
+Source: V. Zavalishin, "The Art of VA Filter Design" (2018), ch. 8 (time-varying stability of the trapezoidal
+integrator). A transposed direct form has no such guarantee.
 """
 
 from __future__ import annotations
@@ -28,25 +28,27 @@ def equalize_time_varying(
     sample_rate: float,
     state: Float[Array, "batch channel bands 2"] | None = None,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch channel bands 2"]]:
-    """Render a cascade whose settings change: each array of `bands` is `[points, batch, bands]`.
+    """Filter audio with a cascade whose settings change; each array of `bands` is `[points, batch, bands]`.
 
-    Point p holds at sample p·hop; in between the filters' coefficients are interpolated linearly. Two points with
-    hop = time are a smooth ramp between two settings; a stream's next piece begins with the point that the last
-    ended with, and the returned state. Costs about 2·bands + channels times a fixed setting's recursion, since each
-    hop's response to each unit state is followed; hops run side by side.
+    Breakpoint p holds at sample p·hop; between breakpoints the filters' coefficients are interpolated linearly. Two
+    breakpoints with hop = time make a smooth ramp between two settings. The next chunk of a stream starts with the
+    last breakpoint of the previous chunk and with the returned state.
+
+    All hops run in parallel. The cost is about (2·bands + channels) times that of the per-sample recursion with fixed
+    settings, since the response of each hop to each unit state is simulated.
 
     Args:
         audio: any length above 0, float32 or float64.
-        bands: settings at 0, hop, 2·hop …; at least one point beyond the last sample: points ≥ ⌈time/hop⌉ + 1.
-        hop: samples from point to point, above 0.
+        bands: settings at samples 0, hop, 2·hop …, at least ⌈time/hop⌉ + 1 of them.
+        hop: samples between breakpoints, at least 1.
         sample_rate: Hz, above 0.
-        state: the state returned for the piece before; none starts at rest.
+        state: the state returned for the previous chunk; at rest if not given.
 
     Returns:
-        the signal and the state after its last sample.
+        the filtered signal, and the state after its last sample.
 
     Raises:
-        ValueError: too few points, a hop below 1, arrays or a state of another shape, or as `Bands.svf`.
+        ValueError: too few breakpoints, a hop below 1, arrays or a state of another shape, or as `Bands.svf`.
     """
     check_audio(audio)
     batch, time, channels = audio.shape
@@ -56,30 +58,21 @@ def equalize_time_varying(
     require(is_consistent, "bands", f"three arrays [points, {batch}, bands], a row a signal", f"of shapes {shapes}")
     num_hops = -(-time // hop)
     num_points = bands.freq_hz.shape[0]
-    require(
-        num_points > num_hops,
-        "bands",
-        f"at least {num_hops + 1} points for {time} samples and a hop of {hop}",
-        num_points,
-    )
+    requirement = f"at least {num_hops + 1} points for {time} samples and a hop of {hop}"
+    require(num_points > num_hops, "bands", requirement, num_points)
     svf = _svf_at_points(bands, sample_rate, num_hops + 1).astype(audio.dtype)
     if state is None:
         state = initial_state(jax.tree.map(lambda x: x[0], svf), batch, channels, audio.dtype)
     check_state(state, (batch, channels, svf.g.shape[-1], 2))
     blocks = jnp.pad(audio, ((0, 0), (0, num_hops * hop - time), (0, 0))).reshape(batch, num_hops, hop, channels)
-    return _render_hops(blocks, svf, state, time)
+    return _render_hops(blocks, svf, state, num_samples=time)
 
 
 def _svf_at_points(bands: Bands, sample_rate: float, num_points: int) -> Svf:
-    """Coefficients at the first `points` points, `[points, batch, bands]`."""
+    """The coefficients at the first `num_points` breakpoints, `[points, batch, bands]`."""
     num_rows, batch, num_bands = bands.freq_hz.shape
     flat = jax.tree.map(lambda x: x.reshape(num_rows * batch, num_bands), bands)
     return jax.tree.map(lambda x: x.reshape(num_rows, batch, num_bands)[:num_points], flat.svf(sample_rate))
-
-
-def _hop_endpoints(svf: Svf) -> tuple[Svf, Svf]:
-    """Coefficients at the start and at the end of each hop."""
-    return jax.tree.map(lambda x: x[:-1], svf), jax.tree.map(lambda x: x[1:], svf)
 
 
 def _render_hops(
@@ -88,18 +81,19 @@ def _render_hops(
     state: Float[Array, "batch channel bands 2"],
     num_samples: int,
 ) -> tuple[Array, Array]:
-    """All hops at once from rest and from each unit state; then the states in turn, and what they add."""
+    """Simulate all hops at once from rest and from each unit state, then propagate the states from hop to hop."""
     batch, hops, hop, channels = blocks.shape
     bands = state.shape[2]
     num_states = 2 * bands
+    first_points, last_points = jax.tree.map(lambda x: x[:-1], svf), jax.tree.map(lambda x: x[1:], svf)
     start_svf, end_svf = (
-        jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1)[:, :, None], endpoint) for endpoint in _hop_endpoints(svf)
+        jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1)[:, :, None], points) for points in (first_points, last_points)
     )
     unit_states = jnp.eye(num_states, dtype=blocks.dtype).reshape(num_states, bands, 2)
     initial_states = jnp.concatenate([jnp.zeros((channels, bands, 2), blocks.dtype), unit_states])
     initial_states = jnp.broadcast_to(initial_states, (batch, hops, channels + num_states, bands, 2))
     zero_input = jnp.zeros((batch, hops, num_states), blocks.dtype)
-    last_hop_length = num_samples - (hops - 1) * hop  # samples of the last hop that are signal
+    last_hop_length = num_samples - (hops - 1) * hop  # samples of the last hop that are not padding
 
     def step(carry, sample_index):
         state_delta, final_delta = carry
@@ -121,7 +115,7 @@ def _render_hops(
 
 
 def _propagate_states(state: Array, hop_deltas: Array, num_channels: int) -> tuple[Array, Array]:
-    """The last state and the state before each hop, `[hops, batch, channel, states]`, from what each hop does."""
+    """The final state, and the state before each hop, `[hops, batch, channel, states]`."""
 
     def step(state, hop_delta):
         input_state, transition_delta = hop_delta[:, :num_channels], hop_delta[:, num_channels:]

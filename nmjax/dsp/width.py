@@ -1,7 +1,9 @@
-"""Stereo width in two bands: the side, (left − right)/2, louder or quieter below and above a crossover.
+"""Stereo width in two bands: a gain on the side signal, (left − right)/2, below and above a crossover.
 
-side' = low·LP(side) + high·(side − LP(side)): the two bands add up to the side exactly, whatever the low-pass. What is
-added to left and taken from right is side' − side, so that a width of 1 changes no bit and mono has nothing to change.
+    side' = low·LP(side) + high·(side − LP(side))
+
+The two bands sum to the side exactly for any low-pass. The change side' − side is added to left and subtracted from
+right, so with width 1, and for a mono signal, the output is bit-identical to the input.
 """
 
 from __future__ import annotations
@@ -20,17 +22,19 @@ from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings,
 
 WIDTH_LIMITS = {"low": (0.0, 2.0), "high": (0.0, 2.0)}
 CROSSOVER_HZ = 200.0
-_CROSSOVER_Q = (
-    0.5  # two equal real poles: of all of second order, what is left above the low-pass then overshoots least (1.25 dB)
-)
+_CROSSOVER_Q = 0.5  # two equal real poles: of all second-order low-passes, side − LP(side) overshoots least (1.25 dB)
 
 
 @typing.no_type_check
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Width:
-    """Factors on the side, each array `[batch]`, 0 (mono) to 2; 1 is neutral. low, high: below and above the
-    crossover."""
+    """Factors on the side, each array `[batch]`, from 0 (mono) to 2; 1 is neutral.
+
+    Attributes:
+        low: factor below the crossover.
+        high: factor above the crossover.
+    """
 
     low: Array
     high: Array
@@ -43,17 +47,17 @@ def widen(
     state: Float[Array, "batch 1 1 2"] | None = None,
     crossover_hz: float = CROSSOVER_HZ,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch 1 1 2"]]:
-    """The signal with another width; the middle, (left + right)/2, stays.
+    """Change the stereo width; the mid, (left + right)/2, is kept.
 
     Args:
-        audio: any length above 0. Only two channels have a side; any other number comes back as it is.
+        audio: any length above 0. Only stereo has a side: any other number of channels is returned unchanged.
         settings: one row for each signal.
         sample_rate: Hz.
-        state: the state returned for the piece before; none starts at rest.
-        crossover_hz: where the low band ends, above 0 and below half the rate.
+        state: the state returned for the previous chunk; at rest if not given.
+        crossover_hz: above 0 and below half the sample rate.
 
     Returns:
-        the signal and the state after it; pieces in turn equal the whole.
+        the signal, and the state after its last sample: consecutive chunks give the same as one call.
 
     Raises:
         ValueError: a setting out of its range or not `[batch]`; audio or a state of another shape; a rate that is not
@@ -64,12 +68,8 @@ def widen(
     batch, _, channels = audio.shape
     check_settings(settings, WIDTH_LIMITS, batch)
     nyquist_hz = sample_rate / 2
-    require(
-        0.0 < crossover_hz < nyquist_hz,
-        "crossover_hz",
-        f"above 0 and below half the rate ({nyquist_hz:g} Hz)",
-        crossover_hz,
-    )
+    requirement = f"above 0 and below half the rate ({nyquist_hz:g} Hz)"
+    require(0.0 < crossover_hz < nyquist_hz, "crossover_hz", requirement, crossover_hz)
     state = jnp.zeros((batch, 1, 1, 2), audio.dtype) if state is None else state
     check_state(state, (batch, 1, 1, 2))
     if channels != 2:
@@ -83,10 +83,9 @@ def widen(
 
 
 def mono_compatibility_db(audio: Float[Array, "batch time channel"]) -> Float[Array, " batch"]:
-    """What a mono sum loses, in dB: the power of the channels' mean over the channels' mean power.
+    """Level change of the mono sum in dB: the power of the channels' mean over the channels' mean power.
 
-    0: nothing (mono); −3: two channels that have nothing in common; −inf: opposite channels cancel. Silence loses
-    nothing.
+    0 for mono and for silence, −3 for two uncorrelated channels, −inf for channels that cancel.
     """
     check_audio(audio)
     mono_power, channel_power = jnp.mean(jnp.mean(audio, axis=2) ** 2, axis=1), jnp.mean(audio**2, axis=(1, 2))

@@ -1,4 +1,4 @@
-"""Losses: spectral, loudness, regularisers, and their weighted sum."""
+"""Losses on signals and on predicted settings, and their weighted sums."""
 
 from nmjax.losses.eq_response import eq_response_loss
 from nmjax.losses.objective import regularization, signal_loss

@@ -1,4 +1,4 @@
-"""How far an equaliser's curve is from the one that was wanted."""
+"""Distance between the response of an equalizer and a target response."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from jaxtyping import Array, Float
 def eq_response_loss(
     response_db: Float[Array, "batch points"], target_db: Float[Array, "batch points"]
 ) -> Float[Array, ""]:
-    """Mean over the batch of the variance of their difference over the points, dB²: a gain alone is no error, since
-    loudness is set apart from tone. Its minimum over what cannot be known is the mean of the wanted curves."""
+    """Variance over the points of the difference in dB, averaged over the batch, in dB².
+
+    A constant gain costs nothing: loudness is set separately from tone. As for any squared error, the best prediction
+    of an uncertain target is its mean.
+    """
     return jnp.mean(jnp.var(response_db - target_db, axis=1))

@@ -1,4 +1,4 @@
-"""Distance in loudness, and what is left without it."""
+"""Loudness difference between two signals, and loudness matching."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from nmjax.dsp.gain import apply_gain_db
 from nmjax.dsp.loudness import clamped_loudness
 from nmjax.dsp.numerics import clip_level, soft_gradient_abs
 
-_LINEAR_GRADIENT_LU = (
-    0.5  # less is not heard; input and target start at one level, where |·| has no sign but rounding's
-)
+# Below this difference, which is inaudible, the gradient shrinks linearly to 0. Input and target start at one level,
+# where the sign of the difference is that of the rounding error.
+_LINEAR_GRADIENT_LU = 0.5
 
 
 def lufs_loss(
     output: Float[Array, "batch time channel"], target: Float[Array, "batch time channel"], sample_rate: float
 ) -> Float[Array, ""]:
-    """Mean |LUFS(output) − LUFS(target)| in LU, each held at −70 with gradient 0 below (silence, less than 400 ms).
+    """Mean |LUFS(output) − LUFS(target)| in LU.
 
-    Within 0.5 LU the gradient shrinks in proportion to the distance.
+    Both loudnesses are clamped to at least −70 LUFS, with gradient 0 below (silence, signals shorter than 400 ms).
+    Within 0.5 LU the gradient is proportional to the difference.
     """
     return jnp.mean(soft_gradient_abs(_loudness_difference_lu(output, target, sample_rate), _LINEAR_GRADIENT_LU))
 
@@ -27,8 +28,11 @@ def lufs_loss(
 def match_loudness(
     target: Float[Array, "batch time channel"], output: Float[Array, "batch time channel"], sample_rate: float
 ) -> Float[Array, "batch time channel"]:
-    """The output at the target's loudness, both held at −70 LUFS. The gain carries its gradient: otherwise every
-    spectral loss would ask for more or less of all frequencies, which has no effect."""
+    """The output scaled to the loudness of the target, both clamped to at least −70 LUFS.
+
+    The gain has a gradient. Without it, every spectral loss would push all frequencies up or down together, which has
+    no effect on the matched output.
+    """
     return apply_gain_db(output, -_loudness_difference_lu(output, target, sample_rate))
 
 

@@ -1,4 +1,4 @@
-"""The one weighted sum."""
+"""The training objective: weighted sums of named terms, one function for signals and one for settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nmjax.losses.loudness import lufs_loss, match_loudness
 from nmjax.losses.regularizers import gain_l1, gate_entropy, gate_l1, neutrality, q_deviation
 from nmjax.losses.spectral import a_weighted_loss, mr_stft_loss
 
-LossTerms = dict[str, Array]
+LossTerms = dict[str, Array]  # scalar terms before their weights, by the names of the fields of LossConfig
 
 
 def signal_loss(
@@ -19,9 +19,21 @@ def signal_loss(
     sample_rate: float,
     config: LossConfig,
 ) -> tuple[Float[Array, ""], LossTerms]:
-    """What is heard: the weighted sum of the signal terms, and each term before its weight. A term of weight 0 is left
-    out, and costs nothing. With `match_level` all but `lufs` judge the output at the target's loudness."""
-    terms = {}
+    """Weighted sum of the terms lufs, mr_stft and a_weighted on output and target.
+
+    A term with weight 0 is not computed. With `config.match_level` all terms but lufs compare the output at the
+    loudness of the target.
+
+    Args:
+        output: mono or stereo, any length.
+        target: of the same shape.
+        sample_rate: Hz.
+        config: the weights, named like the terms, and the terms' settings.
+
+    Returns:
+        the weighted sum, and the terms before their weights.
+    """
+    terms: LossTerms = {}
     if config.lufs:
         terms["lufs"] = lufs_loss(output, target, sample_rate)
     if config.match_level:
@@ -30,7 +42,7 @@ def signal_loss(
         terms["mr_stft"] = mr_stft_loss(output, target, sample_rate, config.fft_sizes, config.max_hz)
     if config.a_weighted:
         terms["a_weighted"] = a_weighted_loss(output, target, sample_rate, max_hz=config.max_hz)
-    return sum((getattr(config, name) * term for name, term in terms.items()), jnp.zeros(())), terms
+    return sum((getattr(config, name) * term for name, term in terms.items()), start=jnp.zeros(())), terms
 
 
 def regularization(
@@ -41,8 +53,20 @@ def regularization(
     gate_l1_ramp: Float[Array, ""],
     neutral_distance: Float[Array, "batch settings"] | None = None,
 ) -> tuple[Float[Array, ""], LossTerms]:
-    """What the settings cost. `sparsity_share` (0 to 1) is how far the weight of the gates' sparsity has warmed up.
-    processing: how far the stages behind the equaliser are from neutral (`nmjax.models.processors.processing`)."""
+    """Weighted sum of the regularizers of the predicted settings.
+
+    Args:
+        gain_db: gains of the bands.
+        q: quality factors of the bands.
+        gate_logit: logits of the gates; None for a model without gates.
+        config: the weights, named like the terms.
+        gate_l1_ramp: 0 to 1, the warm-up of the weight of `gate_l1`.
+        neutral_distance: distance of the processors' settings from neutral, relative to their ranges
+            (`nmjax.models.processors.distance_from_neutral`); None for a model without processors.
+
+    Returns:
+        the weighted sum, and the terms before their weights.
+    """
     terms = {"gain": gain_l1(gain_db), "q": q_deviation(q)}
     total = config.gain * terms["gain"] + config.q * terms["q"]
     if gate_logit is not None:

@@ -1,4 +1,4 @@
-"""Distances between short-time spectra; each term is the mean of the single signals' results."""
+"""Distances between short-time spectra, averaged over the signals of the batch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nmjax.dsp.numerics import clip_level, safe_sqrt
 from nmjax.dsp.stft import a_weights, magnitudes, mid_side
 from nmjax.dsp.validation import check_audio, check_sample_rate, require
 
-_EPSILON = 1e-8
+_EPSILON = 1e-8  # lower bound of denominators
 
 
 def check_pair(output: Array, target: Array, sample_rate: float) -> None:
-    """Two signals of one shape, mono or stereo, and a rate; a ValueError names what is not so."""
+    """Require output and target of one shape, mono or stereo, and a valid sample rate."""
     check_audio(output)
     check_sample_rate(sample_rate)
     require(output.shape == target.shape, "target", f"of the output's shape {list(output.shape)}", list(target.shape))
@@ -23,13 +23,15 @@ def check_pair(output: Array, target: Array, sample_rate: float) -> None:
 
 
 def _add_mid_side(audio: Array) -> Array:
-    """The signals that count: mono as it is; of stereo left, right, mid and side."""
+    """Mono unchanged; left, right, mid and side for stereo."""
     return audio if audio.shape[-1] == 1 else jnp.concatenate([audio, mid_side(audio)], axis=-1)
 
 
 def _reference_energy(energy: Float[Array, "batch signal"]) -> Float[Array, "batch signal"]:
-    """What a spectral convergence is normalised by: a signal's own energy, but the side's by mid and side together,
-    so that nearly mono music does not explode it."""
+    """The normalization of each signal's error: its own energy, but for the side that of mid and side together.
+
+    The side of nearly mono music would otherwise be divided by almost 0.
+    """
     if energy.shape[1] != 4:
         return energy
     return energy.at[:, 3].set(energy[:, 2] + energy[:, 3])
@@ -38,12 +40,12 @@ def _reference_energy(energy: Float[Array, "batch signal"]) -> Float[Array, "bat
 def _bandlimited_magnitudes(
     audio: Float[Array, "batch time channel"], fft_size: int, sample_rate: float, max_hz: float
 ) -> Float[Array, "batch signal frames bins"]:
-    """Magnitudes of the signals that count, up to and with the last bin that is not above `highest_hz`."""
+    """Magnitudes of left, right, mid and side (or mono), up to the last bin that is not above `max_hz`."""
     return magnitudes(_add_mid_side(clip_level(audio)), fft_size)[..., : num_bins_up_to(max_hz, fft_size, sample_rate)]
 
 
 def num_bins_up_to(max_hz: float, fft_size: int, sample_rate: float) -> int:
-    """How many bins of a spectrum, 0 Hz included, lie at or below a frequency; at least 1."""
+    """The number of bins of a spectrum at or below `max_hz`, at least 1 (0 Hz)."""
     return 1 + int(min(max(max_hz, 0.0) * fft_size / sample_rate, fft_size // 2))
 
 
@@ -54,24 +56,26 @@ def mr_stft_loss(
     fft_sizes: tuple[int, ...],
     max_hz: float = math.inf,
 ) -> Float[Array, ""]:
-    """Multi-resolution STFT loss: spectral convergence plus L1 of the log magnitudes, averaged over windows and
-    signals.
+    """Multi-resolution STFT loss: spectral convergence plus L1 of log magnitudes, averaged over sizes and signals.
 
-    ‖|Y| − |T|‖ / ‖|T|‖ + mean |ln|Y| − ln|T||, Hann windows, hop a quarter of the window. Yamamoto, Song and Kim,
-    "Parallel WaveGAN" (2020), eq. 3 to 6. Stereo counts as left, right, mid and side.
+        ‖|Y| − |T|‖ / ‖|T|‖ + mean |ln|Y| − ln|T||
+
+    Hann windows with 75 % overlap; for stereo on left, right, mid and side. Source: Yamamoto, Song and Kim, "Parallel
+    WaveGAN" (2020), eq. 3 to 6.
 
     Args:
-        output, target: the same shape, mono or stereo, any length.
+        output: mono or stereo, any length.
+        target: of the same shape.
         sample_rate: Hz.
-        windows: samples, each even and a multiple of 4.
-        highest_hz: bins above are left out. Lossy music holds nothing there, and the logarithm of nothing would
-            outweigh all that is heard.
+        fft_sizes: samples per frame, each a multiple of 4.
+        max_hz: bins above it are ignored. Lossy codecs remove that range, and its near-zero magnitudes would dominate
+            the difference of logarithms.
 
     Raises:
-        ValueError: shapes that differ, more than two channels, no window, a rate that is not above 0.
+        ValueError: different shapes, more than two channels, no FFT size, a sample rate not above 0.
     """
     check_pair(output, target, sample_rate)
-    require(len(fft_sizes) > 0, "windows", "at least one", fft_sizes)
+    require(len(fft_sizes) > 0, "fft_sizes", "at least one", fft_sizes)
     total = jnp.zeros((), output.dtype)
     for fft_size in fft_sizes:
         y, t = (_bandlimited_magnitudes(x, fft_size, sample_rate, max_hz) for x in (output, target))
@@ -89,10 +93,10 @@ def a_weighted_loss(
     fft_size: int = 2048,
     max_hz: float = math.inf,
 ) -> Float[Array, ""]:
-    """Σ A(f)·||Y| − |T|| / Σ A(f)·|T| on linear magnitudes, A the curve of IEC 61672-1; the mean over the signals.
+    """A-weighted spectral difference Σ A(f)·||Y| − |T|| / Σ A(f)·|T|, averaged over the signals.
 
-    On linear magnitudes, since a weight inside a difference of logarithms cancels. The side is normalised by mid and
-    side together.
+    A(f) is the weighting of IEC 61672-1. The magnitudes are linear, since a weight inside a difference of logarithms
+    cancels. The side is normalized by mid and side together. Arguments and errors as in `mr_stft_loss`.
     """
     check_pair(output, target, sample_rate)
     weights = a_weights(fft_size, sample_rate)[: num_bins_up_to(max_hz, fft_size, sample_rate)]

@@ -1,9 +1,9 @@
-"""References in float64 (SciPy and plain NumPy), written apart from nmjax: RBJ's biquads, BS.1770's table, an STFT."""
+"""Independent float64 references (SciPy and NumPy): RBJ's biquads, the table of BS.1770, an STFT."""
 
 import numpy as np
 from scipy.signal import sosfilt
 
-# ITU-R BS.1770-4, annex 1, tables 1 and 2: the head's shelf and the RLB high-pass at 48 kHz.
+# ITU-R BS.1770-4, annex 1, tables 1 and 2: the shelf and the RLB high-pass at 48 kHz.
 BS1770_SOS = np.array(
     [
         [1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241, 0.73248077421585],

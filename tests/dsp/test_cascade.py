@@ -1,4 +1,4 @@
-"""The cascade against SciPy in float64, for any block size and for any cut of the signal."""
+"""The cascade against SciPy in float64, for any block length and any chunking."""
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,8 @@ from nmjax.dsp.svf import peaking
 from .oracles import error_db, noise, peaking_sos, random_bands, sosfilt_batch
 
 IN_BLOCKS = jax.jit(cascade, static_argnums=3)
-BY_SAMPLE = jax.jit(cascade_per_sample)
-FORMS = pytest.mark.parametrize("run", [IN_BLOCKS, BY_SAMPLE], ids=["blocks", "samples"])
+PER_SAMPLE = jax.jit(cascade_per_sample)
+FORMS = pytest.mark.parametrize("run", [IN_BLOCKS, PER_SAMPLE], ids=["blocks", "samples"])
 
 
 def worst_error_db(run, audio, settings, sample_rate, dtype=jnp.float32):
@@ -44,7 +44,7 @@ def test_float64_is_scipys_sosfilt(run):
 
 
 def test_every_corner_of_the_range_is_precise():
-    """Low and narrow is where a direct form loses its digits; high is where tan is steepest."""
+    """Low, narrow bands, where a direct form loses its digits, and high ones, where tan is steepest."""
     grid = np.meshgrid([20.0, 30.0, 100.0, 1000.0, 20_000.0], [-12.0, 12.0], [0.5, 5.0])
     settings = tuple(x.reshape(-1, 1).astype(np.float32) for x in grid)
     assert worst_error_db(IN_BLOCKS, noise(4, 20, 8000, 1), settings, 44_100.0) <= -115.0
@@ -54,29 +54,29 @@ def test_every_corner_of_the_range_is_precise():
 def test_blocks_end_in_the_state_of_the_recursion(time):
     y, last = IN_BLOCKS(*random_case(time))
     with jax.enable_x64(True):
-        reference, reference_last = BY_SAMPLE(*random_case(time, jnp.float64))
+        reference, reference_last = PER_SAMPLE(*random_case(time, jnp.float64))
     assert error_db(y, reference) <= -105.0
     assert error_db(last, reference_last) <= -105.0
 
 
-@pytest.mark.parametrize("block", [1, 7, 100, 256, 2000])
-def test_any_block_size_gives_the_same(block):
-    y, last = IN_BLOCKS(*random_case(1500), block)
+@pytest.mark.parametrize("block_length", [1, 7, 256, 2000])
+def test_any_block_length_gives_the_same(block_length):
+    y, last = IN_BLOCKS(*random_case(1500), block_length)
     reference, reference_last = IN_BLOCKS(*random_case(1500))
     assert error_db(y, reference) <= -105.0
     assert error_db(last, reference_last) <= -105.0
 
 
-@pytest.mark.parametrize("piece", [1, 63, 64, 65, 1000])
-def test_any_chunking_gives_the_same(piece):
+@pytest.mark.parametrize("size", [1, 64, 65, 1000])
+def test_any_chunking_gives_the_same(size):
     audio, svf, state = random_case(1500)
     whole, whole_last = IN_BLOCKS(audio, svf, state)
-    time = 200 if piece == 1 else 1500
-    pieces = []
-    for start in range(0, time, piece):
-        y, state = IN_BLOCKS(audio[:, start : min(start + piece, time)], svf, state)
-        pieces.append(y)
-    assert error_db(jnp.concatenate(pieces, axis=1), whole[:, :time]) <= -105.0
+    time = 200 if size == 1 else 1500
+    chunks = []
+    for start in range(0, time, size):
+        y, state = IN_BLOCKS(audio[:, start : min(start + size, time)], svf, state)
+        chunks.append(y)
+    assert error_db(jnp.concatenate(chunks, axis=1), whole[:, :time]) <= -105.0
     if time == 1500:
         assert error_db(state, whole_last) <= -105.0
 

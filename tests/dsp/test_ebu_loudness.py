@@ -1,8 +1,8 @@
-"""The synthetic signals of EBU Tech 3341 (2016, table 1) and Tech 3342 (2016, table 1), with the documents' tolerances.
+"""The synthetic test signals of EBU Tech 3341 (2016, table 1) and Tech 3342 (2016, table 1), with their tolerances.
 
-Loudness: 1 kHz sines in phase on left and right, at so many dBFS for so many seconds, one part after the other. Cases
-7 and 8 of 3341 and 5 and 6 of 3342 are recordings of broadcasts and are left out. True peak: sines at a whole share of
-the rate. Of the 20 files of cases 10 and 13 four are tried. Most is measured at once and as a stream.
+Loudness: a 1 kHz sine in phase on left and right, in sections of constant level. Cases 7 and 8 of 3341 and 5 and 6 of
+3342 are recordings of broadcasts and are omitted. True peak: sines at a simple fraction of the sample rate. Four of the
+20 files of cases 10 and 13 are tested. Most cases are measured both in one call and as a stream.
 """
 
 import jax
@@ -32,9 +32,9 @@ UPDATE = jax.jit(update_meter, static_argnums=1)
 READING = jax.jit(read_meter, static_argnums=1)
 
 
-def sine(*parts, channels=2):
-    """`(dBFS, seconds)` in turn → `[1, time, channels]`."""
-    level = np.concatenate([np.full(round(seconds * RATE), 10.0 ** (db / 20)) for db, seconds in parts])
+def sine(*sections, channels=2):
+    """A 1 kHz sine in sections of `(dBFS, seconds)`, `[1, time, channels]`."""
+    level = np.concatenate([np.full(round(seconds * RATE), 10.0 ** (db / 20)) for db, seconds in sections])
     tone = level * np.sin(2 * np.pi * 1000.0 * np.arange(len(level)) / RATE)
     return jnp.asarray(np.repeat(tone[None, :, None], channels, axis=2), jnp.float32)
 
@@ -54,12 +54,12 @@ TECH_3342 = {
 }
 
 
-def measure_in_chunks(audio, piece=RATE // 2):
-    """What a meter shows at the end, and its short-term and momentary loudness on the way."""
+def measure_in_chunks(audio, size=RATE // 2):
+    """The final reading of the meter, and the reading after each chunk."""
     state, readings = initial_meter_state(1, audio.shape[2]), []
-    for start in range(0, audio.shape[1], piece):
-        chunk = audio[:, start : start + piece]
-        padded = jnp.pad(chunk, ((0, 0), (0, piece - chunk.shape[1]), (0, 0)))
+    for start in range(0, audio.shape[1], size):
+        chunk = np.asarray(audio[:, start : start + size])
+        padded = np.pad(chunk, ((0, 0), (0, size - chunk.shape[1]), (0, 0)))
         state = UPDATE(padded, RATE, state, chunk.shape[1])
         readings.append(READING(state, RATE))
     return readings[-1], readings
@@ -73,7 +73,7 @@ def test_integrated_loudness(case):
 
 
 @pytest.mark.parametrize("case", [1, 2])
-def test_momentary_and_short_term_of_what_does_not_change(case):
+def test_momentary_and_short_term_of_a_steady_tone(case):
     parts, expected = TECH_3341[case]
     np.testing.assert_allclose(MOMENTARY(sine(*parts), RATE)[0, 1:], expected, atol=0.1)
     np.testing.assert_allclose(SHORT_TERM(sine(*parts), RATE)[0], expected, atol=0.1)
@@ -87,7 +87,7 @@ def test_surround():
 
 
 def test_short_term_of_a_3_s_pattern_is_constant():
-    """Case 9: 1.34 s at −20 and 1.66 s at −30 dBFS, five times: −23 LUFS after 3 s, wherever one listens."""
+    """Case 9: 1.34 s at −20 and 1.66 s at −30 dBFS, five times: −23 LUFS at any time after 3 s."""
     audio = sine(*[(-20, 1.34), (-30, 1.66)] * 5)
     np.testing.assert_allclose(SHORT_TERM(audio, RATE)[0], -23, atol=0.1)
     np.testing.assert_allclose(
@@ -106,7 +106,7 @@ SHIFTS = [1, 7, 13, 20]  # of the documents' 20 files, which start 0.15 or 0.02 
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_a_short_burst_shows_its_level_wherever_it_starts(shift):
+def test_a_short_burst_reads_its_level_at_any_start(shift):
     """Cases 10 and 13: silence, 3 s (0.4 s) at −23 dBFS, a second of silence; the largest S (M) is −23."""
     long = sine((-np.inf, 0.15 * shift), (-23, 3.0), (-np.inf, 1.0))
     brief = sine((-np.inf, 0.02 * shift), (-23, 0.4), (-np.inf, 1.0))
@@ -117,7 +117,7 @@ def test_a_short_burst_shows_its_level_wherever_it_starts(shift):
 
 
 @pytest.mark.parametrize(("seconds", "shift", "blocks"), [(3.0, 0.15, SHORT_TERM), (0.4, 0.02, MOMENTARY)])
-def test_bursts_in_turn_show_their_levels(seconds, shift, blocks):
+def test_consecutive_bursts_read_their_levels(seconds, shift, blocks):
     """Cases 11 and 14: 20 segments of twice the window; in each a burst of −38, −37 … −19 dBFS, every time later."""
     parts = [
         part for i in range(20) for part in ((-np.inf, i * shift), (-38 + i, seconds), (-np.inf, seconds - i * shift))
@@ -136,7 +136,7 @@ def test_loudness_range(case):
     np.testing.assert_allclose(measure_in_chunks(sine(*parts))[0].loudness_range_lu, expected, atol=1.0)
 
 
-# Cases 15 to 19: share of the rate, phase in degrees, amplitude, dBTP.
+# Cases 15 to 19: fraction of the sample rate, phase in degrees, amplitude, dBTP.
 TRUE_PEAK_CASES = {
     15: (1 / 4, 0.0, 0.5, -6.0),
     16: (1 / 4, 45.0, 0.5, -6.0),
@@ -157,10 +157,11 @@ def test_true_peak_of_sines(case):
 
 @pytest.mark.parametrize("offset", range(4))
 def test_true_peak_between_samples_wherever_they_fall(offset):
-    """In the manner of cases 20 to 23: a crest of 0 dBTP made at four times the rate, then every fourth sample of it,
-    from each of the four places on."""
+    """Like cases 20 to 23: a crest of 0 dBTP generated at four times the rate, decimated by four with each offset."""
     at = np.arange(4 * 4000) - 8000
-    tone = np.cos(2 * np.pi * at / (4 * 6)) * np.exp(-((at / 800.0) ** 2))  # fs/6 under a bell: one crest at 1.0
+    tone = np.cos(2 * np.pi * at / (4 * 6)) * np.exp(
+        -((at / 800.0) ** 2)
+    )  # fs/6 with a Gaussian envelope: one crest at 1.0
     audio = jnp.asarray(tone[offset::4][None, :, None], jnp.float32)
     assert -0.4 <= true_peak_db(audio, RATE)[0] <= 0.2
 
@@ -173,7 +174,7 @@ def test_too_short_or_silent_has_no_range_and_no_blocks():
 
 
 def test_loudness_range_matches_the_algorithm_of_tech_3342():
-    """Tech 3342, written out in NumPy: 3 s windows ten times a second, both gates, sorted, the nearest ranks."""
+    """Tech 3342 in NumPy: 3 s windows ten times a second, both gates, nearest-rank percentiles."""
     rng = np.random.default_rng(1)
     swell = np.interp(np.arange(40 * RATE), np.arange(41) * RATE, rng.uniform(-70, -10, 41))
     audio = (10 ** (swell / 20) * rng.standard_normal(40 * RATE))[None, :, None].astype(np.float32)
@@ -185,6 +186,6 @@ def test_loudness_range_matches_the_algorithm_of_tech_3342():
     ordered = np.sort(blocks[blocks > 10 * np.log10(np.mean(10 ** (blocks / 10))) - 20.0])
     low, high = (ordered[round(share * (len(ordered) - 1))] for share in (0.10, 0.95))
     assert high - low > 5.0
-    assert len(ordered) < len(starts)  # the gates are at work
+    assert len(ordered) < len(starts)  # the gates exclude blocks
     np.testing.assert_allclose(RANGE(jnp.asarray(audio), RATE)[0], high - low, atol=0.01)
     np.testing.assert_allclose(measure_in_chunks(jnp.asarray(audio))[0].loudness_range_lu, high - low, atol=0.02)

@@ -1,4 +1,4 @@
-"""The equaliser's promises: neutral is exact, bands fade out towards Nyquist, nothing is heard before it happens."""
+"""Guarantees of the equalizer: neutral settings, bands near Nyquist, causality, and the frequency response."""
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def test_a_band_above_nyquist_is_transparent(share):
 
 @pytest.mark.parametrize("share, left", [(0.485, 1.0), (0.49, 1.0), (0.4925, 0.75), (0.495, 0.5), (0.4975, 0.25)])
 def test_a_band_fades_out_towards_nyquist(share, left):
-    """The fading band is the cookbook's at 0.49 of the rate with what is left of the gain."""
+    """A fading band is the cookbook filter at 0.49 of the rate with the remaining gain."""
     with jax.enable_x64(True):
         freq_hz, gain_db, q = (jnp.full((1, 1), x, jnp.float64) for x in (share * RATE, 9.0, 2.0))
         audio = jnp.asarray(noise(7, 1, 300, 1), jnp.float64)
@@ -64,7 +64,7 @@ def test_a_band_fades_out_towards_nyquist(share, left):
 
 
 def test_a_faded_band_has_a_finite_gradient():
-    """At 0.5 of the rate tan is infinite; nothing of that may reach the frequency's gradient."""
+    """At 0.5 of the rate tan is infinite; the gradient by the frequency must stay finite."""
     freq_hz = jnp.array([[0.49, 0.495, 0.5, 0.7, 1e-4]]) * RATE
 
     def energy(freq_hz):
@@ -73,12 +73,12 @@ def test_a_faded_band_has_a_finite_gradient():
 
     slope = jax.jit(jax.grad(energy))(freq_hz)[0]
     assert np.all(np.isfinite(slope))
-    assert slope[1] < 0.0  # the higher, the less is left of the boost
+    assert slope[1] < 0.0  # the gain decreases with the frequency
     assert slope[3] == 0.0
 
 
 def test_causality():
-    """∂y[t]/∂x[s] is 0 to the bit for s > t, also inside a block, and is not for s ≤ t."""
+    """∂y[t]/∂x[s] is exactly 0 for s > t, also inside a block, and not 0 for s ≤ t."""
     freq_hz, gain_db, q = random_settings(9, 1, 5)
     _, pull = jax.vjp(lambda x: render(x, freq_hz, gain_db, q)[0], jnp.asarray(noise(10, 1, 200, 1)))
     pull = jax.jit(pull)
@@ -89,7 +89,7 @@ def test_causality():
 
 
 def test_response_db_matches_the_impulse_response():
-    """The curve is promised for the rendered sound: transform what the renderer makes of an impulse."""
+    """The response is that of the rendered audio: the Fourier transform of a filtered impulse."""
     freq_hz, gain_db, q = (jnp.asarray(x) for x in ([[500.0, 2000.0, 9000.0]], [[6.0, -9.0, 4.0]], [[1.0, 2.0, 0.7]]))
     impulse = jnp.zeros((1, 8192, 1)).at[0, 0, 0].set(1.0)
     spectrum = np.fft.rfft(np.asarray(render(impulse, freq_hz, gain_db, q)[0], np.float64)[0, :, 0])

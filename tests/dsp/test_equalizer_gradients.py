@@ -1,4 +1,4 @@
-"""Derivatives of the equaliser: against float64 finite differences and against the per-sample recursion's."""
+"""Derivatives of the equalizer against float64 finite differences and against the per-sample recursion."""
 
 import functools
 
@@ -13,7 +13,7 @@ from nmjax.dsp.svf import peaking
 
 from .oracles import error_db, noise, random_bands
 
-BATCH, TIME, CHANNELS, BANDS = 2, 150, 2, 2  # two blocks and a rest
+BATCH, TIME, CHANNELS, BANDS = 2, 150, 2, 2  # two blocks and a remainder
 INPUTS = ["audio", "freq_hz", "gain_db", "q", "state"]
 
 
@@ -32,7 +32,7 @@ def directions():
 
 @jax.jit
 def outputs(at):
-    """What leaves the equaliser: the signal and the last state."""
+    """The output of the equalizer and its final state."""
     return equalize(at["audio"], Bands(at["freq_hz"], at["gain_db"], at["q"]), 44_100.0, at["state"])
 
 
@@ -42,7 +42,7 @@ def outputs_by_sample(at):
 
 @functools.partial(jax.jit, static_argnums=1)
 def scalar_loss(at, form=outputs, state_share=1.0):
-    """A scalar to which every sample counts, and every state with its share."""
+    """A scalar that depends on every sample and, scaled by `state_share`, on every state."""
     y, last = form(at)
     signal_term = jnp.sum(jnp.asarray(noise(5, *y.shape), y.dtype) * y)
     return signal_term + state_share * jnp.sum(jnp.asarray(noise(6, *last.shape), y.dtype) * last)
@@ -61,7 +61,7 @@ def central_difference(function, direction, step=1e-5):
 
 
 def single_direction(name):
-    """The random direction of one input, the others at rest."""
+    """The random direction for one input, 0 for the others."""
     return {key: d * (key == name) for key, d in directions().items()}
 
 

@@ -1,4 +1,4 @@
-"""Every kind of filter against the cookbook in float64, alone and mixed, and what is refused."""
+"""Every kind of filter against the cookbook in float64, alone and mixed; invalid arguments."""
 
 import jax
 import jax.numpy as jnp
@@ -72,13 +72,13 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "said"), BAD)
-def test_invalid_settings_are_reported_with_their_range(wrong, said):
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize(("wrong", "message"), BAD)
+def test_invalid_settings_are_reported_with_their_range(wrong, message):
+    with pytest.raises(ValueError, match=message):
         equalize(jnp.zeros((1, 100, 1)), Bands(**{k: jnp.asarray(v) for k, v in (ONE | wrong).items()}), RATE)
 
 
-def test_other_bad_arguments():
+def test_other_invalid_arguments_are_reported():
     good = make_bands("peaking", [np.asarray(x) for x in ONE.values()])
     with pytest.raises(ValueError, match=r"sample_rate must be above 0 Hz; it is -1"):
         equalize(jnp.zeros((1, 100, 1)), good, -1.0)
@@ -93,39 +93,45 @@ def test_other_bad_arguments():
 
 
 def test_a_state_of_another_shape_is_rejected():
-    """Also one with as many numbers, of stereo and five bands for mono and ten. (Asked directly: `equalise`'s own
-    annotation would refuse it first in a session that checks them.)"""
+    """Also a state of the same size, of stereo and five bands instead of mono and ten.
+
+    `check_state` is called directly: a session with shape checks rejects the call of `equalize` by its annotations.
+    """
     with pytest.raises(ValueError, match=r"state must be of shape \[1, 1, 10, 2\], .* it is of shape \[1, 2, 5, 2\]"):
         check_state(jnp.zeros((1, 2, 5, 2)), (1, 1, 10, 2))
 
 
-def test_a_grid_out_of_range_is_refused():
+def test_a_frequency_grid_out_of_range_is_rejected():
     good = make_bands("peaking", [np.asarray(x) for x in ONE.values()])
     with pytest.raises(ValueError, match=r"freq_hz must be between 0 and half the sample rate \(24000 Hz\); it is -5"):
         response_db(good, jnp.array([100.0, -5.0]), RATE)
+
+
+def weighted_energy(settings, audio, kind):
+    """The energy of the output, with increasing weight over time; settings are freq_hz, gain_db and q."""
+    y, _ = equalize(audio, Bands(*settings.reshape(3, 1, 1), kind), RATE)
+    return jnp.sum(y**2 * jnp.linspace(1.0, 2.0, audio.shape[1])[None, :, None])
+
+
+ENERGY = jax.jit(weighted_energy, static_argnums=2)
+ENERGY_GRADIENT = jax.jit(jax.grad(weighted_energy), static_argnums=2)
 
 
 @pytest.mark.parametrize("kind", FILTER_DESIGNS)
 @pytest.mark.parametrize("freq_hz", [11_999.0, 12_000.0, 12_001.0, 300.0])
 def test_the_gradient_of_every_kind_is_the_finite_difference(kind, freq_hz):
     """Also at a quarter of the rate, where two branches of tan meet."""
-    audio = noise(9, 1, 300, 1)
     with jax.enable_x64(True):
-        at = jnp.array([freq_hz, 5.0, 0.9])
-        total = jax.jit(
-            lambda x: jnp.sum(
-                equalize(jnp.asarray(audio, jnp.float64), Bands(*x.reshape(3, 1, 1), kind), RATE)[0] ** 2
-                * jnp.linspace(1.0, 2.0, 300)[None, :, None]
-            )
-        )
-        slope, direction = jax.grad(total)(at), jnp.array([100.0, 1.0, 0.1])
-        reference = (total(at + 1e-5 * direction) - total(at - 1e-5 * direction)) / 2e-5
+        audio, at = jnp.asarray(noise(9, 1, 300, 1), jnp.float64), jnp.array([freq_hz, 5.0, 0.9])
+        slope, direction = ENERGY_GRADIENT(at, audio, kind), jnp.array([100.0, 1.0, 0.1])
+        above, below = (ENERGY(at + step * direction, audio, kind) for step in (1e-5, -1e-5))
+        reference = (above - below) / 2e-5
         np.testing.assert_allclose(slope @ direction, reference, rtol=1e-6)
         assert abs(slope[0]) > 0.0
 
 
 def test_response_in_the_stop_band_is_exact_in_float32_with_finite_gradients():
-    """Far below a high-pass's corner one minus nearly one is left; at 0 Hz the logarithm of nothing."""
+    """Far below the corner of a high-pass, where the response cancels, and at 0 Hz, where it is 0."""
     settings = [np.full((1, 1), x, np.float32) for x in (10_000.0, 0.0, 0.7)]
     points = np.array([1.0, 5.0, 10.0])
     with jax.enable_x64(True):
@@ -145,6 +151,6 @@ def test_traced_values_are_clipped_to_their_ranges():
     wild = jax.jit(lambda f: equalize(audio, Bands(f, jnp.full((1, 1), 6.0), jnp.ones((1, 1)), "low_pass"), RATE)[0])
     assert np.all(np.isfinite(wild(jnp.asarray([[40_000.0]]))))
     assert error_db(wild(jnp.asarray([[40_000.0]])), wild(jnp.asarray([[0.49 * RATE]]))) < -140.0
-    bell = jax.jit(lambda g, q: equalize(audio, Bands(jnp.full((1, 1), 500.0), g, q), RATE)[0])
+    peaking = jax.jit(lambda g, q: equalize(audio, Bands(jnp.full((1, 1), 500.0), g, q), RATE)[0])
     for gain_db, q in ((1e4, 1.0), (-1e4, 1.0), (6.0, 0.0), (6.0, -1.0), (6.0, 1e30)):
-        assert np.all(np.isfinite(bell(jnp.full((1, 1), gain_db), jnp.full((1, 1), q))))
+        assert np.all(np.isfinite(peaking(jnp.full((1, 1), gain_db), jnp.full((1, 1), q))))

@@ -1,4 +1,4 @@
-"""Bark bands, third octaves, smoothing and mel against sums written out, the tables' own figures and torchaudio."""
+"""Bark bands, third octaves, smoothing and mel filters against explicit sums, published tables and torchaudio."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def as_audio(*channels):
 
 
 def sliced_band_power(power, low_hz, high_hz, window, slices=400):
-    """The power between two frequencies, every bin cut into thin slices that are in or out."""
+    """The power between two frequencies, with every bin divided into thin slices."""
     bin_hz, total = RATE / window, 0.0
     for n, value in enumerate(power):
         edges = np.clip([(n - 0.5) * bin_hz, (n + 0.5) * bin_hz], 0.0, RATE / 2)
@@ -125,7 +125,7 @@ def test_mel_matrix_matches_torchaudio():
 
 
 def test_invalid_arguments_are_reported():
-    with pytest.raises(ValueError, match=r"window must be a multiple of 4 samples; it is 6"):
+    with pytest.raises(ValueError, match=r"fft_size must be a multiple of 4 samples; it is 6"):
         bark_spectrum_db(jnp.zeros((1, 100, 1)), RATE, 6)
     with pytest.raises(ValueError, match=r"freq_hz must be a grid of rank 1 above 0 .* 22050 Hz; it is \[0. 9.\]"):
         smooth_spectrum_db(jnp.ones(100), np.array([0.0, 9.0]), RATE)

@@ -1,4 +1,4 @@
-"""How exact float32 is: the worst of many random cascades on noise against SciPy in float64."""
+"""Accuracy of float32: the worst of many random cascades on noise against SciPy in float64."""
 
 import jax
 import jax.numpy as jnp
@@ -39,5 +39,5 @@ def test_two_thousand_cascades_in_the_models_range(rate, bands):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [8_000, 44_100, 192_000])
-def test_two_thousand_cascades_over_everything(rate):
+def test_two_thousand_cascades_over_the_widest_range(rate):
     assert worst_db(lambda seed: widest_bands(seed, BATCH, 10, rate), 2000, 10, rate) <= -85.0

@@ -1,4 +1,4 @@
-"""Every matrix product and convolution states the highest precision: on GPU and TPU the default is lower."""
+"""Every matrix product and convolution requests the highest precision: the default on GPU and TPU is lower."""
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ def precisions(function, *arguments):
 
 
 def is_highest(precision):
-    """Highest for both operands, however it is written."""
+    """Whether both operands have the highest precision, in either notation."""
     both = precision if isinstance(precision, tuple) else (precision, precision)
     return all(one == jax.lax.Precision.HIGHEST for one in both)
 
@@ -91,7 +91,7 @@ PROCESSOR_SETTINGS = (
     Width(*jnp.full((2, 2), 0.5)),
 )
 CASES = {
-    "equalise": (render, (AUDIO, BANDS)),
+    "equalizer": (render, (AUDIO, BANDS)),
     "its gradient": (jax.grad(energy(render), argnums=(0, 1)), (AUDIO, BANDS)),
     "its tangent": (lambda *at: jax.jvp(render, at, at), (AUDIO, BANDS)),
     "compressor, saturator and width": (processor_chain, (AUDIO, PROCESSOR_SETTINGS)),
@@ -108,9 +108,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("function, arguments", CASES.values(), ids=CASES.keys())
-def test_every_product_states_highest_precision(function, arguments):
+def test_every_product_requests_the_highest_precision(function, arguments):
     result = precisions(function, *arguments)
-    assert result, "no product was found: the walk misses what it looks for"
+    assert result, "no product was found"
     assert all(map(is_highest, result)), result
 
 
@@ -123,8 +123,8 @@ def test_every_product_states_highest_precision(function, arguments):
     ],
     ids=["magnitudes", "mr_stft's gradient", "a_weighted's gradient"],
 )
-def test_spectra_hold_no_product_in_the_default_precision(function):
-    """They are Fourier transforms today and hold no product at all; if one moves in, it states its precision."""
+def test_spectra_have_no_product_in_default_precision(function):
+    """They are Fourier transforms without products; a product added later must request its precision."""
     assert all(map(is_highest, precisions(lambda x: function(x, 512), AUDIO)))
 
 

@@ -1,4 +1,4 @@
-"""Values and gradients where the plain formulas have none."""
+"""Values and gradients where the plain formulas have no finite ones."""
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +20,12 @@ def test_safe_sqrt_is_the_root_and_flat_at_0():
     assert gradients(safe_sqrt, X)[0] == 0.0
 
 
-@pytest.mark.parametrize("function, plain, slope", [(safe_sqrt, np.sqrt, lambda x: 0.5 / np.sqrt(x)),
-                                                    (safe_log, np.log, lambda x: 1.0 / x)])  # fmt: skip
-def test_a_floor_holds_the_value_and_stops_the_gradient(function, plain, slope):
+@pytest.mark.parametrize(
+    "function, plain, slope",
+    [(safe_sqrt, np.sqrt, lambda x: 0.5 / np.sqrt(x)), (safe_log, np.log, lambda x: 1.0 / x)],
+    ids=["sqrt", "log"],
+)
+def test_a_floor_clamps_the_value_and_stops_the_gradient(function, plain, slope):
     floor, x = 1e-4, np.asarray(X, np.float64)
     np.testing.assert_allclose(function(X, floor), plain(np.maximum(x, floor)), rtol=1e-6)
     expected = np.where(x > floor, slope(np.maximum(x, floor)), 0.0)
@@ -34,7 +37,7 @@ def test_smooth_abs_is_the_rounded_absolute_value():
     reference = np.sqrt(x * x + 0.01) - 0.1
     np.testing.assert_allclose(smooth_abs(jnp.asarray(x, jnp.float32)), reference, rtol=1e-5, atol=1e-16)
     np.testing.assert_allclose(gradients(smooth_abs, jnp.asarray(x, jnp.float32)), x / np.sqrt(x * x + 0.01), rtol=1e-5)
-    np.testing.assert_allclose(jax.grad(jax.grad(smooth_abs))(0.0), 10.0, rtol=1e-6)  # 1/width: it can leave 0
+    np.testing.assert_allclose(jax.grad(jax.grad(smooth_abs))(0.0), 10.0, rtol=1e-6)  # 1/width
 
 
 def test_smooth_abs_keeps_the_digits_of_small_values():

@@ -1,4 +1,4 @@
-"""What other programs said of the same signals (`scripts/references.py`) against what is said here."""
+"""Measurements by other programs of the same signals (`scripts/references.py`) against those of nmjax."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The same curve at another sample rate, read off SciPy's response of the cookbook's filters."""
+"""The response of converted bands, computed with SciPy from the cookbook's filters."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ def curve_db(bands, rate):
 
 
 @pytest.mark.parametrize("rate", [48_000, 96_000, 192_000])
-def test_the_curve_is_kept_to_half_a_decibel_up_to_16_khz(rate):
+def test_the_response_is_kept_to_half_a_decibel_up_to_16_khz(rate):
     for seed in range(4):
         bands = random_bands_44k(seed)
         result = convert_bands_to_rate(bands, 44_100, rate)

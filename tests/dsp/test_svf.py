@@ -1,4 +1,4 @@
-"""The filters' designs against RBJ's cookbook, BS.1770's table and SciPy's freqz."""
+"""Filter designs against RBJ's cookbook, the table of BS.1770 and SciPy's freqz."""
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ def filter_audio(audio, svf, dtype):
 
 
 @pytest.mark.parametrize("design, sos", [(low_shelf, low_shelf_sos), (high_shelf, high_shelf_sos)])
-def test_shelves_are_the_cookbooks(design, sos):
+def test_shelves_match_the_cookbook(design, sos):
     freq_hz, gain_db, q = random_bands(1, 32, 2)
     q = np.clip(q, 0.5, 1.0)
     audio = noise(2, 32, 4000, 1)
@@ -44,7 +44,7 @@ def test_shelves_are_the_cookbooks(design, sos):
         assert error_db(filter_audio(audio, svf, jnp.float64), reference) <= -200.0
 
 
-def test_k_weighting_is_the_standards_table_at_48_khz():
+def test_k_weighting_matches_the_standards_table_at_48_khz():
     audio = noise(3, 1, 24_000, 1)
     reference = sosfilt_batch(audio, BS1770_SOS[None])
     assert error_db(filter_audio(audio, k_weighting_svf(48_000.0), jnp.float32), reference) <= -105.0
@@ -53,7 +53,7 @@ def test_k_weighting_is_the_standards_table_at_48_khz():
 
 
 @pytest.mark.parametrize("sample_rate", [22_050.0, 44_100.0, 96_000.0])
-def test_k_weighting_is_de_mans_at_other_rates(sample_rate):
+def test_k_weighting_matches_de_man_at_other_rates(sample_rate):
     stages = pyloudnorm.Meter(sample_rate, filter_class="DeMan")._filters.values()
     sos = np.stack([np.concatenate([stage.b, stage.a]) for stage in stages])
     points = np.geomspace(10.0, 0.49 * sample_rate, 100)

@@ -1,4 +1,4 @@
-"""Settings that change: against a plain loop in float64, without clicks, stable whatever they do."""
+"""Time-varying settings: a plain loop in float64, no clicks, and stability for any movement."""
 
 import jax
 import jax.numpy as jnp
@@ -63,17 +63,17 @@ def test_constant_settings_equal_the_static_equalizer():
 def test_streaming_equals_one_call():
     bands, audio = random_breakpoints(5, 9, 1, 3), noise(6, 1, 512, 1)
     whole, last = RENDER(audio, bands, 64, RATE)
-    state, pieces = None, []
+    state, chunks = None, []
     for i in range(0, 8, 2):
         part = jax.tree.map(lambda x, i=i: x[i : i + 3], bands)
         y, state = RENDER(audio[:, i * 64 : (i + 2) * 64], part, 64, RATE, state)
-        pieces.append(y)
-    assert error_db(jnp.concatenate(pieces, axis=1), whole) <= -110.0
+        chunks.append(y)
+    assert error_db(jnp.concatenate(chunks, axis=1), whole) <= -110.0
     assert error_db(state, last) <= -110.0
 
 
 def test_a_ramp_does_not_click_where_a_switch_does():
-    """A low sine through a bell that opens: what is left above 2 kHz is the click."""
+    """A low sine through a peaking filter whose gain rises: the energy above 2 kHz is the click."""
     time = 8192
     audio = jnp.asarray(np.sin(2 * np.pi * 100.0 * np.arange(time) / RATE)[None, :, None], jnp.float32)
     shut, open_ = (Bands(jnp.full((1, 1), 100.0), jnp.full((1, 1), g), jnp.ones((1, 1))) for g in (0.0, 12.0))
@@ -91,7 +91,7 @@ def test_a_ramp_does_not_click_where_a_switch_does():
 
 
 def test_random_jumps_of_the_settings_are_stable():
-    """Every sample another setting from the widest range, then silence: the state may only shrink."""
+    """Random settings from the widest range at every sample, then silence: the norm of the state must not grow."""
     rng = np.random.default_rng(7)
     count, bands = 2001, 4
     wild = Bands(

@@ -1,4 +1,4 @@
-"""Stereo width: against SciPy's biquad in float64, in pieces, neutral to the bit, and what a mono sum loses."""
+"""Stereo width: SciPy's biquad in float64, streaming, neutral settings, and the level of the mono sum."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def width(low, high, dtype=jnp.float32):
 
 
 def scipy_reference(audio, low, high, rate=RATE, crossover_hz=200.0):
-    """Two bands of the side by SciPy's low-pass and what is left, in float64."""
+    """The side in two bands, SciPy's low-pass and the rest, in float64."""
     audio = np.asarray(audio, np.float64)
     middle, side = (audio[..., :1] + audio[..., 1:]) / 2, (audio[..., :1] - audio[..., 1:]) / 2
     sos = np.stack([cookbook_sos("low_pass", crossover_hz, 0.5, rate)[None]] * len(audio))
@@ -29,13 +29,13 @@ def scipy_reference(audio, low, high, rate=RATE, crossover_hz=200.0):
 
 
 @pytest.mark.parametrize("rate, crossover_hz", [(8_000.0, 200.0), (RATE, 700.0), (192_000.0, 200.0)])
-def test_it_is_scipys_filter_on_the_side(rate, crossover_hz):
+def test_the_side_is_filtered_as_by_scipy(rate, crossover_hz):
     audio, low, high = noise(1, 2, 3000, 2), [0.2, 1.6], [1.5, 0.7]
     y, _ = RENDER(audio, width(low, high), rate, None, crossover_hz)
     assert error_db(y, scipy_reference(audio, low, high, rate, crossover_hz)) <= -115.0
 
 
-def test_in_float64_it_is_scipys_to_rounding():
+def test_float64_matches_scipy_to_rounding():
     with jax.enable_x64(True):
         audio = jnp.asarray(noise(1, 1, 3000, 2), jnp.float64)
         y, _ = RENDER(audio, width(0.0, 2.0, jnp.float64), RATE)
@@ -66,13 +66,13 @@ def test_zero_width_is_mono():
     np.testing.assert_allclose(y[..., 0], y[..., 1], atol=1e-7)
 
 
-@pytest.mark.parametrize("piece", [1, 100])
-def test_streaming_equals_one_call(piece):
-    audio, settings = noise(6, 2, 1280 if piece > 1 else 40, 2), width([0.2, 1.6], [1.5, 0.7])
+@pytest.mark.parametrize("size", [1, 128])
+def test_streaming_equals_one_call(size):
+    audio, settings = noise(6, 2, 1280 if size > 1 else 40, 2), width([0.2, 1.6], [1.5, 0.7])
     whole, last = RENDER(audio, settings, RATE)
     state, parts = None, []
-    for start in range(0, audio.shape[1], piece):
-        y, state = RENDER(audio[:, start : start + piece], settings, RATE, state)
+    for start in range(0, audio.shape[1], size):
+        y, state = RENDER(audio[:, start : start + size], settings, RATE, state)
         parts.append(np.asarray(y))
     assert error_db(np.concatenate(parts, axis=1), whole) <= -110.0
     assert error_db(state, last) <= -105.0
@@ -104,7 +104,7 @@ def test_value_and_gradient_are_finite(audio):
         assert np.all(np.isfinite(x))
 
 
-def test_what_a_mono_sum_loses():
+def test_the_level_of_the_mono_sum():
     left, right = noise(10, 1, 100_000, 1), noise(11, 1, 100_000, 1)
     pairs = [(0.0, left, left), (-3.0103, left, right), (-3.0103, left, 0.0 * left), (-0.9691, left, left / 3)]
     for expected, *pair in pairs:

@@ -1,18 +1,13 @@
-"""The spectral losses in float64 with SciPy's STFT, and the A curve from its poles and zeros."""
+"""Spectral losses in float64 with SciPy's STFT, and A-weighting from its poles and zeros."""
 
 import numpy as np
 from scipy.signal import freqs_zpk, stft
 
-FLOOR_DB = -100.0  # where magnitudes are held, below a full-scale sine
-
-
-def noise(seed, *shape, level=0.1):
-    """White noise that float32 holds exactly."""
-    return (level * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+FLOOR_DB = -100.0  # lower bound of magnitudes, relative to a full-scale sine
 
 
 def floored_magnitudes(audio, window):
-    """Held |STFT| `[signal, bins, frames]` of one `[time, channel]`: mono as it is, of stereo L, R, M and S."""
+    """Clamped |STFT| `[signal, bins, frames]` of one `[time, channel]`: mono, or L, R, M and S of stereo."""
     signals = np.asarray(audio, np.float64).T
     if len(signals) == 2:
         signals = np.vstack([signals, (signals[0] + signals[1]) / np.sqrt(2), (signals[0] - signals[1]) / np.sqrt(2)])
@@ -21,7 +16,7 @@ def floored_magnitudes(audio, window):
 
 
 def normalizers(sizes):
-    """What a signal's difference is divided by: its own size, the side's by that of mid and side together."""
+    """The divisor of each signal's difference: its own size, but for the side that of mid and side together."""
     return np.append(sizes[:3], sizes[2] + sizes[3]) if len(sizes) == 4 else sizes
 
 

@@ -1,4 +1,4 @@
-"""The distance between curves: by hand, blind to a gain, and its gradient against finite differences."""
+"""The distance between responses: known values, invariance to gain, and its gradient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from nmjax.losses import eq_response_loss
 
 
-def test_by_hand_and_blind_to_a_gain():
+def test_known_values_and_invariance_to_a_gain():
     result = jnp.array([[1.0, -1.0, 1.0, -1.0], [3.0, 3.0, 3.0, 3.0]])
     assert eq_response_loss(result, jnp.zeros_like(result)) == 0.5
     assert eq_response_loss(result + 7.0, jnp.zeros_like(result)) == 0.5

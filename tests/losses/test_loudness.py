@@ -1,4 +1,4 @@
-"""The distance in loudness: decibels of gain are its units, and below −70 LUFS it is held."""
+"""The loudness difference: its unit is dB of gain, and loudness is clamped to at least −70 LUFS."""
 
 import functools
 
@@ -9,20 +9,20 @@ import pyloudnorm
 
 from nmjax.losses.loudness import lufs_loss
 
-from .oracles import noise
+from ..dsp.oracles import noise
 
 RATE, TIME = 44_100.0, 22_050
 DISTANCE = jax.jit(functools.partial(lufs_loss, sample_rate=RATE))
 
 
 def stereo_noise(seed, *levels_db):
-    """Stereo noise, each signal at its level, coloured by a running sum so that K-weighting matters."""
+    """Stereo noise, each signal at its level, colored by a running sum so that K-weighting matters."""
     white = noise(seed, len(levels_db), TIME, 2)
-    coloured = white + 0.9 * np.roll(white, 1, axis=1)
-    return jnp.asarray(coloured * np.float32(10.0) ** (np.array(levels_db, np.float32) / 20)[:, None, None])
+    colored = white + 0.9 * np.roll(white, 1, axis=1)
+    return jnp.asarray(colored * np.float32(10.0) ** (np.array(levels_db, np.float32) / 20)[:, None, None])
 
 
-def test_it_is_the_mean_of_pyloudnorms_distances():
+def test_loss_matches_pyloudnorm():
     meter = pyloudnorm.Meter(int(RATE), filter_class="DeMan")
     output, target = stereo_noise(1, 0.0, -20.0, 3.0), stereo_noise(2, -6.0, 0.0, 3.0)
     both = [[meter.integrated_loudness(np.asarray(x, np.float64)) for x in batch] for batch in (output, target)]
@@ -45,16 +45,16 @@ def test_the_gradient_points_to_the_targets_level():
 
 
 def test_silence_is_floored_at_minus_70():
-    """The distance to it is finite and pulls only the side that is heard."""
-    heard, silent = stereo_noise(5, 0.0, 0.0, 0.0), jnp.zeros((3, TIME, 2))
-    distance = DISTANCE(heard, silent)
-    np.testing.assert_allclose(DISTANCE(silent, heard), distance, rtol=1e-6)
+    """The distance to silence is finite, and only the audible signal has a gradient."""
+    audible, silent = stereo_noise(5, 0.0, 0.0, 0.0), jnp.zeros((3, TIME, 2))
+    distance = DISTANCE(audible, silent)
+    np.testing.assert_allclose(DISTANCE(silent, audible), distance, rtol=1e-6)
     meter = pyloudnorm.Meter(int(RATE), filter_class="DeMan")
-    expected = np.mean([meter.integrated_loudness(np.asarray(x, np.float64)) + 70.0 for x in heard])
+    expected = np.mean([meter.integrated_loudness(np.asarray(x, np.float64)) + 70.0 for x in audible])
     np.testing.assert_allclose(distance, expected, atol=0.01)
-    pulled, still = jax.jit(jax.grad(DISTANCE, argnums=(0, 1)))(heard, silent)
-    assert jnp.max(jnp.abs(pulled)) > 0.0
-    np.testing.assert_array_equal(still, 0.0)
+    audible_slope, silent_slope = jax.jit(jax.grad(DISTANCE, argnums=(0, 1)))(audible, silent)
+    assert jnp.max(jnp.abs(audible_slope)) > 0.0
+    np.testing.assert_array_equal(silent_slope, 0.0)
 
 
 def test_near_the_targets_level_the_gradient_shrinks_with_the_distance():

@@ -1,4 +1,4 @@
-"""The weighted sum, and that value and gradient are finite where plain formulas give NaN."""
+"""The weighted sums; value and gradient are finite where plain formulas give NaN."""
 
 import functools
 
@@ -13,13 +13,26 @@ from nmjax.losses.loudness import lufs_loss
 from nmjax.losses.regularizers import gain_l1, gate_entropy, gate_l1, q_deviation
 from nmjax.losses.spectral import a_weighted_loss, mr_stft_loss
 
-from .oracles import noise
+from ..dsp.oracles import noise
 
 RATE, TIME = 44_100.0, 17_640  # 400 ms: loudness measures one block
 CONFIG = LossConfig(
-    mr_stft=0.7, a_weighted=1.3, lufs=0.11, eq_response=0.0, gain=0.017, q=0.023, gate_l1=0.031, gate_entropy=0.041,
-    neutrality=0.02, gate_l1_warmup_steps=10, max_hz=9000.0, segment_seconds=0.0, match_level=False, fft_sizes=(256, 1024),
-)  # fmt: skip
+    mr_stft=0.7,
+    a_weighted=1.3,
+    lufs=0.11,
+    eq_response=0.0,
+    gain=0.017,
+    q=0.023,
+    gate_l1=0.031,
+    gate_entropy=0.041,
+    neutrality=0.02,
+    gate_l1_warmup_steps=10,
+    max_hz=9000.0,
+    segment_seconds=0.0,
+    match_level=False,
+    fft_sizes=(256, 1024),
+)
+LEVEL_MATCHED = CONFIG.model_copy(update={"match_level": True})
 SIGNAL_LOSS = jax.jit(functools.partial(signal_loss, sample_rate=RATE, config=CONFIG))
 GRADIENTS = jax.jit(jax.grad(lambda y, t: signal_loss(y, t, RATE, CONFIG)[0], argnums=(0, 1)))
 
@@ -31,7 +44,7 @@ def settings(gain_db, q, gate_logit=None):
 
 
 def signals(channels):
-    """What a batch may hold, `[case, time, channel]`."""
+    """Extreme signals, `[case, time, channel]`."""
     t = np.arange(TIME)
     music = noise(1, TIME)
     one = np.where(t == 9000, 1.0, 0.0)
@@ -93,7 +106,7 @@ def test_regularization_is_finite_at_the_identity_and_at_saturated_gates(logit):
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_value_and_gradient_are_finite_for_every_pair_of_extremes(channels):
-    """Each signal alone in its batch, so that no NaN hides in a mean and none is blamed on a neighbour."""
+    """In all pairs of a batch; the gradient is checked per signal, so a NaN is attributed to its own pair."""
     every = signals(channels)
     for shift in range(len(every)):  # shift 0 is output equal to target
         output, target = every, jnp.roll(every, shift, axis=0)
@@ -121,7 +134,6 @@ def test_shorter_than_every_window_is_finite(time):
 
 
 def test_at_the_targets_level_a_gain_is_no_error_but_in_loudness():
-    levelled = CONFIG.model_copy(update={"match_level": True})
     target = jnp.asarray(0.1 * noise(1, TIME), jnp.float32)[None, :, None]
     other = target + 0.05 * jnp.asarray(noise(2, TIME), jnp.float32)[None, :, None]
 
@@ -131,19 +143,25 @@ def test_at_the_targets_level_a_gain_is_no_error_but_in_loudness():
     def slope_of(config):
         return jax.jit(jax.grad(lambda gain: signal_loss(gain * other, target, RATE, config)[1]["mr_stft"]))
 
-    terms, same, unlevelled = terms_of(levelled)(2.0), terms_of(levelled)(1.0), terms_of(CONFIG)(2.0)
+    matched_terms = terms_of(LEVEL_MATCHED)
+    terms, same, unmatched = matched_terms(2.0), matched_terms(1.0), terms_of(CONFIG)(2.0)
     for name in ("mr_stft", "a_weighted"):
         np.testing.assert_allclose(terms[name], same[name], rtol=1e-4)
-        assert unlevelled[name] > 1.2 * terms[name]
+        assert unmatched[name] > 1.2 * terms[name]
     np.testing.assert_allclose(terms["lufs"], same["lufs"] + 20.0 * np.log10(2.0), atol=1e-3)
-    assert abs(slope_of(levelled)(1.0)) < 1e-3 < abs(slope_of(CONFIG)(1.0))
+    assert abs(slope_of(LEVEL_MATCHED)(1.0)) < 1e-3 < abs(slope_of(CONFIG)(1.0))
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_at_the_targets_level_value_and_gradient_are_finite_for_extremes(channels):
-    levelled = CONFIG.model_copy(update={"match_level": True})
     cases = signals(channels)
-    loss = jax.jit(jax.value_and_grad(lambda y, t: signal_loss(y, t, RATE, levelled)[0]))
-    for y in cases:
-        value, slope = loss(jnp.asarray(y, jnp.float32)[None], jnp.asarray(cases[6], jnp.float32)[None])
-        assert np.isfinite(value) and np.isfinite(slope).all()
+    value, slope = level_matched_value_and_gradient(cases, jnp.broadcast_to(cases[6], cases.shape))
+    assert np.isfinite(value).all()
+    assert np.isfinite(slope).all()
+
+
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(0, 0))
+def level_matched_value_and_gradient(output, target):
+    """Value and gradient of each pair as a batch of its own."""
+    return jax.value_and_grad(lambda y: signal_loss(y[None], target[None], RATE, LEVEL_MATCHED)[0])(output)

@@ -1,4 +1,4 @@
-"""The regularisers against float64 NumPy, at the ends of their ranges too."""
+"""Regularizers against float64 NumPy, also at the ends of their ranges."""
 
 import jax
 import jax.numpy as jnp

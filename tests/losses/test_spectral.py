@@ -1,4 +1,4 @@
-"""The spectral losses against SciPy's STFT in float64 and closed forms; what they hear, in mono and in stereo."""
+"""Spectral losses against SciPy's STFT in float64 and against closed forms, in mono and in stereo."""
 
 import functools
 
@@ -9,15 +9,15 @@ import pytest
 
 from nmjax.losses.spectral import a_weighted_loss, check_pair, mr_stft_loss
 
+from ..dsp.oracles import noise
 from . import oracles
-from .oracles import noise
 
 RATE, TIME = 44_100.0, 6000
-WINDOWS = (256, 1024)
-MR_STFT = jax.jit(functools.partial(mr_stft_loss, sample_rate=RATE, fft_sizes=WINDOWS))
+FFT_SIZES = (256, 1024)
+MR_STFT = jax.jit(functools.partial(mr_stft_loss, sample_rate=RATE, fft_sizes=FFT_SIZES))
 A_WEIGHTED = jax.jit(functools.partial(a_weighted_loss, sample_rate=RATE, fft_size=1024))
 TERMS = {
-    "mr_stft": (MR_STFT, lambda y, t: oracles.mr_stft(y, t, WINDOWS)),
+    "mr_stft": (MR_STFT, lambda y, t: oracles.mr_stft(y, t, FFT_SIZES)),
     "a_weighted": (A_WEIGHTED, lambda y, t: oracles.a_weighted(y, t, RATE, 1024)),
 }
 both_terms = pytest.mark.parametrize("term, oracle", TERMS.values(), ids=TERMS.keys())
@@ -62,13 +62,13 @@ def test_a_gain_on_the_side_alone_is_measured_against_mid_and_side():
     """Mid and side of equal energy E, the side times 1 + g: its convergence is g·√(E/2E), the mid's is 0."""
     mid, side = noise(4, 1, TIME, 1), np.roll(noise(4, 1, TIME, 1), TIME // 2, axis=1)
     target, output = (np.concatenate([mid + side * x, mid - side * x], axis=2) for x in (1.0, 1.1))
-    left_right = [oracles.mr_stft(output[0, :, i : i + 1], target[0, :, i : i + 1], WINDOWS) for i in (0, 1)]
+    left_right = [oracles.mr_stft(output[0, :, i : i + 1], target[0, :, i : i + 1], FFT_SIZES) for i in (0, 1)]
     expected = (sum(left_right) + 0.1 / np.sqrt(2) + np.log(1.1)) / 4
     np.testing.assert_allclose(MR_STFT(jnp.asarray(output), jnp.asarray(target)), expected, rtol=0.02)
 
 
 def test_an_error_at_1_khz_costs_more_than_an_equal_one_at_50_hz():
-    """A is 30 dB lower at 50 Hz; a logarithm's difference would hear both alike."""
+    """A is 30 dB lower at 50 Hz; a difference of logarithms would weight both alike."""
     both = sine(50.0, 0.1) + sine(1000.0, 0.1)
     low = A_WEIGHTED(jnp.asarray(both + sine(50.0, 0.05)), jnp.asarray(both))
     mid = A_WEIGHTED(jnp.asarray(both + sine(1000.0, 0.05)), jnp.asarray(both))
@@ -84,19 +84,19 @@ def test_equal_signals_cost_nothing(term, oracle):
 @both_terms
 @pytest.mark.parametrize("level", [1e-6, 1e-3])
 def test_a_little_side_on_mono_does_not_explode(level, term, oracle):
-    """Mono held as stereo: measured against its own nothing, the side would cost thousands."""
+    """Mono stored as stereo: normalized by its own energy of almost 0, the side would cost thousands."""
     mono, side = noise(5, 1, TIME, 1), noise(6, 1, TIME, 1, level=level)
     target, output = np.concatenate([mono, mono], axis=2), np.concatenate([mono + side, mono - side], axis=2)
     value, slope = jax.jit(jax.value_and_grad(term))(jnp.asarray(output), jnp.asarray(target))
     np.testing.assert_allclose(value, oracle(output[0], target[0]), rtol=1e-3)
-    assert value < (2.0 if term is MR_STFT else 20.0 * level)  # the logarithm's own cost stays: ln(0.02/0.0001)/4
+    assert value < (2.0 if term is MR_STFT else 20.0 * level)  # the log term remains: ln(0.02/0.0001)/4
     mid, side = slope[..., 0] + slope[..., 1], slope[..., 0] - slope[..., 1]
     assert jnp.linalg.norm(side) < 30.0 * jnp.linalg.norm(mid)
 
 
 @both_terms
 def test_mono_and_the_same_as_stereo_cost_alike(term, oracle):
-    """Left, right and mid hear what mono hears; the side has nothing to say and is a quarter of the mean."""
+    """Left, right and mid cost what mono costs; the side costs nothing and is a quarter of the mean."""
     output, target = map(jnp.asarray, output_and_target(1))
     stereo = term(jnp.concatenate([output, output], axis=2), jnp.concatenate([target, target], axis=2))
     np.testing.assert_allclose(stereo, 0.75 * term(output, target), rtol=2e-3)
@@ -113,23 +113,23 @@ def test_the_gradient_is_the_finite_difference(term, oracle):
 
 
 @pytest.mark.parametrize(
-    "term", [functools.partial(mr_stft_loss, fft_sizes=WINDOWS), functools.partial(a_weighted_loss, fft_size=1024)]
+    "term", [functools.partial(mr_stft_loss, fft_sizes=FFT_SIZES), functools.partial(a_weighted_loss, fft_size=1024)]
 )
-def test_what_lies_above_the_highest_frequency_does_not_count(term):
-    """A tone at 19 kHz where the target has next to nothing, as a network may fill what a codec's low-pass left."""
+def test_frequencies_above_max_hz_are_ignored(term):
+    """A tone at 19 kHz, where the low-pass of a codec left almost nothing in the target."""
     target = jnp.asarray(noise(7, 1, TIME, 1, level=0.1))
     output = target + jnp.asarray(sine(19_000.0, 0.01) * np.hanning(TIME)[None, :, None], jnp.float32)
-    everywhere, below = (float(term(output, target, sample_rate=RATE, highest_hz=f)) for f in (22_050.0, 16_000.0))
+    everywhere, below = (float(term(output, target, sample_rate=RATE, max_hz=f)) for f in (22_050.0, 16_000.0))
     assert everywhere > 1e-4
     assert below < 0.02 * everywhere
 
 
-def test_pairs_that_do_not_fit_are_refused():
-    """The shapes are asked about directly: annotations would refuse them first in a session that checks them."""
+def test_mismatched_pairs_are_rejected():
+    """`check_pair` is called directly: a session with shape checks rejects the call of a loss by its annotations."""
     mono, stereo, surround = (jnp.zeros((1, 3000, channels)) for channels in (1, 2, 6))
     with pytest.raises(ValueError, match=r"target must be of the output's shape \[1, 3000, 1\]; it is \[1, 3000, 2\]"):
         check_pair(mono, stereo, 44_100.0)
-    with pytest.raises(ValueError, match=r"windows must be at least one; it is \(\)"):
+    with pytest.raises(ValueError, match=r"fft_sizes must be at least one; it is \(\)"):
         mr_stft_loss(mono, mono, 44_100.0, ())
     with pytest.raises(ValueError, match=r"output and target must be mono or stereo; it is of 6 channels"):
         a_weighted_loss(surround, surround, 44_100.0)
