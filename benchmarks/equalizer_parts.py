@@ -1,8 +1,8 @@
-"""Where the time of `equalise` goes: each product and the states' recursion alone, beside the whole.
+"""Breakdown of the time of `equalize`: each matrix product and the recursion over the states by itself.
 
-    python benchmarks/filter_parts.py
+    python benchmarks/equalizer_parts.py
 
-8 signals of 5 s, 5 bands, blocks of 60; medians of 30. GFLOP/s stand beside those of a large square product.
+8 signals of 5 s, 5 bands, blocks of 60 samples; medians of 30. GFLOP/s can be compared with those of a large product.
 """
 
 import statistics
@@ -29,7 +29,7 @@ def median_s(function, *arguments):
 
 
 def matrix_gradient(a, b):
-    """The gradient of a product by its matrix: over the blocks."""
+    """The gradient of a product by its matrix, summed over the blocks."""
     return jnp.einsum("bni,bnj->bij", a, b, precision=HIGHEST_PRECISION)
 
 
@@ -41,8 +41,8 @@ def loss(audio, *settings):
     return jnp.mean(equalize(audio, Bands(*settings), RATE)[0] ** 2)
 
 
-def states_only(state, kicked, drift):
-    return block_states(state, kicked, drift)[0]
+def states_only(state, input_states, transition_delta):
+    return block_states(state, input_states, transition_delta)[0]
 
 
 def block_states_energy(*arguments):

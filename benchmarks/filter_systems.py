@@ -1,8 +1,8 @@
-"""What `filters.py` measures: each system renders a cascade of bells, and where it can its gradient.
+"""The systems that `filters.py` measures: each renders a cascade of peaking filters and, where possible, a gradient.
 
-A system is a class: it gets the case's inputs and answers `render()` and, if `has_gradient`, `with_gradient()`; both
-return the output as `[batch, time]`. The gradient is that of the mean square by signal, frequency, gain and Q. Run as a
-program with a system's name this file is a worker: a line of JSON in, a line of JSON out.
+A system is a class that is constructed from a case's inputs and has the methods `render()` and, if `has_gradient`,
+`with_gradient()`; both return the output as `[batch, time]`. The gradient is that of the mean square by signal,
+frequency, gain and Q. Run as a program with a system's name, this file is a worker: a line of JSON in, a line out.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def inputs(case):
 
 
 def biquads(lib, freq_hz, gain_db, q):
-    """RBJ's bells, b and a `[batch, bands, 3]`, with NumPy or torch."""
+    """RBJ's peaking filters, b and a `[batch, bands, 3]`, with NumPy or torch."""
     a, w = 10.0 ** (gain_db / 40.0), 2.0 * math.pi / RATE * freq_hz
     alpha, cos = lib.sin(w) / (2.0 * q), lib.cos(w)
     norm = 1.0 + alpha / a
@@ -41,7 +41,7 @@ def biquads(lib, freq_hz, gain_db, q):
 
 
 class NmjaxBlocks:
-    """nmjax as it is used: `equalise`."""
+    """nmjax as it is used: `equalize`."""
 
     has_gradient, packages = True, ("nmjax", "jax")
 
@@ -75,7 +75,7 @@ class NmjaxBlocks:
 
 
 class NmjaxPerSample(NmjaxBlocks):
-    """nmjax's reference: one `lax.scan` step a sample."""
+    """nmjax's reference form: one `lax.scan` step per sample."""
 
     @staticmethod
     def apply_filters(audio, settings):
@@ -87,7 +87,7 @@ class NmjaxPerSample(NmjaxBlocks):
 
 
 class NmjaxFloat64(NmjaxBlocks):
-    """nmjax as files are rendered: `equalise` in float64."""
+    """nmjax as used to render files: `equalize` in float64."""
 
     has_gradient = False
 
@@ -104,7 +104,7 @@ class NmjaxFloat64(NmjaxBlocks):
 
 
 class SciPy:
-    """`sosfilt` in float64, one signal after the other: the reference for the error, too."""
+    """`sosfilt` in float64, one signal after the other; also the reference for the error."""
 
     has_gradient, packages = False, ("scipy",)
 
@@ -119,7 +119,7 @@ class SciPy:
 
 
 class Pedalboard:
-    """Spotify's plug-ins in C++: a board of PeakFilters a signal."""
+    """Spotify's plug-ins in C++: a board of PeakFilters per signal."""
 
     has_gradient, packages = False, ("pedalboard",)
 
@@ -135,7 +135,7 @@ class Pedalboard:
 
 
 class Torch:
-    """What the PyTorch systems share; `chain(audio, b, a)` is theirs."""
+    """Base of the PyTorch systems, which implement `chain(audio, b, a)`."""
 
     has_gradient = True
 
@@ -174,7 +174,7 @@ class TorchAudio(Torch):
 
 
 class FrequencySampling(Torch):
-    """One FFT over the whole signal, padded to twice its length, as dasp-pytorch and DeepAFx-ST do it."""
+    """One FFT over the whole signal, padded to twice its length, as in dasp-pytorch and DeepAFx-ST."""
 
     packages = ("torch",)
 
@@ -236,7 +236,7 @@ def memory_mb(field):
 
 
 def reset_peak_memory():
-    """Give freed memory back and forget the largest resident size so far (Linux with glibc; elsewhere nothing)."""
+    """Return freed memory and reset the peak resident size (Linux with glibc; elsewhere no effect)."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -248,7 +248,7 @@ def measure_first_run(run, case, compiled):
     reset_peak_memory()
     before = memory_mb("VmRSS")
     if compiled:
-        run()  # compiling takes memory of its own
+        run()  # the compilation needs memory too
     reset_peak_memory()
     y = np.asarray(run())
     result = {"peak_mb": memory_mb("VmHWM") - before}
@@ -262,7 +262,7 @@ def measure_first_run(run, case, compiled):
 
 
 def time_call(run):
-    """Seconds of a run."""
+    """Wall and CPU seconds of a call."""
     wall, cpu = time.perf_counter(), time.process_time()
     run()
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}

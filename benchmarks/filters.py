@@ -1,11 +1,11 @@
-"""How fast and how exact is a cascade of bells? nmjax and every peer, alternating in one run.
+"""Speed, memory and error of a cascade of peaking filters: nmjax and other systems, alternating in one run.
 
     python benchmarks/filters.py --peers PEERS/bin/python --python philtorch=OTHER/bin/python -o docs/filters.md
 
 `--peers` is an environment with pedalboard, torchlpc, torch and torchaudio; `--python` names another for a system that
-needs a PyTorch of its own (philtorch 0.7 wants 2.14, torchaudio 2.9 wants 2.9). A system whose packages are not there
-is left out, and the report says so. Each system is a process of its own, warm, and they take turns, so that what else
-the machine does falls on all of them.
+needs another PyTorch (philtorch 0.7 needs 2.14, torchaudio 2.9 needs 2.9). A system whose packages are missing is
+omitted, and the report says so. Each system runs in a warm process of its own; they take turns, so that other load on
+the machine affects all of them.
 """
 
 import argparse
@@ -24,19 +24,19 @@ from filter_systems import RATE, SYSTEMS
 
 HERE = Path(__file__).parent
 REFERENCE = "SciPy sosfilt, float64"
-SLOW_S, SLOW_ROUNDS = 1.0, 3  # what takes longer than a second is run three times, not fifteen
-MAX_GRADIENT_BYTES = 1e10  # what a system may keep for a gradient
+SLOW_S, SLOW_ROUNDS = 1.0, 3  # calls longer than a second are run three times, not fifteen
+MAX_GRADIENT_BYTES = 1e10  # that a system may store for a gradient
 BYTES_PER_SAMPLE_BAND = {
     "PyTorch, one FFT": 80,
     "torchaudio lfilter": 16,
     "torchlpc": 16,
     "philtorch": 16,
-}  # bytes a sample and band
+}  # stored for a gradient
 HEAD = ["system", "ms", "CPU ms", "÷ SciPy", "÷ torchaudio", "× memory bound", "peak MB", "error dB"]
 
 
 class Worker:
-    """One system's process; None of its answers before it was asked. script: the file beside this one that runs it."""
+    """The process of one system. script: the file in this folder that it runs."""
 
     def __init__(self, name, python, script="filter_systems.py"):
         command = [python, str(HERE / script), name]
@@ -71,7 +71,7 @@ def copy_bandwidth():
 
 
 def is_feasible(name, case):
-    """Whether a system can do a case, in memory and in minutes."""
+    """Whether a system can run a case within the limits of memory and time."""
     if name == "nmjax, per sample" and case["time"] > 5 * RATE:
         return False
     gradient_bytes = case["batch"] * case["time"] * case["bands"] * BYTES_PER_SAMPLE_BAND.get(name, 0)
@@ -79,7 +79,7 @@ def is_feasible(name, case):
 
 
 def measure_systems(workers, case, folder):
-    """Every system's medians for a case, in turns."""
+    """The times of every system for a case; the systems take turns."""
     reference = str(Path(folder) / "reference.npy")
     results, rounds = {}, case.pop("rounds")
     for worker in workers:
@@ -96,7 +96,7 @@ def measure_systems(workers, case, folder):
             result = results.get(worker.name)
             if result and (turn < SLOW_ROUNDS or max(result["wall"]) < SLOW_S):
                 answer = worker.ask(do="run")
-                if answer is None:  # the process died, of memory most likely
+                if answer is None:  # the process died, probably out of memory
                     del results[worker.name]
                     continue
                 results[worker.name]["wall"].append(answer["wall"])
@@ -105,7 +105,7 @@ def measure_systems(workers, case, folder):
 
 
 def table_rows(found, case, bandwidth):
-    """The table of a case; the bound is each array that must pass through memory once, at the speed of a copy."""
+    """Rows of the table of a case. The memory bound is one pass of each array at the speed of a copy."""
     wall = {name: statistics.median(f["wall"]) for name, f in found.items()}
     passes = 5 if case["gradient"] else 2  # x, y; with gradient x, y, dy, x again and dx
     bound = passes * 4 * case["batch"] * case["time"] / bandwidth
@@ -133,10 +133,12 @@ def format_markdown(head, table):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--peers", default=sys.executable, help="the Python of pedalboard, torchlpc and PyTorch")
-    parser.add_argument("--python", action="append", default=[], metavar="NAME=PATH", help="another for one of them")
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), metavar="NAME", help="some of them only")
+    parser.add_argument(
+        "--python", action="append", default=[], metavar="NAME=PATH", help="another Python for one system"
+    )
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), metavar="NAME", help="run these only")
     parser.add_argument("--seconds", nargs="+", type=int, default=[5, 300], help="lengths of the signals")
-    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8], help="how many signals at once")
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8], help="numbers of signals at once")
     parser.add_argument("-o", "--out", type=Path, help="a Markdown file to write")
     options = parser.parse_args()
     python_paths = dict(pair.split("=", 1) for pair in options.python)
@@ -149,16 +151,16 @@ def main():
         )
         worker = Worker(name, own)
         (workers if worker.versions else missing).append(worker)
-    workers.sort(key=lambda worker: worker.name != REFERENCE)  # first: the others compare with what it saves
+    workers.sort(key=lambda worker: worker.name != REFERENCE)  # first: the others compare their output with its
     bandwidth = copy_bandwidth()
     versions = {k: v for worker in workers for k, v in worker.versions.items()}
     parts = [
         "# Filters: speed, memory, error\n",
         f"Written by `benchmarks/filters.py`; {os.cpu_count()} cores, PyTorch and JAX with as many threads, SciPy and "
         f"pedalboard with one; a copy moves {bandwidth / 1e9:.1f} GB/s. Medians of 15 (minutes: of 2), float32 unless "
-        "said, bells over the model's range. Error: peak over peak against SciPy over the first 5 s, worst of all. "
-        "Memory: largest resident size in a call beyond that before the first (nmjax's compiled program included). A "
-        "gradient that would keep more than 10 GB was not run, nor the per-sample form beyond 5 s. "
+        "stated, peaking filters over the model's range. Error: peak over peak against SciPy over the first 5 s, worst of "
+        "all. Memory: largest resident size in a call beyond that before the first (nmjax's compiled program included). A "
+        "gradient that would store more than 10 GB was not run, nor the per-sample form beyond 5 s. "
         + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())),
     ]
     if missing:

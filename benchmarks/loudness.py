@@ -1,9 +1,9 @@
-"""Loudness, range and true peak of real music: nmjax, whole and streamed, beside libebur128, ffmpeg and pyloudnorm.
+"""Loudness, range and true peak of real music: nmjax, whole and streamed, against libebur128, ffmpeg and pyloudnorm.
 
     python benchmarks/loudness.py FOLDER
 
-Reads every track of a folder (the first four minutes), prints the largest differences and the seconds that each took;
-needs ffmpeg on the path, and pyebur128 for libebur128 itself.
+Reads the first four minutes of every track of a folder, and prints the largest differences and the time of each meter.
+Needs ffmpeg on the path, and pyebur128 for libebur128.
 """
 
 import re
@@ -36,10 +36,10 @@ def by_nmjax(audio, rate):
 def by_nmjax_stream(audio, rate):
     state, size = initial_meter_state(1, audio.shape[1]), 3 * rate
     for start in range(0, len(audio), size):
-        piece = audio[start : start + size]
+        chunk = audio[start : start + size]
         padded = np.zeros((1, size, audio.shape[1]), np.float32)
-        padded[0, : len(piece)] = piece
-        state = UPDATE(jnp.asarray(padded), rate, state, len(piece))
+        padded[0, : len(chunk)] = chunk
+        state = UPDATE(jnp.asarray(padded), rate, state, len(chunk))
     result = read_meter(state, rate)
     return tuple(float(x[0]) for x in (result.integrated_lufs, result.loudness_range_lu, result.true_peak_db))
 

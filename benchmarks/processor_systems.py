@@ -1,7 +1,8 @@
-"""What `grey_box.py` measures. A system is a class: it gets the case's signals and answers `render()` and, if
-`has_gradient`, `with_gradient()`, the gradient of the mean square by the signal and by the settings that it has.
+"""The systems that `processors.py` measures.
 
-Run as a program with a system's name this file is a worker: a line of JSON in, a line of JSON out.
+A system is a class that is constructed from a case's signals and has the methods `render()` and, if `has_gradient`,
+`with_gradient()`, the gradient of the mean square by the signal and by the settings. Run as a program with a system's
+name, this file is a worker: a line of JSON in, a line of JSON out.
 """
 
 import json
@@ -25,7 +26,7 @@ def signals(case):
 
 
 class Nmjax:
-    """What the JAX systems share; `process(audio, settings)` and `settings(batch)` are theirs."""
+    """Base of the JAX systems, which implement `process(audio, settings)` and `settings(full)`."""
 
     has_gradient, packages = True, ("jax",)
 
@@ -59,7 +60,7 @@ class Compress(Nmjax):
         return compress(audio, settings, RATE)[0]
 
 
-class CompressBySample(Compress):
+class CompressPerSample(Compress):
     @staticmethod
     def process(audio, settings):
         from nmjax.dsp.compressor import compress_per_sample
@@ -72,7 +73,7 @@ class Saturate(Nmjax):
     def settings(full):
         from nmjax.dsp import Saturator
 
-        return Saturator(full(DRIVE_DB), full(MIX), full(0.3))
+        return Saturator(drive_db=full(DRIVE_DB), mix=full(MIX), asymmetry=full(0.3))
 
     @staticmethod
     def process(audio, settings):
@@ -86,7 +87,7 @@ class Widen(Nmjax):
     def settings(full):
         from nmjax.dsp import Width
 
-        return Width(full(LOW), full(HIGH))
+        return Width(low=full(LOW), high=full(HIGH))
 
     @staticmethod
     def process(audio, settings):
@@ -96,7 +97,7 @@ class Widen(Nmjax):
 
 
 class Torch:
-    """What the PyTorch compressors share; `process(audio [batch, 2, time], settings)` is theirs."""
+    """Base of the PyTorch compressors, which implement `process(audio [batch, 2, time], settings)`."""
 
     has_gradient = True
 
@@ -120,7 +121,7 @@ class Torch:
 
 
 class TorchComp(Torch):
-    """torchcomp's detector and gain, a step a sample in C++ or Numba; hard knee, smoothed as a factor, not in dB."""
+    """torchcomp's detector and gain, per sample in C++ or Numba; hard knee, smoothed as a factor, not in dB."""
 
     packages = ("torchcomp", "torch")
 
@@ -134,7 +135,7 @@ class TorchComp(Torch):
 
 
 class Dasp(Torch):
-    """dasp-pytorch: by FFT, with the attack time for the release as well."""
+    """dasp-pytorch: by FFT; uses the attack time for the release too."""
 
     packages = ("dasp-pytorch", "torch")
 
@@ -195,7 +196,7 @@ class SciPyWidth:
 
 SYSTEMS = {
     "compressor: nmjax": Compress,
-    "compressor: nmjax, per sample": CompressBySample,
+    "compressor: nmjax, per sample": CompressPerSample,
     "compressor: torchcomp": TorchComp,
     "compressor: dasp-pytorch": Dasp,
     "compressor: pedalboard": Pedalboard,
@@ -207,13 +208,13 @@ SYSTEMS = {
 
 
 def run_torchcomp_ballistics(case):
-    """torchcomp's recursion on an overshoot in dB, saved: it attacks where its input falls, hence the signs."""
+    """Save the envelope of torchcomp's recursion, which attacks where its input falls (hence the signs), in dB."""
     import torch
     from torchcomp import compressor_core
 
     over = torch.tensor(np.load(case["overshoot"]))
     rates = (torch.full((len(over),), case[name], dtype=over.dtype) for name in ("rise", "fall"))
-    np.save(case["followed"], -compressor_core(-over, over.new_zeros(len(over)), *rates).numpy())
+    np.save(case["envelope"], -compressor_core(-over, over.new_zeros(len(over)), *rates).numpy())
     return {}
 
 
@@ -222,7 +223,7 @@ def main():
     print(json.dumps({"versions": {name: version(name) for name in system.packages}}), flush=True)
     for line in sys.stdin:
         case = json.loads(line)
-        if case["do"] == "followed":
+        if case["do"] == "ballistics":
             answer = run_torchcomp_ballistics(case)
         elif case["do"] == "prepare":
             instance = system(signals(case))

@@ -1,10 +1,10 @@
-"""How fast are compressor, saturator and width? nmjax and peers in turns, 8 signals of 5 s, stereo, 44.1 kHz.
+"""Speed of compressor, saturator and width: nmjax and other systems in turns, 8 stereo signals of 5 s at 44.1 kHz.
 
-    python benchmarks/grey_box.py --peers PEERS/bin/python
+    python benchmarks/processors.py --peers PEERS/bin/python
 
-`--peers` is an environment with torch, torchcomp, dasp-pytorch and pedalboard; what is not there is left out. Each
-system is a process of its own, warm. With torchcomp the ballistics are compared, too: its recursion on the overshoot
-that nmjax's detector finds, against nmjax's a step a sample and at the control rate.
+`--peers` is an environment with torch, torchcomp, dasp-pytorch and pedalboard; missing ones are
+omitted. Each system runs in a warm process of its own. With torchcomp, the ballistics are compared too: its recursion
+on the overshoot of nmjax's detector against nmjax's per-sample form and its form at the control rate.
 """
 
 import argparse
@@ -23,7 +23,7 @@ HEAD = ["system", "ms", "CPU ms", "ms with gradient", "CPU ms with gradient"]
 
 
 def median_times(workers, gradient, rounds):
-    """Wall and CPU milliseconds of every system that can, in turns."""
+    """Median wall and CPU milliseconds of every system that supports the case; the systems take turns."""
     able = [w for w in workers if not gradient or SYSTEMS[w.name].has_gradient]
     able = [w for w in able if w.ask(do="prepare", gradient=gradient, **CASE) is not None]
     took = {w.name: [] for w in able}
@@ -35,7 +35,7 @@ def median_times(workers, gradient, rounds):
 
 
 def ballistics_db(worker):
-    """Largest difference of the gain to torchcomp's recursion on the same overshoot: a step a sample, at the points."""
+    """Largest gain difference to torchcomp's recursion on the same overshoot, per sample and at the control points."""
     import jax
     import jax.numpy as jnp
 
@@ -51,10 +51,10 @@ def ballistics_db(worker):
         points = np.asarray(jax.jit(gain_reduction_db, static_argnums=2)(audio, settings, RATE)[0])
     rise, fall = (-math.expm1(-1e3 / (COMPRESSOR[name] * RATE)) for name in ("attack_ms", "release_ms"))
     with tempfile.TemporaryDirectory() as folder:
-        files = {name: str(Path(folder) / f"{name}.npy") for name in ("overshoot", "followed")}
+        files = {name: str(Path(folder) / f"{name}.npy") for name in ("overshoot", "envelope")}
         np.save(files["overshoot"], over)
-        worker.ask(do="followed", rise=rise, fall=fall, **files)
-        torchcomp_db = (1.0 - 1.0 / COMPRESSOR["ratio"]) * np.load(files["followed"])
+        worker.ask(do="ballistics", rise=rise, fall=fall, **files)
+        torchcomp_db = (1.0 - 1.0 / COMPRESSOR["ratio"]) * np.load(files["envelope"])
     hop = control_hop(RATE)
     at_points = torchcomp_db[:, hop - 1 :: hop]
     return np.abs(gain + torchcomp_db).max(), np.abs(points[:, : at_points.shape[1]] - at_points).max()
@@ -68,7 +68,7 @@ def main():
     workers, missing = [], []
     for name in SYSTEMS:
         own = sys.executable if "nmjax" in name or "SciPy" in name else options.peers
-        worker = Worker(name, own, "grey_systems.py")
+        worker = Worker(name, own, "processor_systems.py")
         (workers if worker.versions else missing).append(worker)
     forward, slopes = (median_times(workers, gradient, options.rounds) for gradient in (False, True))
     empty = [None, None]
@@ -81,9 +81,7 @@ def main():
         print(f"not installed, not measured: {worker.name}")
     for worker in (w for w in workers if w.name == "compressor: torchcomp"):
         by_sample, at_points = ballistics_db(worker)
-        print(
-            f"gain against torchcomp's recursion: {by_sample:.1e} dB a step a sample, {at_points:.3f} dB at the points"
-        )
+        print(f"gain against torchcomp's recursion: {by_sample:.1e} dB per sample, {at_points:.3f} dB at the points")
 
 
 if __name__ == "__main__":

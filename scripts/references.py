@@ -1,4 +1,4 @@
-"""Writes tests/published_values.json: what other programs say of the same signals, so that tests can compare without them.
+"""Writes tests/published_values.json: reference values from ffmpeg, auraloss and torchaudio for the tests.
 
 Needs ffmpeg on the path, and a Python environment with torch, torchaudio, auraloss and soundfile:
 
@@ -22,15 +22,17 @@ EXCERPT_SECONDS = 20
 
 
 def signal_pair(channels):
-    """Two signals `[1, channels, 20000]` that share most of what they hold; a generator whose stream is frozen."""
+    """Two correlated signals `[1, channels, 20000]`, from a generator with a frozen stream."""
     rng = np.random.RandomState(channels)
     base = 0.1 * rng.standard_normal((1, channels, 20_000))
     return base.astype(np.float32), (0.8 * base + 0.03 * rng.standard_normal(base.shape)).astype(np.float32)
 
 
 def auraloss_mr_stft():
-    """auraloss, spectral convergence plus L1 of the log magnitudes; windows 512, 1024, 2048, hops of a quarter, and the
-    floor (as a power) that nmjax has, 100 dB below a full-scale sine."""
+    """auraloss: spectral convergence plus L1 of the log magnitudes.
+
+    Windows of 512, 1024 and 2048 with hops of a quarter, and nmjax's floor, 100 dB below a full-scale sine.
+    """
     output, target = (torch.tensor(x) for x in signal_pair(1))
     losses = [auraloss.freq.STFTLoss(w, w // 4, w, w_log_mag=1.0, eps=(1e-5 * w / 4) ** 2) for w in (512, 1024, 2048)]
     return sum(float(loss(output, target)) for loss in losses) / len(losses)
@@ -44,20 +46,14 @@ def mel_filterbank_statistics():
 
 
 def ebur128_measurements():
-    """ffmpeg's meter, which follows libebur128, on the first 20 s of the example track. (On all 22 s the loudness range
-    differs by 0.13 LU: it is a rank among the blocks, ffmpeg's lower one is one below EBU's, and there lies a gap.)"""
-    arguments = [
-        "-t",
-        str(EXCERPT_SECONDS),
-        "-i",
-        str(ROOT / EXAMPLE_TRACK),
-        "-af",
-        "ebur128=peak=true",
-        "-f",
-        "null",
-        "-",
-    ]
-    completed = subprocess.run(["ffmpeg", "-nostats", *arguments], capture_output=True, text=True, check=True)
+    """ffmpeg's meter, which is based on libebur128, on the first 20 s of the example track.
+
+    On all 22 s the loudness range differs by 0.13 LU: ffmpeg's lower percentile is one rank below EBU's, and the two
+    blocks differ by that much.
+    """
+    source = ["-t", str(EXCERPT_SECONDS), "-i", str(ROOT / EXAMPLE_TRACK)]
+    command = ["ffmpeg", "-nostats", *source, "-af", "ebur128=peak=true", "-f", "null", "-"]
+    completed = subprocess.run(command, capture_output=True, text=True, check=True)
     summary = completed.stderr.split("Summary:")[1]
     patterns = {"integrated": r"I:\s+(\S+) LUFS", "range": r"LRA:\s+(\S+) LU\b", "true_peak_db": r"Peak:\s+(\S+) dBFS"}
     return {name: float(re.search(pattern, summary).group(1)) for name, pattern in patterns.items()}
@@ -65,14 +61,14 @@ def ebur128_measurements():
 
 def main():
     ffmpeg = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
-    references = {
-        "made_by": "scripts/references.py",
+    values = {
+        "generated_by": "scripts/references.py",
         "versions": {"auraloss": version("auraloss"), "torchaudio": version("torchaudio"), "ffmpeg": ffmpeg},
         "mr_stft": auraloss_mr_stft(),
         "mel": mel_filterbank_statistics(),
         "ebur128": {"file": EXAMPLE_TRACK, "seconds": EXCERPT_SECONDS} | ebur128_measurements(),
     }
-    (ROOT / "tests" / "published_values.json").write_text(json.dumps(references, indent=1) + "\n")
+    (ROOT / "tests" / "published_values.json").write_text(json.dumps(values, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 from nmjax.dsp.svf import Svf
 
 HIGHEST_PRECISION = jax.lax.Precision.HIGHEST
-_DIRECT_STEPS = 4  # samples simulated before the doublings; more bring no measurable accuracy
+DIRECT_STEPS = 4  # samples simulated before the doublings; more bring no measurable accuracy
 _RADIX = 16  # blocks per group: 16 steps on each level, so 16·log16(blocks) steps in all
 
 
@@ -130,8 +130,8 @@ def block_matrices(svf: Svf, length: int) -> tuple[Float[Array, "batch length"],
     A few simulated samples, then doublings. The rounding errors of simulated samples differ from sample to sample,
     whereas those of a doubled matrix add up (measured in `benchmarks/float32_accuracy.py`).
     """
-    count, remainder = divmod(length, _DIRECT_STEPS)
-    impulse, power_matrices = simulate_block(svf, min(length, _DIRECT_STEPS))
+    count, remainder = divmod(length, DIRECT_STEPS)
+    impulse, power_matrices = simulate_block(svf, min(length, DIRECT_STEPS))
     last_input_to_state = power_matrices.input_to_state[:, -1:]  # from a single sample
     matrices = simulate_block(svf, remainder)[1] if remainder else None
     while count:
