@@ -158,9 +158,9 @@ def main():
         "# Filters: speed, memory, error\n",
         f"Written by `benchmarks/filters.py`; {os.cpu_count()} cores, PyTorch and JAX with as many threads, SciPy and "
         f"pedalboard with one; a copy moves {bandwidth / 1e9:.1f} GB/s. Medians of 15 (minutes: of 2), float32 unless "
-        "stated, peaking filters over the model's range. Error: peak over peak against SciPy over the first 5 s, worst of "
-        "all. Memory: largest resident size in a call beyond that before the first (nmjax's compiled program included). A "
-        "gradient that would store more than 10 GB was not run, nor the per-sample form beyond 5 s. "
+        "stated, peaking filters over the model's range. Error: peak over peak against SciPy over the first 5 s, worst "
+        "of all. Memory: largest resident size in a call beyond that before the first (nmjax's compiled program "
+        "included). A gradient that would store more than 10 GB was not run, nor the per-sample form beyond 5 s. "
         + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())),
     ]
     if missing:

@@ -141,7 +141,7 @@ def compress(
     state: CompressorState | None = None,
     sidechain_hz: float = 0.0,
 ) -> tuple[Float[Array, "batch time channel"], CompressorState]:
-    """Compress audio with one gain for all channels, so the stereo image is kept.
+    """Compress audio with one gain for all channels, so the stereo image does not change.
 
     Args:
         audio: any length above 0, float32 or float64. All chunks of a stream but the last are multiples of

@@ -78,7 +78,7 @@ def equalize(
     sample_rate: float,
     state: Float[Array, "batch channel bands 2"] | None = None,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch channel bands 2"]]:
-    """Filter audio with a cascade of bands. Every channel gets the same settings, so the stereo image is kept.
+    """Filter audio with a cascade of bands. Every channel gets the same settings, so the stereo image does not change.
 
     Args:
         audio: any length above 0; float32, or float64 where x64 is enabled.

@@ -1,6 +1,6 @@
 """A nonlinearity at four times the sample rate, with the same linear-phase filter for up- and downsampling.
 
-The filter is a fourth-band (Nyquist) filter: the original samples are kept, and only the three values between two
+The filter is a fourth-band (Nyquist) filter: the original samples are unchanged, and only the three values between two
 samples are interpolated. Kaiser window, 90 dB: passband to 0.4535 and stopband from 0.5465 of the sample rate (20 and
 24.1 kHz at 44.1 kHz). Both directions are a convolution over blocks of 64 samples that computes all three values at
 once: dense products on every backend. A plain single-channel convolution takes four times as long on a CPU.

@@ -95,8 +95,8 @@ def _render_hops(
     zero_input = jnp.zeros((batch, hops, num_states), blocks.dtype)
     last_hop_length = num_samples - (hops - 1) * hop  # samples of the last hop that are not padding
 
-    def step(carry, sample_index):
-        state_delta, final_delta = carry
+    def step(deltas, sample_index):
+        state_delta, final_delta = deltas
         fraction = sample_index.astype(blocks.dtype) / hop
         svf_now = jax.tree.map(lambda a, b: a + fraction * (b - a), start_svf, end_svf)
         x = jnp.concatenate([blocks[:, :, sample_index], zero_input], axis=2)

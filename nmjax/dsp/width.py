@@ -47,7 +47,7 @@ def widen(
     state: Float[Array, "batch 1 1 2"] | None = None,
     crossover_hz: float = CROSSOVER_HZ,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch 1 1 2"]]:
-    """Change the stereo width; the mid, (left + right)/2, is kept.
+    """Change the stereo width; the mid, (left + right)/2, does not change.
 
     Args:
         audio: any length above 0. Only stereo has a side: any other number of channels is returned unchanged.

@@ -36,7 +36,7 @@ def gaussian_level(drive_db, asymmetry):
 
 @pytest.mark.parametrize("drive_db", [0.0, 6.0, 12.0, 24.0])
 @pytest.mark.parametrize("asymmetry", [0.0, 1.0])
-def test_the_level_of_gaussian_noise_is_kept(drive_db, asymmetry):
+def test_the_level_of_gaussian_noise_does_not_change(drive_db, asymmetry):
     level_gain = level_compensation(saturator(drive_db=drive_db, asymmetry=asymmetry))[0]
     np.testing.assert_allclose(level_gain, REFERENCE_RMS / gaussian_level(drive_db, asymmetry), rtol=1e-4)
     audio = noise(1, 1, 44_100, 1)
@@ -70,7 +70,7 @@ def test_matches_the_oversampled_curve(other, rate):
 
 
 def spectrum(drive_db, asymmetry, freq_hz=5_000.0, level=1.0):
-    """Amplitudes in bins of 2 Hz of a saturated full-scale sine, once it has settled."""
+    """Amplitudes in bins of 2 Hz of a saturated full-scale sine, after its onset."""
     sine = level * np.sin(2 * np.pi * freq_hz * np.arange(44_100) / RATE)
     y = RENDER(sine[None, :, None].astype(np.float32), saturator(drive_db=drive_db, asymmetry=asymmetry, mix=1.0), RATE)
     return 2 * np.abs(np.fft.rfft(np.asarray(y, np.float64)[0, 14_000:36_050, 0])) / 22_050

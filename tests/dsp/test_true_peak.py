@@ -53,7 +53,7 @@ def test_the_loudest_channel_and_never_less_than_a_sample():
     low, high = windowed_sine(0.01, 0.0), windowed_sine(0.02, 1.0)
     np.testing.assert_array_equal(PEAK(as_audio(0.1 * low, high)), PEAK(as_audio(high, 0.1 * high)))
     spike = np.zeros(50)
-    spike[20] = -0.5  # the filter's own centre tap is 0.972: only the sample itself shows the full height
+    spike[20] = -0.5  # the filter's own center tap is 0.972: only the sample itself shows the full height
     np.testing.assert_allclose(PEAK(as_audio(spike)), 20 * np.log10(0.5), atol=1e-5)
 
 
