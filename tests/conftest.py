@@ -28,9 +28,26 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nmjax-tests-")  # indexes and decoded copies of test music
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+_MAX_MEMORY_MAPS = 25_000  # Linux allows 65,530 a process; one module adds up to 20,000
+
 
 @pytest.fixture(autouse=True, scope="module")
-def _free_compiled_programs():
-    """Every compiled program keeps memory maps; a whole session's pass Linux's limit (65,530) and LLVM then crashes."""
+def _compilation(request):
+    """Set how programs are compiled, and free those of earlier modules before their memory maps pass Linux's limit.
+
+    Training steps compile in half the time without optimizations and then take three times as long to run; a module
+    that runs many of them says `MANY_STEPS = True`.
+    """
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    fast = folder in os.environ.get("NFAST", "training").split() and not getattr(request.module, "MANY_STEPS", False)
+    if jax.config.values["jax_disable_most_optimizations"] != fast:
+        jax.clear_caches()  # what is in memory does not tell programs of either setting apart
+        jax.config.update("jax_disable_most_optimizations", fast)
     yield
-    jax.clear_caches()
+    if _count_memory_maps() > _MAX_MEMORY_MAPS:
+        jax.clear_caches()
+
+
+def _count_memory_maps() -> int:
+    maps = Path("/proc/self/maps")
+    return maps.read_bytes().count(b"\n") if maps.exists() else 0
