@@ -3,9 +3,8 @@
     python benchmarks/analyze.py MUSIC [--ckpt DIR] [--tracks 24] [--rounds 3] [--batch 4,16,32]
 
 MUSIC is a folder or a CSV that an index knows (run analyze.py on it once). One at a time is what infer.py does before
-it renders: `listen`, a window at a time. Both read from the disk, and both measure no loudness, which is in the index.
-Prints medians; on a machine
-that does other things too, CPU seconds hold and wall seconds do not.
+it renders: `analyze_track`, a window at a time. Both read from the disk, and neither measures loudness, which is in the
+index. Prints medians; on a machine with other load CPU seconds are reliable and wall seconds are not.
 """
 
 from __future__ import annotations

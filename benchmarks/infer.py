@@ -4,8 +4,8 @@
 
 MUSIC is any audio file; it is repeated or cut to 30 s and 3.5 min at 44.1 kHz (and with --hour to 3 min and 1 h at
 48 kHz), 16 bits, stereo. Every run is a process of its own: `infer.py` with an empty cache of compiled programs (cold)
-and with a filled one (warm). PYTHON is of an environment with Matchering, which takes its aim from the same music in
-another order; it refuses tracks of more than 15 minutes. Prints medians.
+and with a filled one (warm). PYTHON is of an environment with Matchering, whose reference is the same music in another
+order; it refuses tracks of more than 15 minutes. Prints medians.
 """
 
 from __future__ import annotations

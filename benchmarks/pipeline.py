@@ -96,11 +96,11 @@ def time_startup(folder: Path, cache_dir: Path, config: Config) -> dict[str, np.
     marks.append(now())
     training_batches(training, config.data, SAMPLE_RATE, 0)
     marks.append(now())
-    return dict(zip(("walk, index, songs", "split", "slots"), np.diff(marks, axis=0), strict=True))
+    return dict(zip(("walk, index, songs", "split", "segments"), np.diff(marks, axis=0), strict=True))
 
 
 class WaitTimer:
-    """A listener that adds up the seconds of steps, and those of them that were waited."""
+    """A listener that adds up the seconds of steps, and those of them spent waiting."""
 
     def __init__(self):
         self.waited = self.elapsed = 0.0

@@ -1,10 +1,10 @@
-"""What the residual's skips are worth: the same small U-Net with and without them learns to undo a saturator.
+"""What are the residual's skip connections worth? A small U-Net with and without them learns to invert a saturator.
 
-python benchmarks/skips.py music/train.csv music/validation.csv
+    python benchmarks/residual_skips.py music/train.csv music/validation.csv
 
-The design that nmjax comes from claims +2 to 3 dB for them. Undoing a known curve is a task that a U-Net of its reach
-can do and an equaliser cannot. Both learn from the same excerpts in the same order; what is printed is the ratio of
-signal to distortion (dB) beside the undistorted excerpts of songs that neither heard, before and after.
+The design that nmjax comes from claims +2 to 3 dB for them. A U-Net of this receptive field can invert a known curve;
+an equalizer cannot. Both are trained on the same excerpts in the same order; what is printed is the ratio of
+signal to distortion (dB) beside the undistorted excerpts of songs that neither was trained on, before and after.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def train_model(skips: bool, targets: jax.Array) -> tuple[Residual, dict]:
     """A U-Net after STEPS batches."""
     model, z = Residual(WIDTH, bn_momentum=0.95, skips=skips), jnp.zeros((BATCH, 512))
     variables = model.init(jax.random.key(0), targets[:1, :64], z[:1])
-    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(RATE, STEPS)))
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(RATE, STEPS)))
 
     @jax.jit
     def step(variables, state, target):
@@ -76,10 +76,10 @@ def train_model(skips: bool, targets: jax.Array) -> tuple[Residual, dict]:
             return -jnp.mean(sdr_db(source + residual, target)), changed
 
         grads, changed = jax.grad(loss, has_aux=True)(variables["params"])
-        updates, state = optimiser.update(grads, state)
+        updates, state = optimizer.update(grads, state)
         return {"params": optax.apply_updates(variables["params"], updates), **changed}, state
 
-    state = optimiser.init(variables["params"])
+    state = optimizer.init(variables["params"])
     for number in range(STEPS):
         start = number * BATCH % len(targets)
         variables, state = step(variables, state, targets[start : start + BATCH])

@@ -1,6 +1,6 @@
 """Phase 1B and its losses in PyTorch, for `train_step.py`: the same layers and formulae, by torch's fastest means.
 
-Convolutions are oneDNN's, spectra `torch.stft`'s; the equaliser and the K-weighting sample their frequency responses
+Convolutions are oneDNN's, spectra `torch.stft`'s; the equalizer and the K-weighting sample their frequency responses
 and take one FFT over the signal, padded to twice its length (torchaudio's `lfilter` takes a tenth less, docs/speed.md).
 Parameters come as a file of flattened Flax names. A worker: a line of JSON in, a line of JSON out.
 """

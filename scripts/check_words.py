@@ -24,7 +24,7 @@ EXCLUDED = {"scripts/check_words.py", "CHANGELOG.md"}
 # Lower-case word or phrase -> the better one. A trailing * stands for any ending.
 BANNED = {
     # American spelling
-    "analys(e|ed|er|ers|es|ing)": "analyze",
+    "analys(e|ed|er|ers|ing)": "analyze",
     "behaviour*": "behavior",
     "cancell(ed|ing)": "canceled",
     "catalogue*": "catalog",
@@ -34,7 +34,7 @@ BANNED = {
     "favour*": "favor",
     "grey": "gray",
     "initialis*": "initialize",
-    "labell*": "labeled",
+    "labell(ed|ing)": "labeled",
     "licence*": "license",
     "metre*": "meter",
     "modell(ed|ing)": "modeled",

@@ -1,10 +1,10 @@
-"""Free music to train with: fetches the Debian packages of music.csv and writes train.csv and validation.csv,
-and train-free.csv: those of the training songs that may be had under CC-BY, CC-BY-SA, CC0 or as public domain.
+"""Free music to train with: downloads the Debian packages of music.csv and writes train.csv and validation.csv,
+and train-free.csv: the training songs under CC-BY, CC-BY-SA, CC0 or in the public domain.
 
     python scripts/music.py DIR [PACKAGE …]
 
 Needs Debian's (or Ubuntu's) apt-get and dpkg-deb, no root; 2.9 GB for training and 0.5 GB for validation. Safe to
-repeat: packages that are there are kept. music.csv names title, licence and author of every track.
+repeat: packages that exist are not downloaded again. music.csv names title, license and author of every track.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 
 CATALOG_CSV = Path(__file__).with_suffix(".csv")
-FREE_LICENSES = re.compile("cc-by|cc0|public-domain", re.IGNORECASE)  # one of the licences that a song may be had under
+FREE_LICENSES = re.compile("cc-by|cc0|public-domain", re.IGNORECASE)  # a song may have several licenses
 
 
 def fetch_package(package: str, folder: Path) -> None:
@@ -48,7 +48,7 @@ def main(folder: Path, packages: set[str]) -> None:
         print(f"{split}: {package}")
         fetch_package(package, folder / split / package)
     lists = {split: [row for row in catalog if row["split"] == split] for split in ("train", "validation")}
-    lists["train-free"] = [row for row in lists["train"] if FREE_LICENSES.search(row["licence"])]
+    lists["train-free"] = [row for row in lists["train"] if FREE_LICENSES.search(row["license"])]
     for name, rows in lists.items():
         tracks = [(f"{r['split']}/{r['package']}/{r['path']}", r["genre"]) for r in rows]
         tracks = [(target, genre) for target, genre in tracks if (folder / target).is_file()]
