@@ -1,11 +1,11 @@
-"""nmjax: neural audio mastering in JAX and Flax, with settings that a person can read."""
+"""nmjax: neural audio mastering in JAX and Flax, with readable settings."""
 
 __version__ = "0.1.0"
 __all__ = ["Result", "load", "master"]
 
 
 def __getattr__(name: str):
-    """`nmjax.master` and what belongs to it, imported when it is asked for: JAX takes a second."""
+    """Import `nmjax.api` on first use: JAX takes a second."""
     if name not in __all__:
         raise AttributeError(f"module 'nmjax' has no attribute '{name}'")
     from importlib import import_module

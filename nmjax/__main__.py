@@ -1,26 +1,25 @@
-"""What a person starts: `nmjax`, `python -m nmjax`, `train.py`, `infer.py`, `evaluate.py`."""
+"""Entry point of `nmjax`, `python -m nmjax`, `train.py`, `infer.py` and the other scripts."""
 
 from __future__ import annotations
 
 import sys
 
 from nmjax.runtime import signals
+from nmjax.runtime.huge_pages import restart_with_huge_pages
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line (`nmjax.cli`), with large pages; the exit code."""
+    """Run the command line (`nmjax.cli`) and return its exit code."""
     signals.block_signals()
-    from nmjax.runtime.huge_pages import restart_with_huge_pages
-
     restart_with_huge_pages()
     try:
         signals.install_handlers()
-        from nmjax.cli import main  # only now: the start would load it twice
+        from nmjax.cli import main  # after the restart, which would import it twice
 
         code = main.main(arguments)
-    except KeyboardInterrupt as stop:  # before the command line could hear it
+    except KeyboardInterrupt as interruption:  # before the command line could handle it
         print("nmjax: stopped.", file=sys.stderr)
-        code = signals.exit_code(stop)
+        code = signals.exit_code(interruption)
     if code > 128:
         signals.exit_immediately(code)
     return code

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from nmjax.audio.dither import Quantizer
-from nmjax.runtime.atomic_files import _raise_if_disk_full
+from nmjax.runtime.atomic_files import raise_if_disk_full
 from nmjax.runtime.errors import BadInputError, CannotWriteError
 
 # What libsndfile calls compression: Vorbis at quality 8 (about 250 kbit/s), Opus at 128 kbit/s a channel, MP3 at the
@@ -53,7 +53,7 @@ def encode_audio(
                 frames_given += len(chunk)
         frames_written = soundfile.info(str(path)).frames
     except (soundfile.SoundFileError, AssertionError, ValueError) as error:
-        _raise_if_disk_full(path)
+        raise_if_disk_full(path)
         raise BadInputError(f"'{path.name}' cannot be written as {container} {subtype} ({error}).") from None
     if frames_written != frames_given:
         raise CannotWriteError(

@@ -1,1 +1,1 @@
-"""How the programs start, stop and keep what they need: no signal processing."""
+"""Process start and stop, files on disk, console: no signal processing."""

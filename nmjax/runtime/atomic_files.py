@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: temporary siblings, atomic commits, errors of a full disk."""
+"""Atomic file writes: a file appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -18,25 +18,37 @@ from nmjax.runtime.errors import CannotWriteError
 
 @contextlib.contextmanager
 def temporary_sibling(path: Path) -> Iterator[Path]:
-    """A name in the folder of `path` for something half-written; gone at the end if it was not renamed.
+    """An empty temporary file in the folder of `path`, removed at the end unless it was renamed. Folders are created.
 
-    A full disk or a folder that cannot be written becomes a CannotWriteError.
+    Raises:
+        CannotWriteError: the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
-    try:  # from here on: Ctrl-C may come before the next line
+    try:  # before the file exists: Ctrl-C may come between two lines
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         yield temporary
     except OSError as error:
         raise CannotWriteError(write_error_message(path, error)) from None
     finally:
-        with contextlib.suppress(OSError):  # a name or place that could not be made in the first place
+        with contextlib.suppress(OSError):  # where the file could not be created
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary file to write; it becomes `path` when the block ends without an exception.
+
+    Raises:
+        CannotWriteError: the disk is full or the folder cannot be written.
+    """
+    with temporary_sibling(path) as temporary:
+        yield temporary
+        commit_file(temporary, path)
+
+
 def remove_stale_temporaries(paths: Iterable[Path]) -> None:
-    """Remove the temporary files of `temporary_beside` that a killed process left beside `paths`; nobody may be at
-    work on these."""
+    """Remove the temporary files that a killed process left beside `paths`; no other process may be writing them."""
     stems_by_folder = defaultdict(set)
     for path in paths:
         stems_by_folder[path.parent].add((path.stem[:40], path.suffix))
@@ -48,7 +60,7 @@ def remove_stale_temporaries(paths: Iterable[Path]) -> None:
 
 
 def commit_file(temporary: Path, path: Path) -> None:
-    """Give a finished temporary file its name and the permissions a new file has, on the disk before the rename."""
+    """Flush a finished temporary file to disk, give it a new file's permissions, and rename it to `path`."""
     commit_files([(temporary, path)])
 
 
@@ -56,9 +68,8 @@ _umask_lock = threading.Lock()
 
 
 def commit_files(files: Sequence[tuple[Path, Path]]) -> None:
-    """The same for several (temporary, path): all are on the disk before the first rename, and the renames, in this
-    order, have nothing between them."""
-    with _umask_lock:  # it can only be read by setting it
+    """Commit several (temporary, path): all are on disk before the first rename, and the renames follow each other."""
+    with _umask_lock:  # the mask can be read only by setting it
         umask = os.umask(0)
         os.umask(umask)
     for temporary, _ in files:
@@ -70,20 +81,19 @@ def commit_files(files: Sequence[tuple[Path, Path]]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """A small text file, whole or not at all."""
-    with temporary_sibling(path) as temporary:
+    """Write a small text file (UTF-8, \\n) atomically."""
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-        commit_file(temporary, path)
 
 
 def write_error_message(path: Path, error: OSError) -> str:
-    """The sentence for a path that cannot be written."""
+    """The message for a path that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full: '{path}' was not written; make room or choose another place."
-    return f"'{path}' cannot be written ({error.strerror or error}); choose another place."
+        return f"The disk is full: '{path}' was not written. Free some space or choose another folder."
+    return f"'{path}' cannot be written ({error.strerror or error}). Choose another path."
 
 
-def _raise_if_disk_full(path: Path) -> None:
-    """A full disk as the sentence that it is; libsndfile only says that writing failed."""
+def raise_if_disk_full(path: Path) -> None:
+    """Raise a CannotWriteError if the disk of `path` is full; libsndfile reports only that writing failed."""
     if shutil.disk_usage(path.parent).free < 1 << 16:
-        raise CannotWriteError(f"The disk is full: nothing was written to '{path.parent}'; make room.")
+        raise CannotWriteError(f"The disk is full: nothing was written to '{path.parent}'. Free some space.")

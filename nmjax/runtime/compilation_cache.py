@@ -1,4 +1,7 @@
-"""Compiled programs are kept on the disk, so that only the first master of all waits for the compiler."""
+"""JAX's persistent compilation cache: only the first master waits for the compiler.
+
+JAX_ENABLE_COMPILATION_CACHE=false switches it off, JAX_COMPILATION_CACHE_DIR moves it.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,21 @@ import jax
 
 
 def enable_compilation_cache() -> None:
-    """Have JAX keep what it compiles from now on below ~/.cache/nmjax/xla; nothing where that cannot be written.
+    """Store compiled programs in ~/.cache/nmjax/xla; do nothing if it cannot be written or another folder is set.
 
-    Programs are machine code for this processor, so that each kind of processor has a folder of its own, and they are
-    run when they are read: the folder is the user's alone. A folder that is set already, by JAX_COMPILATION_CACHE_DIR
-    or in a program of the user's, stays.
+    Programs are machine code: each kind of processor has a folder of its own, which only the user may write.
     """
-    if jax.config.jax_compilation_cache_dir:
+    if jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]  added at run time
         return
     try:
         folder = _cache_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK) or folder.stat().st_uid != os.getuid():
             return
-    except (OSError, RuntimeError):  # the latter: there is no home
+    except (OSError, RuntimeError):  # RuntimeError: no home folder
         return
-    warnings.filterwarnings(
-        "ignore", "Error (reading|writing) persistent compilation cache"
-    )  # a full disk, half a file
+    # A full disk or a truncated entry costs time, not correctness: JAX compiles again.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -41,7 +41,7 @@ def _cache_folder() -> Path:
 
 
 def _cpu_fingerprint() -> str:
-    """What tells processors with other instructions apart."""
+    """Text that differs between processors with different instructions."""
     try:
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
     except OSError:  # not Linux

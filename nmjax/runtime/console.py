@@ -1,26 +1,27 @@
-"""Sentences, and bars for the passes over a track, on a terminal."""
+"""Lines and progress bars on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from nmjax.audio.streams import AudioChunks
 
-
-def print_line(console: Console, sentence: str) -> None:
-    """A line as it is: no colours, no markup in names, no wrapping."""
-    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+def print_line(console: Console, line: str) -> None:
+    """Print a line as it is: no colors, no markup in file names, no wrapping."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 class ProgressBars(AbstractContextManager):
-    """`bars(name, pieces)` passes a signal on and shows how far it is; the bar goes with the signal's end.
+    """Progress bars for passes over a signal: `bars(description, chunks)` yields the same chunks and advances a bar.
 
-    frames: the length of each signal, as far as it is known.
+    Nothing is shown on a quiet console or outside a terminal.
+
+    Args:
+        total_frames: length of each signal, as far as it is known.
     """
 
     def __init__(self, console: Console, total_frames: int):
@@ -41,8 +42,8 @@ class ProgressBars(AbstractContextManager):
     def __exit__(self, *_) -> None:
         self._progress.stop()
 
-    def __call__(self, description: str, chunks: AudioChunks) -> Iterator[np.ndarray]:
-        """The same signal."""
+    def __call__(self, description: str, chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The same chunks, `[frames, channel]` each; the bar disappears with the last one."""
         task = self._progress.add_task(description, total=self._total_frames)
         try:
             for chunk in chunks:

@@ -1,12 +1,12 @@
-"""The one exception for input that a person can put right."""
+"""Exceptions for errors that the user can correct."""
 
 
 class BadInputError(ValueError):
-    """Something given by the user cannot be used.
+    """Something that the user gave cannot be used.
 
-    The message is one sentence that names the thing and the remedy; the command line prints it and exits with 2.
+    The message names the thing and the remedy; the command line prints it and exits with 2.
     """
 
 
 class CannotWriteError(BadInputError):
-    """A disk is full or a place cannot be written: no fault of any one input file."""
+    """The disk is full or a folder cannot be written: not the fault of an input file."""

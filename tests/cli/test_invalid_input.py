@@ -121,7 +121,7 @@ TRAIN = [
     (["--data", "left", "--target", "faster"], ["sample rate (44100 and 48000 Hz)"]),
     (["--data", "left", "--target", "other"], ["left/a.wav", "no partner"]),
     (["--data", "songs", "train.step=5"], ["train.step", "did you mean 'train.steps'?"]),
-    (["--data", "songs", "--coordinator", "127.0.0.1:9"], ["--processes N and --process I"]),
+    (["--data", "songs", "--coordinator", "127.0.0.1:9"], ["--num-processes N and --process-id I"]),
     (["--data", "songs", "--coordinator", "a:9", "--processes", "2", "--process", "2"], ["not one of the 2 processes"]),
     (["--data", "songs", "stepz=5"], ["did you mean 'train.steps'?"]),
     (["--data", "songs", "train.steps=many"], ["train.steps", "integer"]),

@@ -1,4 +1,4 @@
-"""Large pages: asked for once, in the process that is there, with what was set before kept."""
+"""The restart with huge pages: once, in the same process, with the other tunables unchanged."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ restart_with_huge_pages()
 """
 
 
-def run_script(tmp_path, tunables=None):
-    """What a script prints that asks for large pages: a line each time it starts."""
+def run_script(tmp_path, tunables=None, **variables):
+    """The output of a script that asks for huge pages: a line for each start."""
     file = tmp_path / "script.py"
     file.write_text(SCRIPT)
     env = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    env |= variables
     env |= {} if tunables is None else {"GLIBC_TUNABLES": tunables}
     command = [sys.executable, str(file), "a b", "--flag"]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-@pytest.mark.skipif(not huge_pages._is_supported(), reason="Linux with glibc 2.35 alone")
+@pytest.mark.skipif(not huge_pages.is_supported(), reason="Linux with glibc 2.35 alone")
 def test_a_program_starts_again_once_with_its_arguments(tmp_path):
     first, second = (line.split(" ", 3) for line in run_script(tmp_path, "glibc.malloc.check=0"))
     assert first[1] == second[1]
@@ -38,5 +39,9 @@ def test_a_program_starts_again_once_with_its_arguments(tmp_path):
 
 
 @pytest.mark.parametrize("choice", ["glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=1"])
-def test_an_explicit_setting_is_kept(tmp_path, choice):
+def test_an_explicit_setting_wins(tmp_path, choice):
     assert len(run_script(tmp_path, choice)) == 1
+
+
+def test_the_restart_can_be_switched_off(tmp_path):
+    assert len(run_script(tmp_path, NMJAX_HUGE_PAGES="0")) == 1
