@@ -13,7 +13,7 @@ from nmjax import html
 from nmjax.runtime import atomic_files
 
 _TEMPLATES = Path(__file__).with_name("templates")
-Value = str | float | int  # of a cell; NumPy scalars are floats and ints too
+Value = str | float | int | np.number  # of a cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +73,10 @@ def write_page(path: Path, title: str, subtitle: str, sections: Sequence[PageSec
     atomic_files.write_text(path, text)
 
 
-def format_number(value: float | int) -> str:
+def format_number(value: float | int | np.number) -> str:
     """A number with about three significant digits and a true minus sign, "–" where it is not finite."""
     if isinstance(value, int | np.integer):
-        return f"{value:,}"
+        return f"{value:,}".replace("-", "−")
     if not np.isfinite(value):
         return "–"
     size = abs(value)

@@ -51,7 +51,7 @@ class GainTracer:
         self._block_frames = max(1, sample_rate // _BLOCKS_PER_SECOND)
         self._input_queue: collections.deque[np.ndarray] = collections.deque()
         self._lock = threading.Lock()
-        self._has_output = False  # until then no input is kept
+        self._has_output = False  # until then no input is stored
         self._products = np.zeros(3)  # sums of input², input·output and output²
         self._partial_block = np.zeros((2, 0))  # powers of the samples of the incomplete point, of input and output
         self._point_energies = np.zeros((2, 0))  # of input and output
