@@ -73,7 +73,7 @@ def record_masters(repo: Path, music: Path, out: Path, _start: Path | None) -> d
             "default": (),
             "model2": ("--model", "2"),
             "reference": ("--reference", music / "reference.flac"),
-            "settings": ("--settings", out / f"{track.stem}-default.json", "--band", "3.gain_db=-1"),
+            "settings": ("--settings", out / "settings.json", "--band", "3.gain_db=-1"),
         }
         for variant, arguments in variants.items():
             master = out / f"{track.stem}-{variant}.wav"
@@ -82,6 +82,9 @@ def record_masters(repo: Path, music: Path, out: Path, _start: Path | None) -> d
             results[f"{track.stem} {variant}"] = (
                 f"{rate} Hz {audio.shape} {hashlib.sha256(audio.tobytes()).hexdigest()}"
             )
+            if variant == "default":  # earlier versions name the settings file NAME.json instead of NAME.wav.json
+                (written,) = (path for path in out.glob(f"{master.stem}.*json"))
+                written.replace(out / "settings.json")
             master.unlink()
     return results
 

@@ -1,4 +1,4 @@
-"""Mastering from Python: `nmjax.master`, the same as `infer.py` without files.
+"""Mastering from Python: `nmjax.master` gives the same samples as `nmjax infer` with a float file.
 
 import nmjax
 
@@ -12,8 +12,9 @@ again = nmjax.master(audio, 44_100, ckpt="runs/1b", settings=result.settings)
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from jaxtyping import Float
 
 from nmjax.audio import reader
 from nmjax.mastering import pretrained
-from nmjax.mastering.delivery.plan import DeliveryPlan, apply_delivery_plan, plan_delivery
+from nmjax.mastering.delivery.plan import apply_delivery_plan, plan_delivery
 from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
 from nmjax.mastering.master import (
     CHUNK_FRAMES,
@@ -39,22 +40,30 @@ from nmjax.mastering.references import (
     read_reference_features,
 )
 from nmjax.mastering.request import MasteringRequest
+from nmjax.mastering.resolve import check_residual_options, load_network, resolve_options
 from nmjax.mastering.settings.file import StoredSettings, read_settings, settings_from_json
-from nmjax.mastering.settings.overrides import Overrides
-from nmjax.mastering.types import AnalyzedTrack, InputSignal, MasteringOptions
+from nmjax.mastering.types import InputSignal
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.match import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.options import default_of, from_keywords, option_specs
 
 __all__ = ["Result", "load", "master"]
 Reference = str | Path | tuple[np.ndarray, int]
+_EXPLICIT = ("ckpt", "settings", "references", "bits")  # options with a parameter of their own, or for files only
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A master. audio: as it was given, `[time, channel]` or `[time]`, float32. settings: what a settings file holds
-    (docs/settings.md), as a dict; `json.dump` makes one of it. measurements: of the master, by code that shares nothing
-    with what made it; `.passed` says whether it is what was asked for, `.line` all in one line. notes: sentences."""
+    """A master.
+
+    Attributes:
+        audio: float32, of the input's shape.
+        settings: the contents of a settings file (docs/settings.md); write it with `json.dump`.
+        measurements: of the master, by an independent meter; `passed` tells whether it meets the delivery, `summary`
+            is one line.
+        notes: messages.
+    """
 
     audio: Float[np.ndarray, " time *channel"]
     settings: dict[str, Any]
@@ -67,139 +76,137 @@ def master(
     sample_rate: int,
     *,
     ckpt: str | Path | Network | None = None,
-    model: str | None = None,
     settings: str | Path | Mapping[str, Any] | None = None,
-    deliver: str = "streaming",
-    lufs: float | str | None = None,
-    true_peak: float | str | None = None,
-    max_limiting: float | None = None,
-    eq_amount: float = 1.0,
-    residual_amount: float = 1.0,
-    bands: Mapping[int, Mapping[str, float]] | None = None,
-    bypass: Iterable[str] = (),
-    processors: Mapping[str, Mapping[str, float]] | None = None,
-    analysis_seconds: float | None = None,
-    reference: Reference | Sequence[Reference] | None = None,
-    reference_strength: float = 1.0,
-    reference_weights: Mapping[str, float] | None = None,
-    same_song: bool = False,
+    reference: Reference | list[Reference] | None = None,
+    **options: Any,
 ) -> Result:
-    """Master a signal as `infer.py` masters a file of floats: the same samples.
+    """Master a signal as `nmjax infer` masters a file of floats, with the same samples.
 
     Args:
         audio: `[time, channel]` or `[time]`, 1 to 8 channels, full scale ±1; integers are scaled to it.
         sample_rate: 8,000 to 192,000 Hz.
-        ckpt: a run's folder, or what `nmjax.load` made of it (for many signals). model: the name of a network that
-            comes with the program. Neither: the best of those, another one with a `reference`, none with `settings`.
-        settings: these in place of the network's: a file (JSON, .txt, .csv) or a dict as `Result.settings`.
-        deliver: "streaming" (−14 LUFS, −1 dBTP), "cd" (−9, −0.3) or "club" (−7, −0.3). lufs, true_peak: another number
-            in its place, or "none"; lufs also "reference", as loud as that.
-            max_limiting: dB, the deepest gain reduction; 6 by default.
-        eq_amount: 0 to 2, scales the bands' decibels. residual_amount: 0 to 2, scales the residual.
-        bands: values in place of the network's, by number from 1: `{3: {"gain_db": -1.0}}`.
-        bypass: of "eq", "compressor", "saturator", "width" and "residual".
-        stages: values in place of the network's, by stage: `{"compressor": {"ratio": 2.0}}`.
-        analyse_seconds: so much is listened to, evenly spread; None: all.
-        reference: music to come near to: a file, a target file (.json), or `(audio, sample_rate)`; or a list of those,
-            which count alike. reference_strength: 0 (the network's answer) to 1. reference_weights: the same for
-            "tone", "dynamics" and "width". same_song: whether it is another part or mix of this very song.
+        ckpt: a run folder, or a network from `nmjax.load` (for many signals). By default a network that comes with
+            the program: see `model`.
+        settings: rendered instead of a network's prediction: a file (.json, .txt, .csv) or a dict like
+            `Result.settings`.
+        reference: music to match: a file, a target file (.json), `(audio, sample_rate)`, or a list of these with equal
+            weights.
+        **options: the fields of `nmjax.mastering.request.MasteringRequest`, with the names, ranges and defaults of
+            docs/options.md: `model`, `deliver`, `lufs`, `true_peak`, `max_limiting`, `eq_amount`, `residual_amount`,
+            `bands` (`{3: {"gain_db": -1.0}}`), `processors` (`{"compressor": {"ratio": 2.0}}`), `bypass`, `solo`,
+            `analysis_seconds`, `target`, `reference_strength`, `reference_weights` (`{"width": 0.5}`), `same_song`.
 
     Raises:
-        BadInputError: anything that cannot be used; a sentence says what and what instead.
+        BadInputError: an argument cannot be used; the message says why.
+        TypeError: there is no such option.
     """
-    request = _build_request(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, analysis_seconds)
-    if settings is not None and reference is not None:
-        raise BadInputError("Settings say what is rendered, so that no reference can change it; give one of them.")
-    if isinstance(ckpt, Network) and model:
+    for name in _EXPLICIT:
+        if name in options:
+            raise TypeError(f"nmjax.master has no option '{name}'; its audio has no file format and no file names.")
+    request = from_keywords(MasteringRequest, "nmjax.master", **options)
+    if isinstance(ckpt, str | Path):
+        request = dataclasses.replace(request, ckpt=str(ckpt))
+    elif ckpt is not None and request.model:
         raise BadInputError("ckpt and model name two networks; give one of them.")
-    reference_target = _reference_target(reference, reference_strength, reference_weights or {}, same_song)
-    options = dataclasses.replace(
-        dataclasses.replace(request, settings=None).resolve_options(reference_target),
-        overrides=Overrides(eq_amount, residual_amount, dict(bands or {}), frozenset(bypass), dict(processors or {})),
-        settings=None if settings is None else _read_settings(settings),
-    )
     input_signal = _input_signal(audio, sample_rate)
-    if reference_target and not (ckpt or model):
-        network = pretrained.load_for_references(lambda _: None)
-    else:
-        network = ckpt if isinstance(ckpt, Network) else request.load_network(lambda _: None)
-    analyzed_track = analyze_track(input_signal, network, options)
+    mastering_options = resolve_options(request, _reference_target(request, reference), _read_settings(settings))
+    network = _load_network(request, ckpt, has_settings=settings is not None, has_reference=reference is not None)
+    analyzed_track = analyze_track(input_signal, network, mastering_options)
+    (spec, *others) = mastering_options.delivery_specs
+    if others:
+        raise BadInputError("nmjax.master makes one delivery; name one with deliver.")
     with render_track(analyzed_track, network) as open_stream:
-        plan = plan_delivery(open_stream, sample_rate, input_signal.channels, options.delivery_specs[0])
-        mastered = np.concatenate(
-            [chunk.astype(np.float32) for chunk in apply_delivery_plan(open_stream, sample_rate, plan)]
-        )
-    return _build_result(mastered.reshape(np.shape(audio)), analyzed_track, plan, network, options)
-
-
-def _build_request(ckpt, model, settings, deliver, lufs, true_peak, max_limiting, analysis_seconds) -> MasteringRequest:
-    """The command's words for the same."""
-    return MasteringRequest(
-        ckpt=None if ckpt is None or isinstance(ckpt, Network) else str(ckpt),
-        model=model,
-        settings=None if settings is None else "given",  # no network is needed then
-        deliver=(deliver,),
-        lufs=None if lufs is None else str(lufs),
-        true_peak=None if true_peak is None else str(true_peak),
-        max_limiting=max_limiting,
-        analysis_seconds=analysis_seconds,
-    )
-
-
-def _build_result(
-    mastered: np.ndarray,
-    analyzed_track: AnalyzedTrack,
-    plan: DeliveryPlan,
-    network: Network | None,
-    options: MasteringOptions,
-) -> Result:
-    input_signal, spec = analyzed_track.input_signal, options.delivery_specs[0]
-    compliance = check_compliance(_to_chunks(mastered), input_signal.sample_rate, input_signal.channels, spec)
-    delivery_by_name = {spec.name: delivery_to_dict(compliance, plan)}
+        plan = plan_delivery(open_stream, sample_rate, input_signal.channels, spec)
+        chunks = [chunk.astype(np.float32) for chunk in apply_delivery_plan(open_stream, sample_rate, plan)]
+    mastered = np.concatenate(chunks).reshape(np.shape(audio))
+    compliance = check_compliance(_to_chunks(mastered), sample_rate, input_signal.channels, spec)
     json_text = settings_json(
-        "audio", analyzed_track.render_plan, input_signal.sample_rate, network, options, delivery_by_name
+        track_name="audio",
+        render_plan=analyzed_track.render_plan,
+        sample_rate=sample_rate,
+        network=network,
+        options=mastering_options,
+        delivery_by_name={spec.name: delivery_to_dict(compliance, plan)},
     )
     notes = [*analyzed_track.notes, *([plan.note] if plan.note else [])]
     return Result(mastered, json.loads(json_text), compliance, notes)
 
 
-def _read_settings(settings: str | Path | Mapping[str, Any]) -> StoredSettings:
+def _documented_signature() -> inspect.Signature:
+    """The signature of `master` with its options by name, for `help(nmjax.master)` and editors."""
+    *parameters, _ = inspect.signature(master).parameters.values()
+    parameters += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default_of(MasteringRequest, name))
+        for name in option_specs(MasteringRequest)
+        if name not in _EXPLICIT
+    ]
+    return inspect.Signature(parameters, return_annotation=Result)
+
+
+master.__signature__ = _documented_signature()  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def _load_network(
+    request: MasteringRequest, ckpt: str | Path | Network | None, has_settings: bool, has_reference: bool
+) -> Network | None:
+    if isinstance(ckpt, Network):
+        network = ckpt
+    elif request.ckpt or request.model:
+        return load_network(request, lambda _: None)
+    elif has_settings:
+        network = None
+    elif has_reference:
+        network = pretrained.load_for_references(lambda _: None)
+    else:
+        return load_network(request, lambda _: None)
+    check_residual_options(request, network)
+    return network
+
+
+def _read_settings(settings: str | Path | Mapping[str, Any] | None) -> StoredSettings | None:
+    if settings is None:
+        return None
     if isinstance(settings, str | Path):
         return read_settings(Path(settings))
     try:
         return settings_from_json(json.dumps(settings), "settings")
     except TypeError:
-        raise BadInputError("The settings hold something that JSON cannot; give numbers, texts and lists.") from None
+        raise BadInputError("The settings hold a value that JSON cannot; give numbers, texts and lists.") from None
 
 
 def _reference_target(
-    reference, strength: float, weights: Mapping[str, float], same_song: bool
+    request: MasteringRequest, reference: Reference | list[Reference] | None
 ) -> ReferenceTarget | None:
-    """Everything that is given as a reference, heard."""
+    """The target that references in memory or in files make together; None without `reference`."""
     if reference is None:
-        if strength != 1.0 or weights or same_song:
-            raise BadInputError("Nothing is given to master towards; give a reference.")
         return None
-    references = [reference] if isinstance(reference, str | Path | tuple) else list(reference)
-    named_features = [_reference_features(item) for item in references]
-    if not named_features:
+    if request.target:
+        raise BadInputError("reference and target both name a target; give one of them.")
+    references = reference if isinstance(reference, list) else [reference]
+    if not references:
         raise BadInputError("The list of references is empty; give one, or None.")
-    features, names = zip(*named_features, strict=True)
-    return build_reference_target(features, [1.0] * len(features), ", ".join(names), strength, weights, same_song)
+    features, names = zip(*map(_reference_features, references), strict=True)
+    return build_reference_target(
+        features=features,
+        weights=[1.0] * len(features),
+        name=", ".join(names),
+        strength=request.reference_strength,
+        aspect_weights=request.reference_weights,
+        same_song=request.same_song,
+    )
 
 
 def _reference_features(reference: Reference) -> tuple[TrackFeatures, str]:
-    """A reference's profile and what it is called."""
+    """The features of a reference, and its name."""
     if not isinstance(reference, tuple):
         return read_reference_features(Path(reference))
-    input_signal = _input_signal(*reference)
-    return check_reference(
-        features_from_chunks(input_signal.read_chunks(), input_signal.sample_rate), "The reference"
-    ), "the reference"
+    signal = _input_signal(*reference)
+    features = features_from_chunks(signal.read_chunks(), signal.sample_rate)
+    return check_reference(features, "The reference"), "the reference"
 
 
 def _input_signal(audio: np.ndarray, sample_rate: int) -> InputSignal:
-    """Checked as a file would be."""
+    """A signal in memory, checked like a file."""
     audio = np.asarray(audio)
     if audio.ndim not in (1, 2) or not audio.size or audio.dtype.kind not in "if":
         raise BadInputError(
@@ -218,7 +225,7 @@ def _input_signal(audio: np.ndarray, sample_rate: int) -> InputSignal:
 
 
 def _to_chunks(audio: np.ndarray) -> Iterator[Float[np.ndarray, "frames channel"]]:
-    """`[time, channel]` or `[time]` in pieces of float32."""
+    """Chunks `[frames, channel]` of float32 from `[time, channel]` or `[time]`."""
     full_scale = -float(np.iinfo(audio.dtype).min) if audio.dtype.kind == "i" else 1.0
     for start in range(0, len(audio), CHUNK_FRAMES):
         chunk = audio[start : start + CHUNK_FRAMES]

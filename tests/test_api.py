@@ -1,5 +1,6 @@
 """`nmjax.master`: the samples of the command, settings that can be edited and given back, and what is refused."""
 
+import inspect
 import json
 import re
 import subprocess
@@ -38,7 +39,7 @@ def test_the_samples_are_those_of_the_command(tmp_path, checkpoint_dir, rate, ch
     result = nmjax.master(audio if channels > 1 else audio[:, 0], rate, ckpt=checkpoint_dir, **changes)
     assert result.audio.dtype == np.float32
     np.testing.assert_array_equal(result.audio.reshape(expected.shape), expected)
-    settings_written = json.loads((tmp_path / "m.json").read_text())
+    settings_written = json.loads((tmp_path / "m.wav.json").read_text())
     assert {**result.settings, "track": "a.wav"} == settings_written
     meter = pyloudnorm.Meter(rate, filter_class="DeMan")
     assert result.measurements.lufs == pytest.approx(meter.integrated_loudness(expected), abs=0.02)
@@ -92,21 +93,33 @@ def test_integers_are_scaled_to_full_scale():
         (np.array(["a"]), 44_100, {}, "give numbers"),
         (np.zeros(1), 44_100, {}, "single sample"),
         (np.zeros(500), 44_100, {"deliver": "radio"}, "'radio'"),
-        (np.zeros(500), 44_100, {"lufs": "loud"}, "'loud'"),
+        (np.zeros(500), 44_100, {"lufs": "loud"}, "lufs must be a number or 'none' or 'reference'; it is 'loud'"),
         (np.zeros(500), 44_100, {"bands": {9: {"gain_db": 1.0}}}, "no band 9"),
         (np.zeros(500), 44_100, {"bypass": ["eqq"]}, "'eqq'"),
-        (np.zeros(500), 44_100, {"eq_amount": 3.0}, "2"),
+        (np.zeros(500), 44_100, {"eq_amount": 3.0}, "eq_amount must be 0 to 2; it is 3"),
         (np.zeros(500), 44_100, {"settings": {"format": "x"}}, "settings"),
         (np.zeros(500), 44_100, {"settings": {"format": {1, 2}}}, "JSON"),
         (np.zeros(500), 44_100, {"settings": "absent.json"}, "'absent.json' is missing"),
-        (np.zeros(500), 44_100, {"reference_strength": 0.5}, "give a reference"),
-        (np.zeros(500), 44_100, {"same_song": True}, "give a reference"),
+        (np.zeros(500), 44_100, {"reference_strength": 0.5}, "no effect without --reference"),
+        (np.zeros(500), 44_100, {"same_song": True}, "no effect without --reference"),
     ],
 )
 def test_invalid_input_is_reported(audio, rate, more, said):
     with pytest.raises(BadInputError) as caught:
         nmjax.master(audio, rate, **{"ckpt": random_network("1a"), **more})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("option", [{"bits": "24"}, {"references": ()}, {"lufz": -9.0}])
+def test_unknown_options_are_type_errors(option):
+    with pytest.raises(TypeError, match=rf"no option '{next(iter(option))}'"):
+        nmjax.master(np.zeros(500), 44_100, **option)
+
+
+def test_the_signature_names_all_options():
+    parameters = inspect.signature(nmjax.master).parameters
+    assert {"deliver", "lufs", "bands", "processors", "reference"} <= set(parameters)
+    assert parameters["eq_amount"].default == 1.0
 
 
 def test_import_is_cheap():

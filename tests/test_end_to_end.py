@@ -57,7 +57,7 @@ def test_train_resumes_after_a_kill_and_infer_uses_the_result(tmp_path):
     assert code == 0, output
     info = soundfile.info(str(tmp_path / "track-mastered.wav"))
     assert (info.frames, info.samplerate, info.channels) == (96_000, 48_000, 2)
-    assert (tmp_path / "track-mastered.json").is_file()
+    assert (tmp_path / "track-mastered.wav.json").is_file()
 
 
 @pytest.mark.slow  # five runs; tests/training does the same by parts

@@ -13,11 +13,11 @@ import numpy as np
 
 from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks
-from nmjax.batch.jobs import to_printable
 from nmjax.data import DataSource, find_all_songs
 from nmjax.data.catalog import Recording, Song
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.text import to_printable
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,8 +20,8 @@ from nmjax.runtime.errors import BadInputError
 SECTIONS = {
     "usage": band_sections.usage_section,
     "groups": band_sections.groups_section,
-    "curves": sections.responses_section,
-    "stages": processor_section.processor_statistics_section,
+    "responses": sections.responses_section,
+    "processors": processor_section.processor_statistics_section,
     "stability": sections.stability_section,
     "latent": sections.latent_section,
     "sensitivity": sections.sensitivity_section,
@@ -88,14 +88,14 @@ def _select_sections(request: AnalysisRequest, network: Network) -> list[str]:
     shapes = batched_decode.prediction_shapes(network)
     has_gates, has_processors = shapes.gate_logit is not None, bool(batched_decode.flatten_processors(shapes.settings))
     if request.sections is None:
-        return [name for name in SECTIONS if {"usage": has_gates, "stages": has_processors}.get(name, True)]
+        return [name for name in SECTIONS if {"usage": has_gates, "processors": has_processors}.get(name, True)]
     for name in request.sections:
         if name not in SECTIONS:
-            raise BadInputError(f"There is no part '{name}'; there are: {', '.join(SECTIONS)}.")
+            raise BadInputError(f"There is no section '{name}'; there are: {', '.join(SECTIONS)}.")
     if "usage" in request.sections and not has_gates:
-        others = ",".join(name for name in request.sections if name != "usage") or "groups,curves"
+        others = ",".join(name for name in request.sections if name != "usage") or "groups,responses"
         raise BadInputError(
             f"A network of phase {network.config.phase} has no gates whose usage could be told; give a checkpoint of "
-            f"phase 1c, or --parts {others}."
+            f"phase 1c, or --sections {others}."
         )
     return list(dict.fromkeys(request.sections))

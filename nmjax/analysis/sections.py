@@ -123,7 +123,7 @@ def stability_section(context: AnalysisContext) -> PageSection:
 def _window_stability(context: AnalysisContext, between_tracks_db: float) -> tuple[list[str], list[Table], list[str]]:
     """Sentences, tables, files."""
     if not context.has_windows:
-        return ["With --windows the settings of every window are kept, and compared here."], [], []
+        return ["With --window-seconds the settings of every window are kept, and compared here."], [], []
     predicted = context.predictions
     track_settings = {
         t.file_key: {k: v[i : i + 1] for k, v in predicted.settings.items()} for i, t in enumerate(predicted.tracks)

@@ -1,7 +1,7 @@
-"""How an album is mastered: what `album` plans, with a network; its songs keep their relative loudness.
+"""Album mastering: `album_plan` with a network and audio files.
 
-Each song is delivered at the loudness that the album's one gain gives it, solved around the limiter: so a song that the
-limiter works on is no quieter for it. The gain is bounded by the song that has the least room.
+Each song is delivered at the loudness that the album's one gain gives it, with the gain solved around the limiter, so
+that limiting makes no song quieter. The song with the least headroom bounds the gain.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -18,9 +19,8 @@ from rich.console import Console
 
 from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks, add_streams, resample_stream
-from nmjax.batch.album_plan import SongOperations, plan_album
-from nmjax.batch.jobs import Job, to_printable
-from nmjax.dsp import MeterState
+from nmjax.batch.album_plan import SongMeter, SongOperations, plan_album
+from nmjax.batch.jobs import Job
 from nmjax.mastering.analysis import SourceSignal, encode_signal, process_chain, residual_stream
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.meter import StreamMeter
@@ -34,57 +34,73 @@ from nmjax.reference.features import TrackFeatures
 from nmjax.reference.match import ReferenceMatch, match_settings
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.text import to_printable
 
-_TOLERANCE_LU = 0.05  # of what counts as reached
+_TOLERANCE_LU = 0.05  # shortfall that counts as reached
+
+
+class AlbumGain(NamedTuple):
+    """Gain of an album in dB, and messages about a shortfall."""
+
+    gain_db: float
+    notes: list[str]
 
 
 def plan_album_options(
     jobs: Sequence[Job], network: Network | None, options: MasteringOptions, console: Console
 ) -> tuple[MasteringOptions, list[str]]:
-    """The options with what an album's songs share: settings, and the gain to the delivery. And what it falls short
-    of, as sentences.
+    """The options with the settings and the gain that all songs share, and messages about a shortfall.
 
     Raises:
-        BadInputError: no network, several deliveries, or a song that cannot be used.
+        BadInputError: there is no network, there are several deliveries, or a song cannot be used.
     """
     if network is None or options.settings:
         raise BadInputError("--album takes its settings from a network; leave --settings out.")
-    if len(options.delivery_specs) > 1:
+    if len(options.delivery_specs) != 1:
         raise BadInputError("--album makes one delivery; name one with --deliver.")
-    (target,) = options.delivery_specs
+    target = options.delivery_specs[0]
     songs = _AlbumSongs([job.track for job in jobs], network, options)
-    with console.status("Listening to the album …"):
+    with console.status("Analyzing the album …"):
         plan = plan_album(songs.tracks, songs.operations(), target.lufs or 0.0, math.inf)
-    gain_db, shortfall = _delivery_gain_db(target, plan.rendered_level.lufs, songs.loudness_scans)
-    for sentence in shortfall:
-        print_line(console, sentence)
+    gain = _delivery_gain(target, plan.rendered_level.lufs, songs.loudness_scans)
+    for note in gain.notes:
+        print_line(console, note)
     album_lufs = MODEL_LUFS - float(plan.prediction.settings.input_gain_db[0])
     shared = AlbumSettings(plan.prediction, album_lufs, songs.match)
-    delivery = dataclasses.replace(target, lufs=None)  # the gain has been found; see `master`
-    return dataclasses.replace(options, album=shared, album_gain_db=gain_db, delivery_specs=(delivery,)), shortfall
+    delivery = dataclasses.replace(target, lufs=None)  # the gain is `album_gain_db`
+    options = dataclasses.replace(options, album=shared, album_gain_db=gain.gain_db, delivery_specs=(delivery,))
+    return options, gain.notes
 
 
-def _delivery_gain_db(
-    target: DeliverySpec, rendered_lufs: float, loudness_scans: dict[Path, LoudnessScan]
-) -> tuple[float, list[str]]:
-    """From the rendered album at `lufs` to the delivery, and a sentence if that is less than was wanted."""
-    audible = {track: scan for track, scan in loudness_scans.items() if math.isfinite(scan.lufs)}
-    if not audible:
-        return 0.0, []
-    headroom_db = {track: max_reachable_lufs(scan, target) - scan.lufs for track, scan in audible.items()}
-    limiting_song = min(headroom_db, key=headroom_db.get)
+def _delivery_gain(target: DeliverySpec, rendered_lufs: float, loudness_scans: dict[Path, LoudnessScan]) -> AlbumGain:
+    """Gain from the rendered album, at `rendered_lufs`, to the target, bounded by the song with the least headroom."""
+    headroom_db = {
+        track: max_reachable_lufs(scan, target) - scan.lufs
+        for track, scan in loudness_scans.items()
+        if math.isfinite(scan.lufs)
+    }
+    if not headroom_db:
+        return AlbumGain(0.0, [])
+    loudest_song, max_gain_db = min(headroom_db.items(), key=lambda item: item[1])
     gain_db = target.lufs - rendered_lufs if target.lufs is not None else 0.0
-    if gain_db <= headroom_db[limiting_song] + _TOLERANCE_LU:
-        return gain_db, []
-    gain_db, name = headroom_db[limiting_song], to_printable(limiting_song.name)
-    excess = f"'{name}' more than {target.max_limiting_db:g} dB of limiting"
-    return gain_db, [f"The album is at {rendered_lufs + gain_db:.1f} LUFS; more would take in {excess}."]
+    if gain_db <= max_gain_db + _TOLERANCE_LU:
+        return AlbumGain(gain_db, [])
+    note = (
+        f"The album is at {rendered_lufs + max_gain_db:.1f} LUFS; more would take over {target.max_limiting_db:g} dB "
+        f"of limiting in '{to_printable(loudest_song.name)}'."
+    )
+    return AlbumGain(max_gain_db, [note])
 
 
 @dataclasses.dataclass
 class _AlbumSongs:
-    """An album's songs one at a time, as `album.Steps` wants them. surveys: of the rendered songs, as they come.
-    frames: that each was seen to have. match: what a reference made of the network's answer, if there was one."""
+    """The songs of an album, one at a time.
+
+    Attributes:
+        loudness_scans: of the rendered songs, filled by `_meter_rendered`.
+        frame_counts: number of audio frames read from each song, filled by `_meter_input`.
+        match: how a reference changed the network's prediction; None without a reference.
+    """
 
     tracks: Sequence[Path]
     network: Network
@@ -95,28 +111,27 @@ class _AlbumSongs:
     _input_gain_db: float = 0.0
 
     def operations(self) -> SongOperations:
-        """Of these songs."""
+        """The operations of `plan_album`."""
         return SongOperations(
-            sample_rate=lambda track: reader.probe(track).sample_rate,
             meter_input=self._meter_input,
             encode=self._encode,
             decode_pooled=self._decode_pooled,
             meter_rendered=self._meter_rendered,
         )
 
-    def _meter_input(self, track: Path) -> MeterState:
+    def _meter_input(self, track: Path) -> SongMeter:
         info = reader.probe(track)
         meter = StreamMeter(info.sample_rate, info.channels)
-        self.frame_counts[track] = sum(len(piece) for piece in meter.tap(reader.read_chunks(track)))
+        self.frame_counts[track] = sum(len(chunk) for chunk in meter.tap(reader.read_chunks(track)))
         if self.frame_counts[track] < MIN_FRAMES:
-            raise BadInputError("it holds a single sample; there is nothing to master.")
-        return meter.state
+            raise BadInputError("it has a single sample.")
+        return SongMeter(meter.state, info.sample_rate)
 
     def _encode(self, track: Path, gain_db: float) -> PooledFrames:
         self._input_gain_db = gain_db
         return encode_signal(_source_signal(track, gain_db), self.network, self.options.analysis_seconds)
 
-    def _decode_pooled(self, mean: Float[Array, "ears size"]) -> Prediction:
+    def _decode_pooled(self, mean: Float[Array, "inputs size"]) -> Prediction:
         prediction = self.network.decode_pooled(mean)
         if not self.options.reference_target:
             return prediction
@@ -129,7 +144,7 @@ class _AlbumSongs:
         )
         return self.match.prediction
 
-    def _meter_rendered(self, track: Path, prediction: Prediction) -> MeterState:
+    def _meter_rendered(self, track: Path, prediction: Prediction) -> SongMeter:
         info = reader.probe(track)
         signal = _source_signal(track, float(prediction.settings.input_gain_db[0]))
         shared = AlbumSettings(prediction, signal.lufs)
@@ -141,7 +156,7 @@ class _AlbumSongs:
             )
         meter = StreamMeter(info.sample_rate, info.channels)
         self.loudness_scans[track] = LoudnessScan(meter.tap(audio), info.sample_rate, info.channels)
-        return meter.state
+        return SongMeter(meter.state, info.sample_rate)
 
 
 def _source_signal(track: Path, gain_db: float) -> SourceSignal:
@@ -150,25 +165,22 @@ def _source_signal(track: Path, gain_db: float) -> SourceSignal:
 
 
 def _concatenate_songs(frame_counts: Mapping[Path, int], gain_db: float = 0.0) -> SourceSignal:
-    """Songs, with their frames, as one signal at the model's rate; as stereo where their channels differ in number."""
+    """All songs as one signal at the model's rate; stereo where their numbers of channels differ."""
     infos = {track: reader.probe(track) for track in frame_counts}
     same_channels = len({info.channels for info in infos.values()}) == 1
 
-    def pieces() -> AudioChunks:
+    def read_chunks() -> AudioChunks:
         for track, info in infos.items():
-            for piece in resample_stream(reader.read_chunks(track), info.sample_rate, SAMPLE_RATE):
-                yield (
-                    piece
-                    if same_channels or info.channels == 2
-                    else np.repeat(reader.to_mono(piece)[:, None], 2, axis=1)
-                )
+            for chunk in resample_stream(reader.read_chunks(track), info.sample_rate, SAMPLE_RATE):
+                is_ready = same_channels or info.channels == 2
+                yield chunk if is_ready else np.repeat(reader.to_mono(chunk)[:, None], 2, axis=1)
 
     num_frames = sum(round(frame_counts[track] * SAMPLE_RATE / info.sample_rate) for track, info in infos.items())
-    return SourceSignal(pieces, SAMPLE_RATE, MODEL_LUFS - gain_db, num_frames)
+    return SourceSignal(read_chunks, SAMPLE_RATE, MODEL_LUFS - gain_db, num_frames)
 
 
 def _album_features(album_signal: SourceSignal, frame_counts: Mapping[Path, int]) -> TrackFeatures:
-    """Of all songs; how wide they are, those with two channels say alone."""
+    """Features of all songs; the side level is that of the stereo songs alone."""
     features = features_from_chunks(album_signal.read_chunks(), album_signal.sample_rate)
     stereo_frame_counts = {
         track: num_frames for track, num_frames in frame_counts.items() if reader.probe(track).channels == 2

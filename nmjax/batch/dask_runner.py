@@ -1,13 +1,14 @@
-"""Many tracks on many cores or machines: Dask hands them out, one model a worker, and this process keeps the manifest.
+"""Runs a batch on many cores or machines: Dask distributes the jobs, and this process keeps the manifest.
 
-Dask moves functions and results between its processes as pickles, over connections on 127.0.0.1 unless a scheduler is
-named: whoever can reach a scheduler can run code on its workers. Files (settings, checkpoints, manifests) are never
-read as pickles.
+Each worker process loads the network once. Dask sends functions and results as pickles, over connections on 127.0.0.1
+unless a scheduler is named: whoever can reach a scheduler can run code on its workers. Settings, checkpoints and
+manifests are never read as pickles.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 import logging
@@ -16,16 +17,17 @@ import secrets
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
 from nmjax import __version__
-from nmjax.batch.jobs import Job, to_printable
+from nmjax.batch.jobs import Job
 from nmjax.batch.manifest import ManifestEntry
 from nmjax.batch.runner import (
+    BatchPlan,
     BatchRun,
     BatchSummary,
     MasterFn,
@@ -36,45 +38,54 @@ from nmjax.batch.runner import (
 )
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError, CannotWriteError
+from nmjax.runtime.text import to_printable
 
 if TYPE_CHECKING:
     from distributed import Client
 
 MAX_RETRIES = 2
-_TASKS_PER_THREAD = 4  # tracks handed out for each thread, so that no worker waits for this process
-_TIMEOUT_S = 30  # s, for a scheduler and its first worker
-_SCHEDULER_LOST = "The Dask scheduler was lost; start it again, and the same command goes on."
+_TASKS_PER_THREAD = 4  # jobs submitted for each worker thread, so that no worker waits for this process
+_TIMEOUT_S = 30  # for a scheduler and its first worker
+_SCHEDULER_LOST = "The Dask scheduler was lost; restart it and run the same command again to continue."
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A submitted job. marker: file that the worker writes when the master is complete."""
+
+    job: Job
+    marker: Path
 
 
 def run_dask(
-    jobs: Sequence[Job],
+    plan: BatchPlan,
     make_master: Callable[[], MasterFn],
-    manifest_path: Path,
-    options_digest: str,
     console: Console,
     scheduler: str | None = None,
     num_workers: int | None = None,
-    force: bool = False,
 ) -> BatchSummary:
-    """As `run_all`, by Dask's workers. A track whose worker dies, or fails in a way that is not the track's fault, is
-    tried twice more.
+    """Master all pending jobs on Dask's workers, as `run_sequential` does in this process.
+
+    A job is tried again up to twice if its worker dies, or if it fails with an error other than BadInputError.
 
     Args:
-        make_master: the recipe; called once in each worker process. It is sent there, so it holds a checkpoint's path
-            and not its weights, and it must be equal and hash equal to its copies: a frozen dataclass with `__call__`.
-        scheduler: address of a running one, as tcp://10.0.0.1:8786; all machines see the files under the same paths.
-            None: worker processes of this machine.
-        workers: how many of these; half the cores by default, since a track uses more than one.
+        plan: the jobs.
+        make_master: called once in each worker process. It is pickled, so it holds the path of a checkpoint and not
+            its weights, and it is hashable: a frozen dataclass with `__call__`.
+        console: shows progress and the summary.
+        scheduler: address of a running scheduler, such as tcp://10.0.0.1:8786; all machines see the files under the
+            same paths. None: worker processes on this machine.
+        num_workers: number of these; by default half the CPU cores, since a track uses more than one.
 
     Raises:
-        BadInputError: as `run_all`; Dask is missing, no scheduler or worker answers, or another version is at work.
-        KeyboardInterrupt: as `run_all`; nothing more is begun.
+        BadInputError: as `run_sequential`; Dask is missing, no scheduler or worker responds, or versions differ.
+        KeyboardInterrupt: as `run_sequential`; no more jobs are begun.
     """
     _check_installed()
     if scheduler and num_workers:
-        raise BadInputError("--workers goes without --scheduler: a running scheduler has workers of its own.")
-    jobs = [job.absolute() for job in jobs]
-    with open_run(jobs, manifest_path, options_digest, console, force) as run:
+        raise BadInputError("--workers has no effect with --scheduler, which has workers of its own; leave it out.")
+    plan = dataclasses.replace(plan, jobs=[job.absolute() for job in plan.jobs])
+    with open_run(plan, console) as run:
         if not run.pending:
             return run.summary
         started_jobs: list[Job] = []
@@ -82,7 +93,7 @@ def run_dask(
             with _open_client(scheduler, num_workers or max(1, (os.cpu_count() or 2) // 2)) as client:
                 _check_versions(client)
                 _distribute_jobs(client, run, make_master, started_jobs)
-        finally:  # of workers that were killed; those of a cluster of this machine have ended
+        finally:  # files of workers that were killed; the workers of a local cluster have ended by now
             atomic_files.remove_stale_temporaries(
                 file for job in started_jobs for file in (*job.files, job.done_marker)
             )
@@ -92,39 +103,46 @@ def run_dask(
 def _distribute_jobs(
     client: Client, run: BatchRun, make_master: Callable[[], MasterFn], started_jobs: list[Job]
 ) -> None:
-    """Hand out the jobs, a few at a time, and settle each as its result comes in."""
+    """Submit the jobs, a few at a time, and record each result as it arrives."""
     from distributed import as_completed
 
-    pending, running = list(reversed(run.pending)), {}
+    pending = list(reversed(run.pending))
+    running: dict[Any, _Task] = {}
     results = as_completed(loop=client.loop, with_results=True, raise_errors=False)
     try:
         while (pending or running) and not run.summary.stop_reason:
-            num_free = max(1, _TASKS_PER_THREAD * sum(client.nthreads().values())) - len(running)
+            num_free = max(1, _TASKS_PER_THREAD * sum(cast("dict[str, int]", client.nthreads()).values())) - len(
+                running
+            )
             batch = [pending.pop() for _ in range(min(num_free, len(pending)))]
             if batch:
                 run.start_jobs(batch)
                 started_jobs += batch
             for job in batch:
-                marker = job.done_marker.with_name(
-                    f".{job.done_marker.stem[:40]}-{secrets.token_hex(4)}{job.done_marker.suffix}"
+                task = _Task(job, _marker_path(job))
+                future = client.submit(
+                    _run_task, task, run.options_digest, make_master, pure=False, retries=MAX_RETRIES
                 )
-                task_args = (job, run.options_digest, make_master, marker)
-                future = client.submit(_run_task, *task_args, pure=False, retries=MAX_RETRIES)
-                running[future.key] = job, marker
+                running[future.key] = task
                 results.add(future)
             future, result = next(results)
-            job, marker = running.pop(future.key)
-            _record_result(job, result, run)
+            task = running.pop(future.key)
+            _record_result(task.job, result, run)
             future.release()
-            marker.unlink(missing_ok=True)
+            task.marker.unlink(missing_ok=True)
     except OSError:
         raise BadInputError(_SCHEDULER_LOST) from None
     finally:
         client.cancel(list(results.futures))
 
 
-def _record_result(job: Job, result, run: BatchRun) -> None:
-    """found: the task's record; or its exception's type, value and traceback; or that it was cancelled."""
+def _marker_path(job: Job) -> Path:
+    marker = job.done_marker
+    return marker.with_name(f".{marker.stem[:40]}-{secrets.token_hex(4)}{marker.suffix}")
+
+
+def _record_result(job: Job, result: Any, run: BatchRun) -> None:
+    """Record a task's result: its entry, its exception as (type, value, traceback), or that it was canceled."""
     if isinstance(result, ManifestEntry):
         run.finish_job(result)
         return
@@ -133,9 +151,7 @@ def _record_result(job: Job, result, run: BatchRun) -> None:
     error = result[1]
     if type(error).__name__ == "KilledWorker":
         num_crashes = error.allowed_failures + 1
-        message = (
-            f"'{to_printable(job.track)}': {num_crashes} workers died while they mastered it; look at their memory."
-        )
+        message = f"'{to_printable(job.track)}': {num_crashes} workers died while they mastered it; check their memory."
     else:
         message = str(error) if isinstance(error, BadInputError) else unexpected_error_message(error)
     run.finish_job(failed_entry(job, run.options_digest, message))
@@ -143,19 +159,22 @@ def _record_result(job: Job, result, run: BatchRun) -> None:
         run.summary.stop_reason = f"Stopped: {error}"
 
 
-def _run_task(job: Job, options_digest: str, make_master: Callable[[], MasterFn], marker: Path) -> ManifestEntry:
-    """The task, in a worker. Where one dies after its work and before its result has been fetched, Dask gives the task
-    to another; the receipt tells it what was done."""
-    if marker.exists():
-        return ManifestEntry(**json.loads(marker.read_text(encoding="utf-8")))
+def _run_task(task: _Task, options_digest: str, make_master: Callable[[], MasterFn]) -> ManifestEntry:
+    """Master a job in a worker.
+
+    If a worker dies after its work and before its result was fetched, Dask gives the task to another worker, which
+    then finds the result in the marker file.
+    """
+    if task.marker.exists():
+        return ManifestEntry(**json.loads(task.marker.read_text(encoding="utf-8")))
     with _master_lock:
         master = _get_master(make_master)
-    entry = master_job(job, options_digest, master)
-    atomic_files.write_text(marker, json.dumps(vars(entry)))
+    entry = master_job(task.job, options_digest, master)
+    atomic_files.write_text(task.marker, json.dumps(vars(entry)))
     return entry
 
 
-_master_lock = threading.Lock()  # a worker with several threads makes one model, too
+_master_lock = threading.Lock()  # the threads of a worker share one network
 
 
 @functools.lru_cache(maxsize=1)
@@ -168,7 +187,7 @@ def _check_installed() -> None:
         import distributed  # noqa: F401
     except ImportError:
         raise BadInputError("Dask is missing; install it with: pip install 'nmjax[dask]'") from None
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # else it reports each connection wherever others log
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # it reports every connection
     logging.getLogger("tornado.application").addFilter(_keep_log_record)
 
 
@@ -177,9 +196,11 @@ def _keep_log_record(record: logging.LogRecord) -> bool:
 
 
 def _is_harmless(error: BaseException | None) -> bool:
-    """Whether it is one of two faults of Dask's own that spoil nothing: where Ctrl-C comes just after a call was made,
-    a `future` is cancelled that has no value yet (distributed.utils.sync); and where a cluster closes while it starts
-    a worker again, that one cannot be joined (distributed.process)."""
+    """Whether an error is one of two known bugs of Dask without consequences.
+
+    After Ctrl-C during a call, `distributed.utils.sync` cancels a `future` that is not assigned yet; and a cluster that
+    closes while it restarts a worker cannot join that worker (`distributed.process`).
+    """
     if isinstance(error, NameError):
         return error.name == "future"
     return isinstance(error, AssertionError) and str(error) == "can only join a started process"
@@ -187,7 +208,7 @@ def _is_harmless(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def _open_client(scheduler: str | None, num_workers: int) -> Iterator[Client]:
-    """Of a running scheduler, or of a cluster of this machine that ends with it."""
+    """A client of a running scheduler, or of a local cluster that is closed with it."""
     from distributed import Client
 
     if scheduler is None:
@@ -196,9 +217,9 @@ def _open_client(scheduler: str | None, num_workers: int) -> Iterator[Client]:
         return
     try:
         client = Client(scheduler, timeout=_TIMEOUT_S, set_as_default=False)
-    except (OSError, ValueError):  # a TimeoutError is an OSError; the other: an address that is none
+    except (OSError, ValueError):  # TimeoutError is an OSError; ValueError: not an address
         raise BadInputError(
-            f"No Dask scheduler answers at '{scheduler}'; give its address, as tcp://HOST:8786."
+            f"No Dask scheduler responds at '{scheduler}'; give its address, such as tcp://HOST:8786."
         ) from None
     with client:
         try:
@@ -212,13 +233,13 @@ def _open_client(scheduler: str | None, num_workers: int) -> Iterator[Client]:
 
 @contextlib.contextmanager
 def _open_local_cluster(num_workers: int) -> Iterator:
-    """Worker processes of one thread each, which nobody outside of this machine can reach."""
+    """Worker processes of one thread each that other machines and users cannot reach."""
     import dask.config
     from distributed import LocalCluster
 
     dask_config = {
         "distributed.scheduler.allowed-failures": MAX_RETRIES,
-        "distributed.scheduler.worker-saturation": 1.0,  # a track that kills a worker takes no other with it
+        "distributed.scheduler.worker-saturation": 1.0,  # a track that kills its worker takes no queued track with it
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
     }
@@ -228,8 +249,8 @@ def _open_local_cluster(num_workers: int) -> Iterator:
             n_workers=num_workers,
             threads_per_worker=1,
             processes=True,
-            memory_limit=0,  # Dask would kill a worker at a limit that nobody chose
-            security=True,  # TLS with keys of this run: other users of the machine cannot send code to the workers
+            memory_limit=0,  # no limit; Dask would kill workers that exceed its own
+            security=True,  # TLS with keys made for this run, so that other users of the machine are kept out
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             local_directory=folder,
             preload=[__name__],
@@ -246,22 +267,22 @@ def _open_local_cluster(num_workers: int) -> Iterator:
 
 
 def dask_setup(_worker) -> None:
-    """By this name Dask calls it in each new worker of this machine: a terminal's Ctrl-C is for the process that
-    started them, which then ends them."""
+    """Ignore Ctrl-C in a worker, since the process that started it ends it; Dask calls a function of this name."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _check_versions(client: Client) -> None:
     try:
-        versions = set(client.run(_get_version).values())
-    except Exception as error:  # what cannot be imported there comes back as it was raised
+        versions = set(cast("dict[str, str]", client.run(_get_version)).values())
+    except Exception as error:  # an import error of the worker arrives as it was raised
         raise BadInputError(
             f"The workers cannot run nmjax ({type(error).__name__}: {error}); "
             "install the same version on the scheduler and all workers."
         ) from None
     if versions != {__version__}:
         raise BadInputError(
-            f"The workers run nmjax {', '.join(sorted(versions))}, here it is {__version__}; make them equal."
+            f"The workers run nmjax {', '.join(sorted(versions))}, this process {__version__}; "
+            "install the same version on all machines."
         )
 
 

@@ -1,4 +1,4 @@
-"""Which files are to be mastered, and where each master goes."""
+"""Finds the tracks to master and names the files of their masters."""
 
 from __future__ import annotations
 
@@ -13,37 +13,44 @@ from typing import NamedTuple
 
 from nmjax.audio import reader
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.text import to_printable
 
 OutputNames = Callable[[Path], Sequence[Path]]
-"""From a track to the files that its master writes beside it, the audio first."""
+"""From a track to the files written beside it: the masters, then the settings file."""
 
-_MASTERED_SUFFIX = re.compile(r"-mastered(-\w+)?$")  # the end of an output's stem; the word is a delivery's name
+_MASTERED_SUFFIX = re.compile(r"-mastered(-\w+)?$")  # end of a master's stem; the word names a delivery
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A track and all the files that its master writes, in one folder, the audio first."""
+    """A track and the files to write, all in one folder: the masters, then the settings file."""
 
     track: Path
     files: tuple[Path, ...]
 
     @property
     def out(self) -> Path:
-        """The audio file."""
+        """The first master."""
         return self.files[0]
 
     @property
     def done_marker(self) -> Path:
-        """What a worker's temporary note that the master is written is named after (see `catalogue`)."""
-        return self.out.with_suffix(".receipt")
+        """Name from which that of a worker's temporary marker file is made (see `dask_runner`)."""
+        return self.out.with_suffix(".done")
 
     def absolute(self) -> Job:
-        """The same from any current folder."""
+        """An equal job that is valid in any current folder."""
         return Job(Path(os.path.abspath(self.track)), tuple(Path(os.path.abspath(file)) for file in self.files))
 
 
 class _InputTrack(NamedTuple):
-    """inside: the folders of `--out` that mirror where it was found. searched: found in a folder, not named."""
+    """A track.
+
+    Attributes:
+        track: its path.
+        relative_folder: subfolder of `out_dir` that mirrors where the track was found.
+        from_folder: whether it was found in a folder, rather than named.
+    """
 
     track: Path
     relative_folder: Path
@@ -56,47 +63,43 @@ def find_jobs(
     out_dir: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> list[Job]:
-    """The tracks of files, folders (with all their folders) and globs, each once, in natural order (2 before 10).
+    """Jobs for the tracks of files, folders (with subfolders) and globs, each once, in natural order (2 before 10).
 
-    In folders, hidden files, what is in `out_dir` and earlier masters (`*-mastered.*`) are left out; links are
-    followed, into each folder once. A named earlier master is left out where its own track is among the inputs.
+    In folders, hidden files, the contents of `out_dir` and earlier masters (`*-mastered.*`) are left out; each linked
+    folder is entered once. An earlier master that is named is left out where its own track is among the inputs.
 
     Args:
-        inputs: globs are for shells that do not expand them; `**` is any depth.
-        names: see Names; called with a longer name where two tracks differ in their ending alone.
-        out_dir: holds the masters instead, in the same folders as the input (each input's under its name where there
-            are several folders); named files lie in it directly.
-        report: called with a sentence for what is left out or renamed.
+        inputs: paths, or globs for shells that do not expand them; `**` is any depth.
+        output_names: called with a longer track name where two masters would have the same name.
+        out_dir: holds the masters in the same subfolders as the inputs (each input's under its own name where there
+            are several folders); masters of named files go directly into it.
+        report: called with a message for each track that is left out or whose master is renamed.
 
     Raises:
-        BadInputError: an input is missing, nothing is found, two masters would be one file, or one a track.
+        BadInputError: an input is missing, there are no tracks, or a master would overwrite a track or another master.
     """
-    tracks = _drop_existing_masters(
-        _drop_non_audio(_deduplicate(_collect_tracks(inputs, out_dir, report)), report), report
-    )
+    tracks = _deduplicate(_collect_tracks(inputs, out_dir, report))
+    tracks = _drop_existing_masters(_drop_non_audio(tracks, report), report)
     if not tracks:
         raise BadInputError(
-            f"No tracks in {_format_inputs(inputs)}; give audio files ({', '.join(reader.READABLE_SUFFIXES)}) or folders."
+            f"No tracks in {_format_inputs(inputs)}; "
+            f"give folders or audio files ({', '.join(reader.READABLE_SUFFIXES)})."
         )
     tracks.sort(key=lambda entry: _natural_sort_key(entry.track))
     jobs = [Job(entry.track, _output_paths(entry, entry.track, output_names, out_dir)) for entry in tracks]
     for group in _find_collisions(jobs):
         for i in group:
             track = jobs[i].track
-            disambiguated = track.with_name(f"{track.stem}-{track.suffix[1:]}{track.suffix}")
-            jobs[i] = Job(track, _output_paths(tracks[i], disambiguated, output_names, out_dir))
+            longer_name = track.with_name(f"{track.stem}-{track.suffix[1:]}{track.suffix}")
+            jobs[i] = Job(track, _output_paths(tracks[i], longer_name, output_names, out_dir))
     _check_collisions(jobs)
     for job, entry in zip(jobs, tracks, strict=True):
         if job.files != _output_paths(entry, job.track, output_names, out_dir):
-            report(f"Another track has the name of '{to_printable(job.track)}' but for its ending: "
-                   f"its master is '{to_printable(job.out)}'.")  # fmt: skip
+            report(
+                f"Another master has the same name as that of '{to_printable(job.track)}', "
+                f"which is written as '{to_printable(job.out)}'."
+            )
     return jobs
-
-
-def to_printable(path: str | Path) -> str:
-    """A path as text that any terminal can print: bytes that are no text and control characters are replaced."""
-    text = os.fsencode(path).decode(errors="replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _format_inputs(inputs: Sequence[str | Path]) -> str:
@@ -119,14 +122,14 @@ def _collect_tracks(
 
 
 def _expand_glob(pattern: str | Path) -> Iterator[tuple[Path, Path]]:
-    """What an input stands for, each with its folder below the part of a glob that is no pattern."""
+    """The paths that an input names, each with its folder relative to the fixed part of a glob."""
     path = Path(pattern)
     if path.exists():
         yield path, Path()
         return
     if not (glob.has_magic(str(pattern)) and (matches := sorted(glob.glob(str(pattern), recursive=True)))):
         raise BadInputError(
-            f"'{to_printable(pattern)}' is missing; give audio files, folders or a pattern that fits some."
+            f"'{to_printable(pattern)}' is missing; give audio files, folders or a pattern that matches some."
         )
     glob_root = Path(*path.parts[: next(i for i, part in enumerate(path.parts) if glob.has_magic(part))])
     for match in map(Path, matches):
@@ -134,7 +137,7 @@ def _expand_glob(pattern: str | Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _search_folder(folder: Path, out_dir: Path | None, report: Callable[[str], None]) -> Iterator[Path]:
-    """The audio files below a folder; a folder is entered once, whatever links lead to it."""
+    """The audio files below a folder; each folder is entered once, also where several links lead to it."""
     visited = set()
     if out_dir and out_dir.is_dir() and not out_dir.samefile(folder):
         visited.add(_device_and_inode(out_dir))
@@ -147,10 +150,10 @@ def _search_folder(folder: Path, out_dir: Path | None, report: Callable[[str], N
             visited.add(identity)
             names = os.listdir(current)
         except OSError as error:
-            report(f"Left out: '{to_printable(current)}' may not be looked into ({error.strerror}).")
+            report(f"Left out: '{to_printable(current)}' cannot be read ({error.strerror}).")
             continue
         for path in (current / name for name in names if not name.startswith(".")):
-            if os.path.isdir(path):  # a folder itself before the links to it, so that tracks have their own paths
+            if os.path.isdir(path):  # folders before links to them, so that tracks keep their own paths
                 (pending.appendleft if path.is_symlink() else pending.append)(path)
             elif path.suffix.lower() in reader.READABLE_SUFFIXES and os.path.isfile(path):
                 yield path
@@ -169,17 +172,17 @@ def _deduplicate(candidates: Iterable[_InputTrack]) -> list[_InputTrack]:
 
 
 def _drop_non_audio(candidates: list[_InputTrack], report: Callable[[str], None]) -> list[_InputTrack]:
-    """Without what a shell's `*` names beside the music: pictures, texts, settings."""
+    """Without pictures, texts and settings, which a shell's `*` also names."""
     return _drop_tracks(
         candidates,
         lambda item: item.track.suffix.lower() not in reader.READABLE_SUFFIXES,
-        "no audio by its ending",
+        "not an audio file by its extension",
         report,
     )
 
 
 def _drop_existing_masters(candidates: list[_InputTrack], report: Callable[[str], None]) -> list[_InputTrack]:
-    """Without earlier masters: a second run of the same command finds those of the first."""
+    """Without the masters of earlier runs."""
     input_stems = {item.track.with_suffix("") for item in candidates}
 
     def is_existing_master(item: _InputTrack) -> bool:
@@ -207,7 +210,7 @@ def _drop_tracks(
 
 
 def _natural_sort_key(path: Path) -> list[list[str | int]]:
-    """Sorts digits as numbers; text and numbers alternate, so that like is compared with like."""
+    """Sort key in which digits count as numbers; texts and numbers alternate, so that equal types are compared."""
     return [
         [int(token) if i % 2 else token.casefold() for i, token in enumerate(re.split(r"(\d+)", path_part))]
         for path_part in path.parts
@@ -219,7 +222,7 @@ def _output_paths(item: _InputTrack, track: Path, output_names: OutputNames, out
 
 
 def _canonical_path(file: Path) -> str:
-    """One for each file, however its folder is written; a link as the last part is replaced, not followed."""
+    """One path for each file; a link in the last part is kept, since writing replaces it."""
     return os.path.join(os.path.realpath(file.parent), file.name)
 
 
@@ -236,8 +239,9 @@ def _check_collisions(jobs: list[Job]) -> None:
     if collisions := _find_collisions(jobs):
         first, second = (jobs[i] for i in collisions[0][:2])
         raise BadInputError(
-            f"'{to_printable(first.track)}' and '{to_printable(second.track)}' would both become '{to_printable(first.out)}'; "
-            "give the folder that holds them, whose folders --out keeps, or rename one."
+            f"'{to_printable(first.track)}' and '{to_printable(second.track)}' would both become "
+            f"'{to_printable(first.out)}'; "
+            "rename one, or give the folder that holds them, whose subfolders --out keeps."
         )
     tracks = {os.path.realpath(job.track): job.track for job in jobs}
     for job in jobs:
@@ -245,5 +249,6 @@ def _check_collisions(jobs: list[Job]) -> None:
             (tracks[_canonical_path(file)] for file in job.files if _canonical_path(file) in tracks), None
         ):
             raise BadInputError(
-                f"The master of '{to_printable(job.track)}' would overwrite the track '{to_printable(track)}'; choose another --out."
+                f"The master of '{to_printable(job.track)}' would overwrite the track '{to_printable(track)}'; "
+                "choose another --out."
             )

@@ -1,13 +1,14 @@
-"""What has been mastered, a line of JSON each, so that a second run goes on where the first stopped.
+"""The manifest of a batch: a log of JSON lines from which a second run resumes.
 
-Lines are only added, and each is on the disk before the next file is begun. A file has a line `started` before its
-master can exist and `done` or `failed` after; the last line about an output counts. So an output without a line is
-somebody else's and is never overwritten unasked.
+Lines are only appended, and each is on the disk before work on the next track begins. A track has a line `started`
+before its master can exist and `done` or `failed` after it; the last line about an output counts. An output without a
+line was not written by a batch and is not overwritten without `--force`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import fcntl
 import hashlib
 import json
@@ -16,11 +17,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nmjax.batch.jobs import Job, to_printable
+from nmjax.batch.jobs import Job
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError, CannotWriteError
+from nmjax.runtime.text import to_printable
 
-MANIFEST_FORMAT = "nmjax manifest 1"
+MANIFEST_FORMAT = "nmjax manifest 2"
 MANIFEST_NAME = "nmjax-manifest.jsonl"
 STARTED, DONE, FAILED = "started", "done", "failed"
 
@@ -34,12 +36,21 @@ _HEADER = _encode_line({"format": MANIFEST_FORMAT})
 
 @dataclasses.dataclass(frozen=True)
 class ManifestEntry:
-    """A line: what became of an input (or that work on it has started).
+    """A line of the manifest: the state of a track.
 
-    track, out: absolute paths here, relative to the manifest in the file where they lie below its folder. options: a
-    digest of what was asked for. size (bytes), mtime_ns, sha256: of the input, before the work. files: name → size and
-    mtime_ns of each file written. sentence: why it failed. verdict, lufs, true_peak_db (dBTP), notes: the delivery's.
-    seconds: the work. time: when the line was made, UTC.
+    Attributes:
+        track, out: input and first master; absolute here, in the file relative to its folder where they are below it.
+        status: `STARTED`, `DONE` or `FAILED`.
+        options_digest: digest of the options.
+        size, mtime_ns, sha256: of the input before the work, in bytes and nanoseconds.
+        files: name of each written file → size and mtime_ns; the masters, then the settings file.
+        error: why it failed.
+        compliance: PASS or FAIL.
+        lufs, true_peak_db: of the first master, in LUFS and dBTP; None where not finite.
+        input_lufs, input_true_peak_db: of the input.
+        notes: messages about the master.
+        seconds: duration of the work.
+        time: when the line was written, UTC.
     """
 
     track: str
@@ -54,18 +65,29 @@ class ManifestEntry:
     compliance: str = ""
     lufs: float | None = None
     true_peak_db: float | None = None
+    input_lufs: float | None = None
+    input_true_peak_db: float | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     time: str = ""
 
+    @classmethod
+    def for_job(cls, job: Job, status: str, options_digest: str, **fields: Any) -> ManifestEntry:
+        """An entry about a job."""
+        return cls(os.path.abspath(job.track), os.path.abspath(job.out), status, options_digest, **fields)
+
+    def with_time(self) -> ManifestEntry:
+        """The entry with the current time."""
+        return dataclasses.replace(self, time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+
 
 def digest_options(options: Mapping[str, Any]) -> str:
-    """A short digest of all that decides what a master is: settings, delivery, checkpoint. Values as JSON has them."""
+    """A short digest of a JSON-serializable mapping."""
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def locate_manifest(jobs: Iterable[Job], out_dir: Path | None) -> Path:
-    """The manifest's place: in `out_dir`, else in the innermost folder that holds all masters."""
+    """The manifest's path: in `out_dir`, else in the innermost folder that holds all masters."""
     folders = [os.path.abspath(job.out.parent) for job in jobs]
     return (out_dir or Path(os.path.commonpath(folders))) / MANIFEST_NAME
 
@@ -113,9 +135,9 @@ class Manifest:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadInputError(
-                f"Another run is at work with '{to_printable(self.path)}'; wait for it, or choose another --out."
+                f"Another run is using '{to_printable(self.path)}'; wait for it, or choose another --out."
             ) from None
-        except OSError:  # some network disks know no locks, and are where the work of many machines lies
+        except OSError:  # some network file systems have no locks
             pass
 
     def _read(self) -> None:
@@ -123,21 +145,21 @@ class Manifest:
         lines = text.split(b"\n")
         if not (_HEADER.startswith(text) if len(lines) < 2 else _parse_line(lines[0]).get("format") == MANIFEST_FORMAT):
             raise BadInputError(
-                f"'{to_printable(self.path)}' is no manifest of this program; move it, or choose another --out."
+                f"'{to_printable(self.path)}' is not a manifest of this version; move it, or choose another --out."
             )
         for line in filter(None, lines[1:]):
             try:
                 self._index_entry(self._from_json(ManifestEntry(**_parse_line(line))))
-            except TypeError:  # the end of a line that a dying machine did not finish, or another program's words
+            except TypeError:  # a line cut short by a crash, or written by another program
                 self.num_unreadable += 1
-        if len(lines) < 2:  # new, or torn in its first line
+        if len(lines) < 2:  # new, or cut short in its first line
             os.ftruncate(self._fd, 0)
             self._write(_HEADER)
         elif lines[-1]:
             self._write(b"\n")
 
     def add(self, entries: Iterable[ManifestEntry]) -> None:
-        """Append lines; they are on the disk when this returns."""
+        """Append lines and flush them to the disk."""
         entries = list(entries)
         self._write(b"".join(_encode_line(self._to_json(entry)) for entry in entries))
         for entry in entries:
@@ -158,7 +180,7 @@ class Manifest:
             self._latest_done[entry.out] = entry
 
     def _to_json(self, entry: ManifestEntry) -> dict[str, Any]:
-        """As in the file: paths below its folder relative to it, so that the folder can be moved; no empty fields."""
+        """The fields of a line, without empty ones; paths below the manifest's folder become relative to it."""
         fields = {key: value for key, value in vars(entry).items() if value not in (None, "", [], {})}
         for key in ("track", "out"):
             if fields[key].startswith(self._folder + os.sep):
@@ -173,38 +195,33 @@ class Manifest:
         )
 
     def was_interrupted(self, job: Job) -> bool:
-        """Whether the last that was heard of it is its start."""
+        """Whether the last line about a job is its start."""
         latest = self._latest.get(os.path.abspath(job.out))
         return latest is not None and latest.status == STARTED
 
-    def is_done(self, job: Job, options_digest: str) -> bool:
-        """Whether this very input was mastered with these options and its files are still there.
+    def find_done(self, job: Job, options_digest: str) -> ManifestEntry | None:
+        """The entry of a job whose input was mastered with these options and whose files still exist; else None.
 
-        An input whose date alone differs (copied, touched) is read and compared.
+        An input whose modification time alone differs (copied, touched) is read and compared.
         """
-        latest = self._latest.get(os.path.abspath(job.out))
-        if latest is None or (latest.status, latest.options_digest, latest.track) != (
-            DONE,
-            options_digest,
-            os.path.abspath(job.track),
-        ):
-            return False
-        current_stamp = file_stamp(job.out)
-        if (
-            not current_stamp
-            or current_stamp[:1] != latest.files.get(job.out.name, [])[:1]
-            or not all(file.exists() for file in job.files)
-        ):
-            return False
+        entry = self._latest.get(os.path.abspath(job.out))
+        if entry is None or entry.status != DONE or entry.options_digest != options_digest:
+            return None
+        stamp = file_stamp(job.out)
+        has_same_size = stamp is not None and stamp[:1] == entry.files.get(job.out.name, [])[:1]
+        if entry.track != os.path.abspath(job.track) or not has_same_size or not all(x.exists() for x in job.files):
+            return None
         try:
             stat = job.track.stat()
-            same_mtime = stat.st_mtime_ns == latest.mtime_ns
-            return stat.st_size == latest.size and (same_mtime or file_sha256(job.track) == latest.sha256)
-        except OSError:  # it will be tried, and what is wrong with it said
-            return False
+            is_same = stat.st_size == entry.size and (
+                stat.st_mtime_ns == entry.mtime_ns or file_sha256(job.track) == entry.sha256
+            )
+        except OSError:  # the job is tried, and reports the problem
+            return None
+        return entry if is_same else None
 
     def find_foreign_file(self, job: Job) -> Path | None:
-        """A file that the job would overwrite and that no run wrote, or that was changed since."""
+        """A file that the job would overwrite and that no run wrote, or that was changed since; else None."""
         if self.was_interrupted(job):
             return None
         latest_done = self._latest_done.get(os.path.abspath(job.out))

@@ -1,19 +1,17 @@
-"""Many tracks in one run: each once, those that fail reported at the end, a second run goes on where the first stopped.
+"""Runs a batch: each track once; failures are reported at the end, and a second run resumes.
 
-What masters a track is given from outside, so that one process (`run_all`) and a cluster (`catalogue.run_dask`) share
-everything else: what is to be done, the manifest, what is shown.
+How a track is mastered is passed in, so that one process (`run_sequential`) and a cluster (`dask_runner.run_dask`)
+share everything else: which jobs are pending, the manifest, progress and summary.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,60 +19,84 @@ from rich.table import Table
 from rich.text import Text
 
 from nmjax.audio.units import json_number
-from nmjax.batch.jobs import Job, to_printable
+from nmjax.batch.jobs import Job
 from nmjax.batch.manifest import DONE, FAILED, STARTED, Manifest, ManifestEntry, file_sha256, file_stamp
 from nmjax.runtime import atomic_files
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError, CannotWriteError
+from nmjax.runtime.exit_codes import ExitCode
+from nmjax.runtime.text import to_printable
 
-_MAX_ROWS = 60  # of the table at the end
+_MAX_ROWS = 60  # of the table in the summary
 
 
 @dataclasses.dataclass(frozen=True)
 class TrackOutcome:
-    """What became of a track. out: the audio. verdict: the delivery's, PASS or FAIL. lufs: LUFS, and true_peak_db:
-    dBTP, of the file; None where there is none."""
+    """Measurements of a mastered track.
 
-    out: Path
+    Attributes:
+        compliance: PASS, or FAIL where a delivery misses its loudness or ceiling.
+        lufs, true_peak_db: of the first master, in LUFS and dBTP.
+        input_lufs, input_true_peak_db: of the input.
+        notes: messages for the user.
+    """
+
     compliance: str
-    lufs: float | None
-    true_peak_db: float | None
+    lufs: float
+    true_peak_db: float
+    input_lufs: float
+    input_true_peak_db: float
     notes: list[str]
 
 
-MasterFn = Callable[[Path, Path], TrackOutcome]
-"""Masters a track into the second path and what belongs to it, all at once or nothing; BadInputError for a track that
-cannot be used."""
+MasterFn = Callable[[Job], TrackOutcome]
+"""Masters a job; writes all its files or none. Raises BadInputError for a track that cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchPlan:
+    """What a run is to do.
+
+    Attributes:
+        jobs: all jobs, also those that are done.
+        manifest_path: where the manifest is or will be.
+        options_digest: from `digest_options`; jobs done with other options are done again.
+        force: overwrite files that no earlier run has written.
+    """
+
+    jobs: Sequence[Job]
+    manifest_path: Path
+    options_digest: str
+    force: bool = False
 
 
 @dataclasses.dataclass
 class BatchSummary:
-    """What a run did. done, failed: lines of the manifest. skipped: done by an earlier run. stopped: the sentence that
-    says why work was left, or nothing."""
+    """The result of a run.
+
+    Attributes:
+        done, failed: jobs of this run.
+        skipped: jobs that an earlier run has done.
+        stop_reason: why jobs are left; empty where none is.
+    """
 
     done: list[ManifestEntry] = dataclasses.field(default_factory=list)
     failed: list[ManifestEntry] = dataclasses.field(default_factory=list)
-    skipped: list[Job] = dataclasses.field(default_factory=list)
+    skipped: list[ManifestEntry] = dataclasses.field(default_factory=list)
     stop_reason: str = ""
 
     @property
-    def exit_code(self) -> int:
-        """0 if every track is mastered, 1 if not."""
-        return 1 if self.failed or self.stop_reason else 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "done": [vars(record) for record in self.done],
-            "failed": [vars(record) for record in self.failed],
-            "skipped": [{"track": str(job.track), "out": str(job.out)} for job in self.skipped],
-            "stopped": self.stop_reason,
-        }
+    def exit_code(self) -> ExitCode:
+        """The exit code of the command."""
+        if self.failed or self.stop_reason:
+            return ExitCode.TRACKS_FAILED
+        is_compliant = all(entry.compliance == "PASS" for entry in (*self.done, *self.skipped))
+        return ExitCode.SUCCESS if is_compliant else ExitCode.OUT_OF_SPEC
 
 
 @dataclasses.dataclass
 class BatchRun:
-    """A run at work. todo: what is to be done, in this order."""
+    """A run in progress. pending: the jobs to do, in this order."""
 
     pending: list[Job]
     options_digest: str
@@ -84,110 +106,104 @@ class BatchRun:
     _console: Console
 
     def start_jobs(self, jobs: Sequence[Job]) -> None:
-        """To be called before work on them, which makes their outputs this run's."""
-        self._manifest.add(_add_timestamp(_make_entry(job, self.options_digest, STARTED)) for job in jobs)
+        """Record that work on jobs begins, before any of their files exists."""
+        entries = [ManifestEntry.for_job(job, STARTED, self.options_digest).with_time() for job in jobs]
+        self._manifest.add(entries)
         if len(jobs) == 1:
             self._progress.update(self._progress.task_ids[0], name=to_printable(jobs[0].track.name))
 
     def finish_job(self, entry: ManifestEntry) -> None:
-        """To be called with what became of a job."""
-        entry = _add_timestamp(entry)
+        """Record the result of a job."""
+        entry = entry.with_time()
         self._manifest.add([entry])
         is_failed = entry.status == FAILED
         (self.summary.failed if is_failed else self.summary.done).append(entry)
         progress = f"{len(self.summary.done) + len(self.summary.failed)}/{len(self.pending)}"
         name = to_printable(os.path.basename(entry.track))
-        print_line(
-            self._console, f"{progress} {name}: {to_printable(entry.error) if is_failed else _format_result(entry)}"
-        )
+        result = to_printable(entry.error) if is_failed else _format_result(entry)
+        print_line(self._console, f"{progress} {name}: {result}")
         self._progress.advance(self._progress.task_ids[0])
 
 
-def run_sequential(
-    jobs: Sequence[Job],
-    master: MasterFn,
-    manifest_path: Path,
-    options_digest: str,
-    console: Console,
-    force: bool = False,
-) -> BatchSummary:
-    """Master each track that is not done yet, one at a time in this process, and show a summary.
+def run_sequential(plan: BatchPlan, master: MasterFn, console: Console) -> BatchSummary:
+    """Master all pending jobs in this process, one after another, and print a summary.
 
-    A track that fails does not stop the rest; a disk that cannot be written does.
-
-    Args:
-        options: a digest of what was asked for (`digest_of`); tracks done with another one are done again.
-        force: overwrite files that no earlier run wrote.
+    A track that fails does not stop the others; an output folder that cannot be written does.
 
     Raises:
-        BadInputError: before any work: see `Manifest`, and an output that would be overwritten.
-        KeyboardInterrupt: after the summary; the manifest is right, and nothing half-written lies about.
+        BadInputError: before any work; see `Manifest`, or a foreign file would be overwritten.
+        KeyboardInterrupt: after the summary; no partial files are left.
     """
-    with open_run(jobs, manifest_path, options_digest, console, force) as run:
+    with open_run(plan, console) as run:
         for job in run.pending:
             run.start_jobs([job])
             try:
-                entry = master_job(job, options_digest, master)
-            except CannotWriteError as error:  # it would stop each of the others after its work
-                run.finish_job(failed_entry(job, options_digest, str(error)))
+                entry = master_job(job, plan.options_digest, master)
+            except CannotWriteError as error:  # every other job would also fail after its work
+                run.finish_job(failed_entry(job, plan.options_digest, str(error)))
                 run.summary.stop_reason = f"Stopped: {error}"
                 break
-            except Exception as error:  # one track in thousands must not cost the rest
-                entry = failed_entry(job, options_digest, unexpected_error_message(error))
+            except Exception as error:  # a bug that one of thousands of tracks meets must not stop the others
+                entry = failed_entry(job, plan.options_digest, unexpected_error_message(error))
             run.finish_job(entry)
     return run.summary
 
 
 @contextlib.contextmanager
-def open_run(
-    jobs: Sequence[Job], manifest_path: Path, options_digest: str, console: Console, force: bool = False
-) -> Iterator[BatchRun]:
-    """A run over the jobs that are not done; at its end, or when it is interrupted, it shows what was done."""
+def open_run(plan: BatchPlan, console: Console) -> Iterator[BatchRun]:
+    """A run over the jobs that are not done; prints the summary at its end, also after Ctrl-C."""
     columns = (
         TextColumn("{task.fields[name]}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Manifest(manifest_path) as manifest:
-        summary = BatchSummary(skipped=[job for job in jobs if manifest.is_done(job, options_digest)])
-        skipped = set(summary.skipped)
-        pending = [job for job in jobs if job not in skipped]
-        if not force:
+    with Manifest(plan.manifest_path) as manifest:
+        summary, pending = BatchSummary(), []
+        for job in plan.jobs:
+            if entry := manifest.find_done(job, plan.options_digest):
+                summary.skipped.append(entry)
+            else:
+                pending.append(job)
+        if not plan.force:
             _check_foreign_files(pending, manifest)
         if manifest.num_unreadable:
-            print_line(console, f"{manifest.num_unreadable} lines of '{to_printable(manifest_path)}' could not be read; "
-                          "what they were about is done again.")  # fmt: skip
+            path = to_printable(plan.manifest_path)
+            print_line(
+                console, f"{manifest.num_unreadable} lines of '{path}' cannot be read; their tracks are mastered again."
+            )
         interrupted = filter(manifest.was_interrupted, pending)
         atomic_files.remove_stale_temporaries(file for job in interrupted for file in (*job.files, job.done_marker))
-        pending.sort(key=manifest.was_interrupted)  # what a run died of comes last, and does not keep the rest waiting
+        pending.sort(key=manifest.was_interrupted)  # a track that crashes the process does not delay the others
         try:
             with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
                 progress.add_task("", total=len(pending), name="")
-                yield BatchRun(pending, options_digest, summary, manifest, progress, console)
+                yield BatchRun(pending, plan.options_digest, summary, manifest, progress, console)
         except KeyboardInterrupt:
-            summary.stop_reason = "Stopped; the same command goes on."
+            summary.stop_reason = "Stopped; run the same command again to continue."
             raise
         finally:
             _print_summary(summary, len(pending), console)
 
 
 def master_job(job: Job, options_digest: str, master: MasterFn) -> ManifestEntry:
-    """Master a job; a track that cannot be used becomes a record that says why.
+    """Master a job; a track that cannot be used becomes a failed entry.
 
     Raises:
-        CannotWriteError, and whatever else `master` raises but BadInputError.
+        CannotWriteError: the output folder cannot be written.
+        Exception: whatever else `master` raises, except BadInputError.
     """
     start_time = time.monotonic()
     try:
-        stat, digest = job.track.stat(), file_sha256(job.track)  # before the work: a change during it is one
+        stat, digest = job.track.stat(), file_sha256(job.track)  # before the work, so that a change during it is seen
     except OSError as error:
-        return failed_entry(
-            job, options_digest, f"'{to_printable(job.track)}' cannot be read ({error.strerror}); check the file."
-        )
-    entry = _make_entry(job, options_digest, FAILED, size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=digest)
+        message = f"'{to_printable(job.track)}' cannot be read ({error.strerror}); check the file."
+        return failed_entry(job, options_digest, message)
+    entry = ManifestEntry.for_job(
+        job, FAILED, options_digest, size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=digest
+    )
     try:
-        outcome = master(job.track, job.out)
+        outcome = master(job)
     except CannotWriteError:
         raise
     except BadInputError as error:
@@ -199,28 +215,21 @@ def master_job(job: Job, options_digest: str, master: MasterFn) -> ManifestEntry
         compliance=outcome.compliance,
         lufs=json_number(outcome.lufs),
         true_peak_db=json_number(outcome.true_peak_db),
+        input_lufs=json_number(outcome.input_lufs),
+        input_true_peak_db=json_number(outcome.input_true_peak_db),
         notes=outcome.notes,
         seconds=_elapsed_seconds(start_time),
     )
 
 
 def failed_entry(job: Job, options_digest: str, message: str) -> ManifestEntry:
-    """The record of a job that failed outside of its master."""
-    return _make_entry(job, options_digest, FAILED, sentence=message)
+    """The entry of a job that failed outside of `master_job`."""
+    return ManifestEntry.for_job(job, FAILED, options_digest, error=message)
 
 
 def unexpected_error_message(error: BaseException) -> str:
-    """The sentence for an error that nobody foresaw."""
-    return f"An error that was not foreseen ({type(error).__name__}: {error}); try the track alone."
-
-
-def _make_entry(job: Job, options_digest: str, status: str, **fields) -> ManifestEntry:
-    return ManifestEntry(os.path.abspath(job.track), os.path.abspath(job.out), status, options_digest, **fields)
-
-
-def _add_timestamp(entry: ManifestEntry) -> ManifestEntry:
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return dataclasses.replace(entry, time=now)
+    """The message for an error that is not a BadInputError."""
+    return f"Unexpected error ({type(error).__name__}: {error}); run this track alone to see where it comes from."
 
 
 def _elapsed_seconds(start: float) -> float:
@@ -230,7 +239,7 @@ def _elapsed_seconds(start: float) -> float:
 def _check_foreign_files(jobs: Sequence[Job], manifest: Manifest) -> None:
     foreign_files = [file for job in jobs if (file := manifest.find_foreign_file(job))]
     if foreign_files:
-        suffix = f" (and {len(foreign_files) - 1} others like it)" if len(foreign_files) > 1 else ""
+        suffix = f" (and {len(foreign_files) - 1} more)" if len(foreign_files) > 1 else ""
         raise BadInputError(
             f"'{to_printable(foreign_files[0])}'{suffix} was not written by this command or was changed since; "
             "add --force to overwrite it, or choose another --out."
@@ -244,7 +253,7 @@ def _format_result(entry: ManifestEntry) -> str:
 
 
 def _print_summary(summary: BatchSummary, num_jobs: int, console: Console) -> None:
-    """What was done in a sentence, and a table of what a person should look at."""
+    """Print counts, and a table of the tracks that failed, miss their delivery or have notes."""
     num_failed, num_left = len(summary.failed), num_jobs - len(summary.done) - len(summary.failed)
     parts = [f"{len(summary.done)} mastered"]
     parts += [f"{len(summary.skipped)} done before"] if summary.skipped else []
@@ -252,15 +261,15 @@ def _print_summary(summary: BatchSummary, num_jobs: int, console: Console) -> No
     parts += [f"{num_left} left"] if num_left else []
     flagged = [entry for entry in summary.done if entry.compliance != "PASS" or entry.notes] + summary.failed
     if flagged:
-        table = Table("track", "verdict", "LUFS", "dBTP", "notes")
-        for entry in flagged[-_MAX_ROWS:]:  # failures stand last
+        table = Table("track", "compliance", "LUFS", "dBTP", "notes")
+        for entry in flagged[-_MAX_ROWS:]:  # failures come last
             numbers = ("" if value is None else f"{value:.1f}" for value in (entry.lufs, entry.true_peak_db))
             notes = "\n".join(to_printable(text) for text in [entry.error, *entry.notes] if text)
             status = entry.compliance if entry.status == DONE else "failed"
             table.add_row(*map(Text, (to_printable(os.path.basename(entry.track)), status, *numbers, notes)))
         console.print(table)
         if len(flagged) > _MAX_ROWS:
-            print_line(console, f"{len(flagged) - _MAX_ROWS} more rows of this table stand in the manifest.")
+            print_line(console, f"{len(flagged) - _MAX_ROWS} more rows of this table are in the manifest.")
     print_line(console, ", ".join(parts) + ".")
     if summary.stop_reason:
         print_line(console, summary.stop_reason)

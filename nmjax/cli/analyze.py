@@ -1,112 +1,167 @@
-"""The command line of `analyze`."""
+"""`nmjax analyze`: what a network predicts over a collection, and the ablation of fixed and adaptive bands."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import dataclasses
 from pathlib import Path
 
-from nmjax.cli.parser import non_empty_string, uint32
+from nmjax.cli.parser import Command, option_label
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.options import (
+    UINT32_MAX,
+    Options,
+    option,
+    option_specs,
+    read_float,
+    read_int,
+    read_list,
+    read_path,
+    read_text,
+)
+
+_ABLATION = "ablation of fixed and adaptive bands, instead of the analysis"
+_ANALYSIS_ONLY = ("groups", "only", "window_seconds", "sections", "ckpt", "model")
+_ABLATION_ONLY = ("validation", "sweep", "compare")
 
 
-def add_analyze_command(commands) -> None:
-    """The command `analyze`, to argparse's subcommands."""
-    parser = commands.add_parser(
-        "analyze", help="what a network does over a collection", description="What a network does over a collection."
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnalyzeOptions(Options):
+    """Options of `nmjax analyze`."""
+
+    data: tuple[str, ...] = option(
+        positional=True,
+        metavar="FOLDER",
+        help="folders of music, or CSV files (target[,input][,genre]); with --ablate also settings, KEY=VALUE",
     )
-    parser.add_argument("data", nargs="+", metavar="FOLDER", help="music, or a CSV (target[,input][,genre])")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where page, tables and pictures go")
-    parser.add_argument(
-        "--ckpt", type=non_empty_string, metavar="DIR", help="a network of your own: a run's folder (train.py --out)"
+    out: Path = option(metavar="DIR", parse=read_path, help="folder of the page, the tables and the plots")
+    ckpt: str | None = option(
+        None, metavar="DIR", parse=read_text, help="your own network: a run folder (train.py --out)"
     )
-    parser.add_argument(
-        "--model",
-        type=non_empty_string,
-        metavar="NAME",
-        help="a network that comes with the program; default: the best",
+    model: str | None = option(
+        None, metavar="NAME", parse=read_text, help="a network that comes with the program; default: 1a"
     )
-    parser.add_argument(
-        "--groups", type=Path, metavar="CSV", help="track,group; default: the CSV's genre, or the folder"
+    groups: Path | None = option(
+        None, metavar="CSV", parse=read_path, help="columns track,group; default: the genre of the CSV, or the folder"
     )
-    parser.add_argument("--only", action="append", default=[], metavar="GROUP", help="leave out all others; repeatable")
-    parser.add_argument("--tracks", type=int, metavar="N", help="so many at most, spread evenly")
-    parser.add_argument(
-        "--windows", nargs="?", type=float, const=6.0, metavar="SECONDS", help="settings of every window too; default 6"
+    only: tuple[str, ...] = option((), metavar="GROUP", parse=read_text, repeat=True, help="leave out all other groups")
+    max_tracks: int | None = option(
+        None, metavar="N", parse=read_int, low=2, help="this many tracks at most, evenly spaced"
     )
-    parser.add_argument(
-        "--parts", metavar="A,B", help="usage, groups, curves, stages, stability, latent, sensitivity; default: all"
+    window_seconds: float | None = option(
+        None,
+        metavar="SECONDS",
+        parse=read_float,
+        low=1.0,
+        high=60.0,
+        bare="6",
+        help="also predict the settings of every window of this length; without a value: 6",
     )
-    parser.add_argument(
-        "--threshold", type=float, default=0.5, metavar="X", help="above it a gate is open; default 0.5"
+    sections: tuple[str, ...] = option(
+        (),
+        metavar="NAME,...",
+        parse=read_list,
+        help="usage, groups, responses, processors, stability, latent, sensitivity; default: all",
     )
-    parser.add_argument("--seed", type=uint32, default=0, help="of intervals, tests, clusters and probes")
-    ablation_options = parser.add_argument_group("fixed against adaptive bands, in place of all this")
-    ablation_options.add_argument(
-        "--ablate",
-        action="store_true",
-        help="teach 1b and 1c at equal cost (or load them from --out); key=value: settings",
+    gate_threshold: float = option(
+        0.5, metavar="X", parse=read_float, low=0.0, high=1.0, exclusive=True, help="a gate is open above this value"
     )
-    ablation_options.add_argument(
-        "--validation", type=Path, metavar="PATH", help="music to judge by; else a share of the songs"
+    seed: int = option(
+        0,
+        metavar="N",
+        parse=read_int,
+        low=0,
+        high=UINT32_MAX,
+        help="of confidence intervals, tests, clusters and probes",
     )
-    ablation_options.add_argument(
-        "--sweep", action="append", metavar="KEY=A,B", help="1c with these values of a setting; repeatable"
+    ablate: bool = option(
+        False, group=_ABLATION, help="train 1b and 1c at equal cost, or load them from --out, and compare them"
     )
-    ablation_options.add_argument(
-        "--beside", action="append", default=[], metavar="[NAME=]DIR", help="judge this network too; repeatable"
+    validation: Path | None = option(
+        None,
+        group=_ABLATION,
+        metavar="PATH",
+        parse=read_path,
+        help="music to compare with; default: a share of the songs",
     )
-    parser.set_defaults(run=_analyze, overrides=[])
+    sweep: tuple[str, ...] = option(
+        (),
+        group=_ABLATION,
+        metavar="KEY=A,B",
+        parse=read_text,
+        repeat=True,
+        help="train 1c with each of these values of a setting",
+    )
+    compare: tuple[str, ...] = option(
+        (), group=_ABLATION, metavar="[NAME=]DIR", parse=read_text, repeat=True, help="also evaluate this run"
+    )
 
 
-def _reject_options(args: argparse.Namespace, options: Sequence[str], reason: str) -> None:
-    """Options that would be ignored."""
-    for option in options:
-        if getattr(args, option):
-            raise BadInputError(f"--{option} {reason}")
+def _run(options: AnalyzeOptions) -> None:
+    overrides = [word for word in options.data if "=" in word and not Path(word).exists()]
+    folders = [word for word in options.data if word not in overrides]
+    if not folders:
+        raise BadInputError("FOLDER is missing; see 'nmjax analyze --help'.")
+    unused, condition = (_ANALYSIS_ONLY, "with --ablate") if options.ablate else (_ABLATION_ONLY, "without --ablate")
+    for name in unused:
+        if options.is_given(name):
+            flag = option_label(name, option_specs(AnalyzeOptions)[name])
+            raise BadInputError(f"{flag} has no effect {condition}; leave it out.")
+    if overrides and not options.ablate:
+        raise BadInputError(f"'{overrides[0]}' is a setting for training, which has no effect without --ablate.")
+    from nmjax.runtime.compilation_cache import enable_compilation_cache
+
+    enable_compilation_cache()
+    if options.ablate:
+        _ablate(options, folders, overrides)
+    else:
+        _analyze(options, folders)
 
 
-def _ablate(args: argparse.Namespace) -> None:
+def _analyze(options: AnalyzeOptions, folders: list[str]) -> None:
+    from nmjax.analysis.collection_analysis import AnalysisRequest, analyze_collection
+    from nmjax.mastering.resolve import load_named_network
+
+    request = AnalysisRequest(
+        data=tuple(map(Path, folders)),
+        out=options.out,
+        groups_csv=options.groups,
+        only_groups=options.only,
+        max_tracks=options.max_tracks,
+        window_seconds=options.window_seconds,
+        sections=options.sections or None,
+        gate_threshold=options.gate_threshold,
+        seed=options.seed,
+    )
+    analyze_collection(request, load_named_network(options.ckpt, options.model))
+
+
+def _ablate(options: AnalyzeOptions, folders: list[str], overrides: list[str]) -> None:
     from nmjax.analysis.band_ablation import DEFAULT_SWEEP, AblationRequest, run_ablation
     from nmjax.data import DataSource
-    from nmjax.runtime.compilation_cache import enable_compilation_cache
 
-    if args.ckpt or args.model:
-        raise BadInputError("--ablate teaches its own networks; judge another one with --beside DIR.")
-    _reject_options(args, ("groups", "only", "windows", "parts"), "has no part in --ablate; leave it out.")
-    enable_compilation_cache()
-    sources = tuple(DataSource(Path(token)) for token in args.data)
     run_ablation(
         AblationRequest(
-            sources, args.out, args.validation, args.tracks, args.sweep or DEFAULT_SWEEP, args.beside,
-            args.overrides, args.threshold, args.seed,
+            data=tuple(DataSource(Path(folder)) for folder in folders),
+            out=options.out,
+            validation=options.validation,
+            max_songs=options.max_tracks,
+            sweep=options.sweep or DEFAULT_SWEEP,
+            extra_checkpoints=options.compare,
+            overrides=overrides,
+            gate_threshold=options.gate_threshold,
+            seed=options.seed,
         )
-    )  # fmt: skip
+    )
 
 
-def _analyze(args: argparse.Namespace) -> None:
-    if args.tracks is not None and args.tracks < 2:
-        raise BadInputError(f"--tracks must be 2 or more; it is {args.tracks}.")
-    if args.windows is not None and not 1.0 <= args.windows <= 60.0:
-        raise BadInputError(f"--windows must be 1 to 60 seconds; it is {args.windows:g}.")
-    if not 0.0 < args.threshold < 1.0:
-        raise BadInputError(f"--threshold must lie between 0 and 1; it is {args.threshold:g}.")
-    tokens = [*args.data, *args.overrides]  # argparse takes those behind an option for the latter
-    args.overrides = [token for token in tokens if "=" in token and not Path(token).exists()]
-    args.data = [token for token in tokens if token not in args.overrides]
-    if args.ablate:
-        return _ablate(args)
-    _reject_options(args, ("validation", "sweep", "beside"), "goes with --ablate.")
-    if args.overrides:
-        raise BadInputError(f"'{args.overrides[0]}' is a setting for teaching; it goes with --ablate.")
-    from nmjax.analysis.collection_analysis import AnalysisRequest, analyze_collection
-    from nmjax.mastering.request import MasteringRequest
-    from nmjax.runtime.compilation_cache import enable_compilation_cache
-
-    enable_compilation_cache()
-    sections = args.parts.split(",") if args.parts else None
-    request = AnalysisRequest(
-        tuple(map(Path, args.data)), args.out, args.groups, args.only, args.tracks, args.windows, sections,
-        args.threshold, args.seed,
-    )  # fmt: skip
-    analyze_collection(request, MasteringRequest(args.ckpt, args.model).load_network())
+COMMAND = Command(
+    name="analyze",
+    summary="Analyze the settings that a network predicts over a collection.",
+    examples=(
+        "analyze music --ckpt runs/1c --out analysis",
+        "analyze music --out analysis --groups genres.csv --sections groups,responses",
+        "analyze music --out ablation --ablate train.steps=2000  # fixed against adaptive bands",
+    ),
+    options=AnalyzeOptions,
+    run=_run,
+)

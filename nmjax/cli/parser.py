@@ -1,39 +1,159 @@
-"""Argparse as the command line wants it: faults are sentences, and nothing is taken for what it is not."""
+"""Command-line parsers built from option dataclasses.
+
+argparse does the work: tyro and cyclopts print their errors in boxes of several lines and end the process themselves,
+while here an error is one sentence on stderr, and comma lists, `key=value` words between the options and flags with an
+optional value are needed.
+"""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NoReturn
 
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.options import OptionError, OptionSpec, OptionsType, default_of, option_specs
+
+
+@dataclasses.dataclass(frozen=True)
+class Command(Generic[OptionsType]):
+    """A command of `nmjax`.
+
+    Attributes:
+        name: as on the command line.
+        summary: what it does, in half a line.
+        examples: command lines, without "nmjax"; a comment after "#".
+        options: dataclass of its options.
+        run: does it; returns the exit code, None for 0.
+    """
+
+    name: str
+    summary: str
+    examples: tuple[str, ...]
+    options: type[OptionsType]
+    run: Callable[[OptionsType], int | None]
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Argparse, whose complaints are sentences like all others."""
+    """Parser of one command that raises BadInputError; its help opens with examples."""
 
-    def error(self, message: str):
-        raise BadInputError(f"{message[0].upper()}{message[1:]}; '{self.prog} --help' lists what can be given.")
+    def __init__(self, command: Command):
+        self._specs = option_specs(command.options)
+        self._command = command
+        positionals = [spec.metavar for spec in self._specs.values() if spec.positional]
+        usage = " ".join(["%(prog)s [options]", *(f"{metavar} ..." for metavar in positionals)])
+        super().__init__(prog=f"nmjax {command.name}", usage=usage, allow_abbrev=False)
+        groups: dict[str, Any] = {"": self}
+        for name, spec in self._specs.items():
+            if spec.group not in groups:
+                groups[spec.group] = self.add_argument_group(spec.group)
+            groups[spec.group].add_argument(*_names(name, spec), **_argparse_keywords(command, name, spec))
+
+    def error(self, message: str) -> NoReturn:
+        message = re.sub(r"^argument (\S+?): ", lambda match: f"{match[1].split('/')[-1]}: ", message)
+        raise BadInputError(f"{message[0].upper()}{message[1:]}; see '{self.prog} --help'.")
+
+    def format_help(self) -> str:
+        return f"{self._command.summary}\n\n{format_examples(self._command)}\n{super().format_help()}"
+
+    def parse(self, arguments: Sequence[str]) -> Any:
+        """The options dataclass of a command line.
+
+        Raises:
+            BadInputError: an unknown, missing or invalid option.
+        """
+        namespace, unknown = self.parse_known_intermixed_args(list(arguments))
+        if unknown:
+            self._reject(unknown[0])
+        values = {}
+        for name, spec in self._specs.items():
+            raw = getattr(namespace, name)
+            if raw is None or (spec.positional and not raw):
+                if spec.required:
+                    raise BadInputError(f"{option_label(name, spec)} is missing; see '{self.prog} --help'.")
+                continue
+            try:
+                values[name] = _read(spec, raw)
+            except ValueError as error:
+                raise BadInputError(f"{option_label(name, spec)} {error}") from None
+        try:
+            return self._command.options(**values)
+        except OptionError as error:
+            raise BadInputError(f"{option_label(error.name, self._specs[error.name])} {error.problem}") from None
+
+    def _reject(self, argument: str) -> NoReturn:
+        if not argument.startswith("-"):
+            raise BadInputError(f"'{argument}' is not an option of '{self.prog}'; see '{self.prog} --help'.")
+        flag = argument.partition("=")[0]
+        flags = [option_label(name, spec) for name, spec in self._specs.items() if not spec.positional]
+        matches = difflib.get_close_matches(flag, flags, 1, 0.6)
+        hint = f"did you mean {matches[0]}? " if matches else ""
+        raise BadInputError(f"There is no option {flag}; {hint}'{self.prog} --help' lists all options.")
 
 
-def non_empty_string(value: str) -> str:
-    """Some text, for options that would otherwise mean nothing where a script's variable is not set: an argument's
-    type."""
-    if not value:
-        raise argparse.ArgumentTypeError("there is nothing behind it")
-    return value
+def format_examples(command: Command) -> str:
+    """The examples, one a line."""
+    return "examples:\n" + "".join(f"  nmjax {example}\n" for example in command.examples)
 
 
-def uint32(value: str) -> int:
-    """A whole number from 0, small enough for every generator of random numbers: an argument's type."""
-    if not (value.isascii() and value.isdigit() and int(value[:20]) < 2**32):
-        raise argparse.ArgumentTypeError(f"'{value}' is no whole number from 0 to 4294967295")
-    return int(value)
+def option_label(name: str, spec: OptionSpec) -> str:
+    """What messages call an option: its flag, or the placeholder of a positional one."""
+    if spec.positional:
+        return spec.metavar
+    return spec.flag or f"--{name.replace('_', '-')}"
 
 
-def parse_intermixed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
-    """Options and key=value in any order; argparse alone takes positional arguments in one place only."""
-    args, unparsed = parser.parse_known_args(arguments)
-    if unparsed and ("overrides" not in args or any(token.startswith("-") for token in unparsed)):
-        parser.error(f"unknown argument: {' '.join(unparsed)}")
-    if unparsed:
-        args.overrides += unparsed
-    return args
+def describe_default(cls: type, name: str, spec: OptionSpec) -> str:
+    """The default as on the command line; empty where there is none, or where the help says it."""
+    default = default_of(cls, name)
+    if spec.required or default is None or default is False or default in ((), {}) or "default" in spec.help:
+        return ""
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def describe_option(cls: type, name: str, spec: OptionSpec) -> str:
+    """The help of an option with its choices, range and default."""
+    notes = []
+    if spec.choices and not all(choice in spec.help for choice in spec.choices):
+        notes.append(", ".join(spec.choices))
+    if spec.range_text:
+        notes.append(spec.range_text)
+    if default := describe_default(cls, name, spec):
+        notes.append(f"default: {default}")
+    if spec.repeat:
+        notes.append("repeatable")
+    return spec.help + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _names(name: str, spec: OptionSpec) -> list[str]:
+    if spec.positional:
+        return [name]
+    return [*([spec.short] if spec.short else []), option_label(name, spec)]
+
+
+def _argparse_keywords(command: Command, name: str, spec: OptionSpec) -> dict[str, Any]:
+    keywords: dict[str, Any] = {
+        "help": describe_option(command.options, name, spec).replace("%", "%%"),
+        "default": None,
+    }
+    if spec.positional:
+        return {**keywords, "nargs": "*", "metavar": spec.metavar}
+    keywords["dest"] = name
+    if default_of(command.options, name) is False:
+        return {**keywords, "action": "store_true"}
+    keywords["metavar"] = spec.metavar or None
+    if spec.bare is not None:
+        keywords |= {"nargs": "?", "const": spec.bare}
+    return keywords | ({"action": "append"} if spec.repeat else {})
+
+
+def _read(spec: OptionSpec, raw: Any) -> Any:
+    """The value of what argparse found: a text, a list of texts, or a value that needs no reading."""
+    if isinstance(raw, list):
+        return spec.collect([_read(spec, text) for text in raw])
+    return spec.parse(raw) if spec.parse and isinstance(raw, str) else raw

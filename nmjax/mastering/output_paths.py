@@ -62,7 +62,7 @@ def resolve_output_paths(
     masters = (out,)
     if len(delivery_specs) > 1:
         masters = tuple(out.with_name(f"{out.stem}-{spec.name}{out.suffix}") for spec in delivery_specs)
-    return OutputPaths(masters, out.with_suffix(".json"), **extra_paths)
+    return OutputPaths(masters, out.with_name(f"{out.name}.json"), **extra_paths)
 
 
 def check_outputs(track: Path, outputs: OutputPaths, force: bool, *other_inputs: Path | None) -> None:

@@ -1,147 +1,269 @@
-"""What a person asked for, as words and numbers: it can be compared, hashed and sent to another process."""
+"""The options of mastering, as given on the command line or to `nmjax.master`.
+
+This module imports neither JAX nor a network, so that `--help` is fast; `nmjax.mastering.resolve` turns a request into
+checked options.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from nmjax.audio import formats
-from nmjax.mastering import pretrained
-from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
-from nmjax.mastering.network import Network, load
-from nmjax.mastering.references import ReferenceOptions
-from nmjax.mastering.settings import overrides
-from nmjax.mastering.settings.file import read_settings
-from nmjax.mastering.types import MasteringOptions
-from nmjax.reference.match import ReferenceTarget
-from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.options import Options, option, read_float, read_float_or, read_list, read_text
 
-_MATCH_REFERENCE = "reference"  # for a loudness: as loud as that
-_MIN_ANALYSIS_SECONDS = 3.0  # that a network can be asked to listen to
+MATCH_REFERENCE = "reference"  # value of `lufs`: the loudness of the reference
+NONE = "none"  # value of `lufs` and `true_peak`: no gain, no limiter
+CHAIN_NAMES = ("eq", "compressor", "saturator", "width", "residual")
+_MAX_REFERENCE_WEIGHT = 1e6
 
 
-@dataclasses.dataclass(frozen=True)
-class MasteringRequest:
-    """See `infer.py --help`. ckpt: a run's folder; model: the name of one that comes with the program; both None: the
-    best of those. lufs, true_peak: numbers or "none"; None: as the delivery says; lufs also
-    "reference". references: to master towards."""
+class WeightedFile(NamedTuple):
+    """A reference and its weight in the average of all references."""
 
-    ckpt: str | None = None
-    model: str | None = None
-    settings: str | None = None
-    deliver: tuple[str, ...] = ("streaming",)
-    lufs: str | None = None
-    true_peak: str | None = None
-    max_limiting: float | None = None
-    bands: tuple[str, ...] = ()
-    bypass: tuple[str, ...] = ()
-    eq_amount: str = "1"
-    residual_amount: str = "1"
-    analysis_seconds: float | None = None
-    bits: str | None = None
-    processors: tuple[str, ...] = ()
-    solo: str | None = None
-    references: ReferenceOptions = dataclasses.field(default_factory=ReferenceOptions)
+    path: str
+    weight: float = 1.0
 
-    def delivery_specs(self) -> tuple[DeliverySpec, ...]:
-        """What is to be delivered; how loud "reference" is, `options` knows.
 
-        Raises:
-            BadInputError: an unknown name, one twice, or numbers beside several names.
-        """
-        for name in self.deliver:
-            if name not in PRESETS:
-                raise BadInputError(f"There is no delivery '{name}'; there are: {', '.join(PRESETS)}.")
-            if self.deliver.count(name) > 1:
-                raise BadInputError(f"--deliver names '{name}' twice.")
-        changes = {
-            "lufs": _parse_number_or_none(self.lufs, "--lufs") if self.lufs != _MATCH_REFERENCE else DeliverySpec.lufs,
-            "true_peak_db": _parse_number_or_none(self.true_peak, "--true-peak"),
-            "max_limiting_db": self.max_limiting,
-        }
-        values = (self.lufs, self.true_peak, self.max_limiting)
-        changes = {key: value for (key, value), text in zip(changes.items(), values, strict=True) if text is not None}
-        if len(self.deliver) > 1 and (self.lufs or self.true_peak):
-            raise BadInputError("--lufs and --true-peak are for one delivery; name one with --deliver.")
-        if self.lufs or self.true_peak:  # no longer what the name stands for
-            changes["name"] = "custom"
-        return tuple(dataclasses.replace(PRESETS[name], **changes) for name in self.deliver)
+def _read_weighted_file(text: str) -> WeightedFile:
+    """`FILE` or `FILE=WEIGHT`; a file whose own name ends like a weight is taken as it is."""
+    path, separator, weight_text = text.rpartition("=")
+    if not separator or Path(text).exists():
+        return WeightedFile(read_text(text))
+    try:
+        weight = float(weight_text)
+    except ValueError:
+        return WeightedFile(text)
+    if not 0.0 < weight < _MAX_REFERENCE_WEIGHT:
+        raise ValueError(f"{text}: the weight must be above 0 and below a million; or leave it out.")
+    return WeightedFile(path, weight)
+
+
+def _read_aspect_weights(text: str) -> dict[str, float]:
+    """`ASPECT=X,ASPECT=X` as a dict."""
+    weights: dict[str, float] = {}
+    for item in read_list(text):
+        aspect, _, value = item.partition("=")
+        if aspect in weights:
+            raise ValueError(f"gives two weights of {aspect}; leave one of them out.")
+        try:
+            weights[aspect] = float(value)
+        except ValueError:
+            raise ValueError(f"{aspect} is '{value}'; give a number from 0 to 1, as width=0.5.") from None
+    return weights
+
+
+class _Assignment(NamedTuple):
+    """A value of a field of a band, by its number, or of a processor, by its name."""
+
+    owner: Any
+    field: str
+    value: float
+
+
+def _read_assignment(text: str, example: str) -> _Assignment:
+    key, equals, value = text.partition("=")
+    owner, dot, field = key.partition(".")
+    if not (equals and dot):
+        raise ValueError(f"cannot be '{text}'; write {example}.")
+    try:
+        return _Assignment(owner, field, float(value))
+    except ValueError:
+        raise ValueError(f"{key} must be a number; it is '{value}'.") from None
+
+
+def _read_band(text: str) -> _Assignment:
+    assignment = _read_assignment(text, "3.gain_db=-1 (band 3, counted from 1)")
+    if not (assignment.owner.isascii() and assignment.owner.isdigit() and len(assignment.owner) < 9):
+        raise ValueError(f"cannot be '{text}'; write 3.gain_db=-1 (band 3, counted from 1).")
+    return assignment
+
+
+def _read_processor(text: str) -> _Assignment:
+    return _read_assignment(text, "compressor.ratio=2")
+
+
+def _collect(assignments: Iterable[_Assignment]) -> dict[Any, dict[str, float]]:
+    values: dict[Any, dict[str, float]] = {}
+    for owner, field, value in assignments:
+        if field in values.setdefault(owner, {}):
+            raise ValueError(f"gives two values of {owner}.{field}; leave one of them out.")
+        values[owner][field] = value
+    return values
+
+
+def _collect_bands(assignments: Iterable[_Assignment]) -> dict[int, dict[str, float]]:
+    return _collect(assignment._replace(owner=int(assignment.owner)) for assignment in assignments)
+
+
+_RENDERING = "what is rendered"
+_REFERENCE = "towards a reference, see docs/reference.md"
+_DELIVERY = "delivery"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MasteringRequest(Options):
+    """Everything that decides what a master sounds like.
+
+    Raises:
+        OptionError: a value is out of its range.
+    """
+
+    model: str | None = option(
+        None,
+        group=_RENDERING,
+        metavar="NAME",
+        parse=read_text,
+        help="a network that comes with the program; default: 1a, with a reference 2",
+    )
+    ckpt: str | None = option(
+        None, group=_RENDERING, metavar="DIR", parse=read_text, help="your own network: a run folder (train.py --out)"
+    )
+    analysis_seconds: float | None = option(
+        None,
+        group=_RENDERING,
+        metavar="SECONDS",
+        parse=read_float,
+        low=3.0,
+        help="analyze evenly spaced excerpts of this total length; default: the whole track",
+    )
+    settings: str | None = option(
+        None,
+        group=_RENDERING,
+        metavar="FILE",
+        parse=read_text,
+        help="render these settings instead of a network's (.json, .txt, .csv), see docs/settings.md",
+    )
+    bands: Mapping[int, Mapping[str, float]] = option(
+        {},
+        group=_RENDERING,
+        flag="--band",
+        metavar="N.FIELD=X",
+        parse=_read_band,
+        collect=_collect_bands,
+        repeat=True,
+        hash=False,
+        help="replace a value of a band, such as 3.gain_db=-1",
+    )
+    processors: Mapping[str, Mapping[str, float]] = option(
+        {},
+        group=_RENDERING,
+        flag="--set",
+        metavar="PROCESSOR.FIELD=X",
+        parse=_read_processor,
+        collect=_collect,
+        repeat=True,
+        hash=False,
+        help="replace or add a value of a processor, such as compressor.ratio=2",
+    )
+    bypass: tuple[str, ...] = option(
+        (),
+        group=_RENDERING,
+        metavar="PROCESSOR",
+        parse=read_text,
+        repeat=True,
+        choices=CHAIN_NAMES,
+        help="leave this out",
+    )
+    solo: str | None = option(
+        None, group=_RENDERING, metavar="PROCESSOR", parse=read_text, choices=CHAIN_NAMES, help="leave all others out"
+    )
+    eq_amount: float = option(
+        1.0, group=_RENDERING, metavar="X", parse=read_float, low=0.0, high=2.0, help="scales the gains of the EQ in dB"
+    )
+    residual_amount: float = option(
+        1.0, group=_RENDERING, metavar="X", parse=read_float, low=0.0, high=2.0, help="scales the residual"
+    )
+    references: tuple[WeightedFile, ...] = option(
+        (),
+        group=_REFERENCE,
+        flag="--reference",
+        metavar="FILE[=WEIGHT]",
+        parse=_read_weighted_file,
+        repeat=True,
+        help="music to match; several are averaged",
+    )
+    target: str | None = option(
+        None, group=_REFERENCE, metavar="FILE", parse=read_text, help="reference features from an earlier --save-target"
+    )
+    reference_strength: float = option(
+        1.0,
+        group=_REFERENCE,
+        metavar="X",
+        parse=read_float,
+        low=0.0,
+        high=1.0,
+        help="0 keeps the prediction of the network, 1 matches the reference",
+    )
+    reference_weights: Mapping[str, float] = option(
+        {},
+        group=_REFERENCE,
+        metavar="ASPECT=X,...",
+        parse=_read_aspect_weights,
+        hash=False,
+        help="0 to 1 for tone, dynamics and width, such as width=0.5",
+    )
+    same_song: bool = option(False, group=_REFERENCE, help="the reference is another section or mix of the same song")
+    deliver: tuple[str, ...] = option(
+        ("streaming",),
+        group=_DELIVERY,
+        metavar="NAME,...",
+        parse=read_list,
+        choices=("streaming", "cd", "club"),
+        help="one master for each: streaming (-14 LUFS, -1 dBTP), cd (-9, -0.3), club (-7, -0.3)",
+    )
+    lufs: float | str | None = option(
+        None,
+        group=_DELIVERY,
+        metavar="LUFS",
+        parse=read_float_or(NONE, MATCH_REFERENCE),
+        low=-60.0,
+        high=0.0,
+        help="another loudness, 'none', or 'reference' for the loudness of the reference",
+    )
+    true_peak: float | str | None = option(
+        None,
+        group=_DELIVERY,
+        metavar="DBTP",
+        parse=read_float_or(NONE),
+        low=-30.0,
+        high=0.0,
+        help="another ceiling, or 'none' for no limiter",
+    )
+    max_limiting: float | None = option(
+        None,
+        group=_DELIVERY,
+        metavar="DB",
+        parse=read_float,
+        low=0.0,
+        high=30.0,
+        help="deepest gain reduction of the limiter; default: 6",
+    )
+    bits: str | None = option(
+        None,
+        group=_DELIVERY,
+        metavar="BITS",
+        choices=("16", "24", "32", "float"),
+        help="sample format of the master; default: that of the input",
+    )
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether there is a reference file or a target file."""
+        return bool(self.references or self.target)
+
+    def reference_files(self) -> tuple[WeightedFile, ...]:
+        """All reference files, or the target file with weight 1."""
+        return self.references or ((WeightedFile(self.target),) if self.target else ())
 
     def with_absolute_paths(self) -> MasteringRequest:
-        """The same from any current folder."""
-        absolute_paths = {name: os.path.abspath(path) for name in ("ckpt", "settings") if (path := getattr(self, name))}
-        return dataclasses.replace(self, references=self.references.with_absolute_paths(), **absolute_paths)
-
-    def resolve_options(self, reference_target: ReferenceTarget | None = None) -> MasteringOptions:
-        """The same, checked.
-
-        aim: what the references were heard to be, where they are no files.
-
-        Raises:
-            BadInputError: a word that means nothing, a number out of its range, settings that cannot be read.
-        """
-        if self.analysis_seconds is not None and not _MIN_ANALYSIS_SECONDS <= self.analysis_seconds < float("inf"):
-            raise BadInputError(
-                f"--analyse-seconds must be {_MIN_ANALYSIS_SECONDS:g} or more; it is {self.analysis_seconds:g}."
-            )
-        if self.bits is not None and self.bits not in formats.BIT_DEPTHS:
-            raise BadInputError(f"--bits must be one of {', '.join(formats.BIT_DEPTHS)}; it is '{self.bits}'.")
-        if self.settings and self.references.is_given:
-            raise BadInputError("--settings says what is rendered, and no reference changes that; give one of them.")
-        if self.settings and self.lufs == _MATCH_REFERENCE:
-            raise BadInputError(
-                "--settings are rendered without a reference, so --lufs reference has none; give a number."
-            )
-        delivery_specs, reference_target = self.delivery_specs(), reference_target or self.references.reference_target()
-        if self.lufs == _MATCH_REFERENCE:
-            delivery_specs = tuple(
-                dataclasses.replace(spec, lufs=_reference_lufs(reference_target)) for spec in delivery_specs
-            )
-        return MasteringOptions(
-            delivery_specs=delivery_specs,
-            overrides=overrides.parse_overrides(
-                self.bands, self.bypass, self.eq_amount, self.residual_amount, self.processors, self.solo
-            ),
-            settings=read_settings(Path(self.settings)) if self.settings else None,
-            analysis_seconds=self.analysis_seconds,
-            bits=self.bits,
-            reference_target=reference_target,
-        )
-
-    def load_network(self, log=print) -> Network | None:
-        """The network that is meant; None where settings are given and no network is named.
-
-        Raises:
-            BadInputError: see `load` and `weights.folder`; both a checkpoint and a model are named.
-        """
-        if self.ckpt and self.model:
-            raise BadInputError("--ckpt and --model name two networks; give one of them.")
-        if self.ckpt:
-            return load(Path(self.ckpt), log)
-        if self.settings and not self.model:
-            return None
-        if self.references.is_given and not self.model:
-            return pretrained.load_for_references(log)
-        return load(pretrained.model_folder(self.model), log)
-
-
-def _reference_lufs(reference_target: ReferenceTarget | None) -> float:
-    if reference_target is None:
-        raise BadInputError("--lufs reference needs one; add --reference FILE or --target FILE, or give a number.")
-    if not math.isfinite(reference_target.features.lufs):
-        raise BadInputError(
-            f"How loud {reference_target.name} is, is not known (too quiet, or an older target file); give a number."
-        )
-    return round(reference_target.features.lufs, 2)
-
-
-def _parse_number_or_none(text: str | None, flag: str) -> float | None:
-    if text is None or text == "none":
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        choices = "'none'" if flag != "--lufs" else f"'none' or '{_MATCH_REFERENCE}'"
-        raise BadInputError(f"{flag} must be a number or {choices}; it is '{text}'.") from None
+        """An equal request that is valid in any current folder."""
+        paths = {
+            name: path and os.path.abspath(path)
+            for name in ("ckpt", "settings", "target")
+            if (path := getattr(self, name))
+        }
+        references = tuple(file._replace(path=os.path.abspath(file.path)) for file in self.references)
+        return dataclasses.replace(self, references=references, **paths)

@@ -114,13 +114,13 @@ def test_the_command_writes_its_report_and_reuses_runs(tmp_path, monkeypatch, ca
     assert float(rows["1c sparsity=1"]["gate_sum"]) == pytest.approx(-8.0)
     assert "Fixed against adaptive" in (tmp_path / "out" / "ablation.html").read_text()
     capsys.readouterr()
-    assert main([*command, "--beside", f"mine={tmp_path / 'out' / 'runs' / '1b'}"]) == 0
+    assert main([*command, "--compare", f"mine={tmp_path / 'out' / 'runs' / '1b'}"]) == 0
     assert encoded_songs == ["a"]
     assert "mine " in capsys.readouterr().out
     assert main([*command, "loss.gain=0.5"]) == 2
     assert "was taught with other settings" in capsys.readouterr().err
     run_dir = str(tmp_path / "out" / "runs" / "1b")
-    assert main([*command, "--beside", f"1c={run_dir}"]) == 2
+    assert main([*command, "--compare", f"1c={run_dir}"]) == 2
     assert "two systems '1c'" in capsys.readouterr().err
     write_audio(tmp_path / "songs" / "b.wav", music(1.0, seed=1))
     assert main(command) == 2
@@ -130,9 +130,9 @@ def test_the_command_writes_its_report_and_reuses_runs(tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--ablate", "--ckpt", "x"], "judge another one with --beside"),
-        (["--ablate", "--windows", "2"], "--windows has no part in --ablate"),
-        (["loss.gain=1"], "it goes with --ablate"),
+        (["--ablate", "--ckpt", "x"], "--ckpt has no effect with --ablate"),
+        (["--ablate", "--window-seconds", "2"], "--window-seconds has no effect with --ablate"),
+        (["loss.gain=1"], "no effect without --ablate"),
     ],
 )
 def test_bad_input(more, said, capsys):

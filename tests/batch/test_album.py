@@ -1,4 +1,4 @@
-"""An album is its songs one after another: its loudness, its gains, its settings."""
+"""An album equals its concatenated songs: loudness, gains and settings."""
 
 import math
 from functools import cache, partial
@@ -12,7 +12,7 @@ import pytest
 
 from nmjax.batch.album_plan import (
     AlbumLevel,
-    PooledFrames,
+    SongMeter,
     SongOperations,
     album_delivery_gain_db,
     album_input_gain_db,
@@ -21,6 +21,7 @@ from nmjax.batch.album_plan import (
     plan_album,
 )
 from nmjax.dsp import initial_meter_state, update_meter
+from nmjax.mastering.network import PooledFrames
 from nmjax.models import build_model
 from nmjax.runtime.errors import BadInputError
 from tests.models.helpers import peak_error_db
@@ -46,8 +47,8 @@ def _cached_meter_state(content: bytes, channels: int):
     return _meter_state(jnp.asarray(audio), channels)
 
 
-def song_meter(audio: np.ndarray):
-    return _cached_meter_state(audio.tobytes(), audio.shape[1]), RATE
+def song_meter(audio: np.ndarray) -> SongMeter:
+    return SongMeter(_cached_meter_state(audio.tobytes(), audio.shape[1]), RATE)
 
 
 def lufs_of(*songs: np.ndarray) -> float:
@@ -144,28 +145,28 @@ def test_album_settings_equal_those_of_the_concatenated_songs():
         album_prediction([PooledFrames(np.zeros((1, 3)), 0)], decode, 0.0)
 
 
-def make_steps(songs: dict[Path, np.ndarray], broken: Path | None = None) -> SongOperations:
+def make_operations(songs: dict[Path, np.ndarray], broken: Path | None = None) -> SongOperations:
     """Songs in memory; the model adds its input gain and 2 dB to each."""
 
     def measure(track):
         if track == broken:
             raise BadInputError("it is no music.")
-        return song_meter(songs[track])[0]
+        return song_meter(songs[track])
 
-    def listen(track, gain_db):
+    def encode(track, gain_db):
         louder = (songs[track][: 16 * 100, :1] * 10 ** (gain_db / 20)).astype(np.float32)
         return pooled_frames(louder)
 
     def render(track, prediction):
-        return song_meter(songs[track] * 10 ** ((float(prediction.settings.input_gain_db[0]) + 2.0) / 20))[0]
+        return song_meter(songs[track] * 10 ** ((float(prediction.settings.input_gain_db[0]) + 2.0) / 20))
 
-    return SongOperations(lambda track: RATE, measure, listen, decode, render)
+    return SongOperations(meter_input=measure, encode=encode, decode_pooled=decode, meter_rendered=render)
 
 
 @pytest.mark.parametrize("target", [-26.0, -9.0])
-def test_an_album_keeps_the_songs_relative_loudness_and_lands_as_a_whole(target):
+def test_an_album_keeps_the_songs_relative_loudness_and_reaches_the_target_as_a_whole(target):
     songs = {Path(f"{i}.wav"): make_song(level, 6.0, i) for i, level in enumerate((-12.0, -16.0, -21.0))}
-    plan = plan_album(list(songs), make_steps(songs), target, -1.0)
+    plan = plan_album(list(songs), make_operations(songs), target, -1.0)
     gain_db = float(plan.prediction.settings.input_gain_db[0]) + 2.0 + plan.delivery_gain_db
     delivered = [audio * 10 ** (gain_db / 20) for audio in songs.values()]
     assert abs(float(plan.prediction.settings.input_gain_db[0]) - (-20.0 - lufs_of(*songs.values()))) <= 0.1
@@ -179,5 +180,5 @@ def test_an_album_keeps_the_songs_relative_loudness_and_lands_as_a_whole(target)
 
 def test_an_unreadable_song_rejects_the_album():
     songs = {Path(f"{i}.wav"): make_song(-12.0, 6.0, i) for i in range(2)}
-    with pytest.raises(BadInputError, match=r"The album lacks '1\.wav': it is no music\."):
-        plan_album(list(songs), make_steps(songs, broken=Path("1.wav")), -14.0, -1.0)
+    with pytest.raises(BadInputError, match=r"'1\.wav' cannot be used for the album: it is no music\."):
+        plan_album(list(songs), make_operations(songs, broken=Path("1.wav")), -14.0, -1.0)

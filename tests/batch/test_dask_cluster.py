@@ -1,4 +1,4 @@
-"""Tracks mastered by Dask's workers on 127.0.0.1: each exactly once, whatever dies."""
+"""Tracks mastered by Dask's workers on 127.0.0.1: each exactly once, whichever process dies."""
 
 import io as text_io
 import json
@@ -20,17 +20,17 @@ from nmjax.batch import dask_runner
 from nmjax.batch.dask_runner import run_dask
 from nmjax.batch.jobs import find_jobs
 from nmjax.batch.manifest import locate_manifest
-from nmjax.batch.runner import run_sequential
+from nmjax.batch.runner import BatchPlan, run_sequential
 from nmjax.runtime.errors import BadInputError
 from tests.batch.fake_mastering import FakeMasterFactory, master, output_names
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 import threading
 from pathlib import Path
-from tests.batch.test_dask_cluster import run
-sys.exit(run(Path(sys.argv[1]), seconds=float(sys.argv[2]), workers=2).exit_code)
+from tests.batch.test_dask_cluster import run_workers
+sys.exit(run_workers(Path(sys.argv[1]), seconds=float(sys.argv[2]), num_workers=2).exit_code)
 """
 
 
@@ -52,9 +52,9 @@ def write_tracks(folder: Path, *stems: str) -> Path:
 
 def run_workers(folder: Path, seconds: float = 0.0, console: Console | None = None, **more):
     jobs = find_jobs([folder / "in"], output_names, folder / "out")
-    recipe = FakeMasterFactory(seconds, folder / "log")
+    plan = BatchPlan(jobs, locate_manifest(jobs, folder / "out"), "x")
     console = console or Console(file=text_io.StringIO(), width=300)
-    return run_dask(jobs, recipe, locate_manifest(jobs, folder / "out"), "x", console, **more)
+    return run_dask(plan, FakeMasterFactory(seconds, folder / "log"), console, **more)
 
 
 def start_process(folder: Path, seconds: float, before: str = "") -> subprocess.Popen:
@@ -86,13 +86,13 @@ def done_lines(folder: Path) -> Counter:
 
 
 def check_all_outputs(folder: Path) -> None:
-    """Each track has one whole master, one line that says so, and nothing else lies about."""
+    """Each track has one complete master and one `done` line, and no other files are left."""
     stems = [path.stem for path in (folder / "in").iterdir()]
     assert done_lines(folder) == Counter(f"{stem}-mastered.wav" for stem in stems)
     for stem in stems:
         content = (folder / "in" / f"{stem}.wav").read_bytes()
         assert (folder / "out" / f"{stem}-mastered.wav").read_bytes() == content[::-1]
-    expected = ["nmjax-manifest.jsonl", *(f"{stem}-mastered.{end}" for stem in stems for end in ("wav", "json"))]
+    expected = ["nmjax-manifest.jsonl", *(f"{stem}-mastered.{end}" for stem in stems for end in ("wav", "wav.json"))]
     assert sorted(path.name for path in (folder / "out").iterdir()) == sorted(expected)
 
 
@@ -106,7 +106,7 @@ def listening_addresses(process: subprocess.Popen) -> list[str]:
 
 def test_a_worker_killed_halfway_costs_nothing_but_time(tmp_path):
     stems = [f"song {i}".replace(" ", "_") for i in range(8)]
-    process = start_process(write_tracks(tmp_path, *stems), seconds=0.5)
+    process = start_process(write_tracks(tmp_path, *stems), seconds=0.3)
     wait_for(lambda: len(list((tmp_path / "out").glob("*.wav"))) >= 2, process)
     addresses = listening_addresses(process)
     partial_file = wait_for(lambda: list((tmp_path / "out").glob(".*.wav")), process)[0]
@@ -125,7 +125,7 @@ def test_a_worker_killed_halfway_costs_nothing_but_time(tmp_path):
 
 def test_a_worker_that_dask_cannot_join_does_not_fail_the_run(tmp_path):
     """As where one that died was just being started again."""
-    process = start_process(write_tracks(tmp_path, "a", "b"), seconds=0.5, before=UNJOINABLE)
+    process = start_process(write_tracks(tmp_path, "a", "b"), seconds=0.3, before=UNJOINABLE)
     wait_for(lambda: read_log(tmp_path), process)
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
@@ -136,7 +136,7 @@ def test_a_worker_that_dask_cannot_join_does_not_fail_the_run(tmp_path):
 
 
 def test_ctrl_c_ends_the_workers_and_the_next_run_resumes(tmp_path):
-    process = start_process(write_tracks(tmp_path, *"abcdef"), seconds=0.8)
+    process = start_process(write_tracks(tmp_path, *"abcdef"), seconds=0.4)
     manifest = tmp_path / "out" / "nmjax-manifest.jsonl"
     wait_for(lambda: manifest.exists() and manifest.read_text().count('"done"') >= 2, process)
     wait_for(lambda: list((tmp_path / "out").glob(".*.wav")), process)
@@ -150,7 +150,8 @@ def test_ctrl_c_ends_the_workers_and_the_next_run_resumes(tmp_path):
     already = sum(done_lines(tmp_path).values())
     assert 2 <= already < 6
     jobs = find_jobs([tmp_path / "in"], output_names, tmp_path / "out")
-    summary = run_sequential(jobs, master, locate_manifest(jobs, tmp_path / "out"), "x", Console(quiet=True))
+    plan = BatchPlan(jobs, locate_manifest(jobs, tmp_path / "out"), "x")
+    summary = run_sequential(plan, master, Console(quiet=True))
     assert len(summary.skipped) == already
     check_all_outputs(tmp_path)
 
@@ -158,7 +159,7 @@ def test_ctrl_c_ends_the_workers_and_the_next_run_resumes(tmp_path):
 def test_transient_errors_are_retried_and_bad_tracks_are_not(tmp_path):
     folder = write_tracks(tmp_path, "a", "bad", "bug", "deadly", "flaky", "z")
     console = Console(file=text_io.StringIO(), width=300)
-    summary = run_workers(folder, console=console, workers=2)
+    summary = run_workers(folder, console=console, num_workers=2)
     assert sorted(Path(r.track).stem for r in summary.done) == ["a", "flaky", "z"]
     starts = Counter(name for name, _ in read_log(folder) if name != "made")
     assert [starts[f"{n}.wav"] for n in ("a", "bad", "bug", "deadly", "flaky", "z")] == [1, 1, 3, 3, 3, 1]
@@ -185,18 +186,18 @@ def test_a_scheduler_that_runs_already(tmp_path, monkeypatch):
     check_all_outputs(folder)
     assert [name for name, _ in read_log(folder)].count("made") == 1, "two threads share a model"
     (folder / "in" / "d.wav").touch()
-    with pytest.raises(BadInputError, match="No Dask scheduler answers"):
+    with pytest.raises(BadInputError, match="No Dask scheduler responds"):
         run_workers(folder, scheduler=address)
-    with pytest.raises(BadInputError, match="No Dask scheduler answers"):
+    with pytest.raises(BadInputError, match="No Dask scheduler responds"):
         run_workers(folder, scheduler="no address")
     with pytest.raises(BadInputError, match="workers of its own"):
-        run_workers(folder, scheduler=address, workers=2)
+        run_workers(folder, scheduler=address, num_workers=2)
 
 
 def test_workers_of_another_version_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_runner, "__version__", "9.9")
-    with pytest.raises(BadInputError, match=r"run nmjax 0\.1\.0, here it is 9\.9"):
-        run_workers(write_tracks(tmp_path, "a"), workers=1)
+    with pytest.raises(BadInputError, match=r"run nmjax 0\.1\.0, this process 9\.9"):
+        run_workers(write_tracks(tmp_path, "a"), num_workers=1)
     assert not (tmp_path / "out" / "a-mastered.wav").exists()
 
 

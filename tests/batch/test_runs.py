@@ -1,4 +1,4 @@
-"""A run over many tracks: what is done, what is done again, what is left alone."""
+"""A run over many tracks: what is done, what is done again, and what is not touched."""
 
 import dataclasses
 import io as text_io
@@ -14,13 +14,13 @@ import pytest
 from rich.console import Console
 
 from nmjax.batch import manifest as manifest_module
-from nmjax.batch.jobs import find_jobs
+from nmjax.batch.jobs import Job, find_jobs
 from nmjax.batch.manifest import Manifest, digest_options, locate_manifest
-from nmjax.batch.runner import run_sequential
+from nmjax.batch.runner import BatchPlan, run_sequential
 from nmjax.runtime.errors import BadInputError, CannotWriteError
 from tests.batch.fake_mastering import master, output_names
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def write_tracks(folder: Path, *stems: str) -> Path:
@@ -31,11 +31,16 @@ def write_tracks(folder: Path, *stems: str) -> Path:
 
 
 def run_folder(
-    folder: Path, out: Path, options: str = "x", how=master, force: bool = False, console: Console | None = None
+    folder: Path, out: Path, digest: str = "x", how=master, force: bool = False, console: Console | None = None
 ):
     jobs = find_jobs([folder], output_names, out)
     console = console or Console(file=text_io.StringIO(), width=200)
-    return run_sequential(jobs, how, locate_manifest(jobs, out), options, console, force)
+    return run_sequential(BatchPlan(jobs, locate_manifest(jobs, out), digest, force), how, console)
+
+
+def master_renamed(job: Job, name: str):
+    """Master a job after renaming its track, so that `fake_mastering` handles it as an ordinary one."""
+    return master(Job(job.track.rename(job.track.with_name(name)), job.files))
 
 
 def mastered_names(summary) -> list[str]:
@@ -61,7 +66,7 @@ def test_the_lines_of_the_manifest(tmp_path):
     folder, out = write_tracks(tmp_path / "in", "a"), tmp_path / "out"
     run_folder(folder, out, digest_options({"lufs": -14.0}))
     head, started, finished = manifest_lines(out)
-    assert head == {"format": "nmjax manifest 1"}
+    assert head == {"format": "nmjax manifest 2"}
     assert (started["status"], finished["status"], finished["out"]) == ("started", "done", "a-mastered.wav")
     stat = (folder / "a.wav").stat()
     assert (finished["size"], finished["mtime_ns"], finished["track"]) == (
@@ -71,11 +76,11 @@ def test_the_lines_of_the_manifest(tmp_path):
     )
     digest = subprocess.run(["sha256sum", folder / "a.wav"], capture_output=True, text=True).stdout.split()[0]
     assert finished["sha256"] == digest
-    assert finished["verdict"] == "PASS" and finished["lufs"] == -14.0 and "true_peak_db" not in finished, (
+    assert finished["compliance"] == "PASS" and finished["lufs"] == -14.0 and "true_peak_db" not in finished, (
         "-inf is no JSON"
     )
     assert finished["files"]["a-mastered.wav"][0] == 200
-    assert finished["options"] == started["options"] != digest_options({"lufs": -13.0})
+    assert finished["options_digest"] == started["options_digest"] != digest_options({"lufs": -13.0})
 
 
 @pytest.mark.parametrize("change", ["options", "content", "output gone", "settings gone", "output cut"])
@@ -87,7 +92,7 @@ def test_changed_tracks_are_mastered_again(tmp_path, change):
         (folder / "a.wav").write_bytes(b"A " * 100)  # of the same size
         assert (folder / "a.wav").stat().st_size == stat.st_size
     if change.endswith("gone"):
-        (out / f"a-mastered.{'wav' if change.startswith('out') else 'json'}").unlink()
+        (out / f"a-mastered.{'wav' if change.startswith('out') else 'wav.json'}").unlink()
     if change == "output cut":
         os.truncate(out / "a-mastered.wav", 50)
     again = run_folder(folder, out, "y" if change == "options" else "x", force=change == "output cut")
@@ -115,42 +120,43 @@ def test_failures_are_reported_at_the_end_stop_nothing_and_are_tried_again(tmp_p
     summary = run_folder(folder, out, console=console)
     assert (mastered_names(summary), summary.exit_code) == (["a", "c"], 1)
     output = console.file.getvalue()
-    table = output[output.index("verdict") :]
+    table = output[output.index("compliance") :]
     assert "is no music." in table and "RuntimeError: a bug" in table and "2 mastered, 2 failed." in table
-    again = run_folder(folder, out, how=lambda track, out: master(track.rename(track.with_name("fixed")), out))
+    again = run_folder(folder, out, how=lambda job: master_renamed(job, "fixed"))
     assert (len(again.skipped), len(again.done)) == (2, 2)
-    assert json.dumps(again.to_dict())
 
 
 def test_the_table_at_the_end_stays_short_and_keeps_the_failures(tmp_path):
-    def noted(track, out):
-        return dataclasses.replace(master(track, out), notes=["quiet"])
+    def noted(job):
+        return dataclasses.replace(master(job), notes=["quiet"])
 
     console = Console(file=text_io.StringIO(), width=200)
     run_folder(write_tracks(tmp_path / "in", "bad", *map(str, range(70))), tmp_path / "out", how=noted, console=console)
-    table = console.file.getvalue().partition("verdict")[2]
+    table = console.file.getvalue().partition("compliance")[2]
     assert table.count("quiet") == 59 and "is no music." in table and "11 more rows" in table
 
 
 def test_foreign_files_are_not_overwritten(tmp_path):
     folder, out = write_tracks(tmp_path / "in", "a", "b"), write_tracks(tmp_path / "out")
-    for name in ("b-mastered.wav", "b-mastered.json"):
+    for name in ("b-mastered.wav", "b-mastered.wav.json"):
         (out / name).write_text("mine")
         with pytest.raises(BadInputError, match=rf"out/{name}' was not written by this command .*--force"):
             run_folder(folder, out)
         assert not (out / "a-mastered.wav").exists()
         assert (out / name).read_text() == "mine"
         (out / name).unlink()
-    (out / "b-mastered.json").write_text("mine")
+    (out / "b-mastered.wav.json").write_text("mine")
     assert mastered_names(run_folder(folder, out, force=True)) == ["a", "b"]
 
 
 def test_settings_that_were_edited_are_not_overwritten_by_other_options(tmp_path):
     folder, out = write_tracks(tmp_path / "in", "a"), tmp_path / "out"
     run_folder(folder, out)
-    (out / "a-mastered.json").write_text('{"edited": 1}')
+    (out / "a-mastered.wav.json").write_text('{"edited": 1}')
     assert len(run_folder(folder, out).skipped) == 1, "with the same options there is nothing to do"
-    with pytest.raises(BadInputError, match=r"a-mastered\.json' was not written by this command or was changed since"):
+    with pytest.raises(
+        BadInputError, match=r"a-mastered\.wav\.json' was not written by this command or was changed since"
+    ):
         run_folder(folder, out, "y")
 
 
@@ -160,19 +166,19 @@ def test_ctrl_c_leaves_no_partial_files_and_the_next_run_resumes(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_folder(folder, out, console=console)
     assert "1 mastered, 2 left." in console.file.getvalue()
-    assert sorted(p.name for p in out.iterdir()) == ["a-mastered.json", "a-mastered.wav", "nmjax-manifest.jsonl"]
-    again = run_folder(folder, out, how=lambda track, out: master(track.rename(folder / "fixed.wav"), out))
+    assert sorted(p.name for p in out.iterdir()) == ["a-mastered.wav", "a-mastered.wav.json", "nmjax-manifest.jsonl"]
+    again = run_folder(folder, out, how=lambda job: master_renamed(job, "fixed.wav"))
     assert mastered_names(again) == ["z", "stop"], "what a run ended with comes last"
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_process_is_resumed(tmp_path, how):
-    """A Ctrl-C, and a death without a goodbye, in another process."""
+    """By Ctrl-C or SIGKILL, in another process."""
     folder, out = write_tracks(tmp_path / "in", *"abcd"), tmp_path / "out"
     program = (
         "import sys; from functools import partial; from pathlib import Path\n"
-        "from tests.batch.test_runs import run; from tests.batch.fake_mastering import master\n"
-        "run(Path(sys.argv[1]), Path(sys.argv[2]), how=partial(master, seconds=0.6))"
+        "from tests.batch.test_runs import run_folder; from tests.batch.fake_mastering import master\n"
+        "run_folder(Path(sys.argv[1]), Path(sys.argv[2]), how=partial(master, seconds=0.3))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program, folder, out], cwd=ROOT, stderr=subprocess.PIPE, text=True
@@ -189,13 +195,13 @@ def test_a_killed_process_is_resumed(tmp_path, how):
     summary = run_folder(folder, out)
     assert mastered_names(summary) == ["d", "c"]
     assert sorted(p.name for p in out.iterdir()) == sorted(
-        ["nmjax-manifest.jsonl", *(f"{s}-mastered.{e}" for s in "abcd" for e in ("json", "wav"))]
+        ["nmjax-manifest.jsonl", *(f"{s}-mastered.{e}" for s in "abcd" for e in ("wav", "wav.json"))]
     )
     assert sorted(line["out"][0] for line in manifest_lines(out)[1:] if line["status"] == "done") == list("abcd")
 
 
 def test_a_full_disk_stops_the_run_and_is_reported(tmp_path):
-    def full(track, out):
+    def full(job):
         raise CannotWriteError("The disk is full.")
 
     summary = run_folder(write_tracks(tmp_path / "in", "a", "b"), tmp_path / "out", how=full)
@@ -204,7 +210,7 @@ def test_a_full_disk_stops_the_run_and_is_reported(tmp_path):
 
 def test_two_runs_in_one_folder_do_not_collide(tmp_path):
     folder, out = write_tracks(tmp_path / "in", "a"), tmp_path / "out"
-    with Manifest(out / manifest_module.MANIFEST_NAME), pytest.raises(BadInputError, match="Another run is at work"):
+    with Manifest(out / manifest_module.MANIFEST_NAME), pytest.raises(BadInputError, match="Another run is using"):
         run_folder(folder, out)
     assert run_folder(folder, out).exit_code == 0
 
@@ -227,14 +233,14 @@ def test_a_manifest_with_a_truncated_header_is_restarted(tmp_path, content):
     folder, out = write_tracks(tmp_path / "in", "a"), write_tracks(tmp_path / "out")
     (out / manifest_module.MANIFEST_NAME).write_text(content)
     assert mastered_names(run_folder(folder, out)) == ["a"]
-    assert manifest_lines(out)[0] == {"format": "nmjax manifest 1"}
+    assert manifest_lines(out)[0] == {"format": "nmjax manifest 2"}
 
 
 @pytest.mark.parametrize("content", ["my notes", "my notes\nand more\n", "[1]\n", '{"format": "other"}\n'])
 def test_another_kind_of_file_is_left_alone(tmp_path, content):
     out = write_tracks(tmp_path / "out")
     (out / manifest_module.MANIFEST_NAME).write_text(content)
-    with pytest.raises(BadInputError, match="is no manifest of this program"):
+    with pytest.raises(BadInputError, match="is not a manifest of this version"):
         run_folder(write_tracks(tmp_path / "in", "a"), out)
     assert (out / manifest_module.MANIFEST_NAME).read_text() == content
 
@@ -244,7 +250,8 @@ def test_invalid_manifest_lines_are_counted_and_kept(tmp_path):
     run_folder(folder, out)
     with open(out / manifest_module.MANIFEST_NAME, "a") as file:
         file.write(
-            '{"track": 1}\nnot json\n[]\n{"track": "a", "out": "b", "status": "done", "options": "", "files": 3}\n'
+            '{"track": 1}\nnot json\n[]\n'
+            '{"track": "a", "out": "b", "status": "done", "options_digest": "", "files": 3}\n'
         )
     console = Console(file=text_io.StringIO(), width=200)
     assert len(run_folder(folder, out, console=console).skipped) == 1

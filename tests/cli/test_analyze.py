@@ -50,7 +50,7 @@ def analysis_dir(workspace):
         )
         patch.setattr(sensitivity, "MAX_TRACKS", 2)
         patch.setattr(sensitivity, "_EXCERPT_SAMPLES", 1 << 13)
-        assert analyze(workspace, "out", "--windows", "1") == 0
+        assert analyze(workspace, "out", "--window-seconds", "1") == 0
     return workspace / "out"
 
 
@@ -97,18 +97,18 @@ def test_a_second_run_reuses_predictions_and_writes_the_same_files(workspace, an
     before = (analysis_dir / "usage.csv").read_bytes(), (analysis_dir / "groups-tests.csv").read_bytes()
     picture = (analysis_dir / "usage.svg").read_bytes()
     parts = sorted((analysis_dir / "parts").iterdir())
-    assert analyze(workspace, "out", "--windows", "1", "--parts", "usage,groups") == 0
+    assert analyze(workspace, "out", "--window-seconds", "1", "--sections", "usage,groups") == 0
     assert ((analysis_dir / "usage.csv").read_bytes(), (analysis_dir / "groups-tests.csv").read_bytes()) == before
     assert (analysis_dir / "usage.svg").read_bytes() == picture
     assert sorted((analysis_dir / "parts").iterdir()) == parts
 
 
 def test_a_network_without_gates(workspace, capsys):
-    assert analyze(workspace, "gateless", "--parts", "usage,curves", phase="1a") == 2
+    assert analyze(workspace, "gateless", "--sections", "usage,responses", phase="1a") == 2
     output = capsys.readouterr().err
     assert "phase 1a has no gates" in output
-    assert "--parts curves" in output
-    assert analyze(workspace, "gateless", "--parts", "groups", phase="1a") == 0
+    assert "--sections responses" in output
+    assert analyze(workspace, "gateless", "--sections", "groups", phase="1a") == 0
     kinds = {row["what"] for row in rows_of(workspace / "gateless" / "groups.csv")}
     assert kinds == {"rendered_gain_db"}
     assert (
@@ -128,15 +128,12 @@ def load_phase(workspace, phase):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--parts", "usage,karma"], "no part 'karma'; there are: usage, groups"),
+        (["--sections", "usage,karma"], "no section 'karma'; there are: usage, groups"),
         (["--only", "zz"], "no group 'zz'; did you mean 'z'?"),
-        (["--tracks", "1"], "--tracks must be 2 or more"),
-        (["--windows", "0.2"], "--windows must be 1 to 60"),
-        (["--seed", "-1"], "no whole number from 0"),
-        (["--threshold", "1"], "--threshold must lie between 0 and 1"),
         (["--groups", "nowhere.csv"], "'nowhere.csv' cannot be read"),
         (["--ckpt", "nowhere"], "'nowhere' is missing"),
-        (["--beside", "x"], "--beside goes with --ablate"),
+        (["--compare", "x"], "--compare has no effect without --ablate"),
+        (["train.steps=2"], "no effect without --ablate"),
     ],
 )
 def test_bad_input(workspace, capsys, arguments, said):
@@ -148,7 +145,7 @@ def test_bad_input(workspace, capsys, arguments, said):
 
 
 def test_an_analysis_of_another_network_in_the_output_folder_is_rejected(workspace, analysis_dir, capsys):
-    assert analyze(workspace, "out", "--windows", "1", phase="1a") == 2
+    assert analyze(workspace, "out", "--window-seconds", "1", phase="1a") == 2
     assert "analysis of another network" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""`infer.py` for one track: every option, what is printed and written, and what is refused."""
+"""`nmjax infer` with one track: what the options do, what is printed and written, and what is rejected."""
 
 import json
 import re
@@ -44,26 +44,38 @@ def samples(path):
 def test_prints_bands_compliance_and_files(workspace, tmp_path, capsys):
     out = infer(workspace, tmp_path / "m.wav")
     printed = capsys.readouterr().out
-    for band in load_settings_json(tmp_path / "m.json")["eq"]["bands"]:
+    for band in load_settings_json(tmp_path / "m.wav.json")["eq"]["bands"]:
         assert f"{band['gain_db']:+.2f} dB" in printed
     (line,) = re.findall(r"^streaming: PASS +(\S+) LUFS +(\S+) dBTP .* 44100 Hz +0 clipped$", printed, re.MULTILINE)
     assert float(line[0]) == pytest.approx(lufs(out), abs=0.06)
-    assert re.search(rf"^It was {lufs(workspace / 'track.wav'):.1f} LUFS", printed, re.MULTILINE)
+    assert re.search(rf"^Input: {lufs(workspace / 'track.wav'):.1f} LUFS", printed, re.MULTILINE)
     assert re.search(rf"^Master: +{re.escape(str(out))}$", printed, re.MULTILINE)
-    assert re.search(rf"^Settings: +{re.escape(str(tmp_path / 'm.json'))}$", printed, re.MULTILINE)
+    assert re.search(rf"^Settings: +{re.escape(str(tmp_path / 'm.wav.json'))}$", printed, re.MULTILINE)
 
 
-def test_json_prints_only_json_with_the_measurements(workspace, tmp_path, capsys):
-    out = infer(workspace, tmp_path / "m.wav", "--json", "--deliver", "cd")
+def test_json_prints_only_json_with_measurements_and_settings(workspace, tmp_path, capsys):
+    out = infer(workspace, tmp_path / "m.wav", "--json", "--deliver", "cd", code=3)
     captured = capsys.readouterr()
     tree = json.loads(captured.out)
     assert captured.err == ""
-    assert tree["files"] == {"master": str(out), "settings": str(tmp_path / "m.json")}
-    (delivery,) = tree["deliveries"]
-    assert (delivery["name"], delivery["passed"]) == ("cd", False)  # more limiting than is allowed
+    assert (tree["format"], tree["stop_reason"]) == ("nmjax infer 1", "")
+    (track,) = tree["tracks"]
+    assert (track["track"], track["status"], track["error"]) == (str(workspace / "track.wav"), "done", "")
+    assert track["files"] == {"settings": str(tmp_path / "m.wav.json")}
+    (delivery,) = track["deliveries"]
+    assert (delivery["name"], delivery["file"], delivery["passed"]) == ("cd", str(out), False)
     assert delivery["lufs"] == pytest.approx(lufs(out), abs=0.05)
-    assert tree["before"]["lufs"] == pytest.approx(lufs(workspace / "track.wav"), abs=0.05)
-    assert any("6 dB of limiting" in note for note in tree["notes"])
+    assert track["input"]["lufs"] == pytest.approx(lufs(workspace / "track.wav"), abs=0.05)
+    assert any("6 dB of limiting" in note for note in track["notes"])
+    settings = load_settings_json(tmp_path / "m.wav.json")
+    assert track["settings"]["eq"] == settings["eq"] and len(settings["eq"]["bands"]) == 5
+    assert track["settings"]["model"] == settings["model"]
+
+
+@pytest.mark.parametrize("more", [[], ["--quiet"], ["--json"]])
+def test_a_delivery_out_of_spec_is_written_and_exits_with_3(workspace, tmp_path, more):
+    out = infer(workspace, tmp_path / "m.wav", "--lufs", "-5", "--max-limiting", "1", *more, code=3)
+    assert lufs(out) < -5.5
 
 
 def test_quiet_prints_nothing(workspace, tmp_path, capsys):
@@ -78,36 +90,44 @@ def test_quiet_prints_nothing(workspace, tmp_path, capsys):
 
 
 def test_force_overwrites_and_nothing_else_does(workspace, tmp_path, capsys):
-    (tmp_path / "m.json").write_text("mine")
+    (tmp_path / "m.wav.json").write_text("mine")
     infer(workspace, tmp_path / "m.wav", code=2)
-    assert "'m.json' exists" in capsys.readouterr().err.replace(f"{tmp_path}/", "")
-    assert [p.name for p in tmp_path.iterdir()] == ["m.json"]
+    assert "'m.wav.json' exists" in capsys.readouterr().err.replace(f"{tmp_path}/", "")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.wav.json"]
     infer(workspace, tmp_path / "m.wav", "--force")
-    assert load_settings_json(tmp_path / "m.json")["track"] == "track.wav"
+    assert load_settings_json(tmp_path / "m.wav.json")["track"] == "track.wav"
 
 
 def test_several_deliveries_are_several_files(workspace, tmp_path, capsys):
-    infer(workspace, tmp_path / "m.flac", "--deliver", "streaming,cd", "--bits", "24")
+    infer(workspace, tmp_path / "m.flac", "--deliver", "streaming,cd", "--bits", "24", code=3)
     printed = capsys.readouterr().out
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["m-cd.flac", "m-streaming.flac", "m.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m-cd.flac", "m-streaming.flac", "m.flac.json"]
     assert lufs(tmp_path / "m-streaming.flac") == pytest.approx(-14.0, abs=0.1)
     assert soundfile.info(str(tmp_path / "m-cd.flac")).subtype == "PCM_24"
     assert re.search("^streaming: PASS", printed, re.MULTILINE)
     (result,) = re.findall(r"^cd: FAIL +(\S+) LUFS .* below -9 LUFS\)$", printed, re.MULTILINE)
     assert lufs(tmp_path / "m-cd.flac") == pytest.approx(float(result), abs=0.06)
-    assert set(load_settings_json(tmp_path / "m.json")["delivery"]) == {"streaming", "cd"}
+    assert set(load_settings_json(tmp_path / "m.flac.json")["delivery"]) == {"streaming", "cd"}
 
 
-def test_another_loudness_and_ceiling_are_no_longer_the_standard(workspace, tmp_path, capsys):
+def test_masters_of_two_formats_do_not_collide(workspace, tmp_path):
+    for name in ("o.opus", "o.mp3"):
+        infer(workspace, tmp_path / name, "--quiet", phase="1a")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["o.mp3", "o.mp3.json", "o.opus", "o.opus.json"]
+
+
+def test_another_loudness_and_ceiling_make_a_custom_delivery(workspace, tmp_path, capsys):
     out = infer(workspace, tmp_path / "m.wav", "--lufs", "-17.5", "--true-peak", "-3")
-    assert "custom: PASS" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Delivery 'custom': -17.5 LUFS, -3 dBTP; the preset 'streaming' is -14 LUFS, -1 dBTP." in printed
+    assert "custom: PASS" in printed
     assert lufs(out) == pytest.approx(-17.5, abs=0.1)
 
 
 def test_edited_settings_are_what_is_rendered(workspace, tmp_path):
     """Against SciPy's filters from the numbers that were typed in."""
     infer(workspace, tmp_path / "m.wav")
-    tree = load_settings_json(tmp_path / "m.json")
+    tree = load_settings_json(tmp_path / "m.wav.json")
     tree["eq"]["bands"] = [{"freq_hz": 200, "gain_db": -4, "q": 0.8}, {"freq_hz": 3000.0, "gain_db": 3.5, "q": 2.0}]
     (tmp_path / "mine.json").write_text(json.dumps(tree))
     out = infer(workspace, tmp_path / "n.wav", "--settings", tmp_path / "mine.json", "--bypass", "residual", *PLAIN)
@@ -121,17 +141,17 @@ def test_settings_without_their_network_report_the_omitted_residual(workspace, t
     infer(workspace, tmp_path / "m.wav")
     for phase in (None, "1a"):
         capsys.readouterr()
-        infer(workspace, tmp_path / "n.wav", "--settings", tmp_path / "m.json", "--force", *PLAIN, phase=phase)
+        infer(workspace, tmp_path / "n.wav", "--settings", tmp_path / "m.wav.json", "--force", *PLAIN, phase=phase)
         printed = capsys.readouterr().out
         assert "residual is left out" in printed
-        assert "settings of m.json" in printed
+        assert "settings of m.wav.json" in printed
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".csv"])
 def test_an_export_read_back_renders_the_same(workspace, tmp_path, suffix):
     export = tmp_path / f"eq{suffix}"
     first = infer(workspace, tmp_path / "m.wav", "--export", export, *PLAIN, phase="1a")
-    bands = load_settings_json(tmp_path / "m.json")["eq_as_rendered"]["bands"]
+    bands = load_settings_json(tmp_path / "m.wav.json")["eq_as_rendered"]["bands"]
     result = READERS[suffix](export.read_text())
     np.testing.assert_allclose(np.asarray(result.gain_db)[0], [band["gain_db"] for band in bands], atol=1e-4)
     again = infer(workspace, tmp_path / "n.wav", "--settings", export, *PLAIN, phase=None)
@@ -140,9 +160,9 @@ def test_an_export_read_back_renders_the_same(workspace, tmp_path, suffix):
 
 def test_band_amounts_and_bypass(workspace, tmp_path):
     infer(workspace, tmp_path / "m.wav", phase="1a")
-    before = load_settings_json(tmp_path / "m.json")["eq"]["bands"]
+    before = load_settings_json(tmp_path / "m.wav.json")["eq"]["bands"]
     infer(workspace, tmp_path / "n.wav", "--band", "2.gain_db=-1.5", "--eq-amount", "0.5", phase="1a")
-    after = load_settings_json(tmp_path / "n.json")["eq"]["bands"]
+    after = load_settings_json(tmp_path / "n.wav.json")["eq"]["bands"]
     expected = [0.5 * (-1.5 if i == 1 else band["gain_db"]) for i, band in enumerate(before)]
     assert [band["gain_db"] for band in after] == pytest.approx(expected, abs=1e-5)
     out = infer(workspace, tmp_path / "o.wav", "--bypass", "eq", "--bypass", "residual", *PLAIN)
@@ -153,11 +173,18 @@ def test_band_amounts_and_bypass(workspace, tmp_path):
     assert peak_error_db(2.0 * (samples(half) - track), samples(whole) - track) <= -90.0
 
 
+def test_a_bypassed_eq_is_reported_instead_of_bands_of_0_db(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.wav", "--bypass", "eq")
+    printed = capsys.readouterr().out
+    assert "the EQ is bypassed" in printed
+    assert "0.00 dB" not in printed
+
+
 def test_further_files(workspace, tmp_path):
-    paths = {name: tmp_path / file for name, file in
-             {"plot": "p.png", "export": "e.rpl", "report": "r.html", "null-test": "n.wav"}.items()}  # fmt: skip
+    names = {"plot": "p.png", "export": "e.rpl", "report": "r.html", "null-test": "n.wav"}
+    paths = {name: tmp_path / file for name, file in names.items()}
     arguments = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
-    out = infer(workspace, tmp_path / "m.wav", "--deliver", "streaming,cd", *arguments)
+    out = infer(workspace, tmp_path / "m.wav", "--deliver", "streaming,cd", *arguments, code=3)
     assert not out.exists()
     assert paths["plot"].read_bytes().startswith(b"\x89PNG")
     assert "track.wav" in paths["export"].read_text()
@@ -187,41 +214,19 @@ def test_names_with_markup_or_undecodable_bytes(workspace, tmp_path, capsys):
         (captured.out + captured.err).encode()  # what a terminal takes
 
 
-INVALID_ARGUMENTS = [
-    (["--band", "3gain=1"], ["'3gain=1'", "3.gain_db=-1"]),
-    (["--band", "9.gain_db=1"], ["no band 9", "there are 5"]),
-    (["--band", "1.gain=1"], ["'gain'", "gain_db"]),
-    (["--band", "1.gain_db=99"], ["99", "24"]),
-    (["--band", "1.gain_db=1", "--band", "1.gain_db=2"], ["two values"]),
-    (["--band", "1.freq_hz=nan"], ["Band 1", "freq_hz"]),
-    (["--bypass", "eqq"], ["'eqq'", "eq"]),
+INVALID_ARGUMENTS = [  # one for each source of errors; the others are in test_parser.py and mastering/test_request.py
     (["--eq-amount", "half"], ["--eq-amount", "'half'"]),
-    (["--eq-amount", "2.1"], ["2.1"]),
-    (["--residual-amount", "-1"], ["-1"]),
-    (["--lufs", "loud"], ["--lufs", "'loud'", "'none'"]),
-    (["--lufs", "3"], ["3 LUFS", "-60 to 0"]),
-    (["--lufs", "nan"], ["nan", "-60 to 0"]),
-    (["--true-peak", "1"], ["1 dBTP", "-30 to 0"]),
-    (["--max-limiting", "-1"], ["-1 dB", "0 to 30"]),
-    (["--max-limiting", "much"], ["--max-limiting", "--help"]),
-    (["--deliver", "radio"], ["'radio'", "streaming, cd, club"]),
-    (["--deliver", "cd,cd"], ["'cd' twice"]),
-    (["--deliver", "cd,club", "--lufs", "-9"], ["one delivery"]),
-    (["--bits", "20"], ["--bits", "'20'", "24"]),
-    (["--analyse-seconds", "1"], ["--analyse-seconds", "3 or more"]),
-    (["--settings", "absent.json"], ["'absent.json'", "missing"]),
+    (["--band", "9.gain_db=1"], ["no band 9", "there are 5"]),
+    (["--band", "1.gain_db=99"], ["99", "24"]),
     (["--settings", "track.wav"], ["'track.wav'", "settings"]),
-    (["--settings", ""], ["--settings", "nothing behind it"]),
-    (["--solo="], ["--solo", "nothing behind it"]),
-    (["--model", ""], ["--model", "nothing behind it"]),
     (["--model", "1z"], ["--ckpt and --model"]),
     (["--workers", "2"], ["many tracks"]),
-    (["--workers", "0"], ["many tracks"]),
     (["--export", "eq.wav"], ["'eq.wav'", "--export", ".csv"]),
     (["--report", "r.pdf"], ["'r.pdf'", "--report", ".html"]),
     (["--null-test", "n.flac"], ["'n.flac'", "--null-test", ".wav"]),
     (["--null-test", "m.wav"], ["'m.wav'", "another file of this run"]),
     (["--export", "m.csv", "--settings", "m.csv"], ["'m.csv'"]),
+    (["--bypass", "eq", "--eq-amount", "0.5"], ["--eq-amount", "no effect"]),
 ]
 
 
@@ -245,6 +250,6 @@ def test_missing_weights_name_the_option_to_use(workspace, tmp_path, capsys, mon
     monkeypatch.setattr("nmjax.mastering.pretrained._WEIGHTS_FOLDER", workspace)  # as if these came with it
     infer(workspace, tmp_path / "m.wav", phase=None)
     infer(workspace, tmp_path / "n.wav", "--model", "1b", phase=None)
-    assert load_settings_json(tmp_path / "n.json")["model"]["phase"] == "1b"
+    assert load_settings_json(tmp_path / "n.wav.json")["model"]["phase"] == "1b"
     infer(workspace, tmp_path / "o.wav", "--model", "9", phase=None, code=2)
     assert "there are: 1a, 1b" in capsys.readouterr().err

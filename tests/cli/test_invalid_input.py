@@ -1,4 +1,4 @@
-"""Every kind of bad input is one sentence that names it, exit code 2, and leaves nothing half-written."""
+"""Every kind of bad input is one message that names it, with exit code 2, and leaves no partial files."""
 
 import json
 
@@ -122,7 +122,7 @@ TRAIN = [
     (["--data", "left", "--target", "other"], ["left/a.wav", "no partner"]),
     (["--data", "songs", "train.step=5"], ["train.step", "did you mean 'train.steps'?"]),
     (["--data", "songs", "--coordinator", "127.0.0.1:9"], ["--num-processes N and --process-id I"]),
-    (["--data", "songs", "--coordinator", "a:9", "--processes", "2", "--process", "2"], ["not one of the 2 processes"]),
+    (["--coordinator", "a:9", "--num-processes", "2", "--process-id", "2", "--data", "songs"], ["use 0 to 1"]),
     (["--data", "songs", "stepz=5"], ["did you mean 'train.steps'?"]),
     (["--data", "songs", "train.steps=many"], ["train.steps", "integer"]),
     (["--data", "songs", "train.steps=0"], ["train.steps", "greater than"]),
@@ -133,8 +133,7 @@ TRAIN = [
     (["--data", "songs", "loss.fft_sizes=[]"], ["loss.fft_sizes"]),
     (["--data", "songs", "--validation", "songs"], ["'song_0'", "--validation"]),
     (["--data", "songs", "--init-from", "empty"], ["'empty'", "no checkpoint"]),
-    (["--data", "songs", "--dropout", "0.1"], ["--dropout", "--help"]),
-    (["--data", "songs", "--seed", "x"], ["--seed", "--help"]),
+    (["--data", "songs", "--num-processes", "2"], ["--num-processes", "no effect", "--coordinator"]),
     (["--data", "x" * 300], ["xxx", "too long"]),
     (["--data", "nul.csv"], ["Line 2 of 'nul.csv'", "NUL"]),
     (["--data", "pairs.csv", "--validation", "songs"], ["--validation (songs)", "unmastered"]),
@@ -192,19 +191,11 @@ def test_a_checkpoint_of_another_version_says_so(capsys, workspace, tmp_path):
 
 def test_infer_prints_the_settings_it_writes(capsys, workspace, tmp_path):
     out, picture = tmp_path / "deep" / "m.flac", tmp_path / "eq.png"
-    command = [
-        "infer",
-        "--ckpt",
-        str(workspace / "run"),
-        str(workspace / "good.wav"),
-        "-o",
-        str(out),
-        "--plot",
-        str(picture),
-    ]
+    command = ["infer", "--ckpt", str(workspace / "run"), str(workspace / "good.wav"), "-o", str(out)]
+    command += ["--plot", str(picture)]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    for band in json.loads(out.with_suffix(".json").read_text())["eq"]["bands"]:
+    for band in json.loads(out.with_name(f"{out.name}.json").read_text())["eq"]["bands"]:
         assert f"{band['gain_db']:+.2f} dB" in printed
     assert "LUFS" in printed
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -134,7 +134,7 @@ def test_a_header_that_promises_hours_costs_neither_memory_nor_time(tmp_path, ch
 
 def test_an_interrupt_at_any_time_leaves_no_partial_files(tmp_path, checkpoint_dir):
     track = write_audio(tmp_path / "a.wav", music(20.0))
-    old = {"a-mastered.wav": b"an older master", "a-mastered.json": b"its settings"}
+    old = {"a-mastered.wav": b"an older master", "a-mastered.wav.json": b"its settings"}
     for name, text in old.items():
         (tmp_path / name).write_bytes(text)
     for wait, number in (
@@ -153,7 +153,7 @@ def test_an_interrupt_at_any_time_leaves_no_partial_files(tmp_path, checkpoint_d
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 128 + number, stderr
         assert stderr == "nmjax: stopped.\n"
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["a-mastered.json", "a-mastered.wav", "a.wav"]
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["a-mastered.wav", "a-mastered.wav.json", "a.wav"]
         assert {name: (tmp_path / name).read_bytes() for name in old} == old
 
 

@@ -64,7 +64,7 @@ def test_rate_length_format_and_loudness(tmp_path, phase, rate, channels, name, 
         assert getattr(after, field) == getattr(before, field)
     assert lufs(out) == pytest.approx(-14.0, abs=0.1)
     assert not result.notes
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, out.name, "master.json"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, out.name, f"{out.name}.json"])
 
 
 @pytest.mark.parametrize("rate", [44_100, 96_000])

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nmjax.mastering.command import default_output_files, output_paths_from_master
 from nmjax.mastering.delivery.plan import PRESETS
 from nmjax.mastering.output_paths import check_outputs, resolve_output_paths
-from nmjax.mastering.request import MasteringRequest
 from nmjax.runtime.errors import BadInputError
 
 ONE, TWO = (PRESETS["cd"],), (PRESETS["streaming"], PRESETS["cd"])
@@ -17,12 +15,12 @@ ONE, TWO = (PRESETS["cd"],), (PRESETS["streaming"], PRESETS["cd"])
 @pytest.mark.parametrize(
     ("track", "out", "deliveries", "audio", "settings"),
     [
-        ("in/a.flac", None, ONE, ["in/a-mastered.flac"], "in/a-mastered.json"),
-        ("in/a.MP3", None, ONE, ["in/a-mastered.MP3"], "in/a-mastered.json"),
-        ("in/a.w64", None, ONE, ["in/a-mastered.wav"], "in/a-mastered.json"),
-        ("in/a.b.wav", None, TWO, ["in/a.b-mastered-streaming.wav", "in/a.b-mastered-cd.wav"], "in/a.b-mastered.json"),
-        ("a.wav", "out/m.opus", ONE, ["out/m.opus"], "out/m.json"),
-        ("a.wav", "out/m.x.aif", TWO, ["out/m.x-streaming.aif", "out/m.x-cd.aif"], "out/m.x.json"),
+        ("in/a.flac", None, ONE, ["in/a-mastered.flac"], "in/a-mastered.flac.json"),
+        ("in/a.MP3", None, ONE, ["in/a-mastered.MP3"], "in/a-mastered.MP3.json"),
+        ("in/a.w64", None, ONE, ["in/a-mastered.wav"], "in/a-mastered.wav.json"),
+        ("in/b.wav", None, TWO, ["in/b-mastered-streaming.wav", "in/b-mastered-cd.wav"], "in/b-mastered.wav.json"),
+        ("a.wav", "out/m.opus", ONE, ["out/m.opus"], "out/m.opus.json"),
+        ("a.wav", "out/m.x.aif", TWO, ["out/m.x-streaming.aif", "out/m.x-cd.aif"], "out/m.x.aif.json"),
     ],
 )
 def test_names(track, out, deliveries, audio, settings):
@@ -32,17 +30,13 @@ def test_names(track, out, deliveries, audio, settings):
     assert result.files() == [*result.masters, result.settings]
 
 
-@pytest.mark.parametrize("deliver", [("cd",), ("streaming", "cd")])
-def test_all_outputs_follow_from_the_first(deliver):
-    """What a worker is told is a track and its first output."""
-    wish = MasteringRequest(deliver=deliver)
-    for track in (Path("in/a-streaming.wav"), Path("in/b.flac")):
-        names = default_output_files(track, wish.delivery_specs())
-        assert output_paths_from_master(track, names[0], wish).files() == names
+def test_masters_of_different_formats_have_different_settings_files():
+    paths = [resolve_output_paths(Path("a.wav"), Path(f"o{suffix}"), ONE).settings for suffix in (".opus", ".mp3")]
+    assert paths == [Path("o.opus.json"), Path("o.mp3.json")]
 
 
 def test_the_endings_of_further_files():
-    more = {"picture": Path("p.png"), "export": Path("e.CSV"), "report": Path("r.html"), "null_test": Path("n.wav")}
+    more = {"plot": Path("p.png"), "export": Path("e.CSV"), "report": Path("r.html"), "null_test": Path("n.wav")}
     result = resolve_output_paths(Path("a.wav"), None, ONE, **more)
     assert result.files()[2:] == list(more.values())
     with pytest.raises(BadInputError, match=r"'e.xml' must end in .txt or .csv or .rpl; that is what --export writes"):
@@ -57,7 +51,7 @@ def error_message(track, outputs, *inputs, force=True):
 
 def test_no_input_is_overwritten_by_whatever_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    track, settings = Path("a.wav"), Path("b.json")
+    track, settings = Path("a.wav"), Path("b.wav.json")
     for path in (track, settings):
         path.write_text(path.name)
     os.link(track, "hard.wav")
@@ -72,7 +66,7 @@ def test_no_input_is_overwritten_by_whatever_name(tmp_path, monkeypatch):
 
 def test_what_exists_needs_force_and_a_folder_is_no_file(tmp_path):
     track, out = tmp_path / "a.wav", tmp_path / "m.wav"
-    (tmp_path / "m.json").write_text("mine")
+    (tmp_path / "m.wav.json").write_text("mine")
     assert "--force" in error_message(track, resolve_output_paths(track, out, ONE), force=False)
     check_outputs(track, resolve_output_paths(track, out, ONE), True)
     out.mkdir()

@@ -8,8 +8,8 @@ import pytest
 import nmjax
 from nmjax.mastering import pretrained
 from nmjax.mastering.network import load
-from nmjax.mastering.references import ReferenceOptions
-from nmjax.mastering.request import MasteringRequest
+from nmjax.mastering.request import MasteringRequest, WeightedFile
+from nmjax.mastering.resolve import load_network
 from nmjax.runtime.errors import BadInputError
 from tests.synthetic_audio import music
 
@@ -30,18 +30,22 @@ def test_each_network_loads_and_predicts_moderate_settings(name):
 def test_the_best_network_is_the_default():
     assert pretrained.DEFAULT_MODEL in pretrained.model_names()
     assert (
-        MasteringRequest().load_network(lambda _: None).checkpoint_digest
+        load_network(MasteringRequest(), lambda _: None).checkpoint_digest
         == load(pretrained.model_folder(pretrained.DEFAULT_MODEL)).checkpoint_digest
     )
 
 
 def test_a_reference_selects_another_network(tmp_path):
     """Of which the settings say all; named, it is as it is."""
-    towards = ReferenceOptions(files=("a.wav",))
-    result = MasteringRequest(references=towards).load_network(lambda _: None)
+    references = (WeightedFile("a.wav"),)
+
+    def load_for(model=None):
+        return load_network(MasteringRequest(references=references, model=model), lambda _: None)
+
+    result = load_for()
     assert result.config.phase == "2" and not result.has_residual
-    assert MasteringRequest(references=towards, model="2").load_network(lambda _: None).has_residual
-    assert MasteringRequest(references=towards, model="1a").load_network(lambda _: None).config.phase == "1a"
+    assert load_for("2").has_residual
+    assert load_for("1a").config.phase == "1a"
     result = [nmjax.master(music(3.0), 44_100, **x) for x in ({}, {"reference": (music(4.0, seed=1), 44_100)})]
     assert [x.settings["model"] != result[0].settings["model"] for x in result] == [False, True]
     assert result[1].settings["residual_amount"] == 0.0

@@ -276,13 +276,13 @@ def test_a_network_of_phase_2_masters_a_file_and_its_settings_render_it_again(wo
     )
     page = (tmp_path / "r.html").read_text()
     assert "Processors after the equalizer" in page and "the signal to which it is added" in page
-    result = tree_of(tmp_path / "m.json")
+    result = tree_of(tmp_path / "m.wav.json")
     for stage in PROCESSORS:
         assert stage in output
         assert list(result[stage]) == [row.name for row in processor_settings(stage)]
         for row in processor_settings(stage):
             assert row.limits[0] <= result[stage][row.name] <= row.limits[1]
-    again = ["--ckpt", workspace / "2", "--settings", tmp_path / "m.json", *plain]
+    again = ["--ckpt", workspace / "2", "--settings", tmp_path / "m.wav.json", *plain]
     infer(capsys, track, *again, "-o", tmp_path / "n.wav")
     one, other = (soundfile.read(str(tmp_path / name))[0] for name in ("m.wav", "n.wav"))
     np.testing.assert_array_equal(one, other)
@@ -318,7 +318,8 @@ def test_a_bad_argument_is_one_sentence_and_exit_code_2(workspace, tmp_path, cap
 def test_an_album_shares_its_processors_and_a_folder_does_not(workspace, tmp_path, capsys):
     for arguments, name in ((["--album"], "album"), ([], "each")):
         infer(capsys, workspace / "album", "--ckpt", workspace / "2", "-o", tmp_path / name, *arguments)
-    shared, own = ([tree_of(tmp_path / name / f"{song}-mastered.json") for song in "ab"] for name in ("album", "each"))
+    files = [f"{song}-mastered.wav.json" for song in "ab"]
+    shared, own = ([tree_of(tmp_path / name / file) for file in files] for name in ("album", "each"))
     for stage in PROCESSORS:
         assert shared[0][stage] == shared[1][stage]
         assert own[0][stage] != own[1][stage]

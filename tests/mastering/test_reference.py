@@ -67,10 +67,11 @@ def test_a_track_is_matched_to_a_reference_of_any_format(tmp_path, checkpoint_di
     expected = color_audio(before)
     unmatched, input_distance_db = master_to_audio(track, checkpoint_dir, out), tone_distance_db(before, expected)
     result = master_to_audio(track, checkpoint_dir, out, *reference_arguments)
-    settings = json.loads(out.with_suffix(".json").read_text())
+    settings = json.loads(out.with_name(f"{out.name}.json").read_text())
     assert 1 <= len(settings["eq"]["bands"]) <= 10
     assert settings["reference"] == "ref.wav, strength 1"
-    again = master_to_audio(track, checkpoint_dir, tmp_path / "again.wav", "--settings", str(out.with_suffix(".json")))
+    settings_file = str(out.with_name(f"{out.name}.json"))
+    again = master_to_audio(track, checkpoint_dir, tmp_path / "again.wav", "--settings", settings_file)
     np.testing.assert_array_equal(again, result)
     assert tone_distance_db(result, expected) < 0.3 * min(input_distance_db, tone_distance_db(unmatched, expected))
 
@@ -148,7 +149,7 @@ def write_invalid_files(tmp_path):
         (["--reference", "good.wav", "--reference-weights", "tome=1"], "tone"),
         (["--reference", "good.wav", "--reference-weights", "tone"], "0 to 1"),
         (["--reference", "good.wav", "--reference-weights", "tone=1,tone=0"], "two weights of tone"),
-        (["--reference", "good.wav", "--save-target", "a-mastered.json"], "another file of this run"),
+        (["--reference", "good.wav", "--save-target", "a-mastered.wav.json"], "another file of this run"),
         (["--reference", "good.wav", "--save-target", "new.json", "--ckpt", "none"], "'none'"),
         (["--target", "t.json", "--save-target", "t.json", "--force"], "another"),
         (["--reference", "good.wav", "--target", "t.json"], "give one of them"),
@@ -219,7 +220,7 @@ def test_an_album_is_matched_as_its_concatenated_songs_are(tmp_path, checkpoint_
     assert main([*mastered_album, *reference_arguments]) == 0
     one, *both = (
         json.loads(file.read_text())
-        for file in (tmp_path / "m.json", *(tmp_path / "out" / f"{i}-mastered.json" for i in (0, 1)))
+        for file in (tmp_path / "m.wav.json", *(tmp_path / "out" / f"{i}-mastered.wav.json" for i in (0, 1)))
     )
     assert all(both[0].get(part) == both[1].get(part) for part in ("eq", "compressor", "width"))
     assert both[0]["reference"] == "ref.wav, strength 1"
@@ -247,7 +248,7 @@ def test_an_album_is_as_wide_as_its_stereo_songs(tmp_path, checkpoint_dir):
         for i in range(mono):
             write_audio(folder / f"m{i}.wav", music(8.0, channels=1, seed=10 + i), RATE, "FLOAT")
         assert main(["infer", str(folder), "--album", "-o", str(out), *reference_arguments]) == 0
-        result.append(json.loads((out / "a-mastered.json").read_text())["width"] or {"low": 1.0, "high": 1.0})
+        result.append(json.loads((out / "a-mastered.wav.json").read_text())["width"] or {"low": 1.0, "high": 1.0})
     assert [result[1][x] for x in ("low", "high")] == pytest.approx([result[0][x] for x in ("low", "high")], abs=0.08)
 
 
@@ -323,7 +324,7 @@ def test_save_target_with_many_tracks_and_repeated_commands(tmp_path, checkpoint
     target_path.write_text(target_path.read_text().replace("ref.wav", "other"))
     assert main([*arguments, "--save-target", str(target_path)]) == 2
     assert "exists already" in capsys.readouterr().err
-    assert main([*arguments, "--save-target", str(out / "a-mastered.json"), "--force"]) == 2
+    assert main([*arguments, "--save-target", str(out / "a-mastered.wav.json"), "--force"]) == 2
     assert "another file of this run" in capsys.readouterr().err
     write_audio(out / "b-mastered.wav", music(1.0), RATE)  # that no run wrote
     write_audio(tmp_path / "in" / "b.wav", music(4.0), RATE)

@@ -1,68 +1,145 @@
-"""From words to what is asked for."""
+"""From options to checked mastering options."""
 
 import copy
-from pathlib import Path
 
 import pytest
 
-from nmjax.mastering.delivery.plan import DeliverySpec
-from nmjax.mastering.request import MasteringRequest
+from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
+from nmjax.mastering.request import CHAIN_NAMES, MasteringRequest, WeightedFile
+from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
+from nmjax.mastering.settings.overrides import CHAIN_ELEMENTS
+from nmjax.mastering.settings.schema import MAX_AMOUNT
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.options import option_specs
 from tests.random_networks import save_network
 
 
 @pytest.mark.parametrize(
-    ("words", "wanted"),
+    ("options", "specs"),
     [
         ({}, [DeliverySpec(-14.0, -1.0, 6.0, "streaming")]),
         ({"deliver": ("cd", "club")}, [DeliverySpec(-9.0, -0.3, 6.0, "cd"), DeliverySpec(-7.0, -0.3, 6.0, "club")]),
-        ({"deliver": ("cd", "club"), "max_limiting": 2.0},
-         [DeliverySpec(-9.0, -0.3, 2.0, "cd"), DeliverySpec(-7.0, -0.3, 2.0, "club")]),
-        ({"lufs": "-16"}, [DeliverySpec(-16.0, -1.0, 6.0, "custom")]),
+        (
+            {"deliver": ("cd", "club"), "max_limiting": 2.0},
+            [DeliverySpec(-9.0, -0.3, 2.0, "cd"), DeliverySpec(-7.0, -0.3, 2.0, "club")],
+        ),
+        ({"lufs": -16.0}, [DeliverySpec(-16.0, -1.0, 6.0, "custom")]),
         ({"lufs": "none"}, [DeliverySpec(None, -1.0, 6.0, "custom")]),
-        ({"deliver": ("cd",), "true_peak": "-2.5", "max_limiting": 0.0}, [DeliverySpec(-9.0, -2.5, 0.0, "custom")]),
+        ({"deliver": ("cd",), "true_peak": -2.5, "max_limiting": 0.0}, [DeliverySpec(-9.0, -2.5, 0.0, "custom")]),
         ({"lufs": "none", "true_peak": "none"}, [DeliverySpec(None, None, 6.0, "custom")]),
     ],
-)  # fmt: skip
-def test_deliveries(words, wanted):
-    assert list(MasteringRequest(**words).delivery_specs()) == wanted
+)
+def test_deliveries(options, specs):
+    assert list(resolve_delivery_specs(MasteringRequest(**options))) == specs
+
+
+@pytest.mark.parametrize("options", [{"lufs": -9.0}, {"true_peak": -0.3}, {"lufs": -9.0, "true_peak": -0.3}])
+def test_the_levels_of_a_preset_keep_its_name(options):
+    request = MasteringRequest(deliver=("cd",), **options)
+    specs = resolve_delivery_specs(request)
+    assert specs == (PRESETS["cd"],)
+    assert custom_delivery_note(request, specs) == ""
+
+
+def test_other_levels_are_reported_as_a_custom_delivery():
+    request = MasteringRequest(deliver=("cd",), lufs=-11.0, true_peak="none")
+    note = custom_delivery_note(request, resolve_delivery_specs(request))
+    assert note == "Delivery 'custom': -11 LUFS, no limiter; the preset 'cd' is -9 LUFS, -0.3 dBTP."
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("options", "message"),
     [
-        ({"deliver": ("",)}, "no delivery ''"),
-        ({"lufs": ""}, "--lufs"),
-        ({"true_peak": "1e400"}, "inf dBTP"),
-        ({"max_limiting": float("nan")}, "nan dB"),
-        ({"seconds": float("inf")}, "--analyse-seconds"),
-        ({"seconds": float("nan")}, "--analyse-seconds"),
+        ({"deliver": ("",)}, "deliver cannot be ''; choose one of: streaming, cd, club."),
+        ({"deliver": ("cd", "cd")}, "--deliver names 'cd' twice"),
+        ({"deliver": ("cd", "club"), "lufs": -9.0}, "one delivery"),
+        ({"lufs": float("nan")}, "lufs must be -60 to 0; it is nan."),
+        ({"lufs": 3.0}, "lufs must be -60 to 0; it is 3."),
+        ({"true_peak": float("inf")}, "true_peak must be -30 to 0; it is inf."),
+        ({"max_limiting": float("nan")}, "max_limiting must be 0 to 30; it is nan."),
+        ({"analysis_seconds": 1.0}, "analysis_seconds must be 3 or more; it is 1."),
+        ({"analysis_seconds": float("inf")}, "analysis_seconds must be 3 or more"),
+        ({"analysis_seconds": float("nan")}, "analysis_seconds must be 3 or more"),
+        ({"eq_amount": 2.1}, "eq_amount must be 0 to 2; it is 2.1."),
+        ({"residual_amount": -1.0}, "residual_amount must be 0 to 2; it is -1."),
         ({"bits": "8"}, "16, 24, 32, float"),
+        ({"bypass": ("eqq",)}, "'eqq'; did you mean 'eq'"),
+        ({"bands": {1: {"gain": 1.0}}}, "'gain'; did you mean 'gain_db'"),
+        ({"bands": {1: {"gain_db": 99.0}}}, "99.* 24"),
+        ({"bands": {1: {"freq_hz": float("nan")}}}, "Band 1: freq_hz"),
+        ({"settings": "absent.json"}, "'absent.json' is missing"),
+        ({"lufs": "reference"}, "add --reference FILE or --target FILE"),
+        ({"references": (WeightedFile("a.wav"),), "target": "t.json"}, "give one of them"),
+        ({"references": (WeightedFile("a.wav"),), "settings": "s.json"}, "give one of them"),
+        ({"settings": "s.json", "lufs": "reference"}, "give a number"),
+        ({"solo": "eq", "bypass": ("residual",)}, "do not give --bypass"),
     ],
 )
-def test_invalid_values_are_reported(words, said):
-    with pytest.raises(BadInputError, match=said):
-        MasteringRequest(**words).resolve_options()
+def test_invalid_values_are_rejected(options, message):
+    with pytest.raises(BadInputError, match=message):
+        resolve_options(MasteringRequest(**options))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reference_strength": 0.5}, "--reference-strength has no effect without --reference"),
+        ({"reference_weights": {"width": 0.5}}, "--reference-weights has no effect without --reference"),
+        ({"same_song": True}, "--same-song has no effect without --reference"),
+        ({"settings": "s.json", "analysis_seconds": 30.0}, "--analysis-seconds has no effect with --settings"),
+        ({"bypass": ("eq",), "eq_amount": 0.5}, "--eq-amount has no effect where the EQ is bypassed"),
+        ({"solo": "residual", "bands": {1: {"q": 1.0}}}, "--band has no effect where the EQ is bypassed"),
+        ({"bypass": ("residual",), "residual_amount": 0.5}, "--residual-amount has no effect"),
+        ({"solo": "eq", "processors": {"width": {"low": 1.0}}}, "--set width has no effect"),
+        ({"true_peak": "none", "max_limiting": 3.0}, "--max-limiting has no effect with --true-peak none"),
+    ],
+)
+def test_options_without_effect_are_rejected(options, message):
+    with pytest.raises(BadInputError, match=message):
+        resolve_options(MasteringRequest(**options))
 
 
 def test_network_selection(tmp_path, monkeypatch):
-    run = save_network("1a", tmp_path / "run")
-    silent = {"report": lambda _: None}
-    assert MasteringRequest(settings="x.json").load_network(**silent) is None
-    assert MasteringRequest(settings="x.json", ckpt=str(run)).load_network(**silent).step == 7
+    ckpt = str(save_network("1a", tmp_path / "run"))
+
+    def load(**options):
+        return load_network(MasteringRequest(**options), lambda _: None)
+
+    assert load(settings="x.json") is None
+    assert load(settings="x.json", ckpt=ckpt).step == 7
     with pytest.raises(BadInputError, match="two networks"):
-        MasteringRequest(ckpt=str(run), model="1a").load_network(**silent)
+        load(ckpt=ckpt, model="1a")
+    for options in ({"residual_amount": 0.5}, {"solo": "residual"}):
+        with pytest.raises(BadInputError, match="no effect: the network of phase 1a has no residual"):
+            load(ckpt=ckpt, **options)
+        with pytest.raises(BadInputError, match="no effect without a network"):
+            load(settings="x.json", **options)
     monkeypatch.setattr("nmjax.mastering.pretrained._WEIGHTS_FOLDER", tmp_path / "none")
     with pytest.raises(BadInputError, match="give --ckpt DIR"):
-        MasteringRequest().load_network(**silent)
+        load()
 
 
 def test_a_request_equals_its_copy_in_another_process_and_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wish = MasteringRequest(ckpt="run", settings="../mine.json", bands=("1.gain_db=2",)).with_absolute_paths()
-    assert (wish.ckpt, wish.settings) == (str(tmp_path / "run"), str(tmp_path.parent / "mine.json"))
-    assert Path(wish.ckpt).is_absolute()
-    again = copy.deepcopy(wish)
-    assert again == wish
-    assert hash(again) == hash(wish)
+    request = MasteringRequest(
+        ckpt="run", settings="../mine.json", bands={1: {"gain_db": 2.0}}, references=(WeightedFile("a.wav", 2.0),)
+    ).with_absolute_paths()
+    assert (request.ckpt, request.settings) == (str(tmp_path / "run"), str(tmp_path.parent / "mine.json"))
+    assert request.references == (WeightedFile(str(tmp_path / "a.wav"), 2.0),)
+    again = copy.deepcopy(request)
+    assert again == request
+    assert hash(again) == hash(request)
     assert MasteringRequest().with_absolute_paths() == MasteringRequest()
+
+
+def test_names_and_ranges_agree_with_the_code_that_uses_them():
+    specs = option_specs(MasteringRequest)
+    assert CHAIN_NAMES == CHAIN_ELEMENTS
+    assert specs["deliver"].choices == tuple(PRESETS)
+    for name in ("eq_amount", "residual_amount"):
+        assert (specs[name].low, specs[name].high) == (0.0, MAX_AMOUNT)
+    for name, field in (("lufs", "lufs"), ("true_peak", "true_peak_db"), ("max_limiting", "max_limiting_db")):
+        for limit, beyond in ((specs[name].low, -0.1), (specs[name].high, 0.1)):
+            DeliverySpec(**{field: limit})
+            with pytest.raises(BadInputError):
+                DeliverySpec(**{field: limit + beyond})

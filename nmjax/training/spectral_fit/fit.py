@@ -111,7 +111,7 @@ def fit_spectral_variables(
 def check_spectral_encoder(config: Config) -> None:
     """Raises BadInputError for another encoder."""
     if config.model.encoder != "spectral":
-        raise BadInputError("--teach is for model.encoder=spectral; add --config spectral.")
+        raise BadInputError("--fit-spectral is for model.encoder=spectral; add --config spectral.")
 
 
 def check_enough_albums(songs: Sequence[Song]) -> None:

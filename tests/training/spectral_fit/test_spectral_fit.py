@@ -123,6 +123,6 @@ def test_too_little_music_is_reported_before_anything_is_written(tmp_path, capsy
         write_audio(tmp_path / "music" / f"{name}.wav", music(5.0), 44_100)
     out = tmp_path / "run"
     arguments = ["--phase", "1a", "--config", "small", "--config", "spectral", f"data.cache_dir={tmp_path / 'cache'}"]
-    assert main(["train", "--teach", *arguments, "--data", str(tmp_path / "music"), "--out", str(out)]) == 2
+    assert main(["train", "--fit-spectral", *arguments, "--data", str(tmp_path / "music"), "--out", str(out)]) == 2
     assert "two songs of 30 s" in capsys.readouterr().err
     assert not out.exists()

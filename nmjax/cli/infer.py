@@ -1,0 +1,100 @@
+"""`nmjax infer`: the options of mastering one or many tracks."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+from pathlib import Path
+
+from nmjax.cli.parser import Command
+from nmjax.mastering.request import MasteringRequest
+from nmjax.runtime.options import option, read_int, read_path, read_text
+
+MAX_WORKERS = 1000
+_FILES = "further files of a single track"
+_MANY = "many tracks, see docs/many.md"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InferOptions(MasteringRequest):
+    """Options of `nmjax infer`: what to master, how, and where to."""
+
+    inputs: tuple[str, ...] = option(
+        positional=True, metavar="TRACK", help="WAV, FLAC, OGG, Opus, MP3 or AIFF; or folders and globs"
+    )
+    out: Path | None = option(
+        None, short="-o", metavar="PATH", parse=read_path, help="file of the master; for many tracks, their folder"
+    )
+    force: bool = option(False, help="overwrite existing outputs")
+    quiet: bool = option(False, help="print errors only")
+    json: bool = option(False, help="print results as JSON, and nothing else")
+    save_target: Path | None = option(
+        None,
+        group="towards a reference, see docs/reference.md",
+        metavar="FILE",
+        parse=read_path,
+        help="save the features of the references (.json)",
+    )
+    plot: Path | None = option(None, group=_FILES, metavar="FILE", parse=read_path, help="EQ curve (.png)")
+    export: Path | None = option(
+        None,
+        group=_FILES,
+        metavar="FILE",
+        parse=read_path,
+        help="EQ for other programs: .txt (Equalizer APO), .csv, .rpl (ReaEQ)",
+    )
+    report: Path | None = option(
+        None, group=_FILES, metavar="FILE", parse=read_path, help="HTML page with curves, meters and players"
+    )
+    null_test: Path | None = option(
+        None, group=_FILES, metavar="FILE", parse=read_path, help="level-matched difference to the input (.wav)"
+    )
+    album: bool = option(
+        False, group=_MANY, help="one set of settings for all songs, which keep their relative loudness"
+    )
+    workers: int | None = option(
+        None,
+        group=_MANY,
+        metavar="N",
+        parse=read_int,
+        low=1,
+        high=MAX_WORKERS,
+        help="master in N processes (pip install 'nmjax[dask]')",
+    )
+    scheduler: str | None = option(
+        None, group=_MANY, metavar="ADDRESS", parse=read_text, help="a Dask scheduler, for several machines"
+    )
+
+    @property
+    def mastering_request(self) -> MasteringRequest:
+        """The options that decide what a master sounds like."""
+        names = (field.name for field in dataclasses.fields(MasteringRequest))
+        return MasteringRequest(**{name: getattr(self, name) for name in names})
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the inputs may be more than one track."""
+        first = self.inputs[0]
+        is_glob = glob.has_magic(first) and not Path(first).exists()
+        return self.album or len(self.inputs) > 1 or Path(first).is_dir() or is_glob
+
+
+def _run(options: InferOptions) -> int:
+    from nmjax.cli.infer_run import run_infer
+    from nmjax.runtime.compilation_cache import enable_compilation_cache
+
+    enable_compilation_cache()
+    return run_infer(options)
+
+
+COMMAND = Command(
+    name="infer",
+    summary="Master a track, or many.",
+    examples=(
+        "infer track.wav  # writes track-mastered.wav",
+        "infer track.wav -o master.flac --deliver streaming,cd --report report.html",
+        "infer music -o masters --reference liked.wav  # a folder, towards a reference",
+    ),
+    options=InferOptions,
+    run=_run,
+)

@@ -1,0 +1,168 @@
+"""What `nmjax infer` prints: tables for the terminal, and one JSON layout for single and many tracks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nmjax.audio.units import amplitude_to_db, json_number
+from nmjax.batch.manifest import DONE, FAILED, ManifestEntry, file_stamp
+from nmjax.batch.runner import BatchSummary
+from nmjax.mastering.output_paths import OutputPaths
+from nmjax.mastering.render import active_processors
+from nmjax.mastering.types import MasteringResult
+from nmjax.models import Settings
+from nmjax.models.processors import processor_settings
+from nmjax.runtime.console import print_line
+from nmjax.runtime.text import to_printable
+
+JSON_FORMAT = "nmjax infer 1"
+SKIPPED = "skipped"  # status of a track that an earlier run has mastered
+_SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "eq", "compressor", "saturator", "width")
+
+
+def print_result(result: MasteringResult, eq_title: str, eq_bypassed: bool, console: Console) -> None:
+    """Print settings, measurements, notes and files of a track."""
+    residual_amount = result.render_plan.residual_amount
+    residual_label = "" if residual_amount in (0.0, 1.0) else f", residual × {residual_amount:g}"
+    if eq_bypassed:
+        print_line(console, f"{eq_title}{residual_label}: the EQ is bypassed.")
+    else:
+        console.print(_eq_table(result, f"{eq_title}{residual_label}"))
+    if processors_table := _processors_table(result.render_plan.prediction.settings):
+        console.print(processors_table)
+    for delivery in result.delivery_results:
+        print_line(console, f"{delivery.spec.name}: {delivery.compliance.summary}")
+    true_peak_db = amplitude_to_db(result.input_scan.true_peak)
+    print_line(console, f"Input: {result.input_scan.lufs:.1f} LUFS, {true_peak_db:.1f} dBTP.")
+    for note in result.notes:
+        print_line(console, to_printable(note))
+    for label, path in _labeled_files(result.outputs):
+        print_line(console, f"{label + ':':11}{to_printable(path)}")
+
+
+def _labeled_files(outputs: OutputPaths) -> list[tuple[str, Path]]:
+    has_several_masters = len(outputs.masters) > 1
+    files: list[tuple[str, Path | None]] = [
+        (f"Master {i}" if has_several_masters else "Master", path) for i, path in enumerate(outputs.masters, 1)
+    ]
+    files += [("Settings", outputs.settings), *((_label(kind), path) for kind, path in _extra_files(outputs).items())]
+    return [(label, path) for label, path in files if path]
+
+
+def _extra_files(outputs: OutputPaths) -> dict[str, Path | None]:
+    return {kind: getattr(outputs, kind) for kind in ("plot", "export", "report", "null_test")}
+
+
+def _label(kind: str) -> str:
+    return kind.replace("_", " ").capitalize()
+
+
+def _eq_table(result: MasteringResult, title: str) -> Table:
+    """The rendered bands, with their values at the model's sample rate."""
+    eq = result.render_plan.prediction.settings.eq
+    rows = list(zip(*(np.asarray(x)[0] for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate)), strict=True))
+    has_gates = any(gate != 1.0 for *_, gate in rows)
+    table = Table(title=Text(title))
+    for name in ("band", "frequency", "gain", "Q", *(("gate", "rendered gain") if has_gates else ())):
+        table.add_column(name, justify="right")
+    for number, (freq_hz, gain_db, q, gate) in enumerate(rows, 1):
+        gate_columns = (f"{gate:.2f}", f"{gain_db * gate:+.2f} dB") if has_gates else ()
+        table.add_row(str(number), f"{freq_hz:,.0f} Hz", f"{gain_db:+.2f} dB", f"{q:.2f}", *gate_columns)
+    return table
+
+
+def _processors_table(settings: Settings) -> Table | None:
+    """A row for each processor that changes the signal; None where there is none."""
+    table = Table("processor", "settings")
+    for name in active_processors(settings):
+        processor = getattr(settings, name)
+        values = (
+            f"{setting.name} {float(getattr(processor, setting.name)[0]):.3g} {setting.unit}".rstrip()
+            for setting in processor_settings(name)
+        )
+        table.add_row(name, ", ".join(values))
+    return table if table.row_count else None
+
+
+def results_to_json(tracks: Sequence[Mapping[str, Any]], stop_reason: str = "") -> str:
+    """The output of `--json`, in ASCII since a file name may hold bytes that are not text."""
+    tree = {"format": JSON_FORMAT, "tracks": list(tracks), "stop_reason": stop_reason}
+    return json.dumps(tree, indent=1)
+
+
+def result_to_dict(result: MasteringResult) -> dict[str, Any]:
+    """A track that was mastered alone."""
+    reasons = [x.compliance.failure_reason for x in result.delivery_results if x.compliance.failure_reason]
+    return _track_to_dict(
+        track=result.info.path,
+        status=DONE,
+        masters=result.outputs.masters,
+        settings_file=result.outputs.settings,
+        extra_files=_extra_files(result.outputs),
+        input_lufs=json_number(result.input_scan.lufs),
+        input_true_peak_db=json_number(amplitude_to_db(result.input_scan.true_peak)),
+        notes=[*reasons, *result.notes],
+    )
+
+
+def summary_to_dicts(summary: BatchSummary) -> list[dict[str, Any]]:
+    """All tracks of a batch: mastered by this run, by an earlier one, and failed."""
+    return [
+        *(_entry_to_dict(entry, DONE) for entry in summary.done),
+        *(_entry_to_dict(entry, SKIPPED) for entry in summary.skipped),
+        *(_entry_to_dict(entry, FAILED) for entry in summary.failed),
+    ]
+
+
+def _entry_to_dict(entry: ManifestEntry, status: str) -> dict[str, Any]:
+    folder = Path(entry.out).parent
+    *masters, settings_file = (folder / name for name in entry.files) if entry.files else (None,)
+    is_unchanged = settings_file is not None and file_stamp(settings_file) == entry.files[settings_file.name]
+    return _track_to_dict(
+        track=Path(entry.track),
+        status=status,
+        error=entry.error,
+        masters=masters,
+        settings_file=settings_file if is_unchanged else None,  # edited settings are not those of the master
+        input_lufs=entry.input_lufs,
+        input_true_peak_db=entry.input_true_peak_db,
+        notes=entry.notes,
+    )
+
+
+def _track_to_dict(
+    *,
+    track: Path,
+    status: str,
+    masters: Sequence[Path],
+    settings_file: Path | None,
+    input_lufs: float | None,
+    input_true_peak_db: float | None,
+    notes: Sequence[str],
+    extra_files: Mapping[str, Path | None] | None = None,
+    error: str = "",
+) -> dict[str, Any]:
+    settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file else {}
+    deliveries = zip(masters, settings.get("delivery", {}).items(), strict=False)
+    files = {"settings": settings_file, **(extra_files or {})}
+    return {
+        "track": os.path.abspath(track),
+        "status": status,
+        "error": error,
+        "input": {"lufs": input_lufs, "true_peak_db": input_true_peak_db},
+        "deliveries": [
+            {"name": name, "file": os.path.abspath(path), **measurements} for path, (name, measurements) in deliveries
+        ],
+        "files": {kind: os.path.abspath(path) for kind, path in files.items() if path},
+        "settings": {key: settings[key] for key in _SETTINGS_KEYS if key in settings} or None,
+        "notes": list(notes),
+    }

@@ -1,0 +1,145 @@
+"""`nmjax infer` at work: one track, or a batch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from nmjax.audio import reader
+from nmjax.audio.reader import AudioInfo
+from nmjax.batch.batch import BatchRequest, find_batch_jobs, run_batch
+from nmjax.cli.infer import InferOptions
+from nmjax.cli.infer_output import print_result, result_to_dict, results_to_json, summary_to_dicts
+from nmjax.mastering.master import master
+from nmjax.mastering.observer import MasteringObserver
+from nmjax.mastering.output_paths import OUTPUT_FLAGS, OutputPaths, check_outputs, resolve_output_paths
+from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
+from nmjax.mastering.types import MasteringOptions
+from nmjax.reference import target_file
+from nmjax.reference.match import ReferenceTarget
+from nmjax.runtime import atomic_files
+from nmjax.runtime.console import ProgressBars, print_line
+from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.exit_codes import ExitCode
+from nmjax.runtime.text import to_printable
+
+
+def run_infer(options: InferOptions, console: Console | None = None) -> int:
+    """Master the inputs and print the results; returns the exit code.
+
+    Raises:
+        BadInputError: an option or an input cannot be used.
+    """
+    console = console or Console(quiet=options.quiet or options.json)
+    return _run_batch(options, console) if options.is_batch else _run_single(options, console)
+
+
+def _run_single(options: InferOptions, console: Console) -> int:
+    if options.scheduler or options.workers is not None:
+        raise BadInputError("--scheduler and --workers are for many tracks; give a folder or several files.")
+    track, request = Path(options.inputs[0]), options.mastering_request
+    info = reader.probe(track)
+    extra_files = {kind: getattr(options, kind) for kind in OUTPUT_FLAGS}
+    outputs = resolve_output_paths(track, options.out, resolve_delivery_specs(request), **extra_files)
+    settings = Path(request.settings) if request.settings else None
+    references = (Path(file.path) for file in request.reference_files())
+    check_outputs(track, outputs, options.force, settings, options.save_target, *references)
+    mastering_options = _resolve_options(options, console)
+    network = load_network(request, lambda message: print_line(console, message))
+    with ProgressBars(console, info.frames) as bars:
+        result = master(
+            track, outputs, network, mastering_options, progress=bars, observers=_make_observers(info, outputs)
+        )
+    _save_target(options, mastering_options, console)
+    if options.json:
+        print(results_to_json([result_to_dict(result)]))
+    else:
+        title = f"phase {network.config.phase}" if network else ""
+        title = f"settings of {to_printable(settings.name)}" if settings else title
+        print_result(result, title, mastering_options.overrides.eq_scale == 0.0, console)
+    is_compliant = all(delivery.compliance.passed for delivery in result.delivery_results)
+    return ExitCode.SUCCESS if is_compliant else ExitCode.OUT_OF_SPEC
+
+
+def _make_observers(info: AudioInfo, outputs: OutputPaths) -> list[MasteringObserver]:
+    """Observers that write the report, the null test and the plot, each imported only where it is needed."""
+    observers: list[MasteringObserver] = []
+    if outputs.report or outputs.null_test:
+        from nmjax.report.recorder import ReportRecorder
+
+        observers.append(ReportRecorder(info, outputs))
+    if outputs.plot:
+        from nmjax.report.eq_plot import EqPlotter  # matplotlib takes 0.7 s to import
+
+        observers.append(EqPlotter())
+    return observers
+
+
+def _run_batch(options: InferOptions, console: Console) -> int:
+    for kind, flag in OUTPUT_FLAGS.items():
+        if getattr(options, kind):
+            raise BadInputError(f"{flag} is for a single track; give one file.")
+    out = options.out
+    if out and not out.is_dir() and (out.exists() or out.suffix.lower() in reader.READABLE_SUFFIXES):
+        raise BadInputError(f"'{out}' is a file or is named like one; for many tracks, -o names a folder.")
+    if options.album and (options.scheduler or options.workers):
+        raise BadInputError("--album runs on one machine; leave --scheduler and --workers out.")
+    batch_request = BatchRequest(
+        inputs=options.inputs,
+        mastering=options.mastering_request,
+        out_dir=out,
+        force=options.force,
+        album=options.album,
+        workers=options.workers,
+        scheduler=options.scheduler,
+    )
+
+    def log(message: str) -> None:
+        print_line(console, message)
+
+    jobs = find_batch_jobs(batch_request, log)
+    mastering_options = _resolve_options(options, console, (file for job in jobs for file in job.files))
+    network = load_network(batch_request.mastering, log)
+    summary = run_batch(batch_request, jobs, network, mastering_options, console)
+    _save_target(options, mastering_options, console)
+    if options.json:
+        print(results_to_json(summary_to_dicts(summary), summary.stop_reason))
+    return summary.exit_code
+
+
+def _resolve_options(options: InferOptions, console: Console, outputs: Iterable[Path] = ()) -> MasteringOptions:
+    """The checked options; a target file that cannot be saved is reported before any work."""
+    request, target = options.mastering_request, options.save_target
+    if target:
+        if not request.has_reference:
+            raise BadInputError("--save-target has nothing to save; add --reference FILE.")
+        if target.suffix.lower() != ".json":
+            raise BadInputError(f"'{target}' must end in .json; that is what --save-target writes.")
+        if target.resolve() in {Path(file.path).resolve() for file in request.reference_files()}:
+            raise BadInputError(f"'{target}' is a reference of this run; save the target under another name.")
+        if target.resolve() in {file.resolve() for file in outputs}:
+            raise BadInputError(f"'{target}' is another file of this run; save the target under another name.")
+    if note := custom_delivery_note(request, resolve_delivery_specs(request)):
+        print_line(console, note)
+    with console.status("Analyzing the reference …") if request.has_reference else contextlib.nullcontext():
+        mastering_options = resolve_options(request)
+    if target and mastering_options.reference_target:
+        _check_target_file(target, mastering_options.reference_target, options.force)
+    return mastering_options
+
+
+def _check_target_file(path: Path, target: ReferenceTarget, force: bool) -> None:
+    if path.exists() and not force and not target_file.is_up_to_date(path, target.features, target.name):
+        raise BadInputError(f"'{path}' exists already; add --force to overwrite it, or name another file.")
+    with atomic_files.temporary_sibling(path):
+        pass  # fails where the folder is not writable
+
+
+def _save_target(options: InferOptions, mastering_options: MasteringOptions, console: Console) -> None:
+    target = mastering_options.reference_target
+    if options.save_target and target:
+        target_file.save(options.save_target, target.features, target.name)
+        print_line(console, f"{'Target:':11}{to_printable(options.save_target)}")

@@ -1,0 +1,229 @@
+"""From a request to checked options, delivery specs and a network."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from nmjax.mastering import pretrained
+from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
+from nmjax.mastering.network import Network, load
+from nmjax.mastering.references import build_reference_target, read_reference_features
+from nmjax.mastering.request import CHAIN_NAMES, MATCH_REFERENCE, NONE, MasteringRequest
+from nmjax.mastering.settings.file import StoredSettings, read_settings
+from nmjax.mastering.settings.overrides import Overrides
+from nmjax.mastering.types import MasteringOptions
+from nmjax.reference.match import ReferenceTarget
+from nmjax.runtime.errors import BadInputError
+
+CUSTOM = "custom"  # name of a delivery whose loudness or ceiling differs from its preset
+
+
+def resolve_options(
+    request: MasteringRequest,
+    reference_target: ReferenceTarget | None = None,
+    settings: StoredSettings | None = None,
+) -> MasteringOptions:
+    """Checked options; reads the references and the settings file of the request.
+
+    Args:
+        request: the request.
+        reference_target: a target made of references in memory, instead of the request's files.
+        settings: settings in memory, instead of the request's file.
+
+    Raises:
+        BadInputError: options that contradict each other or have no effect, or a file that cannot be read.
+    """
+    has_reference = request.has_reference or reference_target is not None
+    has_settings = request.settings is not None or settings is not None
+    _check_combinations(request, has_reference, has_settings)
+    if request.has_reference:
+        reference_target = read_reference_target(request)
+    delivery_specs = resolve_delivery_specs(request)
+    if request.lufs == MATCH_REFERENCE:
+        lufs = _reference_lufs(reference_target)
+        delivery_specs = tuple(dataclasses.replace(spec, lufs=lufs) for spec in delivery_specs)
+    bypass = set(CHAIN_NAMES) - {request.solo} if request.solo else request.bypass
+    return MasteringOptions(
+        delivery_specs=delivery_specs,
+        overrides=Overrides(
+            eq_amount=request.eq_amount,
+            residual_amount=request.residual_amount,
+            bands=request.bands,
+            bypass=frozenset(bypass),
+            processors=request.processors,
+        ),
+        settings=read_settings(Path(request.settings)) if request.settings else settings,
+        analysis_seconds=request.analysis_seconds,
+        bits=request.bits,
+        reference_target=reference_target,
+    )
+
+
+def resolve_delivery_specs(request: MasteringRequest) -> tuple[DeliverySpec, ...]:
+    """The deliveries of a request; with the loudness "reference" still that of the preset.
+
+    Raises:
+        BadInputError: a delivery is named twice, or one loudness is given for several deliveries.
+    """
+    for name in request.deliver:
+        if request.deliver.count(name) > 1:
+            raise BadInputError(f"--deliver names '{name}' twice.")
+    changes_level = request.lufs is not None or request.true_peak is not None
+    if len(request.deliver) > 1 and changes_level:
+        raise BadInputError("--lufs and --true-peak are for one delivery; name one with --deliver.")
+    specs = []
+    for preset in (PRESETS[name] for name in request.deliver):
+        lufs = _level(request.lufs, preset.lufs) if request.lufs != MATCH_REFERENCE else preset.lufs
+        true_peak_db = _level(request.true_peak, preset.true_peak_db)
+        is_preset = (lufs, true_peak_db) == (preset.lufs, preset.true_peak_db) and request.lufs != MATCH_REFERENCE
+        limiting_db = preset.max_limiting_db if request.max_limiting is None else request.max_limiting
+        specs.append(
+            DeliverySpec(
+                lufs=lufs,
+                true_peak_db=true_peak_db,
+                max_limiting_db=limiting_db,
+                name=preset.name if is_preset else CUSTOM,
+            )
+        )
+    return tuple(specs)
+
+
+def custom_delivery_note(request: MasteringRequest, specs: tuple[DeliverySpec, ...]) -> str:
+    """A message where the request's loudness or ceiling turns a preset into a custom delivery; otherwise empty."""
+    if specs[0].name != CUSTOM:
+        return ""
+    spec, preset = specs[0], PRESETS[request.deliver[0]]
+    return f"Delivery '{CUSTOM}': {_format_levels(spec)}; the preset '{preset.name}' is {_format_levels(preset)}."
+
+
+def load_network(request: MasteringRequest, log: Callable[[str], None] = print) -> Network | None:
+    """The network of a request; None where settings are rendered without one.
+
+    Raises:
+        BadInputError: two networks are named, the network cannot be loaded, or `residual_amount` has no effect on it.
+    """
+    is_named = request.ckpt or request.model
+    if request.settings and not is_named:
+        network = None
+    elif request.has_reference and not is_named:
+        network = pretrained.load_for_references(log)
+    else:
+        network = load_named_network(request.ckpt, request.model, log)
+    check_residual_options(request, network)
+    return network
+
+
+def load_named_network(ckpt: str | None, model: str | None, log: Callable[[str], None] = print) -> Network:
+    """The network of a run folder, or one that comes with the program; without a name the default one.
+
+    Raises:
+        BadInputError: both are named, or the network cannot be loaded.
+    """
+    if ckpt and model:
+        raise BadInputError("--ckpt and --model name two networks; give one of them.")
+    return load(Path(ckpt) if ckpt else pretrained.model_folder(model), log)
+
+
+def check_residual_options(request: MasteringRequest, network: Network | None) -> None:
+    """Raises BadInputError where an option scales or isolates a residual that the network does not have."""
+    if network is not None and network.has_residual:
+        return
+    for flag, is_given in (
+        ("--residual-amount", request.is_given("residual_amount")),
+        ("--solo residual", request.solo == "residual"),
+    ):
+        if is_given and network is None:
+            raise BadInputError(
+                f"{flag} has no effect without a network; add the --ckpt DIR or --model NAME of the settings."
+            )
+        if is_given and network is not None:
+            raise BadInputError(
+                f"{flag} has no effect: the network of phase {network.config.phase} has no residual here; "
+                "name another one with --model."
+            )
+
+
+def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
+    """The target that the reference files of a request make together.
+
+    Raises:
+        BadInputError: a file cannot be used, or a weight is out of its range.
+    """
+    files = request.reference_files()
+    tracks = [read_reference_features(Path(file.path)) for file in files]
+    return build_reference_target(
+        features=[features for features, _ in tracks],
+        weights=[file.weight for file in files],
+        name=", ".join(name for _, name in tracks),
+        strength=request.reference_strength,
+        aspect_weights=request.reference_weights,
+        same_song=request.same_song,
+    )
+
+
+def _check_combinations(request: MasteringRequest, has_reference: bool, has_settings: bool) -> None:
+    """Raises BadInputError for options that exclude each other, or that have no effect together."""
+    if request.references and request.target:
+        raise BadInputError("--reference and --target both name a target; give one of them.")
+    if has_settings and has_reference:
+        raise BadInputError("--settings is rendered as it is, so a reference has no effect; give one of them.")
+    if has_settings and request.lufs == MATCH_REFERENCE:
+        raise BadInputError("--lufs reference has no effect with --settings, which uses no reference; give a number.")
+    if request.solo and request.bypass:
+        raise BadInputError("--solo leaves out all other processors; do not give --bypass with it.")
+    left_out = set(CHAIN_NAMES) - {request.solo} if request.solo else set(request.bypass)
+    without_effect = [
+        (
+            "--reference-strength",
+            request.is_given("reference_strength"),
+            "without --reference or --target",
+            has_reference,
+        ),
+        (
+            "--reference-weights",
+            request.is_given("reference_weights"),
+            "without --reference or --target",
+            has_reference,
+        ),
+        ("--same-song", request.same_song, "without --reference or --target", has_reference),
+        ("--analysis-seconds", request.analysis_seconds is not None, "with --settings", not has_settings),
+        ("--eq-amount", request.is_given("eq_amount"), "where the EQ is bypassed", "eq" not in left_out),
+        ("--band", bool(request.bands), "where the EQ is bypassed", "eq" not in left_out),
+        (
+            "--residual-amount",
+            request.is_given("residual_amount"),
+            "where the residual is bypassed",
+            "residual" not in left_out,
+        ),
+        ("--max-limiting", request.max_limiting is not None, "with --true-peak none", request.true_peak != NONE),
+    ]
+    without_effect += [
+        (f"--set {name}", True, f"where the {name} is bypassed", name not in left_out) for name in request.processors
+    ]
+    for flag, is_given, condition, has_effect in without_effect:
+        if is_given and not has_effect:
+            raise BadInputError(f"{flag} has no effect {condition}; leave it out.")
+
+
+def _reference_lufs(reference_target: ReferenceTarget | None) -> float:
+    if reference_target is None:
+        raise BadInputError("--lufs reference needs a reference; add --reference FILE or --target FILE.")
+    if not math.isfinite(reference_target.features.lufs):
+        raise BadInputError(
+            f"The loudness of {reference_target.name} is not known (too quiet, or an older target file); give a number."
+        )
+    return round(reference_target.features.lufs, 2)
+
+
+def _level(requested: float | str | None, preset: float | None) -> float | None:
+    if requested is None:
+        return preset
+    return None if isinstance(requested, str) else requested
+
+
+def _format_levels(spec: DeliverySpec) -> str:
+    loudness = "no gain" if spec.lufs is None else f"{spec.lufs:g} LUFS"
+    return f"{loudness}, " + ("no limiter" if spec.true_peak_db is None else f"{spec.true_peak_db:g} dBTP")
