@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from string import ascii_uppercase
 
 import numpy as np
 import soundfile
 
+from nmjax import html
 from nmjax.evaluation.examples import Example, rng_for
 from nmjax.evaluation.metrics import Audio, normalize_loudness
 from nmjax.evaluation.systems import INPUT, System
@@ -24,6 +25,15 @@ MAX_SYSTEMS = 12  # with the original one version more; more cannot be compared 
 ORIGINAL = "original"
 _EXCERPT_SECONDS = 15.0  # from the middle of an example
 _MAX_PEAK = 0.99
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+@dataclasses.dataclass(frozen=True)
+class VersionFile:
+    """A version of a song in the page: the letter that it is called by, and its file relative to the page."""
+
+    letter: str
+    path: str
 
 
 def check_num_systems(count: int) -> None:
@@ -66,38 +76,23 @@ def write_page(folder: Path, songs: Sequence[tuple[str, Mapping[str, Audio]]], s
         BadInputError: there are too many versions; nothing has been written.
     """
     check_num_systems(len(songs[0][1]) - 1)
-    sections, answer_key = [], []
+    song_files, answers = [], []
     for index, (name, versions) in enumerate(songs):
         order = [list(versions)[i] for i in rng_for(seed, "listen", name).permutation(len(versions))]
-        files = [f"audio/{index + 1:02d}-{letter.lower()}.flac" for letter in ascii_uppercase[: len(order)]]
+        letters = ascii_uppercase[: len(order)]
+        files = [VersionFile(letter, f"audio/{index + 1:02d}-{letter.lower()}.flac") for letter in letters]
         for file, version in zip(files, order, strict=True):
-            with atomic_files.temporary_sibling(folder / file) as temporary:
+            with atomic_files.atomic_write(folder / file.path) as temporary:
                 soundfile.write(str(temporary), versions[version], SAMPLE_RATE, "PCM_24", format="FLAC")
-                atomic_files.commit_file(temporary, folder / file)
-        sections.append(_section_html(f"Song {index + 1}", files))
-        answer_key.append(order)
-    names = ", ".join(sorted(answer_key[0]))
-    text = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    introduction = f"{len(songs)} songs, each in {len(answer_key[0])} versions: {names}."
-    replacements = {
-        "$INTRODUCTION": escape(introduction),
-        "$LAST": ascii_uppercase[len(answer_key[0]) - 1],
-        "$SONGS": "\n".join(sections),
-        "$ANSWERS": base64.b64encode(json.dumps(answer_key).encode()).decode(),
-    }
-    for placeholder, value in replacements.items():
-        text = text.replace(placeholder, value)
+        song_files.append(files)
+        answers.append(order)
+    text = html.render_page(
+        _TEMPLATES / "listening_test.html.j2",
+        styles=[_TEMPLATES / "listening_test.css"],
+        script=_TEMPLATES / "listening_test.js",
+        versions=sorted(answers[0]),
+        songs=song_files,
+        answers=base64.b64encode(json.dumps(answers).encode()).decode(),
+    )
     atomic_files.write_text(folder / "index.html", text)
     return folder / "index.html"
-
-
-def _section_html(title: str, files: Sequence[str]) -> str:
-    letters = ascii_uppercase[: len(files)]
-    audios = "".join(f'<audio preload="auto" src="{file}"></audio>' for file in files)
-    version_buttons = "".join(f'<button type="button" class="letter">{letter}</button>' for letter in letters)
-    best_buttons = "".join(f'<button type="button" class="best">{letter}</button>' for letter in letters)
-    return (
-        f'<section class="song"><h2>{title}</h2>{audios}<div class="row"><button type="button" class="play"></button>'
-        f'{version_buttons}<input type="range" min="0" max="1000" value="0" aria-label="Position in the song"></div>'
-        f'<div class="row"><span>Best:</span>{best_buttons}</div><p class="answer" aria-live="polite"></p></section>'
-    )

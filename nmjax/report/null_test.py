@@ -66,9 +66,8 @@ def write_null_test(
             yield block
 
     container = "RF64" if num_frames * channels * 4 > _MAX_WAV_BYTES else "WAV"
-    with atomic_files.temporary_sibling(path) as temporary:
+    with atomic_files.atomic_write(path) as temporary:
         writer.encode_audio(temporary, difference(), sample_rate, channels, container, "FLOAT")
-        atomic_files.commit_file(temporary, path)
     level_db = power_to_db(null_energy / input_energy) if input_energy > 0.0 else -math.inf
     return NullTest(gain_db=power_to_db(gain**2), level_db=level_db)
 
