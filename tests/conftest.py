@@ -29,20 +29,23 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nmjax-tests-")  # indexe
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 _MAX_MEMORY_MAPS = 25_000  # Linux allows 65,530 a process; one module adds up to 20,000
+_OPTIMIZED = {"dsp", "losses", "audio", "data"}  # folders whose signals are long and whose programs are small
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _compilation(request):
     """Set how programs are compiled, and free those of earlier modules before their memory maps pass Linux's limit.
 
-    Training steps compile in half the time without optimizations and then take three times as long to run; a module
-    that runs many of them says `MANY_STEPS = True`.
+    Without optimizations a network compiles in two thirds of the time and a training step in half, and a step takes
+    three times as long. A module that runs many steps says `MANY_STEPS = True`. Programs that a test starts are
+    compiled as those of its module.
     """
     folder = request.path.relative_to(Path(__file__).parent).parts[0]
-    fast = folder in os.environ.get("NFAST", "training").split() and not getattr(request.module, "MANY_STEPS", False)
-    if jax.config.values["jax_disable_most_optimizations"] != fast:
+    unoptimized = folder not in _OPTIMIZED and not getattr(request.module, "MANY_STEPS", False)
+    if jax.config.values["jax_disable_most_optimizations"] != unoptimized:
         jax.clear_caches()  # what is in memory does not tell programs of either setting apart
-        jax.config.update("jax_disable_most_optimizations", fast)
+        jax.config.update("jax_disable_most_optimizations", unoptimized)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(unoptimized))
     yield
     if _count_memory_maps() > _MAX_MEMORY_MAPS:
         jax.clear_caches()
