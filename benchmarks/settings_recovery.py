@@ -1,6 +1,6 @@
 """Are a stage's settings to be found from audio alone? Known settings are played on music; Adam finds them again.
 
-    python benchmarks/recover.py MUSIC.csv              # a table in Markdown; docs/grey-box.md has it
+    python benchmarks/settings_recovery.py MUSIC.csv              # a table in Markdown; docs/processors.md has it
 
 An excerpt of each song, at the model's level, goes through a stage with known settings. Then one setting at a time
 starts at the table's start, as an untrained network has it, and Adam moves its raw number through the differentiable

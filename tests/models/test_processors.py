@@ -189,7 +189,7 @@ def test_every_product_states_the_highest_precision():
 
 
 def doc_row(row):
-    """A setting as a row of the table in docs/grey-box.md."""
+    """A setting as a row of the table in docs/processors.md."""
     unit = f" {row.unit}" if row.unit else ""
     ends = (f"{round(low, 3):g} to {round(high, 3):g}{unit}" for low, high in ((row.low, row.high), row.limits))
     neutral = "" if row.neutral is None else f"{row.neutral:g}{unit}"
@@ -197,7 +197,7 @@ def doc_row(row):
 
 
 def test_the_table_in_the_documentation_is_this_one():
-    page = (Path(__file__).parents[2] / "docs" / "grey-box.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "processors.md").read_text()
     stated = [
         line for line in page.replace("−", "-").splitlines() if line.startswith(tuple(f"| {s}." for s in PROCESSORS))
     ]
