@@ -56,7 +56,7 @@ def test_settings_can_be_edited_and_reused():
     np.testing.assert_array_equal(same.audio, result.audio)
     result.settings["eq"]["bands"] = []
     alone = nmjax.master(audio, 44_100, settings=result.settings, lufs="none", true_peak="none")
-    np.testing.assert_array_equal(alone.audio, audio.astype(np.float32))  # a flat equaliser, and no network
+    np.testing.assert_array_equal(alone.audio, audio.astype(np.float32))  # a flat equalizer, and no network
     assert any("residual is left out" in note for note in alone.notes)
 
 

@@ -1,4 +1,4 @@
-"""The scripts as a user runs them: train, be killed, go on, start the next phase, master a track."""
+"""The scripts as a user runs them: train, be killed, resume, start the next phase, master a track."""
 
 import os
 import signal
@@ -37,10 +37,8 @@ def decoder_kernel(folder):
 def test_train_resumes_after_a_kill_and_infer_uses_the_result(tmp_path):
     music_folder = write_songs(tmp_path / "music", 4, 1.0)
     train = train_arguments("1a", music_folder, tmp_path / "run", *STEPS)[1:]
-    victim = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *map(str, train)],
-        env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    command = [sys.executable, str(ROOT / "train.py"), *map(str, train)]
+    victim = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while not any((tmp_path / "run" / "latest").glob("*/digests.json")):
         assert victim.poll() is None, "ended before it could be killed"

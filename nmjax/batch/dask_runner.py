@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 MAX_RETRIES = 2
 _TASKS_PER_THREAD = 4  # jobs submitted for each worker thread, so that no worker waits for this process
-_TIMEOUT_S = 30  # for a scheduler and its first worker
+TIMEOUT_S = 30  # for a scheduler and its first worker
 _SCHEDULER_LOST = "The Dask scheduler was lost; restart it and run the same command again to continue."
 
 
@@ -81,7 +81,7 @@ def run_dask(
         BadInputError: as `run_sequential`; Dask is missing, no scheduler or worker responds, or versions differ.
         KeyboardInterrupt: as `run_sequential`; no more jobs are begun.
     """
-    _check_installed()
+    check_installed()
     if scheduler and num_workers:
         raise BadInputError("--workers has no effect with --scheduler, which has workers of its own; leave it out.")
     plan = dataclasses.replace(plan, jobs=[job.absolute() for job in plan.jobs])
@@ -182,7 +182,7 @@ def _get_master(make_master: Callable[[], MasterFn]) -> MasterFn:
     return make_master()
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
     try:
         import distributed  # noqa: F401
     except ImportError:
@@ -212,18 +212,18 @@ def _open_client(scheduler: str | None, num_workers: int) -> Iterator[Client]:
     from distributed import Client
 
     if scheduler is None:
-        with _open_local_cluster(num_workers) as cluster, Client(cluster, set_as_default=False) as client:
+        with open_local_cluster(num_workers) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return
     try:
-        client = Client(scheduler, timeout=_TIMEOUT_S, set_as_default=False)
+        client = Client(scheduler, timeout=TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError):  # TimeoutError is an OSError; ValueError: not an address
         raise BadInputError(
             f"No Dask scheduler responds at '{scheduler}'; give its address, such as tcp://HOST:8786."
         ) from None
     with client:
         try:
-            client.wait_for_workers(1, timeout=_TIMEOUT_S)
+            client.wait_for_workers(1, timeout=TIMEOUT_S)
         except TimeoutError:
             raise BadInputError(
                 f"The scheduler at '{scheduler}' has no workers; start some: dask worker {scheduler} --nthreads 1."
@@ -232,7 +232,7 @@ def _open_client(scheduler: str | None, num_workers: int) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
-def _open_local_cluster(num_workers: int) -> Iterator:
+def open_local_cluster(num_workers: int) -> Iterator:
     """Worker processes of one thread each that other machines and users cannot reach."""
     import dask.config
     from distributed import LocalCluster
@@ -250,7 +250,7 @@ def _open_local_cluster(num_workers: int) -> Iterator:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,  # no limit; Dask would kill workers that exceed its own
-            security=True,  # TLS with keys made for this run, so that other users of the machine are kept out
+            security=True,  # TLS with keys made for this run, so that other users of the machine have no access
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             local_directory=folder,
             preload=[__name__],

@@ -222,7 +222,7 @@ def _output_paths(item: _InputTrack, track: Path, output_names: OutputNames, out
 
 
 def _canonical_path(file: Path) -> str:
-    """One path for each file; a link in the last part is kept, since writing replaces it."""
+    """One path for each file; a link in the last part is not resolved, since writing replaces it."""
     return os.path.join(os.path.realpath(file.parent), file.name)
 
 

@@ -136,7 +136,7 @@ def test_album_settings_equal_those_of_the_concatenated_songs():
     quiet, loud = (a * rng.standard_normal((n, 1)).astype(np.float32) for a, n in ((0.3, 16 * 400), (2.0, 16 * 1200)))
     result = album_prediction([pooled_frames(quiet), pooled_frames(loud)], decode, -3.5)
     row, alone = (random_network("1c").predict([x]) for x in (np.concatenate([quiet, loud]), loud))
-    assert peak_error_db(result.z, row.z) <= -45.0, "frames near the joint hear both songs in a row"
+    assert peak_error_db(result.z, row.z) <= -45.0, "frames near the joint see both songs in a row"
     assert peak_error_db(result.z, alone.z) >= -30.0, "or the test could not fail"
     assert result.settings.input_gain_db.tolist() == [-3.5]
     one = album_prediction([pooled_frames(loud)], decode, 0.0)

@@ -173,7 +173,7 @@ def test_transient_errors_are_retried_and_bad_tracks_are_not(tmp_path):
 def test_a_scheduler_that_runs_already(tmp_path, monkeypatch):
     from distributed import LocalCluster
 
-    monkeypatch.setattr(dask_runner, "_TIMEOUT_S", 1)
+    monkeypatch.setattr(dask_runner, "TIMEOUT_S", 1)
     folder = write_tracks(tmp_path, "a", "b", "c")
     monkeypatch.chdir(folder)
     options = {"processes": False, "protocol": "tcp://", "dashboard_address": "127.0.0.1:0", "threads_per_worker": 2}
@@ -204,7 +204,7 @@ def test_workers_of_another_version_are_refused(tmp_path, monkeypatch):
 def test_local_workers_reject_unauthenticated_clients():
     from distributed import Client
 
-    with dask_runner._open_local_cluster(1) as cluster:
+    with dask_runner.open_local_cluster(1) as cluster:
         address = cluster.scheduler_address
         assert address.startswith("tls://127.0.0.1:")
         for protocol in ("tcp", "tls"):
@@ -248,9 +248,9 @@ def test_ctrl_c_during_a_dask_call_logs_nothing_from_dask(monkeypatch, caplog):
     loop = runner.loop
     try:
         interrupted_call()
-        assert "NameError" in caplog.text, "Dask has mended it, and the filter can go"
+        assert "NameError" in caplog.text, "Dask has repaired this; remove the filter"
         caplog.clear()
-        dask_runner._check_installed()
+        dask_runner.check_installed()
         interrupted_call()
         assert not caplog.text
         loop.add_callback(lambda: absent)  # noqa: F821

@@ -245,7 +245,7 @@ def test_another_kind_of_file_is_left_alone(tmp_path, content):
     assert (out / manifest_module.MANIFEST_NAME).read_text() == content
 
 
-def test_invalid_manifest_lines_are_counted_and_kept(tmp_path):
+def test_invalid_manifest_lines_are_counted_and_not_removed(tmp_path):
     folder, out = write_tracks(tmp_path / "in", "a"), tmp_path / "out"
     run_folder(folder, out)
     with open(out / manifest_module.MANIFEST_NAME, "a") as file:

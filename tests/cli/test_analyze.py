@@ -1,4 +1,4 @@
-"""analyze.py from a folder to the page; the same again costs nothing; what cannot be used is said."""
+"""`nmjax analyze` from a folder to the page; a second run reuses the first; bad input is reported."""
 
 from __future__ import annotations
 

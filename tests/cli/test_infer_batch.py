@@ -147,7 +147,7 @@ def test_an_album_shares_settings_and_keeps_relative_loudness(checkpoint_root, s
     levels, alone = ([lufs(output_dir / f"{stem}-mastered.wav") for stem in stems] for output_dir in (out, plain))
     np.testing.assert_allclose(np.diff(levels), np.diff(alone), atol=0.1)
     limiting = load_settings_json(out / "a-mastered.wav.json")["delivery"]["custom"]["limiting_db"]
-    assert limiting > 0.5  # it is kept though one song is limited and another is not
+    assert limiting > 0.5  # relative loudness holds though one song is limited and another is not
     capsys.readouterr()
     infer(checkpoint_root, *arguments, phase=phase, code=3)
     printed = capsys.readouterr().out
