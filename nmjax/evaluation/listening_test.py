@@ -21,7 +21,7 @@ from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
 NUM_SONGS = 10
-MAX_SYSTEMS = 12  # with the original one version more; more cannot be compared by ear
+MAX_SYSTEMS = 12  # with the original one version more; more are too many to compare
 ORIGINAL = "original"
 _EXCERPT_SECONDS = 15.0  # from the middle of an example
 _MAX_PEAK = 0.99

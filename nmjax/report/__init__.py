@@ -1,1 +1,1 @@
-"""The report of a master: what is noted while a sound passes, charts, players, the page."""
+"""The report of a master: observers that record it, analysis of the signals, charts, audio players and the page."""

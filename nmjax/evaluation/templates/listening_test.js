@@ -1,7 +1,8 @@
 // Plays the versions of each song, records which one is chosen as best, and reveals the answers on request.
 "use strict";
 (() => {
-  const answers = JSON.parse(atob(document.querySelector("main").dataset.answers)); // the version of each letter, by song
+  // For each song, the names of its versions in the order of their letters.
+  const answers = JSON.parse(atob(document.querySelector("main").dataset.answers));
   let playing = null; // the song that was started last
 
   class Song {

@@ -6,6 +6,7 @@
   let context = null;
   let active = null;
 
+  const byVersion = (value) => Object.fromEntries(VERSIONS.map((version) => [version, value(version)]));
   const decodeBase64 = (audio) => {
     const text = atob(audio.src.slice(audio.src.indexOf(",") + 1));
     return Uint8Array.from(text, (character) => character.charCodeAt(0)).buffer;
@@ -15,8 +16,8 @@
   class Player {
     constructor(element) {
       this.element = element;
-      this.audio = Object.fromEntries(VERSIONS.map((version) => [version, element.querySelector(`audio.${version}`)]));
-      this.buttons = Object.fromEntries(VERSIONS.map((version) => [version, element.querySelector(`button.${version}`)]));
+      this.audio = byVersion((version) => element.querySelector(`audio.${version}`));
+      this.buttons = byVersion((version) => element.querySelector(`button.${version}`));
       this.playButton = element.querySelector(".play");
       this.seek = element.querySelector(".seek");
       this.clock = element.querySelector(".clock");
