@@ -1,12 +1,12 @@
-"""What is done once for every file: it is read through and measured; lossy ones are decoded into FLAC on the way (in
-Vorbis and MP3 seeking is not exact)."""
+"""Scans music files; lossy ones are decoded to FLAC on the way, since seeking in Vorbis and MP3 is inexact."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,21 +17,32 @@ from nmjax.data.scan import FileScan, FileScanner
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
-DECODED_SCALE = 0.25  # decoded music peaks above full scale; 24 bits have room for two bits less
+DECODED_SCALE = 0.25  # decoded music peaks above full scale; 24 bits leave room for 12 dB
+
+
+class ScannedFile(NamedTuple):
+    """Header and scan of a file; decoded_name: of its copy in the cache folder, "" for a lossless file."""
+
+    info: AudioInfo
+    scan: FileScan
+    decoded_name: str
 
 
 def default_cache_dir() -> Path:
-    """Where indices and decoded files go if the settings name no place."""
+    """The folder of indexes and decoded files unless the settings name one: ~/.cache/nmjax."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nmjax"
 
 
-def scan_file(file: AudioFile, cache_dir: Path) -> tuple[AudioInfo, FileScan, str]:
-    """What a file's header says, what it measures, and its decoded twin's name in `cache_dir` ("" for lossless ones).
+def short_hash(text: str) -> str:
+    """24 hexadecimal digits."""
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:24]
 
-    It is read to its end, because a damaged place or a NaN would stop a training hours later.
+
+def scan_file(file: AudioFile, cache_dir: Path) -> ScannedFile:
+    """Read a file to its end: damage or a NaN would otherwise stop a training run hours later.
 
     Raises:
-        BadInputError: no audio, damaged, cut short, not finite, or louder than +12 dBFS.
+        BadInputError: not audio, damaged, truncated, not finite, or with peaks above +12 dBFS.
         CannotWriteError: `cache_dir` cannot be written.
     """
     info = reader.probe(file.path)
@@ -43,36 +54,31 @@ def scan_file(file: AudioFile, cache_dir: Path) -> tuple[AudioInfo, FileScan, st
         for chunk in reader.read_chunks(info.path):
             scanner.update(chunk)
         if scanner.frames != info.frames:
-            raise BadInputError(f"'{info.path}' ends after {scanner.frames} of {info.frames} samples; export it again.")
+            raise BadInputError(f"'{info.path}' ends after {scanner.frames} of {info.frames} samples. Export it again.")
     if scanner.frames < 2:
-        raise BadInputError(f"'{info.path}' holds a single sample; leave it out.")
-    return info, scanner.result(), decoded_name
-
-
-def short_hash(text: str) -> str:
-    """A short name for a long one."""
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:24]
-
-
-def _feed_scanner(chunks: Iterable[np.ndarray], scanner: FileScanner) -> Iterator[np.ndarray]:
-    for chunk in chunks:
-        scanner.update(chunk)
-        yield chunk
+        raise BadInputError(f"'{info.path}' holds a single sample. Remove it.")
+    return ScannedFile(info, scanner.result(), decoded_name)
 
 
 def _decode_to_flac(info: AudioInfo, cached_path: Path, scanner: FileScanner) -> None:
-    if cached_path.is_file():  # an earlier index knew of it
+    if cached_path.is_file():  # decoded for an earlier index
         for chunk in reader.read_chunks(cached_path):
             scanner.update(chunk / np.float32(DECODED_SCALE))
         return
-    with atomic_files.temporary_sibling(cached_path) as temporary:
-        chunks = _scale_chunks(_feed_scanner(reader.read_chunks(info.path), scanner), info)
-        writer.encode_audio(temporary, chunks, info.sample_rate, info.channels, "FLAC", "PCM_24")
-        atomic_files.commit_file(temporary, cached_path)
 
+    def scanned_chunks() -> Iterator[np.ndarray]:
+        for chunk in reader.read_chunks(info.path):
+            scanner.update(chunk)
+            if np.abs(chunk).max() * DECODED_SCALE >= 1.0:
+                raise BadInputError(f"'{info.path}' peaks above +12 dBFS, which no music does. Remove it.")
+            yield chunk * np.float32(DECODED_SCALE)
 
-def _scale_chunks(chunks: Iterable[np.ndarray], info: AudioInfo) -> Iterator[np.ndarray]:
-    for chunk in chunks:
-        if np.abs(chunk).max() * DECODED_SCALE >= 1.0:
-            raise BadInputError(f"'{info.path}' peaks above +12 dBFS, which no music does; leave it out.")
-        yield chunk * np.float32(DECODED_SCALE)
+    with atomic_files.atomic_write(cached_path) as temporary:
+        writer.encode_audio(
+            temporary,
+            scanned_chunks(),
+            sample_rate=info.sample_rate,
+            channels=info.channels,
+            container="FLAC",
+            subtype="PCM_24",
+        )

@@ -1,10 +1,10 @@
-"""What is known of every file of a place, in one Parquet file: each is looked at once, and again when it changed."""
+"""Parquet index of scan results, one row per file; changed files are scanned again."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,18 +15,19 @@ import pyarrow.parquet as pq
 
 from nmjax.data import decoded_cache
 from nmjax.data.catalog import Recording
-from nmjax.data.discovery import AudioFile, pause_gc
+from nmjax.data.discovery import AudioFile
 from nmjax.data.scan import THIRD_OCTAVE_CENTERS_HZ
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError, CannotWriteError
 
-_SAVE_SECONDS = 60.0  # at least as often while files are looked at: a start that is stopped goes on from there
+_SAVE_SECONDS = 60.0  # between two saves during a scan, so that an interrupted one continues from there
 
 
 class IndexRow(NamedTuple):
-    """A file as it was when it was looked at. error: why it cannot be used, or "". decoded: its twin's name or "".
+    """A scanned file. The names are the columns of users' index files: a new name would scan their music again.
 
-    The other fields are those of `nmjax.io.AudioInfo` and `nmjax.data.scan.Measured`; empty where there is an error.
+    error says why a file cannot be used; all following fields are empty then. decoded is the name of a lossy file's
+    copy in the cache folder. The others are those of `nmjax.audio.reader.AudioInfo` and `nmjax.data.scan.FileScan`.
     """
 
     key: str
@@ -46,7 +47,7 @@ class IndexRow(NamedTuple):
 
 _SCHEMA = pa.schema(
     {
-        "key": pa.binary(),  # a file's name need not be UTF-8
+        "key": pa.binary(),  # file names need not be UTF-8
         "size": pa.int64(),
         "mtime_ns": pa.int64(),
         "error": pa.string(),
@@ -60,12 +61,12 @@ _SCHEMA = pa.schema(
         "levels": pa.large_binary(),  # a byte each: lists take ten times as long to read
         "spectrum": pa.list_(pa.float32(), len(THIRD_OCTAVE_CENTERS_HZ)),
     },
-    metadata={"nmjax": "1"},  # the format; another number is another index
+    metadata={"nmjax": "1"},  # version of the format; indexes of another version are ignored
 )
 
 
 class LookupResult(NamedTuple):
-    """What there is to a file: a sound, or the sentence why there is none. new: it was looked at just now."""
+    """A usable file's recording, or the error of another one. is_new: it was scanned just now."""
 
     recording: Recording | None
     error: str
@@ -73,21 +74,21 @@ class LookupResult(NamedTuple):
 
 
 def index_path(source_path: Path, cache_dir: Path) -> Path:
-    """Where the index of a folder or CSV lies."""
+    """The index file of a folder or CSV."""
     return cache_dir / f"index-{decoded_cache.short_hash(os.path.realpath(source_path))}.parquet"
 
 
 def look_up_files(
     source_path: Path,
-    files: list[AudioFile],
+    files: Sequence[AudioFile],
     cache_dir: Path,
     report: Callable[[str], None] = print,
     retry_errors: bool = False,
 ) -> list[LookupResult]:
-    """What is known of each of `files`; new and changed ones are looked at, and the index of `place` is written.
+    """Look up each file in the index of `source_path`; scan new and changed ones and update the index.
 
     Args:
-        again: look again at those that could not be used.
+        retry_errors: scan files again that could not be used.
 
     Raises:
         CannotWriteError: `cache_dir` cannot be written.
@@ -106,16 +107,14 @@ def look_up_files(
     keys = {file.key for file in files}
     current_rows = {key: row for key, row in rows.items() if key in keys and key not in new_files}
     if new_files:
-        _scan_new_files(new_files, current_rows, path, cache_dir, report)
+        _scan_new_files(list(new_files.values()), current_rows, path, cache_dir, report)
     elif len(current_rows) != len(rows):
         save_index(path, current_rows.values())
-    with pause_gc():
-        return [_lookup_result(file, current_rows[file.key], cache_dir, file.key in new_files) for file in files]
+    return [_lookup_result(file, current_rows[file.key], cache_dir, file.key in new_files) for file in files]
 
 
-@pause_gc()
 def load_index(path: Path) -> dict[str, IndexRow]:
-    """An index as it lies on the disk; empty if there is none, or if it is damaged or of another version."""
+    """Rows of an index file by key; empty if the file is missing, damaged or of another version."""
     try:
         table = pq.read_table(path, page_checksum_verification=True, memory_map=False)
         if not table.schema.equals(_SCHEMA) or table.schema.metadata != _SCHEMA.metadata:
@@ -127,35 +126,34 @@ def load_index(path: Path) -> dict[str, IndexRow]:
 
 
 def save_index(path: Path, rows: Iterable[IndexRow]) -> None:
-    """Write an index, whole or not at all.
+    """Write an index file atomically.
 
     Raises:
-        CannotWriteError: the disk is full, or the place cannot be written.
+        CannotWriteError: the disk is full or the folder cannot be written.
     """
     columns = list(zip(*rows, strict=True)) or [()] * len(IndexRow._fields)
     arrays = [_to_arrow(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
-    with atomic_files.temporary_sibling(path) as temporary:
+    with atomic_files.atomic_write(path) as temporary:
         table = pa.Table.from_arrays(arrays, schema=_SCHEMA)
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        atomic_files.commit_file(temporary, path)
 
 
 def _scan_new_files(
-    new_files: dict[str, AudioFile],
+    files: Sequence[AudioFile],
     rows: dict[str, IndexRow],
     path: Path,
     cache_dir: Path,
     report: Callable[[str], None],
 ) -> None:
-    """Add a row for each new file to `kept`. Decoding, filters and FFT leave Python's lock to others, so threads do."""
+    """Add a row for each file to `rows`, in threads: decoding, filters and FFTs release Python's lock."""
     last_save = time.monotonic()
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for count, row in enumerate(pool.map(lambda file: _scan_row(file, cache_dir), new_files.values()), 1):
+            for count, row in enumerate(pool.map(lambda file: _scan_row(file, cache_dir), files), 1):
                 rows[row.key] = row
                 if time.monotonic() > last_save + _SAVE_SECONDS:
                     save_index(path, rows.values())
-                    report(f"Listened to {count:,} of {len(new_files):,} new files …")
+                    report(f"Scanned {count:,} of {len(files):,} new files …")
                     last_save = time.monotonic()
     finally:
         save_index(path, rows.values())
@@ -163,27 +161,45 @@ def _scan_new_files(
 
 def _scan_row(file: AudioFile, cache_dir: Path) -> IndexRow:
     try:
-        info, scan, decoded = decoded_cache.scan_file(file, cache_dir)
+        info, scan, decoded_name = decoded_cache.scan_file(file, cache_dir)
     except CannotWriteError:
         raise
     except BadInputError as error:
         return IndexRow(file.key, file.size, file.mtime_ns, str(error))
-    header_fields = (info.sample_rate, info.channels, info.container, info.subtype, decoded)
-    scan_fields = (scan.loudness_lufs, scan.levels_lufs, scan.spectrum_db)
-    return IndexRow(file.key, file.size, file.mtime_ns, "", scan.frames, *header_fields, *scan_fields)
+    return IndexRow(
+        key=file.key,
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+        error="",
+        frames=scan.frames,
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        container=info.container,
+        subtype=info.subtype,
+        decoded=decoded_name,
+        loudness=scan.loudness_lufs,
+        levels=scan.levels_lufs,
+        spectrum=scan.spectrum_db,
+    )
 
 
 def _lookup_result(file: AudioFile, row: IndexRow, cache_dir: Path, is_new: bool) -> LookupResult:
     if row.error:
         return LookupResult(None, row.error, is_new)
-    if row.decoded:
-        path, container, subtype, scale = f"{cache_dir}/{row.decoded}", "FLAC", "PCM_24", decoded_cache.DECODED_SCALE
-    else:
-        path, container, subtype, scale = file.path, row.container, row.subtype, 1.0
-    header = (row.frames, row.sample_rate, row.channels, container, subtype)
-    return LookupResult(
-        Recording(path, *header, scale, file.real_path, row.loudness, row.levels, row.spectrum), "", is_new
+    recording = Recording(
+        path=f"{cache_dir}/{row.decoded}" if row.decoded else file.path,
+        frames=row.frames,
+        sample_rate=row.sample_rate,
+        channels=row.channels,
+        container="FLAC" if row.decoded else row.container,
+        subtype="PCM_24" if row.decoded else row.subtype,
+        scale=decoded_cache.DECODED_SCALE if row.decoded else 1.0,
+        original_path=file.real_path,
+        loudness_lufs=row.loudness,
+        levels_lufs=row.levels,
+        spectrum_db=row.spectrum,
     )
+    return LookupResult(recording, "", is_new)
 
 
 def _to_arrow(values: tuple, arrow_type: pa.DataType) -> pa.Array:
@@ -192,9 +208,9 @@ def _to_arrow(values: tuple, arrow_type: pa.DataType) -> pa.Array:
     if pa.types.is_fixed_size_list(arrow_type):
         flat = np.concatenate([np.zeros(0, np.float32), *values])
         return pa.FixedSizeListArray.from_arrays(flat, arrow_type.list_size)
-    return pa.array(
-        [x.encode(errors="surrogateescape") for x in values] if pa.types.is_binary(arrow_type) else values, arrow_type
-    )
+    if pa.types.is_binary(arrow_type):
+        return pa.array([x.encode(errors="surrogateescape") for x in values], arrow_type)
+    return pa.array(values, arrow_type)
 
 
 def _from_arrow(column: pa.Array) -> Iterable[Any]:

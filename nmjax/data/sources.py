@@ -1,4 +1,4 @@
-"""From what `--data` names to songs: each file checked once, each source with its share of the excerpts."""
+"""The songs of `--data`: folders, pairs of folders and CSV files, scanned, aligned and weighted."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from nmjax.data import decoded_cache, pair_check
-from nmjax.data.catalog import Song
-from nmjax.data.discovery import AudioFile, SongEntry, csv_entries, folder_entries, paired_entries, pause_gc
+from nmjax.data import decoded_cache
+from nmjax.data.catalog import Recording, Song
+from nmjax.data.discovery import AudioFile, SongEntry, csv_entries, folder_entries, paired_entries
 from nmjax.data.index import LookupResult, index_path, look_up_files
+from nmjax.data.pair_alignment import align_pair, describe_alignment
 from nmjax.runtime.errors import BadInputError
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSource:
-    """A folder or CSV, and the weight that its excerpts have beside those of others (None: as many as it has)."""
+    """A folder or CSV. weight: share of the excerpts relative to other sources; None: by the amount of its music."""
 
     path: Path
     weight: float | None = None
 
 
 def parse_sources(specs: Sequence[str]) -> tuple[DataSource, ...]:
-    """Each `PATH` or `PATH=WEIGHT`; a path that exists as it is written is one.
+    """Parse `PATH` or `PATH=WEIGHT`; a text that is an existing path has no weight.
 
     Raises:
-        BadInputError: a weight that is no number above 0, or one for some of them only.
+        BadInputError: a weight that is not a positive number, or weights for some sources only.
     """
     sources = tuple(_parse_source(text) for text in specs)
     if len({source.weight is None for source in sources}) == 2:
         unweighted_path = next(source.path for source in sources if source.weight is None)
-        raise BadInputError(
-            f"--data {unweighted_path} has no weight and others have; give one to every --data or to none."
-        )
+        raise BadInputError(f"--data {unweighted_path} has no weight, but others have. Weight every --data or none.")
     return sources
 
 
@@ -59,9 +58,14 @@ def find_all_songs(
     cache_dir: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> list[Song]:
-    """The songs of all sources; where there are several, names and groups begin with the source's.
+    """Songs of all sources; with several sources, names and groups begin with the name of the source.
 
-    Args and errors are those of `find_songs`, and a song that is in two sources, or an unmastered side in some only.
+    Args:
+        sources: at least one.
+        target, cache_dir, report: see `find_songs`.
+
+    Raises:
+        BadInputError: as `find_songs`; a song in two sources; inputs in some sources only.
     """
     if len(sources) == 1:
         return find_songs(sources[0].path, target, cache_dir, report)
@@ -72,23 +76,26 @@ def find_all_songs(
         for song in find_songs(source.path, None, cache_dir, report):
             group = f"{label}/{song.group}" if song.group else ""
             songs.append(dataclasses.replace(song, name=f"{label}/{song.name}", group=group, source_index=source_index))
+    _check_sources(songs, sources)
+    return songs
+
+
+def _check_sources(songs: Sequence[Song], sources: Sequence[DataSource]) -> None:
+    """Raise a BadInputError if a song is in two sources, or if some sources only are pairs."""
     first_by_path: dict[str, Song] = {}
     for song in songs:
         other = first_by_path.setdefault(song.target.original_path, song)
         if other.source_index != song.source_index:
-            first_path, second_path = sources[other.source_index].path, sources[song.source_index].path
-            raise BadInputError(
-                f"'{song.target.original_path}' is in --data {first_path} and in --data {second_path}; take it out of one."
-            )
-    paired_song, unpaired_song = (
-        next((s for s in songs if bool(s.input) is has_input), None) for has_input in (True, False)
-    )
-    if paired_song and unpaired_song:
-        first_path, second_path = sources[paired_song.source_index].path, sources[unpaired_song.source_index].path
+            first, second = sources[other.source_index].path, sources[song.source_index].path
+            path = song.target.original_path
+            raise BadInputError(f"'{path}' is in --data {first} and in --data {second}. Remove it from one.")
+    paired = next((song for song in songs if song.input), None)
+    unpaired = next((song for song in songs if not song.input), None)
+    if paired and unpaired:
+        first, second = sources[paired.source_index].path, sources[unpaired.source_index].path
         raise BadInputError(
-            f"--data {first_path} has an unmastered side and --data {second_path} has none; train on one kind."
+            f"--data {first} has an unmastered side and --data {second} has none. Train on one kind of data."
         )
-    return songs
 
 
 def find_songs(
@@ -97,74 +104,103 @@ def find_songs(
     """Songs of a folder of mastered music, of two folders with the same file names, or of a CSV.
 
     Args:
-        data: a folder, or a CSV with a column `target` and, if wanted, `input` and `genre`; its paths are relative to
-        it.
-        target: the mastered side's folder; `data` is then the unmastered side's.
-        cache_dir: where indices are, and where lossy files are decoded to.
-        report: called with a sentence for each new file of a folder that is left out, and one for all others.
+        data: a folder, or a CSV with a column `target` and optional columns `input` and `genre`.
+        target: folder of the mastered sides; `data` is then the folder of the unmastered ones.
+        cache_dir: folder of indexes and decoded files; None: ~/.cache/nmjax.
+        report: receives a sentence for each skipped file or pair and for each pair that was aligned.
 
     Raises:
-        BadInputError: nothing there, nothing usable, or a pair that is none.
+        BadInputError: nothing usable, or an unusable file in a CSV or a pair of folders.
     """
     cache_dir = cache_dir or decoded_cache.default_cache_dir()
     if target:
-        return _songs_or_raise(paired_entries(data, target, report), target, data, cache_dir, report)
+        return _listed_songs(paired_entries(data, target, report), target, data, cache_dir, report)
     if data.is_file():
-        return _songs_or_raise(csv_entries(data), data, data, cache_dir, report)
+        return _listed_songs(csv_entries(data), data, data, cache_dir, report)
     entries = folder_entries(data, report)
     lookups = look_up_files(data, [entry.target for entry in entries], cache_dir, report)
     _report_skipped(lookups, index_path(data, cache_dir), report)
-    with pause_gc():
-        songs = [
-            Song(e.name, e.group, lookup.recording)
-            for e, lookup in zip(entries, lookups, strict=True)
-            if lookup.recording
-        ]
+    songs = [
+        Song(entry.name, entry.group, lookup.recording)
+        for entry, lookup in zip(entries, lookups, strict=True)
+        if lookup.recording
+    ]
     if not songs:
         raise BadInputError(f"No file in '{data}' can be used; the first: {lookups[0].error}")
     return songs
 
 
-def _songs_or_raise(
-    entries: list[SongEntry], target_path: Path, input_path: Path, cache_dir: Path, report: Callable[[str], None]
+def _listed_songs(
+    entries: Sequence[SongEntry], target_path: Path, input_path: Path, cache_dir: Path, report: Callable[[str], None]
 ) -> list[Song]:
-    """Songs of entries that must all be usable, whose two sides are of the places `target` and `source`."""
-    files: dict[Path, dict[str, AudioFile]] = {target_path: {}, input_path: {}}
-    for entry in entries:
-        files[target_path][entry.target.key] = entry.target
-        if entry.input:
-            files[input_path][entry.input.key] = entry.input
-    lookups: dict[tuple[Path, str], LookupResult] = {}
-    for source_path, by_key in files.items():
-        results = look_up_files(source_path, list(by_key.values()), cache_dir, report, retry_errors=True)
-        lookups |= {(source_path, key): lookup for key, lookup in zip(by_key, results, strict=True)}
-    for lookup in lookups.values():
-        if lookup.error:
-            raise BadInputError(lookup.error)
+    """Songs of entries whose files must all be usable; pairs are aligned, and skipped where they cannot be.
 
-    def song(entry: SongEntry) -> Song:
-        input_recording = lookups[input_path, entry.input.key].recording if entry.input else None
-        return Song(
-            entry.name, entry.group, lookups[target_path, entry.target.key].recording, input_recording, entry.genre
+    target_path, input_path: the folders or the CSV that the two sides are indexed under.
+    """
+    targets = _recordings([entry.target for entry in entries], target_path, cache_dir, report)
+    inputs = _recordings([entry.input for entry in entries if entry.input], input_path, cache_dir, report)
+    songs = [
+        Song(
+            entry.name,
+            entry.group,
+            target=targets[entry.target.key],
+            input=inputs[entry.input.key] if entry.input else None,
+            genre=entry.genre,
         )
+        for entry in entries
+    ]
+    return _align_songs(songs, report) if inputs else songs
 
-    songs = [song(entry) for entry in entries]
+
+def _recordings(
+    files: Sequence[AudioFile], source_path: Path, cache_dir: Path, report: Callable[[str], None]
+) -> dict[str, Recording]:
+    """Recordings by key; a BadInputError for the first file that cannot be used."""
+    by_key = {file.key: file for file in files}
+    recordings = {}
+    lookups = look_up_files(source_path, list(by_key.values()), cache_dir, report, retry_errors=True) if files else []
+    for key, lookup in zip(by_key, lookups, strict=True):
+        if lookup.recording is None:
+            raise BadInputError(lookup.error)
+        recordings[key] = lookup.recording
+    return recordings
+
+
+def _align_songs(songs: Sequence[Song], report: Callable[[str], None]) -> list[Song]:
+    """The songs with their alignment, without those that cannot be aligned; a BadInputError if none can be."""
+
+    def align(song: Song) -> Song | BadInputError:
+        assert song.input is not None
+        try:
+            return dataclasses.replace(song, alignment=align_pair(song.input, song.target))
+        except BadInputError as error:
+            return error
+
+    aligned, errors = [], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(lambda song: pair_check.check_pair(song.input, song.target), (s for s in songs if s.input)):
-            pass
-    return songs
+        for result in pool.map(align, songs):
+            if isinstance(result, BadInputError):
+                errors.append(result)
+                report(f"Skipped: {result}")
+                continue
+            aligned.append(result)
+            if sentence := describe_alignment(result):
+                report(sentence)
+    if not aligned:
+        raise errors[0]
+    return aligned
 
 
-def _report_skipped(lookups: list[LookupResult], index_file: Path, report: Callable[[str], None]) -> None:
+def _report_skipped(lookups: Sequence[LookupResult], index_file: Path, report: Callable[[str], None]) -> None:
     for lookup in lookups:
         if lookup.error and lookup.is_new:
-            report(f"Left out: {lookup.error}")
+            report(f"Skipped: {lookup.error}")
     if skipped_before := sum(bool(lookup.error) and not lookup.is_new for lookup in lookups):
-        report(f"Left out: {skipped_before} more as before; to see why, remove '{index_file}'.")
+        report(f"Skipped {skipped_before} more files as before. To see the reasons, remove '{index_file}'.")
 
 
 def _source_labels(paths: list[Path]) -> list[str]:
-    """The name of each; where two are alike, the whole path."""
+    """The name of each path; the whole path where two names are equal."""
     real_paths = [os.path.realpath(path) for path in paths]
     counts = Counter(os.path.basename(path) for path in real_paths)
     return [path if counts[os.path.basename(path)] > 1 else os.path.basename(path) for path in real_paths]

@@ -6,8 +6,8 @@ starts: hence the exec.
 
 Measured on 2 CPU cores: page faults of a train step (1B, `small`, 4 × 3 s) 213,000 → 760. On an idle machine the
 residual with its gradient took 2.9 → 2.4 s and the encoder 1.74 → 1.58 s of wall time. On a busy machine with little
-free memory (medians of 5 alternating runs, CPU time) a train step took 3.5 s either way, and the master of a song 4.9
-instead of 5.2 s. Results are bit-identical.
+free memory (medians of 5 alternating runs, CPU time) a train step took 3.6 s either way, and the master of a song 5.2 →
+5.05 s. Results are bit-identical.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Folders and CSV files become songs, each file looked at once; what cannot be used is named."""
+"""Folders and CSV files become songs, each file is scanned once, unusable files are reported."""
 
 import os
 
@@ -60,7 +60,7 @@ def test_unreadable_files_of_a_folder_are_reported_and_left_out(tmp_path):
     assert [s.name for s in find_songs(tmp_path, cache_dir=tmp_path / "cache", report=messages.append)] == ["song_0"]
     assert len(messages) == 2
     assert "again.wav" in messages[0]
-    assert "6 more as before" in messages[1]
+    assert "6 more files as before" in messages[1]
     assert str(index_path(tmp_path, tmp_path / "cache")) in messages[1]
 
 
@@ -182,9 +182,8 @@ def test_pairs_of_folders(tmp_path):
     ("change", "word"),
     [
         (lambda a: a[:, :1], "channels"),
-        (lambda a: a[:-10], "length"),
-        (lambda a: np.roll(a, 300, axis=0), "shifted against each other by 300 samples"),
-        (lambda a: np.roll(a, -40, axis=0), "shifted against each other by -40 samples"),
+        (lambda a: a[:-23_000], "length"),
+        (lambda a: music(1.0, seed=7), "different music"),
     ],
 )
 def test_mismatched_pairs_are_rejected(tmp_path, change, word):
@@ -194,12 +193,6 @@ def test_mismatched_pairs_are_rejected(tmp_path, change, word):
 
 def test_a_pair_at_two_rates(tmp_path):
     assert "sample rate" in error_message(find_songs, *write_pair(tmp_path, music(1.0), music(1.0), (44_100, 48_000)))
-
-
-def test_an_equalized_and_inverted_master_is_not_a_time_shift(tmp_path):
-    audio = music(1.0)
-    filtered = np.stack([np.convolve(x, [-1.0, 0.7, -0.3])[: len(x)] for x in audio.T], axis=1)
-    assert len(find_songs(*write_pair(tmp_path, audio, filtered))) == 1
 
 
 def test_csv(tmp_path):

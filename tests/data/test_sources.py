@@ -48,7 +48,7 @@ def test_song_names_are_prefixed_by_their_source(tmp_path):
 def test_a_file_in_two_sources_is_refused(tmp_path):
     write_songs(tmp_path / "a", 2, 0.5)
     (tmp_path / "list.csv").write_text("target\na/song_1.wav\n")
-    with pytest.raises(BadInputError, match=r"song_1\.wav' is in --data .*a and in --data .*list\.csv; take"):
+    with pytest.raises(BadInputError, match=r"song_1\.wav' is in --data .*a and in --data .*list\.csv\. Remove it"):
         find_all_songs([DataSource(tmp_path / "a"), DataSource(tmp_path / "list.csv")])
 
 
