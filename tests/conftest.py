@@ -22,6 +22,7 @@ for _name, _value in _CACHE_SETTINGS.items():
     jax.config.update(_name, _value)
     os.environ[_name.upper()] = str(_value)
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the workers, whose BLAS threads would wait for each other
 jax.config.update("jax_num_cpu_devices", 4)
 # A shell's background jobs ignore Ctrl-C, and so would every process that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,19 +30,19 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nmjax-tests-")  # indexe
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 _MAX_MEMORY_MAPS = 25_000  # Linux allows 65,530 a process; one module adds up to 20,000
-_OPTIMIZED = {"dsp", "losses", "audio", "data"}  # folders whose signals are long and whose programs are small
+_OPTIMIZED = {"dsp", "losses", "reference"}  # folders whose programs take longer to run than to compile
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _compilation(request):
     """Set how programs are compiled, and free those of earlier modules before their memory maps pass Linux's limit.
 
-    Without optimizations a network compiles in two thirds of the time and a training step in half, and a step takes
-    three times as long. A module that runs many steps says `MANY_STEPS = True`. Programs that a test starts are
-    compiled as those of its module.
+    Without optimizations a network compiles in two thirds of the time and a training step in half, and both run at a
+    third of the speed. A module for which running counts more says `OPTIMIZED_PROGRAMS = True`. Processes that a test
+    starts compile as its module does.
     """
     folder = request.path.relative_to(Path(__file__).parent).parts[0]
-    unoptimized = folder not in _OPTIMIZED and not getattr(request.module, "MANY_STEPS", False)
+    unoptimized = folder not in _OPTIMIZED and not getattr(request.module, "OPTIMIZED_PROGRAMS", False)
     if jax.config.values["jax_disable_most_optimizations"] != unoptimized:
         jax.clear_caches()  # what is in memory does not tell programs of either setting apart
         jax.config.update("jax_disable_most_optimizations", unoptimized)

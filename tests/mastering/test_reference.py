@@ -20,6 +20,7 @@ from tests.dsp.oracles import peaking_sos
 from tests.random_networks import random_network, save_network
 from tests.synthetic_audio import music, write_audio
 
+OPTIMIZED_PROGRAMS = True  # see conftest.py
 RATE = 44_100
 
 

@@ -16,7 +16,7 @@ from tests.training.tiny_run import smooth_eq_distribution
 
 RATE = 44_100
 SECONDS = 0.6
-MANY_STEPS = True  # see conftest.py
+OPTIMIZED_PROGRAMS = True  # see conftest.py
 
 
 def known_eq(last_gain_db):
