@@ -26,7 +26,7 @@ from nmjax.models.spectral_encoder import BAND_EDGES_HZ
 from nmjax.reference import eq_fit
 from nmjax.reference.features import BANDS, CENTERS_HZ
 from nmjax.reference.target_eq import SAME_SONG_PRIOR, eq_correction_db
-from nmjax.training.spectral_fit.fit import random_degradation_curves
+from nmjax.training.spectral_fit.estimator import random_degradation_curves
 
 _FLAT = Bands(*(jnp.full((1, 1), x, jnp.float32) for x in (1000.0, 0.0, 1.0)))
 _LONG_TERM = dataclasses.replace(SAME_SONG_PRIOR, match_frames=False)

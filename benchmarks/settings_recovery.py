@@ -24,7 +24,7 @@ from nmjax.data import find_songs
 from nmjax.dsp import integrated_loudness
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE
 from nmjax.models.parameters import EqSettings, at_model_level
-from nmjax.models.processors import PROCESSORS, apply_chain, processor_settings
+from nmjax.models.processors import PROCESSORS, apply_chain
 
 KNOWN_SETTINGS = {  # the two targets of each setting; as one, the stage's settings while another one is looked for
     "compressor": {"threshold_db": (-30.0, -18.0), "ratio": (4.0, 1.8), "attack_ms": (5.0, 45.0),
@@ -53,7 +53,8 @@ def excerpts(csv, count, seconds):
 
 def render(audio, stage, values):
     flat = EqSettings(*(jnp.ones((audio.shape[0], 1)) for _ in range(4)))
-    return apply_chain(audio, at_model_level(flat).replace(**{stage: PROCESSORS[stage](**values)}), SAMPLE_RATE)
+    settings = at_model_level(flat).replace(**{stage: PROCESSORS[stage].settings_type(**values)})
+    return apply_chain(audio, settings, SAMPLE_RATE)
 
 
 @dataclasses.dataclass
@@ -64,7 +65,7 @@ class SettingsSearch:
     stage: str
 
     def __post_init__(self):
-        self.rows = {row.name: row for row in processor_settings(self.stage)}
+        self.rows = {row.name: row for row in PROCESSORS[self.stage].settings}
 
         def distance(raws, fixed, is_free, target):
             """Summed over songs, so that each one's gradient is its own; as a share of what the stage changed."""

@@ -1,6 +1,6 @@
-"""Settings of a run: YAML overlays and command-line overrides become one checked, frozen object.
+"""Settings of a training run: YAML overlays and command-line overrides become one checked, frozen object.
 
-Every value stands once, in `configs/base.yaml`, with its comment; here are the names, types and ranges.
+`configs/base.yaml` holds the default and a comment for every setting; this module holds names, types and ranges.
 """
 
 from __future__ import annotations
@@ -15,27 +15,24 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from nmjax.runtime.errors import BadInputError
 
 _PACKAGE_DIR = Path(__file__).parent
-CONFIG_DIR = (
-    _PACKAGE_DIR / "configs" if (_PACKAGE_DIR / "configs").is_dir() else _PACKAGE_DIR.parent / "configs"
-)  # installed, or a checkout
-
-_REMOVED_KEYS = ("degrade.style_db",)  # in checkpoints of earlier versions
+_INSTALLED_CONFIG_DIR, _CHECKOUT_CONFIG_DIR = _PACKAGE_DIR / "configs", _PACKAGE_DIR.parent / "configs"
+CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else _CHECKOUT_CONFIG_DIR
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1, le=1_000_000_000)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=1_000_000_000)]
-_SIGNAL_TERMS = ("mr_stft", "a_weighted", "lufs", "eq_response")  # of the loss: what the output is judged by
-_BOOLEAN_KEYS = {"model.remat", "model.skip_connections", "loss.match_level"}  # the settings that are true or false
+_SIGNAL_TERMS = ("mr_stft", "a_weighted", "lufs", "eq_response")  # loss terms that compare the output with the target
+_BOOLEAN_KEYS = {"model.remat", "model.skip_connections", "loss.match_level"}
 
 
-class _FrozenModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _FrozenModel(BaseModel, frozen=True):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class ModelConfig(_FrozenModel):
-    """The network. See `nmjax.models.Mastering`."""
+class ModelConfig(_FrozenModel, frozen=True):
+    """The network. See `nmjax.models.MasteringModel`."""
 
     encoder: Literal["tcn", "spectral"]
     width: Annotated[float, Field(gt=0, le=4)]
@@ -47,8 +44,8 @@ class ModelConfig(_FrozenModel):
     skip_connections: StrictBool
 
 
-class DataConfig(_FrozenModel):
-    """Excerpts. See `nmjax.data`."""
+class DataConfig(_FrozenModel, frozen=True):
+    """Excerpts and how they are read. See `nmjax.data`."""
 
     excerpt_seconds: Annotated[float, Field(ge=0.05, le=600)]
     channels: Literal[1, 2]
@@ -60,8 +57,8 @@ class DataConfig(_FrozenModel):
     num_workers: Annotated[int, Field(ge=0, le=256)]
 
 
-class DegradeConfig(_FrozenModel):
-    """How the unmastered side is made from mastered music. See `nmjax.training.degrade`."""
+class DegradeConfig(_FrozenModel, frozen=True):
+    """Random degradation of mastered music to an unmastered input. See `nmjax.training.degrade`."""
 
     shelf_std_db: NonNegative
     peaking_std_db: NonNegative
@@ -71,8 +68,8 @@ class DegradeConfig(_FrozenModel):
     level_std_db: NonNegative
 
 
-class AugmentConfig(_FrozenModel):
-    """What keeps songs from being learnt by heart. See `nmjax.training.augment`; speed: `nmjax.data.segment_reader`."""
+class AugmentConfig(_FrozenModel, frozen=True):
+    """Random changes of input and target alike. See `nmjax.training.augment`; speed: `nmjax.data.segment_reader`."""
 
     speed_semitones: Annotated[float, Field(ge=0, le=12)]
     random_eq: NonNegative
@@ -80,8 +77,8 @@ class AugmentConfig(_FrozenModel):
     channel_swap_prob: Fraction
 
 
-class LossConfig(_FrozenModel):
-    """Weights of the terms, and the windows of the STFT. See `nmjax.losses`."""
+class LossConfig(_FrozenModel, frozen=True):
+    """Weights of the loss terms, and what they compare. See `nmjax.losses`."""
 
     mr_stft: NonNegative
     a_weighted: NonNegative
@@ -99,8 +96,8 @@ class LossConfig(_FrozenModel):
     fft_sizes: Annotated[tuple[Annotated[int, Field(ge=16, le=65_536, multiple_of=4)], ...], Field(min_length=1)]
 
 
-class TrainConfig(_FrozenModel):
-    """The optimiser and the rhythm of a run. See `nmjax.training`."""
+class TrainConfig(_FrozenModel, frozen=True):
+    """The optimizer, and when to validate, save, skip and roll back. See `nmjax.training`."""
 
     steps: PositiveInt
     learning_rate: Positive
@@ -116,8 +113,8 @@ class TrainConfig(_FrozenModel):
     checkpoint_every: PositiveInt
 
 
-class Config(_FrozenModel):
-    """A whole run."""
+class Config(_FrozenModel, frozen=True):
+    """All settings of a run."""
 
     phase: Literal["1a", "1b", "1c", "2"]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -130,23 +127,26 @@ class Config(_FrozenModel):
 
 
 def load_config(phase: str | None = None, files: list[str] | None = None, overrides: list[str] | None = None) -> Config:
-    """base.yaml, the phase's overlay, each of `files` (a path, or the name of a shipped overlay), each `key=value`.
+    """The settings of a run: base.yaml, then the phase's overlay, each file and each override, in this order.
+
+    Args:
+        phase: Name of a phase; None for no overlay.
+        files: Paths ending in .yaml, or names of shipped overlays.
+        overrides: Texts `key=value`, such as `train.steps=2000`.
 
     Raises:
-        BadInputError: an unknown key (with the nearest right one), a value of the wrong type or out of its range.
+        BadInputError: An unknown key, or a value of the wrong type or out of range.
     """
     values = _load_yaml("base")
-    layers = [(f"phase_{phase.lower()}", None)] if phase else []
-    layers += [(name, None) for name in files or []]
-    for name, _ in layers:
+    for name in ([f"phase_{phase.lower()}"] if phase else []) + (files or []):
         if name == "base":
-            raise BadInputError(f"'base' lies below every run already; --config can be: {', '.join(overlay_names())}.")
+            raise BadInputError(f"'base' is always included. --config can be: {', '.join(overlay_names())}.")
         _merge(values, _load_yaml(name), name)
     for override in overrides or []:
         key, separator, value = override.partition("=")
         if not separator:
-            raise BadInputError(f"'{override}' is not of the form key=value; write for example train.steps=2000.")
-        overlay = _parse_yaml(value, f"'{override}'") if value else None
+            raise BadInputError(f"'{override}' is not of the form key=value. Write for example train.steps=2000.")
+        overlay: Any = _parse_yaml(value, f"'{override}'") if value else None
         for part in reversed(key.split(".")):
             overlay = {part: overlay}
         _merge(values, overlay, override)
@@ -154,41 +154,47 @@ def load_config(phase: str | None = None, files: list[str] | None = None, overri
 
 
 def validate_config(values: dict[str, Any]) -> Config:
-    """A tree of plain values as a Config; every value must be there, of its type and in its range."""
+    """A tree of plain values as a Config.
+
+    Raises:
+        BadInputError: A value is missing, unknown, of the wrong type or out of range.
+    """
     for key, value in flatten_config(values):
-        if isinstance(value, bool) and key not in _BOOLEAN_KEYS:  # pydantic would take true for 1
+        if isinstance(value, bool) and key not in _BOOLEAN_KEYS:  # pydantic would accept true for 1
             raise BadInputError(
-                f"Setting '{key}' cannot be {str(value).lower()} (as yes, no, on and off are read too)."
+                f"Setting '{key}' cannot be {str(value).lower()}. (YAML also reads yes, no, on and off so.)"
             )
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        problem = "unknown" if first["type"] == "extra_forbidden" else first["msg"].replace("Input", "it")
-        problem = problem.replace("a valid tuple", "a list in brackets, such as [1,2]")
-        given_value = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
-        raise BadInputError(f"Setting '{key}': {problem[0].lower() + problem[1:]}{given_value}.") from None
+        raise BadInputError(_validation_message(error)) from None
     if not any(getattr(config.loss, term) for term in _SIGNAL_TERMS):
-        raise BadInputError(f"Nothing is left of the loss; give one of {', '.join(_SIGNAL_TERMS)} a weight above 0.")
+        raise BadInputError(f"The loss has no signal term. Give one of {', '.join(_SIGNAL_TERMS)} a weight above 0.")
     return config
 
 
+def _validation_message(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    problem = "unknown" if first["type"] == "extra_forbidden" else first["msg"].replace("Input", "it")
+    problem = problem.replace("a valid tuple", "a list in brackets, such as [1,2]")
+    given_value = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
+    return f"Setting '{key}': {problem[0].lower() + problem[1:]}{given_value}."
+
+
 def restore_config(values: dict[str, Any]) -> Config:
-    """The config of an earlier run; settings younger than the run have their defaults, retired ones are left out."""
+    """The settings of an earlier run; settings that did not exist yet get their defaults.
+
+    Raises:
+        BadInputError: An unknown setting, or a value of the wrong type or out of range.
+    """
     defaults = _load_yaml("base")
-    known_values = {
-        group: {k: v for k, v in group_values.items() if f"{group}.{k}" not in _REMOVED_KEYS}
-        if isinstance(group_values, dict)
-        else group_values
-        for group, group_values in values.items()
-    }
-    _merge(defaults, known_values, "a checkpoint")
+    _merge(defaults, values, "a checkpoint")
     return validate_config(defaults)
 
 
 def overlay_names() -> list[str]:
-    """Names of the overlays that come with the program."""
+    """Names of the shipped overlays."""
     return sorted(p.stem for p in CONFIG_DIR.glob("*.yaml") if p.stem != "base")
 
 
@@ -198,10 +204,10 @@ def _load_yaml(name: str) -> dict[str, Any]:
         tree = _parse_yaml(path.read_text(), f"Config file '{name}'")
     except (OSError, UnicodeDecodeError):
         raise BadInputError(
-            f"Config file '{name}' cannot be read; give a path ending in .yaml or one of: {', '.join(overlay_names())}."
+            f"Config file '{name}' cannot be read. Give a path ending in .yaml or one of: {', '.join(overlay_names())}."
         ) from None
     if not isinstance(tree, dict):
-        raise BadInputError(f"Config file '{name}' must hold keys and values, as configs/base.yaml does.")
+        raise BadInputError(f"Config file '{name}' must contain keys and values, like configs/base.yaml.")
     return tree
 
 
@@ -213,7 +219,7 @@ def _parse_yaml(text: str, source: str) -> Any:
 
 
 def _merge(base: dict[str, Any], overlay: dict[str, Any], source: str, prefix: str = "") -> None:
-    """Lay `overlay` over `base` in place; a key that base.yaml does not have is refused."""
+    """Replace values of `base` in place by those of `overlay`; keys that base.yaml does not have are rejected."""
     for key, value in overlay.items():
         if key not in base:
             raise BadInputError(
@@ -222,36 +228,29 @@ def _merge(base: dict[str, Any], overlay: dict[str, Any], source: str, prefix: s
         if isinstance(base[key], dict):
             if not isinstance(value, dict):
                 raise BadInputError(
-                    f"Setting '{prefix}{key}' in '{source}' is a group; name one of: {', '.join(base[key])}."
+                    f"Setting '{prefix}{key}' in '{source}' is a group. Name one of: {', '.join(base[key])}."
                 )
             _merge(base[key], value, source, f"{prefix}{key}.")
         elif isinstance(value, dict):
-            raise BadInputError(f"Setting '{prefix}{key}' in '{source}' is a single value and has nothing below it.")
+            raise BadInputError(f"Setting '{prefix}{key}' in '{source}' is a single value without keys.")
         else:
             base[key] = value
 
 
 def _suggest_key(unknown_key: str, base: dict[str, Any], prefix: str) -> str:
-    """'did you mean …?', looked for among all keys, by their full and by their last name."""
-    keys = [f"{prefix}{key}" for key in base] + [p for p in _dotted_keys(_load_yaml("base"))]
-    by_name = {key.rsplit(".", 1)[-1]: key for key in reversed(keys)}
-    matches = difflib.get_close_matches(unknown_key, keys, 1, 0.6)
-    matches = matches or [
-        by_name[n] for n in difflib.get_close_matches(unknown_key.rsplit(".", 1)[-1], list(by_name), 1, 0.5)
-    ]
-    return (
-        f"did you mean '{matches[0]}'?"
-        if matches
-        else f"the settings are: {', '.join(_dotted_keys(_load_yaml('base')))}."
-    )
-
-
-def _dotted_keys(tree: dict[str, Any]) -> list[str]:
-    return [key for key, _ in flatten_config(tree)]
+    """'did you mean …?' with the most similar key, first by full names, then by last names."""
+    all_keys = [key for key, _ in flatten_config(_load_yaml("base"))]
+    keys = [f"{prefix}{key}" for key in base] + all_keys
+    matches = difflib.get_close_matches(unknown_key, keys, n=1, cutoff=0.6)
+    if not matches:
+        by_name = {key.rsplit(".", 1)[-1]: key for key in reversed(keys)}
+        names = difflib.get_close_matches(unknown_key.rsplit(".", 1)[-1], list(by_name), n=1, cutoff=0.5)
+        matches = [by_name[name] for name in names]
+    return f"did you mean '{matches[0]}'?" if matches else f"the settings are: {', '.join(all_keys)}."
 
 
 def flatten_config(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Every setting of a tree by its dotted name, with its value."""
+    """Dotted name and value of every setting of a tree."""
     items = []
     for key, value in tree.items():
         items += flatten_config(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]

@@ -48,7 +48,7 @@ def test_train_resumes_after_a_kill_and_infer_uses_the_result(tmp_path):
     victim.wait()
     code, output = run_command("train.py", *train)
     assert code == 0, output
-    assert "Going on from step" in output, output
+    assert "Resuming from step" in output, output
     assert Checkpoints(tmp_path / "run" / "latest").latest() == 12
     track = write_audio(tmp_path / "track.wav", music(2.0, 48_000), 48_000)
     code, output = run_command("infer.py", "--ckpt", tmp_path / "run", track)
@@ -74,7 +74,7 @@ def test_a_run_is_completed_once_and_the_next_phase_starts_from_it(tmp_path):
     )[1:]
     code, output = run_command("train.py", *later)
     assert code == 0, output
-    assert "carried over" in output
+    assert "arrays transferred" in output
     code, output = run_command(
         "infer.py", "--ckpt", tmp_path / "later", write_audio(tmp_path / "track.wav", music(2.0))
     )

@@ -29,14 +29,15 @@ from nmjax.evaluation.statistics import error_ratio
 from nmjax.evaluation.systems import parse_checkpoint, require_unique
 from nmjax.mastering.analysis import SourceSignal, predict_settings
 from nmjax.mastering.network import Network, load
-from nmjax.models import SAMPLE_RATE, Settings, build_model
+from nmjax.models import PHASES, SAMPLE_RATE, Settings, build_model
 from nmjax.plots import collection as plots
 from nmjax.runtime import atomic_files
 from nmjax.runtime.checkpoints import Checkpoints
 from nmjax.runtime.errors import BadInputError
-from nmjax.training.spectral_fit.fit import check_spectral_encoder, extract_features, fit_spectral_variables
+from nmjax.training.spectral_fit.checkpoint import is_fit_on, save_spectral_fit
+from nmjax.training.spectral_fit.excerpts import extract_features
+from nmjax.training.spectral_fit.fit import check_spectral_encoder, fit_spectral_variables
 from nmjax.training.state import initial_variables
-from nmjax.training.trainer import is_fit_on, save_spectral_fit
 
 OVERLAYS = ("small", "spectral")
 DEFAULT_SWEEP = ("loss.gate_l1=0,0.002,0.01,0.03,0.1", "loss.gate_entropy=0,0.02")
@@ -171,7 +172,7 @@ def evaluate_network(name: str, network: Network, examples: Sequence[AblationExa
         np.std(degradations_db + responses_db, axis=1), np.std(degradations_db, axis=1), [q.song for q in examples]
     )
     gate = np.stack([np.asarray(settings.eq.gate[0], np.float64) for settings in predicted_settings])
-    has_gates = network.config.phase not in ("1a", "1b")
+    has_gates = PHASES[network.config.phase].has_gates
     entropy = -np.sum(xlogy(gate, gate) + xlogy(1.0 - gate, 1.0 - gate), axis=1)
     loss = network.config.loss
     return {

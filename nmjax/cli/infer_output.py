@@ -20,7 +20,7 @@ from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.render import active_processors
 from nmjax.mastering.types import MasteringResult
 from nmjax.models import Settings
-from nmjax.models.processors import processor_settings
+from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.console import print_line
 from nmjax.runtime.text import to_printable
 
@@ -87,7 +87,7 @@ def _processors_table(settings: Settings) -> Table | None:
         processor = getattr(settings, name)
         values = (
             f"{setting.name} {float(getattr(processor, setting.name)[0]):.3g} {setting.unit}".rstrip()
-            for setting in processor_settings(name)
+            for setting in PROCESSORS[name].settings
         )
         table.add_row(name, ", ".join(values))
     return table if table.row_count else None

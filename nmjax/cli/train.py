@@ -95,7 +95,8 @@ def _run(options: TrainOptions) -> None:
 
         distributed.initialize(options.coordinator, options.num_processes, options.process_id)
     from nmjax.data import parse_sources
-    from nmjax.training.trainer import TrainingRequest, fit_spectral, train
+    from nmjax.training.request import TrainingRequest
+    from nmjax.training.trainer import fit_spectral, train
 
     request = TrainingRequest(
         config=config,

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from nmjax.audio.streams import AudioChunks, windows
 from nmjax.config import Config, restore_config
-from nmjax.models import ENCODERS, Prediction, build_model, residual
+from nmjax.models import ENCODERS, PHASES, Prediction, build_model, residual
 from nmjax.runtime.checkpoints import find_checkpoint
 from nmjax.runtime.errors import BadInputError
 
@@ -53,12 +53,12 @@ class Network:
     @property
     def has_residual(self) -> bool:
         """Whether a second network adds something."""
-        return self.config.phase != "1a" and not self.settings_only
+        return PHASES[self.config.phase].has_residual and not self.settings_only
 
     @property
     def encoder_inputs(self) -> int:
         """How many signals the encoder hears: 1, mid; or 2, mid and side."""
-        return 2 if build_model(self.config).uses_side else 1
+        return 2 if PHASES[self.config.phase].has_processors else 1
 
     def pool_frames(self, chunks: AudioChunks) -> PooledFrames:
         """What the encoder hears of a signal `[frames, ears]` at the model's rate and level: the sum over all its

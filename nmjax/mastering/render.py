@@ -12,7 +12,7 @@ from nmjax.audio.streams import AudioChunks, rechunk
 from nmjax.audio.units import db_to_amplitude
 from nmjax.dsp import Bands, equalize
 from nmjax.models import Settings
-from nmjax.models.processors import BLOCK_SIZE, LATENCY_SAMPLES, PROCESSORS, is_neutral, process_block, processor_state
+from nmjax.models.processors import BLOCK_SIZE, PROCESSORS
 
 _CHUNK_SECONDS = 3
 
@@ -44,11 +44,10 @@ def _jit_equalize(audio, bands, sample_rate, state):
 
 def active_processors(settings: Settings) -> list[str]:
     """The stages that are there and change something, in the order of the chain."""
-    processor_settings = [(processor, getattr(settings, processor)) for processor in PROCESSORS]
     return [
-        processor
-        for processor, values in processor_settings
-        if values is not None and not is_neutral(processor, values)
+        name
+        for name, processor in PROCESSORS.items()
+        if (values := getattr(settings, name)) is not None and not processor.is_neutral(values)
     ]
 
 
@@ -59,15 +58,15 @@ def apply_processor(
     carried and its delay taken off. float64 inside, float32 out."""
     chunk_frames = _CHUNK_SECONDS * sample_rate // BLOCK_SIZE * BLOCK_SIZE
     values = jax.tree.map(lambda x: np.asarray(x, np.float64), getattr(settings, processor))
-    skip, gain = LATENCY_SAMPLES[processor], db_to_amplitude(input_gain_db)
+    skip, gain = PROCESSORS[processor].latency_samples, db_to_amplitude(input_gain_db)
     state = None
     for chunk in rechunk(_pad_end(chunks, skip), chunk_frames):
         audio = np.zeros((1, chunk_frames, chunk.shape[1]), np.float64)
         np.multiply(chunk, gain, out=audio[0, : len(chunk)])
         with jax.enable_x64(True):
             if state is None:
-                state = processor_state(processor, 1, chunk.shape[1], sample_rate, np.float64)
-            processed, state = _jit_process_chunk(audio, processor, values, sample_rate, state)
+                state = PROCESSORS[processor].initial_state(1, chunk.shape[1], sample_rate, np.float64)
+            processed, state = _jit_process_block(processor, audio, values, sample_rate, state)
             processed = np.asarray(processed)
         output = (processed[0, : len(chunk)] / gain).astype(np.float32)
         if skip < len(output):
@@ -84,7 +83,9 @@ def _pad_end(chunks: AudioChunks, frames: int) -> Iterator[np.ndarray]:
     yield np.zeros((frames, channels), np.float32)
 
 
-_jit_process_chunk = jax.jit(process_block, static_argnums=(1, 3))
+@partial(jax.jit, static_argnums=(0, 3))
+def _jit_process_block(processor, audio, settings, sample_rate, state):
+    return PROCESSORS[processor].process_block(audio, settings, sample_rate, state)
 
 
 def is_flat(bands: Bands) -> bool:

@@ -1,7 +1,8 @@
-"""Flax modules: encoder, decoders, residual, and the phases made of them."""
+"""Flax modules: encoders, decoders, processors and residual, and the mastering model that combines them."""
 
-from nmjax.models.mastering_model import ENCODERS, MODEL_LUFS, PHASES, SAMPLE_RATE, MasteringModel, build_model
+from nmjax.models.mastering_model import ENCODERS, MODEL_LUFS, SAMPLE_RATE, MasteringModel, build_model
 from nmjax.models.parameters import EqSettings, Prediction, Settings
+from nmjax.models.phases import PHASES, Phase
 
 __all__ = [
     "ENCODERS",
@@ -10,6 +11,7 @@ __all__ = [
     "SAMPLE_RATE",
     "EqSettings",
     "MasteringModel",
+    "Phase",
     "Prediction",
     "Settings",
     "build_model",

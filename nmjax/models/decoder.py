@@ -1,4 +1,4 @@
-"""Decoders from z to the settings of the equaliser: five bands, or ten with gates."""
+"""Decoders from z to equalizer settings: without gates, or with one soft gate per band."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from nmjax.models.parameters import EqSettings
 MIN_FREQ_HZ, MAX_FREQ_HZ = 20.0, 20_000.0
 MAX_GAIN_DB = 12.0
 MIN_Q, MAX_Q = 0.5, 5.0
-_HIDDEN_SIZE = 256
 FIVE_BANDS_HZ = (62.0, 250.0, 1000.0, 4000.0, 12000.0)
 TEN_BANDS_HZ = tuple(float(f) for f in np.geomspace(40.0, 14_000.0, 10))
-INITIAL_GATE = 1.0 / (1.0 + math.exp(-2.0))
+INITIAL_FREQS_HZ = {len(freqs_hz): freqs_hz for freqs_hz in (FIVE_BANDS_HZ, TEN_BANDS_HZ)}  # by number of bands
+_INITIAL_Q = 1.0
+_INITIAL_GATE_LOGIT = 2.0
+INITIAL_GATE = 1.0 / (1.0 + math.exp(-_INITIAL_GATE_LOGIT))
+_HIDDEN_SIZE = 256
+_GATE_HIDDEN_SIZE = 128
 
 
 def _logit(probability: float) -> float:
@@ -27,10 +31,14 @@ def _logit(probability: float) -> float:
 
 
 def freq_from_raw(raw: Float[Array, "batch bands"], frequency_map: str) -> Float[Array, "batch bands"]:
-    """20 Hz to 20 kHz from an unbounded number: `log` 20·1000^sigmoid(r), or `linear` 20 + 19980·sigmoid(r).
+    """Band frequencies in Hz from unbounded raw values r.
+
+    Args:
+        raw: Unbounded values.
+        frequency_map: `log` for 20·1000^sigmoid(r), or `linear` for 20 + 19980·sigmoid(r).
 
     Raises:
-        ValueError: another map.
+        ValueError: `frequency_map` is neither.
     """
     fraction = jax.nn.sigmoid(raw)
     if frequency_map == "log":
@@ -41,16 +49,19 @@ def freq_from_raw(raw: Float[Array, "batch bands"], frequency_map: str) -> Float
 
 
 def raw_from_freq(freq_hz: float, frequency_map: str) -> float:
-    """The inverse of `frequency_of`, for a frequency inside (20 Hz, 20 kHz), the ends excluded."""
+    """The inverse of `freq_from_raw`, for a frequency strictly between 20 Hz and 20 kHz."""
     if frequency_map == "log":
         return _logit(math.log(freq_hz / MIN_FREQ_HZ) / math.log(MAX_FREQ_HZ / MIN_FREQ_HZ))
     return _logit((freq_hz - MIN_FREQ_HZ) / (MAX_FREQ_HZ - MIN_FREQ_HZ))
 
 
 class ParametricDecoder(nn.Module):
-    """z → bands in physical units, gate 1.
+    """z → equalizer bands in physical units; every gate is 1.
 
-    frequency_map: `log` or `linear`. dropout: rate after each hidden layer. start_hz: where the bands lie untrained.
+    Attributes:
+        frequency_map: `log` or `linear`, see `freq_from_raw`.
+        dropout: Dropout rate after each hidden layer.
+        initial_freqs_hz: Frequencies of the bands before training, one per band.
     """
 
     frequency_map: str = "log"
@@ -63,12 +74,12 @@ class ParametricDecoder(nn.Module):
         bands = len(self.initial_freqs_hz)
         self.frequency = BiasInitDense(tuple(raw_from_freq(f, self.frequency_map) for f in self.initial_freqs_hz))
         self.gain = BiasInitDense((0.0,) * bands)
-        self.q = BiasInitDense((_logit((1.0 - MIN_Q) / (MAX_Q - MIN_Q)),) * bands)
+        self.q = BiasInitDense((_logit((_INITIAL_Q - MIN_Q) / (MAX_Q - MIN_Q)),) * bands)
 
     def __call__(
         self, z: Float[Array, "batch latent"], train: bool = False
     ) -> tuple[EqSettings, Float[Array, "batch bands"] | None]:
-        """Settings, each `[batch, bands]`, and the gates' logits where there are gates. `train` turns dropout on."""
+        """The settings, each `[batch, bands]`, and the gate logits (None without gates). `train` enables dropout."""
         x = z
         for dense in self.hidden:
             x = self.dropout_layer(nn.relu(dense(x)), deterministic=not train)
@@ -83,10 +94,10 @@ class ParametricDecoder(nn.Module):
 
 
 class AdaptiveDecoder(ParametricDecoder):
-    """Ten bands, each with a soft gate from a selector; the rendered gain is gain_db · gate.
+    """z → equalizer bands with soft gates; the rendered gain is gain_db · gate.
 
-    The collection `carried` holds what each band's gain is divided by (1, or the gate's start value for a band that was
-    copied from a decoder without gates, so that it sounds as before). It is not trained.
+    The variable collection `warm_start` holds a divisor of each band's gain. It is 1, except for a band copied from a
+    decoder without gates: there it is the initial gate, so that the rendered gain does not change. It is not trained.
     """
 
     initial_freqs_hz: tuple[float, ...] = TEN_BANDS_HZ
@@ -94,14 +105,14 @@ class AdaptiveDecoder(ParametricDecoder):
     def setup(self):
         super().setup()
         bands = len(self.initial_freqs_hz)
-        self.selector = nn.Dense(128)
-        self.gate = BiasInitDense((2.0,) * bands)
+        self.selector = nn.Dense(_GATE_HIDDEN_SIZE)
+        self.gate = BiasInitDense((_INITIAL_GATE_LOGIT,) * bands)
         self.gain_divisor = self.variable("warm_start", "gain_divisor", jnp.ones, (bands,))
 
     def __call__(
         self, z: Float[Array, "batch latent"], train: bool = False
     ) -> tuple[EqSettings, Float[Array, "batch bands"] | None]:
-        """Settings and the gates' logits, each `[batch, bands]`."""
+        """The settings and the gate logits, each `[batch, bands]`."""
         eq, _ = super().__call__(z, train)
         logit = self.gate(nn.relu(self.selector(z)))
         gain_db = jnp.clip(eq.gain_db / self.gain_divisor.value[None], -MAX_GAIN_DB, MAX_GAIN_DB)

@@ -1,4 +1,4 @@
-"""The encoder: a temporal convolutional network that hears 23 ms around each frame, and their mean over the track."""
+"""Temporal convolutional encoder: frames with a receptive field of 23 ms, and z from their mean over the track."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from jaxtyping import Array, Bool, Float, Int
 from nmjax.models.fast_conv import convolve
 from nmjax.models.layers import ConvNorm, apply_mask, length_mask, maybe_remat, mean_pool, scale_channels
 
-STRIDE = 16  # samples a frame; pieces for streaming start at multiples of it
-MARGIN = 528  # samples on each side that a frame can hear (515), rounded up to whole frames
-LATENT_SIZE = 512  # size of z at every width: the interface between encoder, decoders and residual
+STRIDE = 16  # samples per frame; chunks of a stream start at multiples of it
+MARGIN = 528  # samples on each side of a frame in its receptive field (515), rounded up to whole frames
+LATENT_SIZE = 512  # size of z, at every width
 _STEM_CHANNELS = (64, 128)
 _BLOCKS = ((128, 1), (256, 2), (256, 4), (512, 8))  # channels, dilation
 
 
 def frame_count(samples):
-    """Frames for a number of samples (int or array): each of the stem's two layers keeps one in four, rounded up."""
+    """Frames of a signal of `samples` samples (int or array): each of the two stem layers has stride 4, rounded up."""
     return -(-samples // STRIDE)
 
 
 class TcnBlock(nn.Module):
-    """Conv · BN · ReLU · Conv · BN, plus the input (through a 1×1 convolution where the channels change), ReLU."""
+    """Conv · BN · ReLU · Conv · BN, plus the input (by a 1×1 convolution if the channel count changes), then ReLU."""
 
     features: int
     dilation: int
@@ -42,10 +42,13 @@ class TcnBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Audio `[batch, time, 1]` → z `[batch, 512]`, for any time from one sample.
+    """Audio `[batch, time, 1]` → z `[batch, 512]`, for any length from one sample.
 
-    width: scales every channel count but z's. momentum: of the running statistics. dtype: of the frames' arithmetic;
-    their mean and z are float32. remat: keep only each block's input for the gradient and compute the block again.
+    Attributes:
+        width: Multiplier of every channel count except that of z.
+        bn_momentum: Momentum of the running BatchNorm statistics.
+        dtype: Type of the arithmetic up to the frames; their mean and z are float32.
+        remat: Whether to keep only each block's input for the gradient and to recompute the block.
     """
 
     width: float = 1.0
@@ -63,7 +66,7 @@ class Encoder(nn.Module):
     def frames(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch frames features"]:
-        """Features of each 16 samples; 0 beyond a signal's length."""
+        """One frame per 16 samples; 0 beyond a signal's length."""
         x = apply_mask(audio, length_mask(lengths, audio.shape[1]))
         for conv in self.stem:
             lengths = None if lengths is None else -(-lengths // 4)
@@ -75,11 +78,11 @@ class Encoder(nn.Module):
         return x.astype(jnp.float32)
 
     def latent(self, mean: Float[Array, "batch features"]) -> Float[Array, "batch 512"]:
-        """z from the mean of the frames, however that was summed up."""
+        """z from the mean over the frames."""
         return self.out(mean)
 
     def __call__(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch 512"]:
-        """z of a signal; beyond `lengths` (samples) nothing counts. `train`: by the batch's statistics."""
+        """z of each signal, up to its length in samples. `train`: BatchNorm with the batch's own statistics."""
         return self.latent(mean_pool(self.frames(audio, lengths, train), lengths, STRIDE))

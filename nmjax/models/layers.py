@@ -1,4 +1,4 @@
-"""Layers that the encoder and the residual share: masked convolutions and what lengths mean at a lower rate."""
+"""Layers that encoder and residual share: length masks and masked convolution with BatchNorm."""
 
 from __future__ import annotations
 
@@ -15,35 +15,46 @@ def scale_channels(channels: int, width: float) -> int:
 
 
 def length_mask(lengths: Int[Array, " batch"] | None, size: int) -> Bool[Array, "batch size 1"] | None:
-    """True for the frames that carry signal; None (nothing to mask) where there are no lengths."""
+    """True for the frames within each signal's length; None (nothing to mask) without lengths."""
     if lengths is None:
         return None
     return jnp.arange(size)[None, :, None] < lengths[:, None, None]
 
 
-def apply_mask(x: Float[Array, "batch size channel"], mask: Bool[Array, "batch size 1"] | None):
-    """Zero beyond the signal's end, as a convolution's own padding would be there."""
+def apply_mask(
+    x: Float[Array, "batch size channel"], mask: Bool[Array, "batch size 1"] | None
+) -> Float[Array, "batch size channel"]:
+    """Zeros beyond each signal's end, as the zero padding of a convolution would be there."""
     return x if mask is None else jnp.where(mask, x, 0.0)
 
 
 def mean_pool(
     frames: Float[Array, "batch frames features"], lengths: Int[Array, " batch"] | None, stride: int
 ) -> Float[Array, "batch features"]:
-    """The mean over a signal's frames, of which each `stride` samples begin one; frames beyond `lengths` are 0."""
+    """The mean over each signal's frames.
+
+    Args:
+        frames: One frame per `stride` samples; 0 beyond `lengths`.
+        lengths: Valid samples of each signal; None if all are.
+        stride: Samples per frame.
+    """
     num_frames = frames.shape[1] if lengths is None else (-(-lengths // stride))[:, None]
     return jnp.sum(frames, axis=1) / num_frames
 
 
 def maybe_remat(module: type[nn.Module], remat: bool) -> type[nn.Module]:
-    """A module `(x, mask, train)` as it is, or one that keeps only its input for the gradient and runs again there.
-    Parameters have the same names."""
+    """The module class `(x, mask, train)`, or one that keeps only its input for the gradient and is recomputed there.
+
+    Parameter names are the same in both cases.
+    """
     return nn.remat(module, static_argnums=(3,)) if remat else module
 
 
 class ConvNorm(nn.Module):
-    """Conv · BatchNorm, the statistics in float32 and over what carries signal only.
+    """Conv · BatchNorm; the statistics are float32 and exclude masked frames.
 
-    dtype: of the arithmetic and the output; parameters and statistics are float32.
+    Attributes:
+        dtype: Type of the arithmetic and of the output. Parameters and statistics are float32.
     """
 
     features: int
@@ -62,24 +73,28 @@ class ConvNorm(nn.Module):
     ) -> Float[Array, "batch frames features"]:
         pad = self.dilation * (self.kernel // 2)
         x = nn.Conv(
-            self.features,
-            (self.kernel,),
-            self.stride,
-            [(pad, pad)],
+            features=self.features,
+            kernel_size=(self.kernel,),
+            strides=self.stride,
+            padding=[(pad, pad)],
             kernel_dilation=self.dilation,
             conv_general_dilated=convolve,
             dtype=self.dtype,
             name="conv",
         )(x)
         norm = nn.BatchNorm(use_running_average=not train, momentum=self.bn_momentum, dtype=self.dtype, name="norm")
-        # Frames of all signals in one axis: the gradient of a scale over two, one of them of length 1, takes XLA's CPU
-        # compiler 60 times as long (a batch of one, docs/speed.md).
+        # All signals' frames share one axis: with two axes, one of them of length 1 (a batch of one), the gradient of
+        # the scale takes XLA's CPU compiler 60 times as long (docs/speed.md).
         flat = norm(x.reshape(-1, x.shape[-1]), mask=mask.reshape(-1, 1) if train and mask is not None else None)
         return flat.reshape(x.shape)
 
 
 class BiasInitDense(nn.Module):
-    """One value for each start. The kernel starts at zero, so that at the start each stands exactly at its place."""
+    """Dense layer with a zero kernel and a given bias: untrained, it returns exactly `initial_values`.
+
+    Attributes:
+        initial_values: One value per output.
+    """
 
     initial_values: tuple[float, ...]
 

@@ -1,4 +1,4 @@
-"""What the network predicts: physical values in named structs, the same from training to the JSON file."""
+"""What a network predicts: settings in physical units, in the same structs from training to the settings file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from nmjax.dsp import Bands, Compressor, Saturator, Width
 
 
 @typing.no_type_check
-@struct.dataclass
-class EqSettings:
-    """Settings of the equaliser, each array `[batch, bands]`.
+class EqSettings(struct.PyTreeNode):
+    """Settings of the equalizer, each array `[batch, bands]`.
 
-    freq_hz: 20 to 20000. gain_db: −12 to 12, before the gate. q: 0.5 to 5. gate: 0 to 1; 1 where a decoder has no
-    gates.
+    Attributes:
+        freq_hz: 20 to 20000.
+        gain_db: −12 to 12, before the gate.
+        q: 0.5 to 5.
+        gate: 0 to 1; 1 from a decoder without gates.
     """
 
     freq_hz: Array
@@ -27,21 +29,23 @@ class EqSettings:
 
     @property
     def rendered_gain_db(self) -> Array:
-        """The gain that is heard: a closed gate makes its band transparent."""
+        """The gain after the gate, `[batch, bands]`."""
         return self.gain_db * self.gate
 
     def bands(self) -> Bands:
-        """The bands as they are rendered."""
+        """The bands with the rendered gain."""
         return Bands(self.freq_hz, self.rendered_gain_db, self.q)
 
 
 @typing.no_type_check
-@struct.dataclass
-class Settings:
-    """All that is needed to render, apart from the residual's z.
+class Settings(struct.PyTreeNode):
+    """Everything that rendering needs, except the residual's z.
 
-    input_gain_db: `[batch]`, brings the track to the model's level. eq: the equaliser. compressor, saturator, width:
-    the stages behind it, which work at the model's level (see `nmjax.models.processors`); None where there is none.
+    Attributes:
+        input_gain_db: `[batch]`, gain that brings the track to the model's level.
+        eq: The equalizer.
+        compressor, saturator, width: The processors after the equalizer, which work at the model's level (see
+            `nmjax.models.processors`); None where the chain has no such processor.
     """
 
     input_gain_db: Array
@@ -52,11 +56,16 @@ class Settings:
 
 
 @typing.no_type_check
-@struct.dataclass
-class Prediction:
-    """A network's answer. z: `[batch, 512]`. gate_logit: `[batch, bands]`, or None where a decoder has no gates;
-    it exists because a gate's entropy near 0 and 1 has no finite gradient except from the logit. z_side: what was heard
-    of the side, `[batch, 512]`, where the phase listens to it."""
+class Prediction(struct.PyTreeNode):
+    """Output of a network for a batch of signals.
+
+    Attributes:
+        settings: The predicted settings.
+        z: `[batch, 512]`, latent vector of mid.
+        gate_logit: `[batch, bands]`, or None without gates. The entropy of a gate has a finite gradient near 0 and 1
+            only as a function of the logit.
+        z_side: `[batch, 512]`, latent vector of the side; None for a phase that encodes mid only.
+    """
 
     settings: Settings
     z: Array
@@ -65,5 +74,5 @@ class Prediction:
 
 
 def at_model_level(eq: EqSettings) -> Settings:
-    """Settings for a signal that is at the model's level already."""
+    """Settings with an equalizer only, for a signal that is at the model's level already."""
     return Settings(input_gain_db=jnp.zeros(eq.freq_hz.shape[0], eq.freq_hz.dtype), eq=eq)

@@ -1,13 +1,14 @@
-"""The stages behind the equaliser: one table of their settings, from numbers without bounds to physical values, and the
-chain that plays them.
+"""The processors after the equalizer: one table of their settings and functions, the chain, and the decoders.
 
-Every setting starts where its raw number is 0, and moves to either end of its range by a tanh of its own, so that a
-start (and with it a neutral value) is reached exactly and the slope is the same on both sides of it.
+A decoder predicts an unbounded raw value per setting. Raw value 0 gives the setting's initial value exactly; a tanh on
+each side approaches the ends of the range, with the same slope on both sides of 0. So a neutral setting can be reached
+exactly, which a sigmoid over the whole range does not guarantee in float32.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -32,42 +33,34 @@ from nmjax.dsp.compressor import STREAM_BLOCK, initial_compressor_state
 from nmjax.dsp.saturator import initial_saturator_state
 from nmjax.models.layers import BiasInitDense
 
+BLOCK_SIZE = STREAM_BLOCK  # blocks of a stream are multiples of this many samples
 _HIDDEN_SIZE = 64
-PROCESSORS = {"compressor": Compressor, "saturator": Saturator, "width": Width}  # in the order of the chain
-BLOCK_SIZE = STREAM_BLOCK  # pieces of a stream are multiples of it
-LATENCY_SAMPLES = {
-    "compressor": 0,
-    "saturator": SATURATOR_LATENCY,
-    "width": 0,
-}  # samples by which a stream comes out late
-_LIMITS = {"compressor": COMPRESSOR_LIMITS, "saturator": SATURATOR_LIMITS, "width": WIDTH_LIMITS}
 
 
 @dataclasses.dataclass(frozen=True)
 class ProcessorSetting:
-    """One setting of one stage.
+    """One setting of a processor.
 
-    low, high: what a network can choose; a person can choose within `limits`. axis: on what it moves: `linear`, `log`,
-    or `slope`, 1 − 1/ratio. start: of an untrained network, and of a stage that somebody adds. neutral: the value at
-    which the stage does nothing (all of a stage's neutral ones together); None for a setting without one.
+    Attributes:
+        name: Field of the processor's settings type.
+        unit: Unit for display; empty for a ratio or a fraction.
+        low, high: Range of a network's predictions. A user can choose within `Processor.limits`.
+        initial: Value of an untrained network, and of a processor that a user adds.
+        neutral: Value at which the processor does nothing, if all its neutral settings have theirs; None for a setting
+            that does not decide this.
+        scale: Scale on which the raw value moves the setting: `linear`, `log`, or `slope` (1 − 1/ratio).
     """
 
-    processor: str
     name: str
     unit: str
     low: float
     high: float
-    scale: Literal["linear", "log", "slope"]
     initial: float
     neutral: float | None = None
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """What the stage itself accepts."""
-        return _LIMITS[self.processor][self.name]
+    scale: Literal["linear", "log", "slope"] = "linear"
 
     def from_raw(self, raw: Float[Array, " batch"]) -> Float[Array, " batch"]:
-        """The value for an unbounded number; the start exactly for 0."""
+        """The setting for an unbounded raw value; exactly `initial` for 0."""
         low, initial, high = (self.to_scale(x) for x in (self.low, self.initial, self.high))
         half_range = jnp.where(raw > 0.0, high - initial, initial - low)
         value = initial + half_range * jnp.tanh(raw * (0.5 * (high - low) / half_range))
@@ -76,7 +69,7 @@ class ProcessorSetting:
         return 1.0 / (1.0 - value) if self.scale == "slope" else value
 
     def to_raw(self, value: float) -> float:
-        """The number for a value inside the range, the ends excluded: the inverse of `of_raw`."""
+        """The inverse of `from_raw`, for a value strictly between `low` and `high`."""
         low, initial, high = (self.to_scale(x) for x in (self.low, self.initial, self.high))
         offset = self.to_scale(value) - initial
         half_range = high - initial if offset > 0.0 else initial - low
@@ -84,111 +77,153 @@ class ProcessorSetting:
 
     @property
     def raw_per_unit(self) -> float:
-        """By how much the raw number changes for a change by 1 on the setting's axis, at its start."""
+        """Derivative of the raw value with respect to the setting on its scale, at `initial`."""
         return 2.0 / (self.to_scale(self.high) - self.to_scale(self.low))
 
     def to_scale(self, value: float) -> float:
+        """A value of the setting → its position on the setting's scale."""
         if self.scale == "log":
             return float(np.log(value))
         return 1.0 - 1.0 / value if self.scale == "slope" else value
 
 
-SETTING_TABLE = (
-    ProcessorSetting("compressor", "threshold_db", "dB", -45.0, -6.0, "linear", -24.0),
-    ProcessorSetting("compressor", "ratio", "", 1.0 / 1.5, 10.0, "slope", 1.0, 1.0),
-    ProcessorSetting("compressor", "attack_ms", "ms", 1.0, 100.0, "log", 20.0),
-    ProcessorSetting("compressor", "release_ms", "ms", 20.0, 1000.0, "log", 150.0),
-    ProcessorSetting("compressor", "knee_db", "dB", 0.0, 18.0, "linear", 9.0),
-    ProcessorSetting("compressor", "makeup_db", "dB", -12.0, 12.0, "linear", 0.0, 0.0),
-    ProcessorSetting("saturator", "drive_db", "dB", 0.0, 18.0, "linear", 9.0),
-    ProcessorSetting("saturator", "mix", "", -0.5, 1.0, "linear", 0.0, 0.0),
-    ProcessorSetting("saturator", "asymmetry", "", 0.0, 1.0, "linear", 0.25),
-    ProcessorSetting("width", "low", "", 0.0, 1.5, "linear", 1.0, 1.0),
-    ProcessorSetting("width", "high", "", 0.0, 2.0, "linear", 1.0, 1.0),
-)
+@dataclasses.dataclass(frozen=True)
+class Processor:
+    """One processor of the chain: its settings and its functions.
+
+    Attributes:
+        settings_type: Dataclass of the settings, each array `[batch]`.
+        settings: One row per field of `settings_type`, in the same order.
+        limits: Lowest and highest accepted value of each setting, by name.
+        apply: `(audio, settings, sample_rate) → audio` for a whole signal.
+        process_block: `(audio, settings, sample_rate, state) → (audio, state)` for the next block of a stream. The
+            output is `latency_samples` late. Blocks are multiples of `BLOCK_SIZE` long, except the last one.
+        initial_state: `(batch, channels, sample_rate, dtype) → state` before a stream begins.
+        latency_samples: Delay of the streamed output.
+        uses_side: Whether its decoder reads z of mid and of the side; otherwise it reads z of mid only.
+    """
+
+    settings_type: type
+    settings: tuple[ProcessorSetting, ...]
+    limits: Mapping[str, tuple[float, float]]
+    apply: Callable[[Array, Any, float], Array]
+    process_block: Callable[[Array, Any, float, Any], tuple[Array, Any]]
+    initial_state: Callable[[int, int, float, Any], Any]
+    latency_samples: int = 0
+    uses_side: bool = False
+
+    def from_raw(self, raw: Float[Array, "batch settings"]) -> Any:
+        """Settings from raw values, one column per row of `settings`."""
+        return self.settings_type(*(setting.from_raw(raw[:, i]) for i, setting in enumerate(self.settings)))
+
+    def initial_settings(self, batch: int = 1) -> Any:
+        """The settings of an untrained network: neutral, so that the output is bit-identical to the input."""
+        return self.settings_type(*(jnp.full((batch,), s.initial, jnp.float32) for s in self.settings))
+
+    def is_neutral(self, settings: Any) -> bool:
+        """Whether the processor leaves every signal of the batch bit-identical."""
+        return all(
+            bool(np.all(np.asarray(getattr(settings, setting.name)) == setting.neutral))
+            for setting in self.settings
+            if setting.neutral is not None
+        )
 
 
-def processor_settings(processor: str) -> tuple[ProcessorSetting, ...]:
-    """A stage's rows of the table, in its own order."""
-    return tuple(row for row in SETTING_TABLE if row.processor == processor)
+PROCESSORS = {  # in the order of the chain
+    "compressor": Processor(
+        settings_type=Compressor,
+        settings=(
+            ProcessorSetting("threshold_db", "dB", low=-45.0, high=-6.0, initial=-24.0),
+            ProcessorSetting("ratio", "", low=1.0 / 1.5, high=10.0, initial=1.0, neutral=1.0, scale="slope"),
+            ProcessorSetting("attack_ms", "ms", low=1.0, high=100.0, initial=20.0, scale="log"),
+            ProcessorSetting("release_ms", "ms", low=20.0, high=1000.0, initial=150.0, scale="log"),
+            ProcessorSetting("knee_db", "dB", low=0.0, high=18.0, initial=9.0),
+            ProcessorSetting("makeup_db", "dB", low=-12.0, high=12.0, initial=0.0, neutral=0.0),
+        ),
+        limits=COMPRESSOR_LIMITS,
+        apply=lambda audio, settings, sample_rate: compress(audio, settings, sample_rate)[0],
+        process_block=compress,
+        initial_state=initial_compressor_state,
+    ),
+    "saturator": Processor(
+        settings_type=Saturator,
+        settings=(
+            ProcessorSetting("drive_db", "dB", low=0.0, high=18.0, initial=9.0),
+            ProcessorSetting("mix", "", low=-0.5, high=1.0, initial=0.0, neutral=0.0),
+            ProcessorSetting("asymmetry", "", low=0.0, high=1.0, initial=0.25),
+        ),
+        limits=SATURATOR_LIMITS,
+        apply=saturate,
+        process_block=saturate_stream,
+        initial_state=lambda batch, channels, _rate, dtype: initial_saturator_state(batch, channels, dtype),
+        latency_samples=SATURATOR_LATENCY,
+    ),
+    "width": Processor(
+        settings_type=Width,
+        settings=(
+            ProcessorSetting("low", "", low=0.0, high=1.5, initial=1.0, neutral=1.0),
+            ProcessorSetting("high", "", low=0.0, high=2.0, initial=1.0, neutral=1.0),
+        ),
+        limits=WIDTH_LIMITS,
+        apply=lambda audio, settings, sample_rate: widen(audio, settings, sample_rate)[0],
+        process_block=widen,
+        initial_state=lambda batch, _channels, _rate, dtype: jnp.zeros((batch, 1, 1, 2), dtype),
+        uses_side=True,
+    ),
+}
 
 
-def initial_settings(processor: str, batch: int = 1) -> Any:
-    """A stage as an untrained network sets it: it changes no bit."""
-    return PROCESSORS[processor](
-        *(jnp.full((batch,), row.initial, jnp.float32) for row in processor_settings(processor))
-    )
-
-
-def is_neutral(processor: str, settings: Any) -> bool:
-    """Whether a stage changes no bit of any signal of its batch."""
-    neutral_rows = (row for row in processor_settings(processor) if row.neutral is not None)
-    return all(bool(np.all(np.asarray(getattr(settings, row.name)) == row.neutral)) for row in neutral_rows)
+def apply_chain(
+    audio: Float[Array, "batch time channel"], settings: Any, sample_rate: float
+) -> Float[Array, "batch time channel"]:
+    """The equalizer's output, at the model's level, through each processor that `settings` has."""
+    for name, processor in PROCESSORS.items():
+        if (values := getattr(settings, name)) is not None:
+            audio = processor.apply(audio, values, sample_rate)
+    return audio
 
 
 def distance_from_neutral(settings: Any) -> Float[Array, "batch settings"] | None:
-    """How far a prediction's stages are from neutral: each neutral setting's distance as a share of its range, on its
-    own axis; None without stages."""
+    """Signed distance of each neutral setting from its neutral value, as a fraction of its range on its scale.
+
+    None for settings without processors.
+    """
     distances = []
-    for row in SETTING_TABLE:
-        processor = getattr(settings, row.processor)
-        if processor is not None and row.neutral is not None:
-            value = processor.slope if row.scale == "slope" else getattr(processor, row.name)
-            span = row.to_scale(row.high) - row.to_scale(row.low)
-            distances.append((value - row.to_scale(row.neutral)) / span)
+    for name, processor in PROCESSORS.items():
+        values = getattr(settings, name)
+        if values is None:
+            continue
+        for setting in processor.settings:
+            if setting.neutral is not None:
+                value = values.slope if setting.scale == "slope" else getattr(values, setting.name)
+                span = setting.to_scale(setting.high) - setting.to_scale(setting.low)
+                distances.append((value - setting.to_scale(setting.neutral)) / span)
     return jnp.stack(distances, axis=1) if distances else None
 
 
-def apply_chain(audio: Float[Array, "batch time channel"], settings: Any, sample_rate: float) -> Array:
-    """The stages that a prediction has, from rest, on the equaliser's output; at the model's level."""
-    if settings.compressor is not None:
-        audio = compress(audio, settings.compressor, sample_rate)[0]
-    if settings.saturator is not None:
-        audio = saturate(audio, settings.saturator, sample_rate)
-    return audio if settings.width is None else widen(audio, settings.width, sample_rate)[0]
-
-
-def processor_state(processor: str, batch: int, channels: int, sample_rate: float, dtype=jnp.float32) -> Any:
-    """What a stage remembers before a stream begins."""
-    if processor == "compressor":
-        return initial_compressor_state(batch, channels, sample_rate, dtype)
-    return (
-        initial_saturator_state(batch, channels, dtype)
-        if processor == "saturator"
-        else jnp.zeros((batch, 1, 1, 2), dtype)
-    )
-
-
-def process_block(
-    audio: Float[Array, "batch time channel"], processor: str, settings: Any, sample_rate: float, state: Any
-) -> tuple[Float[Array, "batch time channel"], Any]:
-    """The next piece of a stream through one stage, `LATENCY` samples late, and the state after it; pieces are
-    multiples of `PIECE` long, the last one is free."""
-    process = {"compressor": compress, "saturator": saturate_stream, "width": widen}[processor]
-    return process(audio, settings, sample_rate, state)
-
-
 class ProcessorDecoder(nn.Module):
-    """z → one stage's settings; untrained they are the table's starts.
+    """z → settings of one processor; untrained, its initial settings.
 
-    stage: of STAGES.
+    Attributes:
+        processor: Name of a row of PROCESSORS.
     """
 
     processor: str
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latent"]) -> Any:
-        rows = processor_settings(self.processor)
-        raw = BiasInitDense((0.0,) * len(rows), name="settings")(nn.relu(nn.Dense(_HIDDEN_SIZE, name="hidden")(z)))
-        return PROCESSORS[self.processor](*(row.from_raw(raw[:, i]) for i, row in enumerate(rows)))
+        processor = PROCESSORS[self.processor]
+        hidden = nn.relu(nn.Dense(_HIDDEN_SIZE, name="hidden")(z))
+        return processor.from_raw(BiasInitDense((0.0,) * len(processor.settings), name="settings")(hidden))
 
 
 class ProcessorDecoders(nn.Module):
-    """A decoder for each stage; the width's hears both z, the others mid's."""
+    """z of mid and of the side → settings of every processor, by name."""
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latent"], z_side: Float[Array, "batch latent"]) -> dict[str, Any]:
         z_mid_side = jnp.concatenate([z, z_side], axis=1)
         return {
-            stage: ProcessorDecoder(stage, name=stage)(z_mid_side if stage == "width" else z) for stage in PROCESSORS
+            name: ProcessorDecoder(name, name=name)(z_mid_side if processor.uses_side else z)
+            for name, processor in PROCESSORS.items()
         }

@@ -1,6 +1,6 @@
-"""The residual: a small Wave-U-Net conditioned on z, which adds what an equaliser cannot.
+"""The residual: a small Wave-U-Net conditioned on z, which adds what the equalizer cannot render.
 
-It hears about ±165 samples (3.7 ms): enough to shape transients and colour, not to compress.
+Its receptive field is about ±165 samples (3.7 ms): enough to shape transients and timbre, too short to compress.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from jaxtyping import Array, Bool, Float, Int
 from nmjax.models.fast_conv import convolve
 from nmjax.models.layers import ConvNorm, apply_mask, length_mask, maybe_remat, scale_channels
 
-STRIDE = 8  # the lowest rate is an eighth; pieces for streaming start at multiples of it
-MARGIN = 176  # samples on each side that an output can hear, rounded up to a multiple of STRIDE
+STRIDE = 8  # the lowest rate is an eighth; chunks of a stream start at multiples of it
+MARGIN = 176  # samples on each side of an output in its receptive field, rounded up to a multiple of STRIDE
 _DOWN_CHANNELS = (32, 64, 128)
 _BOTTLENECK_CHANNELS = 256
 _FILM_INIT = nn.initializers.variance_scaling(0.01, "fan_in", "normal")  # of gamma and beta
 
 
 class FilmBlock(nn.Module):
-    """Conv(k 15) · BatchNorm · ReLU, then FiLM: gamma(z)·x + beta(z). Given a skip, x is at half its rate: it is
-    doubled and, where `joins`, joined with the skip first."""
+    """Conv(k 15) · BatchNorm · ReLU, then FiLM: gamma(z)·x + beta(z).
+
+    Given a skip connection, x has half its rate: it is first upsampled and, if `concat_skip`, concatenated with it.
+    """
 
     features: int
     bn_momentum: float
@@ -51,7 +53,7 @@ class FilmBlock(nn.Module):
 def film(
     x: Float[Array, "batch time channel"], gamma: Float[Array, "batch channel"], beta: Float[Array, "batch channel"]
 ) -> Float[Array, "batch time channel"]:
-    """gamma·x + beta. A batch of one goes without its axis, for the gradient's sum over time: see ConvNorm."""
+    """gamma·x + beta. A batch of one drops its axis, for the compile time of the gradient: see ConvNorm."""
     if len(x) == 1:
         return (gamma * x[0] + beta)[None]
     return gamma[:, None, :] * x + beta[:, None, :]
@@ -60,8 +62,7 @@ def film(
 def upsample2x(
     x: Float[Array, "batch time channel"], mask: Bool[Array, "batch time 1"] | None
 ) -> Float[Array, "batch doubled channel"]:
-    """Linear interpolation ×2 between frame centres; both ends of the signal (not of the array) repeat their last
-    frame."""
+    """Linear interpolation ×2 between frame centers; the first and the last frame of the signal are repeated."""
     batch, time, channels = x.shape
     previous = jnp.concatenate([x[:, :1], x[:, :-1]], axis=1)
     following = jnp.concatenate([x[:, 1:], x[:, -1:]], axis=1)
@@ -73,11 +74,16 @@ def upsample2x(
 
 
 class Residual(nn.Module):
-    """Audio `[batch, time, channel]` and z → a residual of the same shape; untrained it is silence.
+    """Audio `[batch, time, channel]` and z → a residual of the same shape; untrained, it is silence.
 
-    The same weights run on each channel, all conditioned on the one z. width: scales every channel count but z's.
-    dtype: of the arithmetic; the residual itself is float32. remat: as the encoder's. skips: whether the way up sees
-    what the way down had at the same rate.
+    The same weights run on each channel, all conditioned on one z.
+
+    Attributes:
+        width: Multiplier of every channel count except that of z.
+        bn_momentum: Momentum of the running BatchNorm statistics.
+        dtype: Type of the arithmetic; the residual itself is float32.
+        remat: Whether to keep only each block's input for the gradient and to recompute the block.
+        skips: Whether each upsampling block also gets the output of the downsampling block of the same rate.
     """
 
     width: float = 1.0
@@ -94,7 +100,7 @@ class Residual(nn.Module):
         lengths: Int[Array, " batch"] | None = None,
         train: bool = False,
     ) -> Float[Array, "batch time channel"]:
-        """The residual; 0 beyond `lengths` (samples). `train`: statistics of the batch, not the running ones."""
+        """The residual; 0 beyond `lengths` (samples). `train`: BatchNorm with the batch's own statistics."""
         batch, time, channels = audio.shape
         x = apply_mask(audio, length_mask(lengths, time))
         x = jnp.moveaxis(x, 2, 1).reshape(batch * channels, time, 1)
@@ -105,13 +111,16 @@ class Residual(nn.Module):
         film_block = maybe_remat(FilmBlock, self.remat)
 
         def block(name, channels, level, x, skip=None):
-            mask = (
-                None
-                if padded_lengths is None
-                else length_mask(padded_lengths // 2**level, x.shape[1] if skip is None else skip.shape[1])
+            time_at_level = x.shape[1] if skip is None else skip.shape[1]
+            mask = None if padded_lengths is None else length_mask(padded_lengths // 2**level, time_at_level)
+            module = film_block(
+                features=scale_channels(channels, self.width),
+                bn_momentum=self.bn_momentum,
+                dtype=self.dtype,
+                concat_skip=self.skips,
+                name=name,
             )
-            block_args = (scale_channels(channels, self.width), self.bn_momentum, self.dtype, self.skips)
-            return film_block(*block_args, name=name)(x, mask, train, z, skip)
+            return module(x, mask, train, z, skip)
 
         skips = []
         for level, size in enumerate(_DOWN_CHANNELS):

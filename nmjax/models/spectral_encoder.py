@@ -1,14 +1,14 @@
-"""The encoder's alternative: it hears long-term levels in sixth octaves, and nothing of the waveform.
+"""Spectral encoder: z from long-term levels in sixth octaves, without the waveform.
 
-A frame is 4096 samples every 1024. Of each band it hears the power; the level; how noisy the band is (the mean level of
-its bins below the level of their mean: 0 dB for a flat spectrum, far below for a few partials); and by how much the
-level differs from the frame before. What is pooled over time are these and their squares, so that the mean over any
-pieces of a track is the mean over the track.
+A frame covers 4096 samples every 1024. For each band it holds the power, the level, the spectral flatness
+(mean(log P) − log(mean P) over the band's bins: near 0 for a flat spectrum, far below for a few partials), and the
+change of the level since the previous frame. Frames hold these values and their squares, so that the mean over any
+chunks of a track is the mean over the track. Levels are in bels (1 bel = 10 dB).
 
-From the means come the long-term spectrum, which an equaliser changes, and what no equaliser changes: how the levels
-move, how far they lie below the level of the mean power, how noisy the bands are. The second tells what kind of music
-it is and with that what spectrum to expect (docs/results.md). z is linear in all of it: with some hundred songs to
-learn from, a network in between learns them by heart.
+From the means follow the long-term spectrum, which an equalizer changes, and features that it does not change: the
+standard deviations of level and flatness over time, the mean level below the level of the mean power, and the mean
+flatness. The latter describe the kind of music and thereby predict its spectrum (docs/results.md). z is linear in all
+features: with a few hundred songs, a nonlinear network in between overfits.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from nmjax.models.encoder import LATENT_SIZE
 from nmjax.models.layers import length_mask, mean_pool
 
 WINDOW, HOP = 4096, 1024
-STRIDE = HOP  # samples a frame; pieces for streaming start at multiples of it
-MARGIN = 3 * HOP  # samples on each side that a frame and the one before can hear (2560), rounded up to whole frames
-SAMPLE_RATE = 44_100  # Hz, at which the bands are laid out
+STRIDE = HOP  # samples per frame; chunks of a stream start at multiples of it
+MARGIN = 3 * HOP  # samples on each side that a frame and the previous one depend on (2560), rounded up to whole frames
+SAMPLE_RATE = 44_100  # Hz, of the band edges
 NUM_BANDS = 54
 BAND_EDGES_HZ = np.geomspace(30.0, 16_000.0, NUM_BANDS + 1)
-FLOOR_DB = -90.0  # levels are held here, relative to a mean square of 1; signals are at −20 LUFS
-_BIN_FLOOR_DB = -130.0  # of one bin: held any higher, its distance to the band's level would tell that level
-_SILENCE_DB = -60.0  # frames below are left out of all but the power
-_MIN_BIN_SHARE = 0.2  # a bin counts as a band's own if at least this share of its power is
-NUM_FEATURES = 6 * NUM_BANDS + 1  # that z is linear in
+FLOOR_DB = -90.0  # lowest level, relative to a mean square of 1; signals are at −20 LUFS
+_BIN_FLOOR_DB = -130.0  # lowest level of one bin: with a higher floor, the flatness would depend on the band's level
+_SILENCE_DB = -60.0  # frames below count for the power only
+_MIN_BIN_SHARE = 0.2  # a bin belongs to a band if at least this share of its power does
+NUM_FEATURES = 6 * NUM_BANDS + 1
 
 
 class SpectralEncoder(nn.Module):
-    """Audio `[batch, time, 1]` → z `[batch, 512]`, for any time from one sample; the same methods as `Encoder`.
+    """Audio `[batch, time, 1]` → z `[batch, 512]`, for any length from one sample; same methods as `Encoder`.
 
-    There is no width: its cost is that of one FFT.
+    It has no width multiplier: its cost is that of one FFT.
     """
 
     def setup(self):
@@ -48,32 +48,37 @@ class SpectralEncoder(nn.Module):
     def frames(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch frames features"]:
-        """What is pooled, every 1024 samples; 0 beyond a signal's length."""
+        """One frame per 1024 samples; 0 beyond a signal's length."""
         mask = None if lengths is None else length_mask(frame_count(lengths), frame_count(audio.shape[1]))
         return frame_features(*band_power_and_flatness(audio, lengths), mask)
 
     def latent(self, mean: Float[Array, "batch features"]) -> Float[Array, "batch 512"]:
-        """z from the mean of the frames."""
+        """z from the mean over the frames."""
         return self.out(pooled_features(mean))
 
     def __call__(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False
     ) -> Float[Array, "batch 512"]:
-        """z of a signal; beyond `lengths` (samples) nothing counts."""
+        """z of each signal, up to its length in samples."""
         return self.latent(mean_pool(self.frames(audio, lengths, train), lengths, STRIDE))
 
 
 def frame_count(samples):
-    """Frames for a number of samples (int or array)."""
+    """Frames of a signal of `samples` samples (int or array)."""
     return -(-samples // HOP)
 
 
 def band_power_and_flatness(
     audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None
 ) -> tuple[Float[Array, "batch frames band"], Float[Array, "batch frames band"]]:
-    """Each band's power (mean square), and the mean of its bins' levels below the level of the band's power, in tens of
-    dB; every 1024 samples."""
-    signal = audio[..., 0] if lengths is None else audio[..., 0] * length_mask(lengths, audio.shape[1])[..., 0]
+    """Power (mean square) and spectral flatness (bels, ≤ 0) of each band, every 1024 samples.
+
+    Args:
+        audio: Signals at the model's rate and level.
+        lengths: Valid samples of each signal; None if all are.
+    """
+    mask = length_mask(lengths, audio.shape[1])
+    signal = audio[..., 0] if mask is None else audio[..., 0] * mask[..., 0]
     num_frames = frame_count(signal.shape[1])
     pad_before = (WINDOW - HOP) // 2
     blocks = num_frames - 1 + WINDOW // HOP
@@ -93,7 +98,12 @@ def frame_features(
     flatness: Float[Array, "batch frames band"],
     mask: Bool[Array, "batch frames 1"] | None = None,
 ) -> Float[Array, "batch frames features"]:
-    """What is pooled of `heard`; frames outside the mask are 0."""
+    """The frames to pool: powers, and for frames above −60 dB a count of 1, levels, flatness, squares, level changes.
+
+    Args:
+        power, flatness: From `band_power_and_flatness`.
+        mask: False for frames to set to 0; None for none.
+    """
     level = _level_bel(power)
     is_active = jnp.sum(power, axis=2, keepdims=True) > 10.0 ** (_SILENCE_DB / 10.0)
     previous = jnp.concatenate([level[:, :1], level[:, :-1]], axis=1)
@@ -111,14 +121,13 @@ def frame_features(
 
 
 def pooled_features(mean: Float[Array, "batch pooled"]) -> Float[Array, "batch features"]:
-    """What z is linear in, from the means of `poolable`: the long-term spectrum about its middle; how far the levels
-    lie below it, move, and differ from frame to frame; the bands' noisiness and how it moves; the middle. Tens of dB.
+    """The features that z is linear in, in bels, from the mean over the frames of `frame_features`.
+
+    They are, in this order: the long-term spectrum minus its mean over the bands; the mean level minus that spectrum;
+    the level's standard deviation and its mean absolute change from frame to frame; the flatness and its standard
+    deviation; the spectrum's mean (one value).
     """
-    power, active_fraction, active_sums = (
-        mean[:, :NUM_BANDS],
-        mean[:, NUM_BANDS : NUM_BANDS + 1],
-        mean[:, NUM_BANDS + 1 :],
-    )
+    power, active_fraction, active_sums = jnp.split(mean, (NUM_BANDS, NUM_BANDS + 1), axis=1)
     level, mean_square_level, flatness, mean_square_flatness, level_change = jnp.split(
         active_sums / jnp.maximum(active_fraction, 1e-3), 5, axis=1
     )
@@ -139,11 +148,11 @@ def _apply_matrix(x: Array, matrix: np.ndarray) -> Array:
 
 
 def _bin_mean_weights(shares: np.ndarray) -> np.ndarray:
-    """The mean over a band's own bins as a matrix; where a band is narrower than a bin, its shares are the weights."""
+    """Matrix of the mean over each band's bins; for a band narrower than a bin, the shares are the weights."""
     weights = np.where((shares >= _MIN_BIN_SHARE).any(axis=0), shares >= _MIN_BIN_SHARE, shares)
     return weights / weights.sum(axis=0)
 
 
 def _level_bel(power: Array, floor_db: float = FLOOR_DB) -> Array:
-    """Tens of dB, held at the floor with gradient 0."""
+    """Level of a power in bels, clipped at the floor with gradient 0."""
     return safe_log(power, 10.0 ** (floor_db / 10.0)) / np.log(10.0)

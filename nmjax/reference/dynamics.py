@@ -18,7 +18,7 @@ from nmjax.dsp.compressor import control_hop
 from nmjax.dsp.loudness import k_weight, weighted_energy
 from nmjax.dsp.numerics import safe_log
 from nmjax.models import SAMPLE_RATE
-from nmjax.models.processors import processor_settings
+from nmjax.models.processors import PROCESSORS
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.gradient_descent import minimize
 from nmjax.reference.posterior import Prior, shrink_difference
@@ -31,7 +31,7 @@ _MIN_CREST_CHANGE_DB, _MIN_RANGE_CHANGE_LU = 0.1, 0.2  # smaller changes need no
 _STEPS, _LEARNING_RATE = 60, 0.2
 _CREST_SCALE_DB, _RANGE_SCALE_LU = 0.5, 1.0  # error that costs 1
 _PROXIMITY_WEIGHT = 0.02  # cost of changing a raw parameter by 1
-_PARAMETERS = processor_settings("compressor")
+_PARAMETERS = PROCESSORS["compressor"].settings
 _FREE_PARAMETERS = [i for i, row in enumerate(_PARAMETERS) if row.name not in ("knee_db", "makeup_db")]
 _MAX_RAW = 4.0  # limit of the start: at an end of its range a raw parameter would be infinite
 _MIN_SLOPE = 0.02  # less compression is none

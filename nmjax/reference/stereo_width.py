@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from nmjax.dsp import Width
 from nmjax.dsp.width import CROSSOVER_HZ
-from nmjax.models.processors import processor_settings
+from nmjax.models.processors import PROCESSORS
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.dynamics import noise_scale_of_duration
 from nmjax.reference.features import TrackFeatures
@@ -105,7 +105,7 @@ def fit_width(
     Returns:
         Settings with fields `[1]`; None where there were none and nothing changes.
     """
-    low, high = zip(*((row.low, row.high) for row in processor_settings("width")), strict=True)
+    low, high = zip(*((row.low, row.high) for row in PROCESSORS["width"].settings), strict=True)
     start = np.array([1.0 if current is None else float(getattr(current, name)[0]) for name in ("low", "high")])
     change_db = np.where(band_widths_db(features, eq_db) > _MONO_DB, change_db, np.minimum(change_db, 0.0))
     target_db, factors = band_widths_db(features, eq_db, start) + change_db, np.maximum(start, _MIN_FACTOR)

@@ -11,7 +11,7 @@ import numpy as np
 from nmjax.dsp import Compressor
 from nmjax.dsp.width import CROSSOVER_HZ
 from nmjax.models import Settings
-from nmjax.models.processors import PROCESSORS, processor_settings
+from nmjax.models.processors import PROCESSORS
 from nmjax.report import processor_figures
 from nmjax.report.figures import Figure
 from nmjax.report.gain_trace import GainTrace
@@ -137,7 +137,7 @@ def _setting_rows(chain: ChainData) -> list[SettingRow]:
         )
         for processor in chain.gain_traces
         if processor in PROCESSORS
-        for spec in processor_settings(processor)
+        for spec in PROCESSORS[processor].settings
     ]
 
 

@@ -17,7 +17,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
@@ -196,28 +196,41 @@ def find_checkpoint(folder: Path, report: Callable[[str], None] = print) -> tupl
     raise BadInputError(f"'{folder}' holds {reason}.")
 
 
-def merge_variables(target: Any, source: Any) -> tuple[Any, dict[str, list[str]]]:
-    """`new` with every leaf replaced that `old` has under the same name and in the same shape.
+class MergeReport(NamedTuple):
+    """Names of variables by what `merge_variables` did with them.
 
-    Returns:
-        the merged tree, and the names: `carried` over, `new` (not in the old one), `unfit` (another shape), `left`
-        (only in the old one).
+    Attributes:
+        transferred: Taken from the source.
+        new: Missing in the source.
+        mismatched: Of another shape in the source.
+        unused: Only in the source.
     """
+
+    transferred: list[str]
+    new: list[str]
+    mismatched: list[str]
+    unused: list[str]
+
+
+def merge_variables(target: Any, source: Any) -> tuple[Any, MergeReport]:
+    """`target` with every leaf replaced that `source` has under the same name and in the same shape, and a report."""
     source_leaves = {
         jax.tree_util.keystr(p, simple=True, separator="/"): x for p, x in jax.tree_util.tree_leaves_with_path(source)
     }
-    names: dict[str, list[str]] = {"transferred": [], "new": [], "mismatched": [], "unused": []}
+    report = MergeReport([], [], [], [])
 
     def pick(path, leaf):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         match = source_leaves.pop(name, None)
-        outcome = "new" if match is None else "transferred" if match.shape == leaf.shape else "mismatched"
-        names[outcome].append(name)
-        return match if outcome == "transferred" else leaf
+        if match is not None and match.shape == leaf.shape:
+            report.transferred.append(name)
+            return match
+        (report.new if match is None else report.mismatched).append(name)
+        return leaf
 
     merged = jax.tree_util.tree_map_with_path(pick, target)
-    names["unused"] = sorted(source_leaves)
-    return merged, names
+    report.unused.extend(sorted(source_leaves))
+    return merged, report
 
 
 def _file_digests(folder: Path) -> dict[str, str]:

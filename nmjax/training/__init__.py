@@ -1,1 +1,1 @@
-"""Training: degradation on the device, one compiled step, a thin loop, runs that go on where they stopped."""
+"""Training: degradation on the device, one compiled step, a thin loop, resumable runs, and the spectral fit."""

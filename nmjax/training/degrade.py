@@ -1,15 +1,17 @@
-"""The unmastered side, made from mastered music: a random chain for each excerpt, on the device.
+"""Degradation: the unmastered input made from mastered music by a random chain per excerpt, on the device.
 
-Tone (a low and a high shelf and bells), dynamics (an exponent on the envelope: expansion undoes compression, mild
-compression mimics a flat mix), width. All is drawn from one key an excerpt.
+The chain is an EQ (a low shelf, a high shelf and peaking filters), dynamics (an exponent on the envelope: expansion
+undoes compression, mild compression imitates a flat mix) and stereo width.
 """
 
 from __future__ import annotations
 
 import math
+import typing
 
 import jax
 import jax.numpy as jnp
+from flax import struct
 from jaxtyping import Array, Float
 
 from nmjax.config import DegradeConfig
@@ -19,28 +21,58 @@ from nmjax.dsp.numerics import db_to_amplitude
 from nmjax.dsp.stft import mid_side
 from nmjax.dsp.svf import Svf, high_shelf, low_shelf, peaking
 from nmjax.models import MODEL_LUFS
-from nmjax.training.random_inputs import normal_from_uniform
+from nmjax.training.random_inputs import normal_from_uniform, per_example
 
 _LOW_SHELF_HZ = (60.0, 400.0)
 _HIGH_SHELF_HZ = (2_000.0, 10_000.0)
 _PEAK_HZ = (60.0, 12_000.0)
 _PEAK_Q = (0.5, 2.0)
 _ENVELOPE_HOP = 441  # samples, 10 ms at the model's rate
-_SMOOTHING_HOPS = 11  # smoothed over 110 ms
-_MAX_GAIN_DB = 9.0  # of the dynamics, either way
-_COMPRESSION_SCALE = (
-    0.4  # compression beside expansion: what a master was made from is seldom the more compressed of the two
-)
-_POWER_FLOOR = 1e-6  # power added to the envelope, −60 dBFS
+_SMOOTHING_HOPS = 11  # length of the envelope's smoothing, 110 ms
+_MAX_GAIN_DB = 9.0  # of the dynamics, in both directions
+_COMPRESSION_SCALE = 0.4  # of compression relative to expansion: a mix is rarely more compressed than its master
+_POWER_FLOOR = 1e-6  # added to the envelope, −60 dBFS
 
 
-def num_uniforms(config: DegradeConfig) -> int:
-    """Uniform numbers that one excerpt's chain takes: tone, dynamics, width, level."""
-    return _num_eq_uniforms(config.num_peaks) + 3
+@typing.no_type_check
+class DegradationDraws(struct.PyTreeNode):
+    """Uniform numbers in [0, 1) for the degradation of each excerpt of a batch.
+
+    Attributes:
+        low_shelf_freq, high_shelf_freq, low_shelf_gain, high_shelf_gain: `[batch, 1]`.
+        peak_freq, peak_gain, peak_q: `[batch, num_peaks]`.
+        exponent: `[batch]`, the dynamics.
+        side_gain: `[batch]`, the stereo width.
+        level: `[batch]`, the common level of input and target.
+    """
+
+    low_shelf_freq: Array
+    high_shelf_freq: Array
+    low_shelf_gain: Array
+    high_shelf_gain: Array
+    peak_freq: Array
+    peak_gain: Array
+    peak_q: Array
+    exponent: Array
+    side_gain: Array
+    level: Array
 
 
-def _num_eq_uniforms(num_peaks: int) -> int:
-    return 4 + 3 * num_peaks
+def degradation_shapes(config: DegradeConfig) -> DegradationDraws:
+    """Shapes of the draws for one excerpt, as `draw_uniforms` takes them."""
+    shelf, peaks, scalar = per_example(1), per_example(config.num_peaks), per_example()
+    return DegradationDraws(
+        low_shelf_freq=shelf,
+        high_shelf_freq=shelf,
+        low_shelf_gain=shelf,
+        high_shelf_gain=shelf,
+        peak_freq=peaks,
+        peak_gain=peaks,
+        peak_q=peaks,
+        exponent=scalar,
+        side_gain=scalar,
+        level=scalar,
+    )
 
 
 def _log_uniform(uniform: Array, bounds: tuple[float, float]) -> Array:
@@ -48,35 +80,47 @@ def _log_uniform(uniform: Array, bounds: tuple[float, float]) -> Array:
     return jnp.exp(low + (high - low) * uniform)
 
 
-def random_eq(
-    uniforms: Float[Array, "batch numbers"], shelf_db: float, peak_db: float, num_peaks: int, sample_rate: float
-) -> Svf:
-    """A tone curve for each row of chances: a low shelf, a high shelf, and bells; `[batch, 2 + bells]`."""
-    low_hz, high_hz, low_db, high_db = (uniforms[:, i : i + 1] for i in range(4))
-    peak_hz, peak_gain, peak_q = (uniforms[:, 4 + i * num_peaks : 4 + (i + 1) * num_peaks] for i in range(3))
-    shelf_q = jnp.full_like(low_hz, math.sqrt(0.5))
-    q = _PEAK_Q[0] + (_PEAK_Q[1] - _PEAK_Q[0]) * peak_q
+def random_eq(draws: DegradationDraws, config: DegradeConfig, sample_rate: float) -> Svf:
+    """The filters of each excerpt, `[batch, 2 + num_peaks]`: a low shelf, a high shelf and the peaking filters."""
+    shelf_q = jnp.full_like(draws.low_shelf_freq, math.sqrt(0.5))
     filters = (
-        low_shelf(_log_uniform(low_hz, _LOW_SHELF_HZ), shelf_db * normal_from_uniform(low_db), shelf_q, sample_rate),
-        high_shelf(
-            _log_uniform(high_hz, _HIGH_SHELF_HZ), shelf_db * normal_from_uniform(high_db), shelf_q, sample_rate
+        low_shelf(
+            _log_uniform(draws.low_shelf_freq, _LOW_SHELF_HZ),
+            config.shelf_std_db * normal_from_uniform(draws.low_shelf_gain),
+            shelf_q,
+            sample_rate,
         ),
-        peaking(_log_uniform(peak_hz, _PEAK_HZ), peak_db * normal_from_uniform(peak_gain), q, sample_rate),
+        high_shelf(
+            _log_uniform(draws.high_shelf_freq, _HIGH_SHELF_HZ),
+            config.shelf_std_db * normal_from_uniform(draws.high_shelf_gain),
+            shelf_q,
+            sample_rate,
+        ),
+        peaking(
+            _log_uniform(draws.peak_freq, _PEAK_HZ),
+            config.peaking_std_db * normal_from_uniform(draws.peak_gain),
+            _PEAK_Q[0] + (_PEAK_Q[1] - _PEAK_Q[0]) * draws.peak_q,
+            sample_rate,
+        ),
     )
     return jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *filters)
 
 
 def apply_eq(audio: Float[Array, "batch time channel"], filters: Svf) -> Float[Array, "batch time channel"]:
-    """The signal through the filters, from rest."""
+    """The signal through the filters, with zero initial state."""
     return cascade(audio, filters, initial_state(filters, audio.shape[0], audio.shape[2]))[0]
 
 
 def expand_dynamics(
     audio: Float[Array, "batch time channel"], exponent: Float[Array, " batch"]
 ) -> Float[Array, "batch time channel"]:
-    """Gain (envelope / its mean)^exponent, at most ±9 dB: above 0 expands, below 0 compresses, 0 is the identity.
+    """The signal with the gain (envelope / mean envelope)^exponent, limited to ±9 dB.
 
-    The envelope is the power of all channels in 10 ms, smoothed over 110 ms; the gain is interpolated linearly.
+    The envelope is the mean power of all channels in 10 ms, smoothed over 110 ms. The gain is interpolated linearly.
+
+    Args:
+        audio: Signals at the model's rate.
+        exponent: Above 0 expands, below 0 compresses, 0 is the identity.
     """
     batch, time, _ = audio.shape
     hops = -(-time // _ENVELOPE_HOP)
@@ -94,41 +138,42 @@ def expand_dynamics(
 
 
 def scale_side(audio: Float[Array, "batch time 2"], side_db: Float[Array, " batch"]) -> Float[Array, "batch time 2"]:
-    """The side louder or quieter by `side_db`."""
+    """Stereo with a gain of `side_db` on the side."""
     gain = jnp.stack([jnp.ones_like(side_db), db_to_amplitude(side_db)], axis=1)
     return mid_side(mid_side(audio) * gain[:, None, :])
 
 
 def degrade_batch(
-    target: Float[Array, "batch time channel"],
-    uniforms: Float[Array, "batch numbers"],
-    config: DegradeConfig,
-    sample_rate: float,
+    target: Float[Array, "batch time channel"], draws: DegradationDraws, config: DegradeConfig, sample_rate: float
 ) -> Float[Array, "batch time channel"]:
-    """Mastered excerpts → their unmastered side, not yet at the model's level. `chance`: `chances_needed` of them."""
-    num_eq = _num_eq_uniforms(config.num_peaks)
-    filters = random_eq(uniforms[:, :num_eq], config.shelf_std_db, config.peaking_std_db, config.num_peaks, sample_rate)
-    source = expand_dynamics(apply_eq(target, filters), dynamics_exponent(uniforms, config))
+    """Mastered excerpts → unmastered input, not yet at the model's level.
+
+    Args:
+        target: Mastered excerpts.
+        draws: Random numbers of each excerpt.
+        config: Strength of each degradation.
+        sample_rate: Hz.
+    """
+    source = apply_eq(target, random_eq(draws, config, sample_rate))
+    source = expand_dynamics(source, dynamics_exponent(draws, config))
     if target.shape[2] == 2:
-        source = scale_side(source, side_gain_db(uniforms, config))
+        source = scale_side(source, side_gain_db(draws, config))
     return source
 
 
-def dynamics_exponent(uniforms: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, " batch"]:
-    """The exponent of the dynamics in an excerpt's chain: uniform from −0.4 to 1 times the config's."""
-    return config.expansion * (
-        (1.0 + _COMPRESSION_SCALE) * uniforms[:, _num_eq_uniforms(config.num_peaks)] - _COMPRESSION_SCALE
-    )
+def dynamics_exponent(draws: DegradationDraws, config: DegradeConfig) -> Float[Array, " batch"]:
+    """The exponent of each excerpt's dynamics, uniform from −0.4 to 1 times `config.expansion`."""
+    return config.expansion * ((1.0 + _COMPRESSION_SCALE) * draws.exponent - _COMPRESSION_SCALE)
 
 
-def side_gain_db(uniforms: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, " batch"]:
-    """The side's gain in an excerpt's chain."""
-    return config.side_std_db * normal_from_uniform(uniforms[:, _num_eq_uniforms(config.num_peaks) + 1])
+def side_gain_db(draws: DegradationDraws, config: DegradeConfig) -> Float[Array, " batch"]:
+    """The gain of each excerpt's side."""
+    return config.side_std_db * normal_from_uniform(draws.side_gain)
 
 
-def level_offset_db(uniforms: Float[Array, "batch numbers"], config: DegradeConfig) -> Float[Array, " batch"]:
-    """How far an excerpt lies above or below the level of its whole track."""
-    return config.level_std_db * normal_from_uniform(uniforms[:, _num_eq_uniforms(config.num_peaks) + 2])
+def level_offset_db(draws: DegradationDraws, config: DegradeConfig) -> Float[Array, " batch"]:
+    """The level of each excerpt relative to its whole track."""
+    return config.level_std_db * normal_from_uniform(draws.level)
 
 
 def normalize_pair(
@@ -137,6 +182,12 @@ def normalize_pair(
     offset_db: Float[Array, " batch"],
     sample_rate: float,
 ) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch time channel"]]:
-    """Both sides at the model's −20 LUFS, then moved together by `offset_db`: a passage of a track that is levelled
-    as a whole lies above or below it."""
-    return tuple(apply_gain_db(x, loudness_gain_db(x, sample_rate, MODEL_LUFS) + offset_db) for x in (source, target))
+    """Input and target at −20 LUFS + `offset_db` each.
+
+    The offset imitates that inference normalizes a track as a whole: a section is louder or quieter than the track.
+    """
+
+    def normalize(audio):
+        return apply_gain_db(audio, loudness_gain_db(audio, sample_rate, MODEL_LUFS) + offset_db)
+
+    return normalize(source), normalize(target)

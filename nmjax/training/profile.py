@@ -1,4 +1,4 @@
-"""What a step costs: parameters, FLOPs, memory and time, without any music."""
+"""Cost of a train step on noise: parameters, FLOPs, memory and time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMED_STEPS = 4
 
 
 def noise_inputs(config: Config) -> tuple[TrainState, dict[str, jax.Array], RandomInputs]:
-    """A run's start, a batch of noise, and the dice: what a step takes, without any music."""
+    """The arguments of a train step: the initial state, a batch of noise, and the random inputs."""
     data, samples = config.data, round(config.data.excerpt_seconds * SAMPLE_RATE)
     noise = np.random.default_rng(0).standard_normal((data.batch_size, samples, data.channels))
     batch = {
@@ -35,19 +35,24 @@ def noise_inputs(config: Config) -> tuple[TrainState, dict[str, jax.Array], Rand
 
 
 def step_bytes(program: jax.stages.Compiled) -> int:
-    """XLA's estimate of what a compiled step needs: arguments, temporaries, and outputs in no argument's place."""
-    m = program.memory_analysis()
-    return m.argument_size_in_bytes + m.temp_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes
+    """XLA's estimate of a program's memory: arguments, temporaries, and outputs that do not alias an argument."""
+    memory = program.memory_analysis()
+    if memory is None:
+        return 0
+    outputs = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return memory.argument_size_in_bytes + memory.temp_size_in_bytes + outputs
 
 
 def profile_step(config: Config) -> dict[str, float]:
-    """Parameters of each part, XLA's own count of FLOPs and bytes for the compiled step, seconds per step on noise."""
+    """Parameters of each module, XLA's count of FLOPs and bytes of the compiled step, and seconds per step."""
     state, batch, random_inputs = noise_inputs(config)
     params = state.variables["params"]
-    profile = {f"{name} parameters": count_params(module_params) for name, module_params in params.items()}
+    profile: dict[str, float] = {
+        f"{name} parameters": count_params(module_params) for name, module_params in params.items()
+    }
     profile["parameters"] = count_params(params)
     compiled = jit_train_step(config).lower(state, batch, random_inputs).compile()
-    profile["flops"] = float(compiled.cost_analysis().get("flops", float("nan")))
+    profile["flops"] = float((compiled.cost_analysis() or {}).get("flops", float("nan")))
     profile["bytes"] = float(step_bytes(compiled))
     seconds = []
     for _ in range(_TIMED_STEPS):
@@ -60,19 +65,18 @@ def profile_step(config: Config) -> dict[str, float]:
 
 
 def print_profile(config: Config) -> None:
-    """Print `measure` as a table."""
+    """Print the result of `profile_step` as a table."""
     profile = profile_step(config)
     data = config.data
-    table = Table(
-        title=f"Phase {config.phase}, {data.batch_size} × {data.excerpt_seconds} s × {data.channels} channel(s)"
-    )
-    table.add_column("what")
-    table.add_column("figure", justify="right")
+    title = f"Phase {config.phase}, {data.batch_size} × {data.excerpt_seconds} s × {data.channels} channel(s)"
+    table = Table(title=title)
+    table.add_column("quantity")
+    table.add_column("value", justify="right")
     for name, value in profile.items():
         if "parameters" in name:
             table.add_row(name, f"{value:,.0f}")
-    table.add_row("FLOPs per step (XLA's count)", f"{profile['flops'] / 1e9:,.1f} GFLOP")
-    table.add_row("memory of a step (XLA's estimate)", f"{profile['bytes'] / 1e9:,.2f} GB")
+    table.add_row("FLOPs per step (counted by XLA)", f"{profile['flops'] / 1e9:,.1f} GFLOP")
+    table.add_row("memory of a step (estimated by XLA)", f"{profile['bytes'] / 1e9:,.2f} GB")
     table.add_row(f"time per step ({jax.devices()[0].device_kind})", f"{profile['seconds']:,.2f} s")
     table.add_row("excerpts per second", f"{data.batch_size / profile['seconds']:,.2f}")
     Console().print(table)

@@ -1,4 +1,4 @@
-"""What a run's folder says about how it came to be: the settings in full, and each start with what it ran on."""
+"""Provenance of a run: `config.yaml` with all settings, and `starts.json` with an entry for each start."""
 
 from __future__ import annotations
 
@@ -22,17 +22,23 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "num
 
 
 def record_start(out: Path, config: Config, step: int) -> None:
-    """Write `config.yaml`, and one more entry into `starts.json`: when, from which step, the command, versions, the
-    source's git revision, devices.
+    """Write `config.yaml`, and add an entry to `starts.json`.
+
+    The entry holds the time, the step, the command, the versions, the git revision of the source and the devices.
+
+    Args:
+        out: Run folder.
+        config: Settings of the run.
+        step: Step from which the run starts or resumes.
 
     Raises:
-        CannotWriteError: the folder cannot be written.
+        CannotWriteError: The folder cannot be written.
     """
     atomic_files.write_text(out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     path = out / "starts.json"
     try:
         entries = json.loads(path.read_text())
-    except (OSError, ValueError):  # the first start, or a file that somebody edited
+    except (OSError, ValueError):  # the first start, or a file that was edited
         entries = []
     atomic_files.write_text(path, json.dumps([*entries, _start_entry(step)], indent=1) + "\n")
 
@@ -52,7 +58,7 @@ def _start_entry(step: int) -> dict:
 
 
 def git_revision(folder: Path) -> str | None:
-    """The git revision of the checkout around a folder, "+" behind it if files were changed; None outside of one."""
+    """The git revision of the checkout that contains a folder, with "+" if it has changes; None without a checkout."""
 
     def git(*args: str) -> str:
         return subprocess.run(["git", "-C", str(folder), *args], capture_output=True, text=True, check=True).stdout

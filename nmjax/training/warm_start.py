@@ -1,4 +1,4 @@
-"""Starting a phase from an earlier one: what both have is carried over, what is new starts neutral."""
+"""Warm start: a phase initialized from a checkpoint of the same or an earlier phase."""
 
 from __future__ import annotations
 
@@ -9,68 +9,90 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmjax.config import Config, restore_config
+from nmjax.models import PHASES
 from nmjax.models.decoder import FIVE_BANDS_HZ, INITIAL_GATE, TEN_BANDS_HZ
-from nmjax.runtime.checkpoints import find_checkpoint, merge_variables
+from nmjax.runtime.checkpoints import MergeReport, find_checkpoint, merge_variables
 from nmjax.runtime.errors import BadInputError
 
 _HEADS = ("frequency", "gain", "q")
 
 
 def nearest_bands() -> list[int]:
-    """For each of the five bands, which of the ten starts nearest to it on a logarithmic axis."""
+    """For each of the five bands, the index of the nearest of the ten, by initial frequency on a log scale."""
     distance = np.abs(np.log(np.array(FIVE_BANDS_HZ))[:, None] - np.log(np.array(TEN_BANDS_HZ))[None])
     return [int(i) for i in np.argmin(distance, axis=1)]
 
 
-def transfer_params(fresh: dict, previous: dict) -> tuple[dict, dict[str, list[str]]]:
-    """Fresh variables of a phase with an earlier phase's laid in by name; five bands become five of the ten.
+def transfer_params(fresh: dict, previous: dict) -> tuple[dict, MergeReport]:
+    """A phase's fresh variables with those of an earlier phase, by name.
 
-    A copied band's gain is divided by the gate that it starts behind (held to ±12 dB), so that it sounds as before; the
-    other bands stand at 0 dB.
+    For a phase with gates from one without, each of the five bands is copied to the nearest of the ten. Its gain is
+    divided by the initial gate (and limited to ±12 dB), so that the rendered gain does not change. The other bands keep
+    a gain of 0 dB.
 
     Returns:
-        the variables, and the names of what was `carried`, is `new`, did not fit (`unfit`), or was `left`.
+        The variables, and a report of what was transferred.
     """
-    merged, names = merge_variables(fresh, previous)
+    merged, report = merge_variables(fresh, previous)
     if "warm_start" not in fresh or "warm_start" in previous:
-        return merged, names
+        return merged, report
     bands = jnp.array(nearest_bands())
     decoder = dict(merged["params"]["decoder"])
     for head in _HEADS:
         target, source = decoder[head]["dense"], previous["params"]["decoder"][head]["dense"]
         decoder[head] = {"dense": {key: target[key].at[..., bands].set(source[key]) for key in target}}
-        transferred = {f"params/decoder/{head}/dense/{key}" for key in target}
-        names["mismatched"] = [n for n in names["mismatched"] if n not in transferred]
-        names["transferred"] += sorted(transferred)
+    copied = {f"params/decoder/{head}/dense/{key}" for head in _HEADS for key in ("kernel", "bias")}
+    report = report._replace(
+        transferred=report.transferred + sorted(copied),
+        mismatched=[name for name in report.mismatched if name not in copied],
+    )
     divisor = merged["warm_start"]["decoder"]["gain_divisor"].at[bands].set(INITIAL_GATE)
-    warm_start = {"decoder": {"gain_divisor": divisor}}
-    return {**merged, "params": {**merged["params"], "decoder": decoder}, "warm_start": warm_start}, names
+    merged = {
+        **merged,
+        "params": {**merged["params"], "decoder": decoder},
+        "warm_start": {"decoder": {"gain_divisor": divisor}},
+    }
+    return merged, report
 
 
 def init_from_checkpoint(fresh: dict, config: Config, folder: Path, report: Callable[[str], None]) -> dict:
-    """`fresh` with the checkpoint in `folder` carried over; says what was carried, what is new, what did not fit.
+    """Fresh variables with everything that a checkpoint has for them.
+
+    Args:
+        fresh: Untrained variables of the phase.
+        config: Settings of the new run.
+        folder: Run folder or checkpoint folder to start from.
+        report: Called with messages about what was transferred, what is new and what did not fit.
 
     Raises:
-        BadInputError: no checkpoint there, or one of a later phase or of another width.
+        BadInputError: No usable checkpoint, or one of a later phase or with another encoder, width or frequency map.
     """
     checkpoints, step = find_checkpoint(folder, report)
     previous = restore_config(checkpoints.meta(step)["config"])
-    if previous.phase > config.phase:
+    if not PHASES[config.phase].can_start_from(PHASES[previous.phase]):
         raise BadInputError(
-            f"'{folder}' is a checkpoint of phase {previous.phase}, which phase {config.phase} cannot start from; "
-            f"give one of phase {config.phase} or earlier."
+            f"'{folder}' is a checkpoint of phase {previous.phase}, from which phase {config.phase} cannot start. "
+            f"Give one of phase {config.phase} or earlier."
         )
     for name in ("encoder", "width", "frequency_map"):
         current, other = getattr(config.model, name), getattr(previous.model, name)
         if current != other:
-            raise BadInputError(f"'{folder}' has model.{name}={other}, this run {current}; set model.{name}={other}.")
-    variables, names = transfer_params(fresh, checkpoints.restore_model(step))
+            raise BadInputError(
+                f"'{folder}' was trained with model.{name}={other}, but this run has {current}. "
+                f"Set model.{name}={other}."
+            )
+    variables, merge_report = transfer_params(fresh, checkpoints.restore_model(step))
     report(
-        f"From {checkpoints.folder / str(step)}: {len(names['transferred'])} arrays carried over, {len(names['new'])} new."
+        f"Warm start from {checkpoints.folder / str(step)}: "
+        f"{len(merge_report.transferred)} arrays transferred, {len(merge_report.new)} new."
     )
-    for outcome, label in (("new", "New"), ("mismatched", "Did not fit"), ("unused", "Left behind")):
-        if names[outcome]:
-            report(f"{label}: {', '.join(_module_names(names[outcome]))}.")
+    for label, names in (
+        ("New", merge_report.new),
+        ("Not transferred because of another shape", merge_report.mismatched),
+        ("Not used", merge_report.unused),
+    ):
+        if names:
+            report(f"{label}: {', '.join(_module_names(names))}.")
     return variables
 
 

@@ -23,7 +23,7 @@ from nmjax.mastering.settings.file import read_settings, settings_from_json
 from nmjax.mastering.settings.overrides import Overrides, apply_overrides, parse_overrides
 from nmjax.mastering.types import MasteringOptions
 from nmjax.models import processors
-from nmjax.models.processors import PROCESSORS, SETTING_TABLE, processor_settings
+from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
 from tests.dsp.oracles import peaking_sos
 from tests.mastering.settings.test_file import prediction, write_settings_file
@@ -58,7 +58,8 @@ def render_offline(audio, rate, tree):
     gain = 10.0 ** (tree["input_gain_db"] / 20.0)
     with jax.enable_x64(True):
         given = {
-            s: PROCESSORS[s](**{k: jnp.full((1,), x, jnp.float64) for k, x in tree[s].items()}) for s in PROCESSORS
+            name: processor.settings_type(**{k: jnp.full((1,), x, jnp.float64) for k, x in tree[name].items()})
+            for name, processor in PROCESSORS.items()
         }
         play = jax.jit(lambda x: processors.apply_chain(x, ProcessorSettings(**given), rate))
         return np.asarray(play(jnp.asarray(gain * audio)[None]))[0] / gain
@@ -139,7 +140,7 @@ def test_the_same_track_ten_decibels_louder_comes_out_ten_decibels_louder():
 
 def test_neutral_processors_are_bit_identical(tmp_path):
     track = write_audio(tmp_path / "a.wav", music(3.2, 48_000), 48_000, "PCM_24")
-    starts = {row.processor: {r.name: r.initial for r in processor_settings(row.processor)} for row in SETTING_TABLE}
+    starts = {name: {s.name: s.initial for s in processor.settings} for name, processor in PROCESSORS.items()}
     (tmp_path / "s.json").write_text(json.dumps({"format": "nmjax settings 1", "eq": {"bands": []}, **starts}))
     options = MasteringOptions((NO_DELIVERY,), settings=read_settings(tmp_path / "s.json"))
     result = master(track, resolve_output_paths(track, tmp_path / "m.wav", (NO_DELIVERY,)), None, options)
@@ -152,8 +153,10 @@ def test_a_settings_file_round_trips_processors_bit_identically(tmp_path):
     original = prediction()
     rng = np.random.default_rng(0)
     values = {
-        stage: kind(*(jnp.asarray(rng.uniform(row.low, row.high, 1), jnp.float32) for row in processor_settings(stage)))
-        for stage, kind in PROCESSORS.items()
+        name: processor.settings_type(
+            *(jnp.asarray(rng.uniform(s.low, s.high, 1), jnp.float32) for s in processor.settings)
+        )
+        for name, processor in PROCESSORS.items()
     }
     original = original.replace(settings=original.settings.replace(**values))
     result = read_settings(write_settings_file(tmp_path / "a.json", original))
@@ -169,7 +172,7 @@ def test_missing_processor_settings_get_their_defaults():
     result = settings_from_json(
         json.dumps(settings_json(compressor={"ratio": 2})), "a.json"
     ).prediction.settings.compressor
-    for row in processor_settings("compressor"):
+    for row in PROCESSORS["compressor"].settings:
         assert float(getattr(result, row.name)[0]) == np.float32(2.0 if row.name == "ratio" else row.initial)
 
 
@@ -279,9 +282,9 @@ def test_a_network_of_phase_2_masters_a_file_and_its_settings_render_it_again(wo
     result = tree_of(tmp_path / "m.wav.json")
     for stage in PROCESSORS:
         assert stage in output
-        assert list(result[stage]) == [row.name for row in processor_settings(stage)]
-        for row in processor_settings(stage):
-            assert row.limits[0] <= result[stage][row.name] <= row.limits[1]
+        assert list(result[stage]) == [row.name for row in PROCESSORS[stage].settings]
+        for name, (low, high) in PROCESSORS[stage].limits.items():
+            assert low <= result[stage][name] <= high
     again = ["--ckpt", workspace / "2", "--settings", tmp_path / "m.wav.json", *plain]
     infer(capsys, track, *again, "-o", tmp_path / "n.wav")
     one, other = (soundfile.read(str(tmp_path / name))[0] for name in ("m.wav", "n.wav"))

@@ -1,4 +1,4 @@
-"""What the tests of the models share: random weights for a module, signals, and how far apart two arrays are."""
+"""Shared by the tests of the models: random weights for a module, signals, and the difference of two arrays."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import numpy as np
 
 from nmjax.models import MasteringModel
 
-WIDTH = (
-    0.07  # few channels, yet different ones at every place: 4, 9, 18, 36 in the encoder and 2, 4, 9, 18 in the residual
-)
+WIDTH = 0.07  # few channels, different in every layer: 4, 9, 18, 36 in the encoder and 2, 4, 9, 18 in the residual
 
-FAST_COMPILE = {"xla_backend_optimization_level": 0}  # compiler options for what the machine code does not change
+FAST_COMPILE = {"xla_backend_optimization_level": 0}  # compiler options, for programs that run only a few times
 
 
 @functools.cache
 def init_phase(phase):
-    """A phase as its own initialisation makes it, with its model."""
+    """A phase's model and its untrained variables."""
     model = MasteringModel(phase, WIDTH)
     key = jax.random.key(4, impl="rbg")  # the default generator takes three times as long to compile
     return model, jax.jit(model.init, compiler_options=FAST_COMPILE)(key, noise((1, 64, 1)))
@@ -27,25 +25,25 @@ def init_phase(phase):
 
 @functools.cache
 def jit_apply(model, **settings):
-    """`model.apply` with settings such as `train`, jitted once for all tests: compiling is what costs time here."""
+    """`model.apply` with arguments such as `train`, jitted once for all tests: most of their time is compilation."""
     return jax.jit(functools.partial(model.apply, **settings))
 
 
 def noise(shape, seed=0):
-    """Gaussian noise; at unit variance, so that random weights answer to it and not only to their biases."""
+    """Gaussian noise with unit variance, so that random weights depend on it and not only on their biases."""
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
 def init_shapes(module, *args):
-    """A module's variables as shapes; nothing is computed."""
+    """Shapes of a module's variables; nothing is computed."""
     return jax.eval_shape(module.init, jax.random.key(0), *args)
 
 
 def random_variables(shapes, seed=0):
-    """Random values for every variable, such that signals keep about their size on the way through.
+    """Random values for every variable, scaled so that signals keep about their variance from layer to layer.
 
-    A whole phase gets a z of about 0.3: it is multiplied into every layer of the residual and decides how narrow and
-    how low the bands lie, so that with a large one float32's rounding alone would be far above −110 dB.
+    A whole phase gets a z of about 0.3. It scales every layer of the residual and decides how narrow and how low the
+    bands are: with a large z, float32 rounding alone would exceed −110 dB.
     """
     rng = np.random.default_rng(seed)
 
@@ -67,7 +65,7 @@ def random_variables(shapes, seed=0):
 
 
 def peak_error_db(result, expected):
-    """Peak difference in dB relative to the wanted array's peak; −inf where they are equal."""
+    """Peak difference in dB relative to the expected array's peak; −inf if they are equal."""
     result, expected = np.asarray(result, np.float64), np.asarray(expected, np.float64)
     assert result.shape == expected.shape
     assert np.all(np.isfinite(result)), "not finite"
@@ -78,7 +76,7 @@ def peak_error_db(result, expected):
 
 
 def positive_variables(variables):
-    """Weights with which no path cancels another or ends at a ReLU, so that a gradient shows all that is heard."""
+    """Weights with which no path cancels another or ends at a ReLU: a gradient shows the whole receptive field."""
 
     def neutral(path, x):
         return jnp.full_like(x, float(path[-1].key == "var"))
@@ -88,7 +86,7 @@ def positive_variables(variables):
 
 
 def receptive_fields(function, time):
-    """First and last sample of a positive signal `[1, time, 1]` that move each number the function gives."""
+    """First and last sample of a positive signal `[1, time, 1]` that change each output of the function."""
     gradients = jax.jit(jax.jacrev(function))(jnp.ones((1, time, 1)))
     positions = [np.flatnonzero(row) for row in np.asarray(gradients).reshape(-1, time)]
     return [(int(row[0]), int(row[-1])) for row in positions]

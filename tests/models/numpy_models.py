@@ -1,6 +1,6 @@
-"""The networks in plain NumPy and float64, from SPEC 2 to 5; a batch is a list of `[time, channel]` of any lengths.
+"""The networks in plain NumPy and float64; a batch is a list of signals `[time, channel]` of any lengths.
 
-The stages of phase 2 have oracles of their own (tests/dsp); here they run as they are, in float64.
+The processors of phase 2 have oracles of their own (tests/dsp); here the tested functions run in float64.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 from scipy.signal import sosfilt
 
 from nmjax import dsp
-from nmjax.models.processors import processor_settings
+from nmjax.models.processors import PROCESSORS
 
-EPSILON = 1e-5  # BatchNorm's, Flax's default; SPEC names none
+EPSILON = 1e-5  # of BatchNorm, Flax's default
 
 
 def to_float64(tree):
@@ -24,10 +24,10 @@ def to_float64(tree):
 
 
 def conv(x, weights, stride=1, dilation=1):
-    """Zero-padded so that stride 1 keeps the length; kernel `[tap, in, out]`, the middle tap on the frame itself."""
+    """Zero-padded convolution that keeps the length at stride 1; kernel `[tap, in, out]`, centered on the frame."""
     kernel = weights["kernel"]
-    reach = dilation * (len(kernel) // 2)
-    padded = np.pad(x, ((reach, reach), (0, 0)))
+    pad = dilation * (len(kernel) // 2)
+    padded = np.pad(x, ((pad, pad), (0, 0)))
     taps = (padded[n * dilation : n * dilation + len(x) : stride] @ kernel[n] for n in range(len(kernel)))
     return sum(taps) + weights["bias"]
 
@@ -36,11 +36,11 @@ def dense(x, weights):
     return x @ weights["kernel"] + weights["bias"]
 
 
-def conv_norm(xs, params, stats, train, **how):
-    """Convolution and BatchNorm: by the running statistics, or in training by those of all signals together."""
-    xs = [conv(x, params["conv"], **how) for x in xs]
-    everything = np.concatenate(xs)
-    mean, var = (everything.mean(0), everything.var(0)) if train else (stats["norm"]["mean"], stats["norm"]["var"])
+def conv_norm(xs, params, stats, train, **conv_args):
+    """Convolution and BatchNorm: with the running statistics, or in training with those of all signals together."""
+    xs = [conv(x, params["conv"], **conv_args) for x in xs]
+    frames = np.concatenate(xs)
+    mean, var = (frames.mean(0), frames.var(0)) if train else (stats["norm"]["mean"], stats["norm"]["var"])
     scale = params["norm"]["scale"] / np.sqrt(var + EPSILON)
     return [(x - mean) * scale + params["norm"]["bias"] for x in xs]
 
@@ -50,7 +50,7 @@ def relu(xs):
 
 
 def encoder_frames(variables, signals, train=False):
-    """Mono signals → the features of each frame."""
+    """Mono signals → features of each frame."""
     params, stats = to_float64(variables["params"]), to_float64(variables["batch_stats"])
     xs = [np.asarray(x, np.float64) for x in signals]
     for name in ("stem_0", "stem_1"):
@@ -65,7 +65,7 @@ def encoder_frames(variables, signals, train=False):
 
 
 def encoder(variables, signals, train=False):
-    """Mono signals → z, one row a signal."""
+    """Mono signals → z, one row per signal."""
     frames = encoder_frames(variables, signals, train)
     return np.stack([dense(x.mean(0), to_float64(variables["params"]["out"])) for x in frames])
 
@@ -75,9 +75,9 @@ def downsample2x(x):
 
 
 def upsample2x(x):
-    """Linear interpolation ×2: output n lies at (n + 0.5)/2 − 0.5; beyond the ends np.interp repeats the last value."""
-    at = (np.arange(2 * len(x)) + 0.5) / 2.0 - 0.5
-    return np.stack([np.interp(at, np.arange(len(x)), channel) for channel in x.T], axis=1)
+    """Linear interpolation ×2: output n is at (n + 0.5)/2 − 0.5; beyond the ends np.interp repeats the last value."""
+    positions = (np.arange(2 * len(x)) + 0.5) / 2.0 - 0.5
+    return np.stack([np.interp(positions, np.arange(len(x)), channel) for channel in x.T], axis=1)
 
 
 def _wave_u_net(params, stats, xs, z, train):
@@ -99,7 +99,7 @@ def _wave_u_net(params, stats, xs, z, train):
 
 
 def residual(variables, signals, z, train=False):
-    """Signals of any channel count and their z → residuals; every channel is a signal of its own with the same z."""
+    """Signals and their z → residuals; every channel is a separate signal with the same z."""
     params, stats = to_float64(variables["params"]), to_float64(variables["batch_stats"])
     channels = [
         (np.asarray(x, np.float64)[:, [c]], row) for x, row in zip(signals, z, strict=True) for c in range(x.shape[1])
@@ -114,13 +114,13 @@ def sigmoid(x):
 
 
 def decoder(variables, z, frequency_map="log"):
-    """z `[batch, 512]` → freq_hz, gain_db, q, gate; gates where the weights have a selector."""
+    """z `[batch, 512]` → freq_hz, gain_db, q, gate; gates if the weights have a selector, else 1."""
     params = to_float64(variables["params"])
     x = np.asarray(z, np.float64)
     for name in ("hidden_0", "hidden_1"):
         x = np.maximum(dense(x, params[name]), 0.0)
-    share = sigmoid(dense(x, params["frequency"]["dense"]))
-    freq_hz = 20.0 * 1000.0**share if frequency_map == "log" else 20.0 + 19980.0 * share
+    fraction = sigmoid(dense(x, params["frequency"]["dense"]))
+    freq_hz = 20.0 * 1000.0**fraction if frequency_map == "log" else 20.0 + 19980.0 * fraction
     gain_db = 12.0 * np.tanh(dense(x, params["gain"]["dense"]))
     q = 0.5 + 4.5 * sigmoid(dense(x, params["q"]["dense"]))
     if "selector" not in params:
@@ -128,12 +128,12 @@ def decoder(variables, z, frequency_map="log"):
     gate = sigmoid(
         dense(np.maximum(dense(np.asarray(z, np.float64), params["selector"]), 0.0), params["gate"]["dense"])
     )
-    divisor = to_float64(variables["carried"]["gain_divisor"])
+    divisor = to_float64(variables["warm_start"]["gain_divisor"])
     return freq_hz, np.clip(gain_db / divisor, -12.0, 12.0), q, gate
 
 
 def biquads(freq_hz, gain_db, q, sample_rate=44_100):
-    """RBJ's peaking bells as second-order sections, one row a band."""
+    """RBJ's peaking filters as second-order sections, one row per band."""
     a, w0 = 10.0 ** (gain_db / 40.0), 2.0 * np.pi * freq_hz / sample_rate
     alpha, cos = np.sin(w0) / (2.0 * q), np.cos(w0)
     rows = np.stack([1 + alpha * a, -2 * cos, 1 - alpha * a, 1 + alpha / a, -2 * cos, 1 - alpha / a], axis=1)
@@ -152,21 +152,22 @@ def equalize(x, freq_hz, gain_db, q):
     return sosfilt(biquads(freq_hz, gain_db, q), np.asarray(x, np.float64), axis=0)
 
 
-def predict_processors(variables, z, side):
-    """z and the side's `[batch, 512]` → settings by (stage, name), by the table's ranges."""
+def predict_processors(variables, z, z_side):
+    """z of mid and of the side, `[batch, 512]` → settings by (processor, setting)."""
     params, result = to_float64(variables["params"]), {}
-    for stage, decoder in params.items():
-        heard = np.concatenate([z, side], axis=1) if stage == "width" else z
-        raw = dense(np.maximum(dense(heard, decoder["hidden"]), 0.0), decoder["settings"]["dense"])
-        for i, row in enumerate(processor_settings(stage)):
-            to, back = AXES[row.scale]
-            low, start, high = (to(x) for x in (row.low, row.initial, row.high))
-            reach = np.where(raw[:, i] > 0.0, high - start, start - low)
-            result[stage, row.name] = back(start + reach * np.tanh(raw[:, i] * (high - low) / 2.0 / reach))
+    for name, decoder in params.items():
+        latent = np.concatenate([z, z_side], axis=1) if name == "width" else z
+        raw = dense(np.maximum(dense(latent, decoder["hidden"]), 0.0), decoder["settings"]["dense"])
+        for i, setting in enumerate(PROCESSORS[name].settings):
+            to_scale, from_scale = SCALES[setting.scale]
+            low, initial, high = (to_scale(x) for x in (setting.low, setting.initial, setting.high))
+            half_range = np.where(raw[:, i] > 0.0, high - initial, initial - low)
+            position = initial + half_range * np.tanh(raw[:, i] * (high - low) / 2.0 / half_range)
+            result[name, setting.name] = from_scale(position)
     return result
 
 
-AXES = {
+SCALES = {
     "linear": (lambda x: x, lambda x: x),
     "log": (np.log, np.exp),
     "slope": (lambda x: 1.0 - 1.0 / x, lambda x: 1.0 / (1.0 - x)),
@@ -174,16 +175,16 @@ AXES = {
 
 
 def apply_processors(x, settings, row):
-    """One signal `[time, channel]` through the stages, with the settings of its row."""
+    """One signal `[time, channel]` through the processors, with the settings of its row."""
     with jax.enable_x64(True):
         audio = jnp.asarray(x, jnp.float64)[None]
-        for stage, (kind, run) in PROCESSORS.items():
-            fields = {name: jnp.asarray(v[row : row + 1]) for (of, name), v in settings.items() if of == stage}
-            audio = run(audio, kind(**fields))
+        for name, (settings_type, apply) in PROCESSOR_FUNCTIONS.items():
+            fields = {field: jnp.asarray(v[row : row + 1]) for (of, field), v in settings.items() if of == name}
+            audio = apply(audio, settings_type(**fields))
         return np.asarray(audio)[0]
 
 
-PROCESSORS = {
+PROCESSOR_FUNCTIONS = {
     "compressor": (dsp.Compressor, jax.jit(lambda x, settings: dsp.compress(x, settings, 44_100)[0])),
     "saturator": (dsp.Saturator, jax.jit(lambda x, settings: dsp.saturate(x, settings, 44_100))),
     "width": (dsp.Width, jax.jit(lambda x, settings: dsp.widen(x, settings, 44_100)[0])),
@@ -191,19 +192,19 @@ PROCESSORS = {
 
 
 def master(variables, signals, frequency_map="log", train=False):
-    """Signals through a phase without dropout: settings from the mean of the channels (and the side, where there are
-    stages), EQ, stages, residual; y and z."""
-    parts = {name: {k: v[name] for k, v in variables.items() if name in v} for name in variables["params"]}
+    """Signals through a phase without dropout → output and z: settings from mid (and side, with processors),
+    equalizer, processors, residual."""
+    modules = {name: {k: v[name] for k, v in variables.items() if name in v} for name in variables["params"]}
     signals = [np.asarray(x, np.float64) for x in signals]
-    ears = [np.mean(x, axis=1, keepdims=True) for x in signals]
-    if "stages" in parts:
-        ears += [(x[:, :1] - x[:, 1:]) / 2.0 for x in signals]
-    z, *side = np.split(encoder(parts["encoder"], ears, train), len(ears) // len(signals))
-    freq_hz, gain_db, q, gate = decoder(parts["decoder"], z, frequency_map)
+    encoder_inputs = [np.mean(x, axis=1, keepdims=True) for x in signals]
+    if "processors" in modules:
+        encoder_inputs += [(x[:, :1] - x[:, 1:]) / 2.0 for x in signals]
+    z, *z_side = np.split(encoder(modules["encoder"], encoder_inputs, train), len(encoder_inputs) // len(signals))
+    freq_hz, gain_db, q, gate = decoder(modules["decoder"], z, frequency_map)
     ys = [equalize(x, *row) for x, *row in zip(signals, freq_hz, gain_db * gate, q, strict=True)]
-    if "stages" in parts:
-        settings = predict_processors(parts["stages"], z, *side)
+    if "processors" in modules:
+        settings = predict_processors(modules["processors"], z, *z_side)
         ys = [apply_processors(y, settings, row) for row, y in enumerate(ys)]
-    if "residual" in parts:
-        ys = [y + r for y, r in zip(ys, residual(parts["residual"], signals, z, train), strict=True)]
+    if "residual" in modules:
+        ys = [y + r for y, r in zip(ys, residual(modules["residual"], signals, z, train), strict=True)]
     return ys, z

@@ -1,4 +1,4 @@
-"""Every parameter that can affect the output learns: it gets a gradient within three steps of an untrained phase."""
+"""Every parameter that can affect the output gets a gradient within the first three steps of an untrained phase."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import optax
 import pytest
 
 from nmjax.models import PHASES
-from nmjax.models.mastering_model import GATED_PHASES
 
 from .helpers import FAST_COMPILE, init_phase, noise
 
@@ -20,7 +19,7 @@ STEPS = 3
 
 
 def has_no_effect(name):
-    """A convolution's bias directly before a BatchNorm, which takes it away again."""
+    """A convolution's bias directly before a BatchNorm, which subtracts it again."""
     return name.endswith("conv/bias")
 
 
@@ -31,12 +30,12 @@ def flatten_names(tree):
 
 @functools.cache
 def training_gradients(phase):
-    """Of each step: parameter name → gradient, learning to imitate a signal that was filtered."""
+    """Parameter name → gradient for each step of a training that imitates a filtered signal."""
     model, variables = init_phase(phase)
     rest = {name: tree for name, tree in variables.items() if name != "params"}
     source = noise((2, 240, 2), seed=1)
     target = source - 0.7 * jnp.roll(source, 1, axis=1)
-    optimiser = optax.adam(1e-2)
+    optimizer = optax.adam(1e-2)
     vector, unravel = jax.flatten_util.ravel_pytree(variables["params"])  # for Adam, one array compiles faster than 100
 
     def step(vector, state, key):
@@ -46,23 +45,24 @@ def training_gradients(phase):
             return jnp.mean((output - target) ** 2)
 
         gradient = jax.grad(loss)(vector)
-        updates, state = optimiser.update(gradient, state)
+        updates, state = optimizer.update(gradient, state)
         return optax.apply_updates(vector, updates), state, unravel(gradient)
 
-    step, state, result = jax.jit(step, compiler_options=FAST_COMPILE), optimiser.init(vector), []
+    step, state, result = jax.jit(step, compiler_options=FAST_COMPILE), optimizer.init(vector), []
     for key in jax.random.split(jax.random.key(3), STEPS):
         vector, state, gradient = step(vector, state, key)
         result.append(flatten_names(gradient))
     return result
 
 
-# What 1a and 1c have, 1b and 2 have as well.
+# 1b and 2 together contain every module of 1a and 1c.
 FAST_PHASES = ("1b", "2")
-
-
-@pytest.mark.parametrize(
-    "phase", [pytest.param(x, marks=[] if x in FAST_PHASES else [pytest.mark.slow]) for x in PHASES]
+each_phase = pytest.mark.parametrize(
+    "phase", [pytest.param(name, marks=[] if name in FAST_PHASES else [pytest.mark.slow]) for name in PHASES]
 )
+
+
+@each_phase
 def test_every_parameter_gets_a_gradient_within_three_steps(phase):
     steps = training_gradients(phase)
     assert all(np.all(np.isfinite(x)) for step in steps for x in step.values())
@@ -75,18 +75,18 @@ def has_gradient(steps, name):
     return np.any([np.any(step[name].reshape(-1, step[name].shape[-1]), axis=0) for step in steps], axis=0)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@each_phase
 def test_every_band_gets_a_gradient_in_every_head(phase):
-    heads = ("frequency", "gain", "q", "gate")[: 4 if phase in GATED_PHASES else 3]
+    heads = ("frequency", "gain", "q", *["gate"] * PHASES[phase].has_gates)
     for name in (f"decoder/{head}/dense/{part}" for head in heads for part in ("kernel", "bias")):
         result = has_gradient(training_gradients(phase), name)
-        assert result.size == (10 if phase in GATED_PHASES else 5)
+        assert result.size == PHASES[phase].num_bands
         assert np.all(result), name
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@each_phase
 def test_most_channels_get_a_gradient(phase):
-    """A layer most of whose channels get no gradient is dead weight that a look for one non-zero number misses."""
+    """A layer whose channels mostly get no gradient is useless, although some of its gradients are not zero."""
     steps = training_gradients(phase)
     for name in steps[0]:
         if name.endswith("kernel"):

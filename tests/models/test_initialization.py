@@ -1,4 +1,4 @@
-"""Untrained, every phase is the identity to the bit, and its bands stand at their places."""
+"""Untrained, every phase is bit-identical to its input, and its bands have their initial frequencies."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import pytest
 
 from nmjax.models import PHASES
 from nmjax.models.decoder import AdaptiveDecoder, ParametricDecoder
-from nmjax.models.mastering_model import GATED_PHASES
 
 from .helpers import init_phase, jit_apply, noise, peak_error_db
 
-# Every length once with one channel and once with two, in phase 1b or 2, which have what the other two have.
+# Every length once with one channel and once with two, in phase 1b or 2, which contain the modules of 1a and 1c.
 LENGTHS = [(1, 1), (7, 2), (100, 1), (1001, 2)]
 CASES = [
     pytest.param(phase, *case, marks=[pytest.mark.slow] if phase in ("1a", "1c") and case != (7, 2) else [])
@@ -42,13 +41,13 @@ def test_untrained_bands_have_their_initial_frequencies(phase):
     np.testing.assert_allclose(eq.freq_hz, np.broadcast_to(BAND_FREQ_HZ[phase], bands), rtol=1e-6)
     np.testing.assert_array_equal(eq.gain_db, np.zeros(bands))
     np.testing.assert_allclose(eq.q, np.ones(bands), rtol=1e-6)
-    gate = 1.0 / (1.0 + np.exp(-2.0)) if phase in GATED_PHASES else 1.0
+    gate = 1.0 / (1.0 + np.exp(-2.0)) if PHASES[phase].has_gates else 1.0
     np.testing.assert_allclose(eq.gate, np.full(bands, gate), rtol=1e-6)
     np.testing.assert_array_equal(prediction.settings.input_gain_db, np.zeros(2))
 
 
 def test_z_depends_on_the_signal_though_the_output_is_the_identity():
-    """The identity is that of the heads, not of a dead encoder."""
+    """The heads make the output the identity, not a dead encoder."""
     model, variables = init_phase("1a")
     _, prediction = jit_apply(model)(variables, noise((2, 100, 1), seed=100))
     assert peak_error_db(prediction.z[0], prediction.z[1]) > -60.0
@@ -64,7 +63,7 @@ def test_initial_frequencies_with_the_linear_map(kind):
 
 
 def test_film_starts_near_the_identity():
-    """The kernels are small: for z of unit size gamma lies around 1 and beta around 0, and neither is dead."""
+    """The kernels are small: for z of unit variance gamma is near 1 and beta near 0, and both depend on z."""
     _, variables = init_phase("1b")
     z = np.asarray(noise((200, 512)), np.float64)
     for name, block in variables["params"]["residual"].items():

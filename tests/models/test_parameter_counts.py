@@ -64,7 +64,7 @@ def test_the_parts_have_exactly_the_parameters_of_the_spec():
     assert count(phase_params("1b")["decoder"]) == 200_975
     assert count(phase_params("1c")["decoder"]) == 271_784
     assert count(phase_params("1b")["residual"]) == 2_337_729
-    assert count(phase_params("2")["stages"]) == processors_count() == 131_979
+    assert count(phase_params("2")["processors"]) == processors_count() == 131_979
 
 
 @pytest.mark.parametrize("width", [0.02, 0.3, 2.0])
@@ -78,7 +78,7 @@ def test_width_scales_encoder_and_residual_by_the_layer_list(width):
 def test_untrained_variables_are_separate_collections():
     """Running statistics: a mean and a variance a channel of each BatchNorm. Carried: one divisor a band."""
     variables = init_shapes(MasteringModel("1c"), noise((1, 64, 1)))
-    assert set(variables) == {"params", "batch_stats", "carried"}
+    assert set(variables) == {"params", "batch_stats", "warm_start"}
     encoder, residual = 64 + 128 + 2 * (128 + 256 + 256 + 512), 2 * (32 + 64 + 128) + 256
     assert count(variables["batch_stats"]) == 2 * (encoder + residual)
-    assert count(variables["carried"]) == 10
+    assert count(variables["warm_start"]) == 10

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nmjax.dsp import compress
-from nmjax.models.processors import initial_settings
+from nmjax.models.processors import PROCESSORS
 from nmjax.reference.dynamics import DynamicsTarget, dynamics_change, fit_compressor
 
 RATE = 44_100
@@ -67,7 +67,7 @@ def test_measured_change_matches_numpy():
 
 
 def test_no_request_returns_the_given_settings():
-    settings = initial_settings("compressor")
+    settings = PROCESSORS["compressor"].initial_settings()
     assert fit_compressor(drum_blocks(2), None, DynamicsTarget(0.0, 0.0, 0.0)) is None
     assert fit_compressor(drum_blocks(2), settings, DynamicsTarget(0.0, 0.0, 0.0)) is settings
 

@@ -12,7 +12,7 @@ import soundfile
 
 from nmjax.cli.main import main
 from nmjax.dsp import Compressor, gain_reduction_db
-from nmjax.models.processors import processor_settings
+from nmjax.models.processors import PROCESSORS
 from tests.mastering.test_processors import BANDS, PROCESSOR_VALUES, settings_json
 from tests.report.test_page import PageParser
 from tests.synthetic_audio import music, write_audio
@@ -71,7 +71,7 @@ def test_every_processor_has_its_settings_and_charts(track_dir, tmp_path):
     report = render(track_dir / "stereo.wav", tmp_path, settings_json())
     assert report.chart_ids > PROCESSOR_CHARTS
     for processor, values in PROCESSOR_VALUES.items():
-        for spec in processor_settings(processor):
+        for spec in PROCESSORS[processor].settings:
             value = f"{values[spec.name]:.3g} {spec.unit}".replace("-", "−").strip()
             neutral = "" if spec.neutral is None else f"{spec.neutral:g} {spec.unit}"
             assert f"{spec.name} {value} {neutral}".strip() in report.body, spec.name

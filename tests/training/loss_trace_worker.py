@@ -1,8 +1,8 @@
-"""Train some steps on made-up batches and print the losses: one of the processes of a layout of devices.
+"""Train some steps on synthetic batches and print the losses; one of the processes of a device layout.
 
     python -m tests.training.loss_trace_worker DEVICES [PORT PROCESS PROCESSES] [key=value …]
 
-DEVICES are forced CPU devices of this process. Prints a JSON list of losses, exact to the last bit.
+DEVICES is the number of CPU devices of this process. Prints the exact losses as a JSON list.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ import numpy as np
 
 from nmjax.runtime import distributed
 from tests.synthetic_audio import music
-from tests.training.tiny_run import RecordingListener, smooth_eq_distribution, tiny_config
+from tests.training.tiny_run import RecordingLogger, smooth_eq_distribution, tiny_config
 
 BATCH, STEPS, SECONDS = 16, 20, 0.45
 
 
 class SyntheticBatches:
-    """This process's rows of batch k: numbers 16·k to 16·k + 15, other music each."""
+    """This process's rows of batch k, whose examples have the numbers 16·k to 16·k + 15."""
 
     def __init__(self):
         self._next = 0
@@ -44,7 +44,7 @@ class SyntheticBatches:
 
 
 def main(devices: int, *arguments: str) -> None:
-    """The trace of a run of 20 steps, 1B."""
+    """Train 20 steps of phase 1B."""
     from nmjax.models import build_model
     from nmjax.training.loop import TrainingLoop
     from nmjax.training.state import create_train_state, initial_variables
@@ -55,24 +55,31 @@ def main(devices: int, *arguments: str) -> None:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         distributed.initialize(f"127.0.0.1:{address[0]}", address[2], address[1])
     # the learning rate of the shipped phase_1b.yaml: its warm-up takes 1000 steps
-    rhythm = ["train.steps=100000", "train.warmup_steps=1000", "train.checkpoint_every=100000"]
+    intervals = ["train.steps=100000", "train.warmup_steps=1000", "train.checkpoint_every=100000"]
     sizes = [f"data.batch_size={BATCH}", "data.channels=2", "model.width=0.06"]
-    config = tiny_config("1b", *sizes, *rhythm, *changes)
-    state, listener = (
+    config = tiny_config("1b", *sizes, *intervals, *changes)
+    state, logger = (
         create_train_state(config, initial_variables(build_model(config), 0)),
-        RecordingListener(crash_at=STEPS),
+        RecordingLogger(crash_at=STEPS),
     )
     with tempfile.TemporaryDirectory() as folder:
-        run = TrainingLoop(config, state, smooth_eq_distribution(), lambda _: SyntheticBatches(), [], Path(folder))
+        run = TrainingLoop(
+            config=config,
+            state=state,
+            eq_distribution=smooth_eq_distribution(),
+            make_batches=lambda _: SyntheticBatches(),
+            validation_batches=[],
+            out=Path(folder),
+        )
         run.latest_checkpoints = run.best_checkpoints = NullCheckpoints()
         with contextlib.suppress(InterruptedError):
-            run.train(listener)
+            run.train(logger)
         run.close()
-    print(json.dumps([listener.losses[step] for step in range(1, STEPS + 1)]))
+    print(json.dumps([logger.losses[step] for step in range(1, STEPS + 1)]))
 
 
 class NullCheckpoints:
-    """A trace saves nothing."""
+    """Saves nothing."""
 
     def save(self, *_): ...
 

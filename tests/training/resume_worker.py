@@ -1,9 +1,9 @@
-"""Go on with a run from its last checkpoint, in a process that can be killed.
+"""Resume a run from its last checkpoint, in a process that can be killed.
 
     python -m tests.training.resume_worker FOLDER MUSIC [key=value …]
 
-Each step's number and loss (to the bit) are appended to `trace.txt` as soon as they are
-known, the weights at the end go into `final.npz`. Prints the losses as JSON.
+Appends the number and the exact loss of each step to `trace.txt`, writes the final state to `final.npz`, and prints the
+losses as JSON.
 """
 
 import json
@@ -14,11 +14,11 @@ import jax
 import numpy as np
 
 from nmjax.data import find_songs
-from tests.training.tiny_run import RecordingListener, new_run, tiny_config
+from tests.training.tiny_run import RecordingLogger, new_run, tiny_config
 
 
-class TraceWriter(RecordingListener):
-    """Keeps what it hears on the disk."""
+class TraceWriter(RecordingLogger):
+    """A logger that also writes to a file."""
 
     def __init__(self, path: Path):
         super().__init__()
@@ -31,15 +31,15 @@ class TraceWriter(RecordingListener):
 
 
 def main(folder: Path, music: Path, *changes: str) -> None:
-    """Start or go on, to the end."""
+    """Start or resume the run, and train to the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    run, listener = new_run(tiny_config("1a", *changes), find_songs(music), folder), TraceWriter(folder / "trace.txt")
+    run, logger = new_run(tiny_config("1a", *changes), find_songs(music), folder), TraceWriter(folder / "trace.txt")
     if (step := run.latest_checkpoints.latest()) is not None:
         run.resume(step)
-    run.train(listener)
+    run.train(logger)
     flat = {jax.tree_util.keystr(p): np.asarray(x) for p, x in jax.tree_util.tree_leaves_with_path(run.state)}
     np.savez(folder / "final.npz", **flat)
-    print(json.dumps({"devices": jax.device_count(), "losses": listener.losses}))
+    print(json.dumps({"devices": jax.device_count(), "losses": logger.losses}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The made unmastered side: each stage against a closed form or SciPy, and each excerpt from its own numbers."""
+"""The degradation: each part against a closed form or SciPy, and each excerpt from its own random numbers."""
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,10 @@ from nmjax.config import load_config
 from nmjax.dsp.loudness import integrated_loudness
 from nmjax.training.degrade import (
     apply_eq,
+    degradation_shapes,
     degrade_batch,
     expand_dynamics,
     normalize_pair,
-    num_uniforms,
     random_eq,
     scale_side,
 )
@@ -28,43 +28,45 @@ def music_batch(count=3, seconds=0.5, channels=2):
     return jnp.asarray(np.stack([music(seconds, channels=channels, seed=i) for i in range(count)]), jnp.float32)
 
 
-def random_inputs(count=3, seed=0, first=0):
-    return draw_uniforms(jax.random.key(seed), first + jnp.arange(count), num_uniforms(DEGRADE))
+def random_draws(count=3, seed=0, first=0):
+    return draw_uniforms(jax.random.key(seed), first + jnp.arange(count), degradation_shapes(DEGRADE))
 
 
 def test_each_excerpt_depends_only_on_its_number_and_is_finite():
     audio = music_batch()
-    source = degrade_batch(audio, random_inputs(), DEGRADE, RATE)
+    source = degrade_batch(audio, random_draws(), DEGRADE, RATE)
     assert np.isfinite(source).all()
-    again = degrade_batch(audio[1:2], random_inputs(1, first=1), DEGRADE, RATE)
+    again = degrade_batch(audio[1:2], random_draws(1, first=1), DEGRADE, RATE)
     np.testing.assert_allclose(again[0], source[1], atol=1e-5)
-    assert np.abs(degrade_batch(audio, random_inputs(seed=1), DEGRADE, RATE) - source).max() > 0.01
+    assert np.abs(degrade_batch(audio, random_draws(seed=1), DEGRADE, RATE) - source).max() > 0.01
 
 
 def test_random_inputs_follow_the_configured_distributions():
-    many = draw_uniforms(jax.random.key(0), jnp.arange(4000), 13)
-    tone = random_eq(many, 4.0, 0.0, 3, RATE)
-    low_db = 20 * np.log10(1.0 + np.asarray(tone.m2[:, 0]))  # a low shelf's gain at 0 Hz
+    config = DEGRADE.model_copy(update={"shelf_std_db": 4.0, "peaking_std_db": 0.0})
+    filters = random_eq(random_draws(4000), config, RATE)
+    low_db = 20 * np.log10(1.0 + np.asarray(filters.m2[:, 0]))  # gain of the low shelf at 0 Hz
     assert np.std(low_db) == pytest.approx(4.0, rel=0.1)
     assert 9.0 < np.abs(low_db).max() <= 10.0
     assert np.mean(low_db) == pytest.approx(0.0, abs=0.3)
-    low_hz = np.arctan(np.asarray(tone.g[:, 0]) * 10 ** (low_db / 80)) / np.pi * RATE
+    low_hz = np.arctan(np.asarray(filters.g[:, 0]) * 10 ** (low_db / 80)) / np.pi * RATE
     assert low_hz.min() >= 59.9
     assert low_hz.max() <= 400.1
     assert np.median(low_hz) == pytest.approx(np.sqrt(60 * 400), rel=0.1)
 
 
 def test_no_degradation_is_bit_identical():
-    nothing = DEGRADE.model_copy(update=dict.fromkeys(("shelf_db", "bell_db", "dynamics", "width_db"), 0.0))
+    no_degradation = DEGRADE.model_copy(
+        update=dict.fromkeys(("shelf_std_db", "peaking_std_db", "expansion", "side_std_db"), 0.0)
+    )
     mono = music_batch(channels=1)
-    np.testing.assert_array_equal(degrade_batch(mono, random_inputs(), nothing, RATE), mono)
+    np.testing.assert_array_equal(degrade_batch(mono, random_draws(), no_degradation, RATE), mono)
 
 
 def biquad(kind, freq_hz, gain_db, q):
     """RBJ's cookbook in float64."""
     a, w = 10 ** (gain_db / 40), 2 * np.pi * freq_hz / RATE
     alpha, c, s = np.sin(w) / (2 * q), np.cos(w), 1.0 if kind == "low" else -1.0
-    if kind == "bell":
+    if kind == "peaking":
         b, d = [1 + alpha * a, -2 * c, 1 - alpha * a], [1 + alpha / a, -2 * c, 1 - alpha / a]
     else:
         root = 2 * np.sqrt(a) * alpha
@@ -76,7 +78,7 @@ def biquad(kind, freq_hz, gain_db, q):
 
 def test_random_eq_matches_scipy(monkeypatch):
     sections = []
-    for kind, name in (("low", "low_shelf"), ("high", "high_shelf"), ("bell", "peaking")):
+    for kind, name in (("low", "low_shelf"), ("high", "high_shelf"), ("peaking", "peaking")):
         real = getattr(__import__("nmjax.training.degrade", fromlist=["x"]), name)
 
         def spy(freq_hz, gain_db, q, rate, kind=kind, real=real):
@@ -86,14 +88,15 @@ def test_random_eq_matches_scipy(monkeypatch):
 
         monkeypatch.setattr(f"nmjax.training.degrade.{name}", spy)
     audio = music_batch(1)
-    tone = random_eq(random_inputs(1), 6.0, 4.0, 3, RATE)
+    config = DEGRADE.model_copy(update={"shelf_std_db": 6.0, "peaking_std_db": 4.0})
+    filters = random_eq(random_draws(1), config, RATE)
     assert len(sections) == 5
     expected = sosfilt(np.stack(sections), np.asarray(audio[0], np.float64), axis=0)
-    assert np.abs(apply_eq(audio, tone)[0] - expected).max() < 1e-4 * np.abs(expected).max()
+    assert np.abs(apply_eq(audio, filters)[0] - expected).max() < 1e-4 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("exponent", [-0.25, 0.25])
-def test_dynamics_stretch_the_distance_between_loud_and_quiet(exponent):
+def test_dynamics_scale_the_level_difference_of_loud_and_quiet_sections(exponent):
     noise = np.random.default_rng(0).standard_normal((2 * RATE, 1)) * 0.1
     noise[RATE:] *= 10 ** (-12 / 20)
     out = np.asarray(expand_dynamics(jnp.asarray(noise[None], jnp.float32), jnp.array([exponent])))[0]
@@ -119,7 +122,7 @@ def test_width_scales_the_side_alone():
 def test_source_and_target_reach_the_model_level_and_offset():
     audio = music_batch(2, 1.0)
     source, target = normalize_pair(audio, 0.1 * audio, jnp.array([0.0, 3.0]), RATE)
-    for side in (source, target):
-        np.testing.assert_allclose(integrated_loudness(side, RATE), [-20.0, -17.0], atol=1e-3)
-    silent, _ = normalize_pair(jnp.zeros((1, RATE, 2)), audio[:1], jnp.zeros(1), RATE)
+    for audio in (source, target):
+        np.testing.assert_allclose(integrated_loudness(audio, RATE), [-20.0, -17.0], atol=1e-3)
+    silent, _ = normalize_pair(jnp.zeros((1, RATE, 2)), target[:1], jnp.zeros(1), RATE)
     np.testing.assert_array_equal(silent, 0.0)

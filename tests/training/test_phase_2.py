@@ -1,4 +1,4 @@
-"""Phase 2 in training: what was narrowed and compressed is learnt back by the stages; runs start, resume and tell."""
+"""Training of phase 2: the processors learn to undo a narrowed side, and runs start from 1C and resume."""
 
 import shutil
 
@@ -33,7 +33,7 @@ TRAINING_OVERRIDES = (
 
 @pytest.fixture(scope="module")
 def narrow_side_training():
-    """Twenty steps on stereo whose side was halved; parameters before, and metrics of each step."""
+    """Twenty steps on stereo with a halved side; variables before and after, and metrics of each step."""
     config = tiny_config("2", *TRAINING_OVERRIDES)
     target = np.stack([music(SECONDS, seed=i) for i in range(4)]).astype(np.float32)
     side = 0.25 * (target[:, :, :1] - target[:, :, 1:])
@@ -61,12 +61,12 @@ def test_the_neutrality_penalty_grows_and_is_logged(narrow_side_training):
     assert float(metrics[-1]["neutrality"]) > 1e-3
 
 
-def test_frozen_parts_stay_and_every_processor_decoder_is_updated(narrow_side_training):
+def test_frozen_modules_keep_their_values_and_every_processor_decoder_is_updated(narrow_side_training):
     _, _, before, after, _ = narrow_side_training
-    for part in ("encoder", "decoder", "residual"):
-        jax.tree.map(np.testing.assert_array_equal, after["params"][part], before["params"][part])
-    for stage, decoder in after["params"]["stages"].items():
-        assert np.any(decoder["settings"]["dense"]["kernel"] != 0.0), stage
+    for module in ("encoder", "decoder", "residual"):
+        jax.tree.map(np.testing.assert_array_equal, after["params"][module], before["params"][module])
+    for name, decoder in after["params"]["processors"].items():
+        assert np.any(decoder["settings"]["dense"]["kernel"] != 0.0), name
 
 
 RUN_OVERRIDES = ("data.channels=2", "train.warmup_steps=1", "train.validate_every=2", "train.checkpoint_every=2")
@@ -75,38 +75,34 @@ RUN_OVERRIDES = ("data.channels=2", "train.warmup_steps=1", "train.validate_ever
 @pytest.mark.slow  # two runs of the command; tests/training/test_resume.py does the same with 1A
 def test_a_run_starts_from_1c_and_resumes_bit_identically(tmp_path, capsys):
     config = tiny_config("1c")
-    variables = {k: v for k, v in initial_variables(build_model(config), 3).items()}
-    meta = {"config": config.model_dump(mode="json"), "step": 5, "best": 1.0, "order": 0, "data": None}
+    variables = initial_variables(build_model(config), 3)
+    meta = {
+        "config": config.model_dump(mode="json"),
+        "step": 5,
+        "best_validation_loss": 1.0,
+        "shuffle_index": 0,
+        "data_state": None,
+    }
     checkpoints.Checkpoints(tmp_path / "1c" / "best").save(5, variables, {"step": np.int32(5)}, meta)
-    again = [
-        *train_arguments(
-            "2", write_songs(tmp_path / "music", 3, 1.0), tmp_path / "2", "--init-from", str(tmp_path / "1c")
-        )
-    ]
-    again += [*RUN_OVERRIDES, "train.steps=4"]
-    assert main(again) == 0
+    music_folder = write_songs(tmp_path / "music", 3, 1.0)
+    arguments = train_arguments("2", music_folder, tmp_path / "2", "--init-from", str(tmp_path / "1c"))
+    arguments += [*RUN_OVERRIDES, "train.steps=4"]
+    assert main(arguments) == 0
     output = " ".join(capsys.readouterr().out.split())
-    assert "New: stages/compressor, stages/saturator, stages/width." in output
+    assert "New: processors/compressor, processors/saturator, processors/width." in output
     latest = checkpoints.Checkpoints(tmp_path / "2" / "latest")
     expected = latest.restore_model(4)
-    assert np.any(expected["params"]["stages"]["width"]["settings"]["dense"]["kernel"])
-    shutil.rmtree(tmp_path / "2" / "latest" / "4")  # as if it had been killed before the last one
-    assert main(again) == 0
+    assert np.any(expected["params"]["processors"]["width"]["settings"]["dense"]["kernel"])
+    shutil.rmtree(tmp_path / "2" / "latest" / "4")  # as after a kill before the last one
+    assert main(arguments) == 0
     result = checkpoints.Checkpoints(tmp_path / "2" / "latest").restore_model(4)
     jax.tree.map(np.testing.assert_array_equal, result, expected)
 
 
 @pytest.mark.slow
 def test_a_dry_run_counts_the_processor_parameters(tmp_path, capsys):
-    assert (
-        main(
-            [
-                *train_arguments("2", write_songs(tmp_path / "music", 2, 1.0), tmp_path / "out", "--dry-run"),
-                *RUN_OVERRIDES,
-            ]
-        )
-        == 0
-    )
+    arguments = train_arguments("2", write_songs(tmp_path / "music", 2, 1.0), tmp_path / "out", "--dry-run")
+    assert main([*arguments, *RUN_OVERRIDES]) == 0
     output = capsys.readouterr().out
     assert "131,979" in output
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""What stops a run, and what keeps two of them apart."""
+"""Runs that roll back, stop or refuse a folder, and the record of their provenance."""
 
 import json
 import re
@@ -16,65 +16,65 @@ from nmjax.config import load_config
 from nmjax.data import find_songs
 from nmjax.runtime.checkpoints import Checkpoints, find_checkpoint
 from nmjax.runtime.errors import BadInputError
-from nmjax.training import trainer
 from nmjax.training.provenance import git_revision
+from nmjax.training.run_folder import folder_lock
 from tests.synthetic_audio import write_audio, write_songs
-from tests.training.tiny_run import RecordingListener, new_run, tiny_config, train_arguments
+from tests.training.tiny_run import RecordingLogger, new_run, tiny_config, train_arguments
 
 
 def test_one_training_per_folder(tmp_path, capsys):
     music = write_songs(tmp_path / "music", 2, 1.0)
     out = tmp_path / "run"
-    with trainer._folder_lock(out):
+    with folder_lock(out):
         assert main(train_arguments("1a", music, out, "train.steps=1")) == 2
-    assert "Another training is at work" in capsys.readouterr().err
+    assert "Another training is running" in capsys.readouterr().err
     assert not any(out.iterdir())
 
 
 class NanBatches:
-    """Batches that no update can be made of from number `first` on, in the orders below `clean`."""
+    """Batches that turn to NaN from example number `first` on."""
 
-    def __init__(self, stream, order, first, clean):
-        self._stream, self._bad, self._first = stream, order < clean, first
-        self.get_state, self.set_state, self.close = stream.get_state, stream.set_state, stream.close
+    def __init__(self, batches, first):
+        self._batches, self._first = batches, first
+        self.get_state, self.set_state, self.close = batches.get_state, batches.set_state, batches.close
 
     def __next__(self):
-        batch = next(self._stream)
-        if self._bad and batch["number"][0] >= self._first:
+        batch = next(self._batches)
+        if batch["number"][0] >= self._first:
             batch["target"] = batch["target"] * np.float32("nan")
         return batch
 
 
-def run_with_nan_batches(folder, clean):
-    """A run whose data turn bad after five steps."""
+def run_with_nan_batches(folder, clean_from):
+    """A run whose data turn to NaN after five steps, in every data order before `clean_from`."""
     changes = ("train.steps=14", "train.validate_every=50", "train.checkpoint_every=2", "train.max_skipped=3")
     config = tiny_config("1a", *changes)
-    run = new_run(config, find_songs(write_songs(folder / "music", 2, 1.0)), folder / "run")
-    make = run._make_batches
-    run._make_batches = lambda order: NanBatches(make(order), order, 5 * config.data.batch_size, clean)
-    run._set_shuffle(0)
-    return run
+
+    def wrap_batches(batches, shuffle_index):
+        return NanBatches(batches, 5 * config.data.batch_size) if shuffle_index < clean_from else batches
+
+    return new_run(config, find_songs(write_songs(folder / "music", 2, 1.0)), folder / "run", wrap_batches)
 
 
 def test_repeated_bad_updates_restore_a_checkpoint_with_another_data_order(tmp_path):
-    run, listener = run_with_nan_batches(tmp_path, clean=2), RecordingListener()
-    assert run.train(listener)
-    assert len(listener.messages) == 2
-    for sentence in listener.messages:
-        assert re.fullmatch(r"The last 3 updates .* back to the checkpoint of step 4, .* another order\.", sentence)
+    run, logger = run_with_nan_batches(tmp_path, clean_from=2), RecordingLogger()
+    assert run.train(logger)
+    assert len(logger.messages) == 2
+    for message in logger.messages:
+        assert re.fullmatch(r"The last 3 updates .* to the checkpoint of step 4, .* another order\.", message)
     assert run.shuffle_index == 2
     assert int(run.state.step) == 14
-    assert int(run.state.skipped) == 0  # what went wrong lies behind the checkpoint that the run went back to
+    assert int(run.state.skipped) == 0  # the bad updates came after the checkpoint
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(run.state.variables))
-    again = run_with_nan_batches(tmp_path, clean=2)
+    again = run_with_nan_batches(tmp_path, clean_from=2)
     again.resume(14)
     assert again.shuffle_index == 2
 
 
 def test_repeated_restores_stop_the_run(tmp_path):
-    run = run_with_nan_batches(tmp_path, clean=100)
-    with pytest.raises(BadInputError, match=r"going back to step 4 3 times did not help; lower train.learning_rate"):
-        run.train(RecordingListener())
+    run = run_with_nan_batches(tmp_path, clean_from=100)
+    with pytest.raises(BadInputError, match=r"even after 3 rollbacks to step 4\. Lower train\.learning_rate"):
+        run.train(RecordingLogger())
     assert run.latest_checkpoints.latest() == 4
 
 
@@ -96,10 +96,16 @@ def test_a_run_records_its_provenance(finished_run):
     assert restored.train.steps == 2
     (start,) = json.loads((out / "starts.json").read_text())
     assert start["packages"]["jax"] == jax.__version__
-    assert start["revision"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", start["revision"])
+    assert start["git_revision"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", start["git_revision"])
     (events,) = (out / "log").glob("events*")
     written = events.read_bytes()
-    for name in (b"train/loss", b"train/waiting_share", b"validation/curve", b"validation/output", b"validation/input"):
+    for name in (
+        b"train/loss",
+        b"train/data_wait_fraction",
+        b"validation/eq_response",
+        b"validation/output",
+        b"validation/input",
+    ):
         assert name in written
     assert b"PNG" in written and b"RIFF" in written
 
@@ -120,14 +126,14 @@ def test_the_revision_marks_modified_files(tmp_path):
 
 
 def test_files_of_an_abandoned_run_are_not_reused_by_another(finished_run, tmp_path, capsys):
-    """Only `best` is there: the run was stopped before its first `latest`."""
+    """There is only a best checkpoint: the run was stopped before it saved a latest one."""
     music, out = finished_run[0], tmp_path / "run"
     shutil.copytree(finished_run[1], out, ignore=shutil.ignore_patterns("latest"))
     last_step = Checkpoints(out / "best").latest()
     other = train_arguments("1a", music, out, *SHORT_OVERRIDES, "seed=1")
     if last_step:
         assert main(other) == 2
-        assert f"another run had learnt by step {last_step}" in capsys.readouterr().err
+        assert f"best checkpoint (step {last_step}) of a run with other settings" in capsys.readouterr().err
         shutil.move(out / "best" / str(last_step), tmp_path / "kept")
     (out / "split.json").unlink()
     shutil.rmtree(out / "best")
@@ -143,11 +149,11 @@ def test_a_run_of_an_earlier_version_is_rejected(tmp_path, capsys):
     meta = {"config": tiny_config("1a").model_dump(mode="json"), "step": 3, "best": None, "data": {}}
     Checkpoints(tmp_path / "run" / "latest").save(3, variables, variables, meta)
     assert main(train_arguments("1a", music, tmp_path / "run")) == 2
-    assert "earlier nmjax" in capsys.readouterr().err
+    assert "earlier version of nmjax" in capsys.readouterr().err
 
 
 @pytest.mark.slow  # a whole run for one number
-def test_validating_on_silence_is_no_division_by_zero(tmp_path, capsys):
+def test_validation_on_silence_does_not_divide_by_zero(tmp_path, capsys):
     music = write_songs(tmp_path / "music", 2, 1.0)
     write_audio(tmp_path / "silence" / "a.wav", np.zeros((44_100, 2)))
     arguments = train_arguments(

@@ -1,4 +1,4 @@
-"""Carrying a phase over into a later one: it sounds as before, and says what was carried."""
+"""Warm starts: a later phase renders what the earlier one does, and reports what was transferred."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import numpy as np
 import pytest
 
 from nmjax.dsp import response_db
-from nmjax.models import MasteringModel
+from nmjax.models import PHASES, MasteringModel
 from nmjax.models.decoder import FIVE_BANDS_HZ, TEN_BANDS_HZ, AdaptiveDecoder, ParametricDecoder
-from nmjax.models.mastering_model import GATED_PHASES
 from nmjax.models.processors import ProcessorDecoders
-from nmjax.runtime.checkpoints import merge_variables
+from nmjax.runtime.checkpoints import MergeReport, merge_variables
 from nmjax.training.warm_start import nearest_bands, transfer_params
 
 WIDTH = 0.05
-INITIAL_GATE = 1.0 / (1.0 + np.exp(-2.0))  # where gates stand at the start
+INITIAL_GATE = 1.0 / (1.0 + np.exp(-2.0))
 Z = jnp.asarray(np.random.default_rng(1).standard_normal((6, 512)), jnp.float32)
 AUDIO = jnp.asarray(np.random.default_rng(2).standard_normal((2, 500, 2)), jnp.float32)
 POINTS = jnp.geomspace(20.0, 20_000.0, 300)
 NEAREST_BANDS = [int(np.argmin([abs(np.log2(f / g)) for g in TEN_BANDS_HZ])) for f in FIVE_BANDS_HZ]
 OTHER_BANDS = [n for n in range(10) if n not in NEAREST_BANDS]
-TOLERANCE_001_DB = 10.0 ** (0.01 / 20.0) - 1.0  # 0.01 dB as a share of the peak
+TOLERANCE_001_DB = 10.0 ** (0.01 / 20.0) - 1.0  # 0.01 dB as a fraction of the peak
 
 
 def leaves(tree):
@@ -40,18 +39,18 @@ def jit_model(model):
 
 @functools.cache
 def phase_variables(phase, frequency_map="log"):
-    """Untrained variables; 1a is 1b without the residual, 1c is 1b with the other decoder, 2 is 1c with the stages."""
+    """Untrained variables; 1a is 1b without residual, 1c is 1b with the other decoder, 2 is 1c with processors."""
     if phase == "1b":
-        quickly = {"xla_backend_optimization_level": 0}
+        fast_compile = {"xla_backend_optimization_level": 0}
         model = MasteringModel("1b", WIDTH, frequency_map)
-        return jax.jit(model.init, compiler_options=quickly)(jax.random.key(3, impl="rbg"), AUDIO[:, :64])
+        return jax.jit(model.init, compiler_options=fast_compile)(jax.random.key(3, impl="rbg"), AUDIO[:, :64])
     variables = dict(phase_variables("1b", frequency_map))
     if phase == "1a":
         return {name: {k: v for k, v in tree.items() if k != "residual"} for name, tree in variables.items()}
     if phase == "2":
         variables = phase_variables("1c", frequency_map)
-        stages = ProcessorDecoders().init(jax.random.key(5), Z, Z)["params"]
-        return {**variables, "params": {**variables["params"], "stages": stages}}
+        processors = ProcessorDecoders().init(jax.random.key(5), Z, Z)["params"]
+        return {**variables, "params": {**variables["params"], "processors": processors}}
     decoder = AdaptiveDecoder(frequency_map).init(jax.random.key(4), Z)
     params = {**variables["params"], "decoder": decoder["params"]}
     return {**variables, "params": params, "warm_start": {"decoder": decoder["warm_start"]}}
@@ -59,17 +58,17 @@ def phase_variables(phase, frequency_map="log"):
 
 @functools.cache
 def perturbed_variables(phase, frequency_map="log"):
-    """The variables of `fresh` moved to random places, as training would; gains below what the gate's start allows."""
+    """Untrained variables with random changes, as by training; gains stay below 12 dB times the initial gate."""
     rng = np.random.default_rng(7)
 
-    def moved(path, leaf):
+    def perturb(path, leaf):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         size = 0.01 if "/encoder/out/" in name else 0.012 if "decoder/gain" in name else 0.1
         unit = rng.standard_normal(leaf.shape)
         value = leaf * np.exp(0.3 * unit) if name.endswith("/var") else leaf + size * unit
         return jnp.asarray(value, jnp.float32)
 
-    return jax.tree_util.tree_map_with_path(moved, phase_variables(phase, frequency_map))
+    return jax.tree_util.tree_map_with_path(perturb, phase_variables(phase, frequency_map))
 
 
 def decode_eq(decoder, variables, z=Z):
@@ -103,7 +102,7 @@ def test_1b_started_from_1a_is_bit_identical():
     variables, _ = transfer_params(phase_variables("1b"), perturbed_variables("1a"))
     before, _ = jit_model(MasteringModel("1a", WIDTH))(perturbed_variables("1a"), AUDIO)
     after, _ = jit_model(MasteringModel("1b", WIDTH))(variables, AUDIO)
-    assert np.max(np.abs(before - AUDIO)) > 0.1, "an equaliser that does nothing shows nothing"
+    assert np.max(np.abs(before - AUDIO)) > 0.1, "a flat equalizer would prove nothing"
     np.testing.assert_array_equal(np.asarray(after).view(np.uint32), np.asarray(before).view(np.uint32))
 
 
@@ -114,23 +113,21 @@ def test_1c_reproduces_the_curve_of_the_five_bands(earlier, frequency_map):
     old = perturbed_variables(earlier, frequency_map)
     variables, _ = transfer_params(phase_variables("1c", frequency_map), old)
     before, after = decode_eq(five, old), decode_eq(ten, variables)
-    assert 3.0 < np.max(np.abs(before.gain_db)) < 12.0 * INITIAL_GATE, (
-        "gains that are worth copying, and need not be held"
-    )
+    assert 3.0 < np.max(np.abs(before.gain_db)) < 12.0 * INITIAL_GATE, "large gains that need no limiting"
     curves = (response_db(eq.bands(), POINTS, 44_100) for eq in (before, after))
     assert np.max(np.abs(np.subtract(*curves))) <= 0.01
     new_decoder, old_decoder = (v["params"]["decoder"] for v in (variables, old))
     for head in ("frequency", "q"):
-        for key in ("kernel", "bias"):  # to the bit; a product five or ten columns wide rounds differently, see below
-            carried = new_decoder[head]["dense"][key][..., np.array(NEAREST_BANDS)]
-            np.testing.assert_array_equal(carried, old_decoder[head]["dense"][key], err_msg=f"{head} {key}")
+        for key in ("kernel", "bias"):  # bit-identical; a matrix product with five or ten columns rounds differently
+            copied = new_decoder[head]["dense"][key][..., np.array(NEAREST_BANDS)]
+            np.testing.assert_array_equal(copied, old_decoder[head]["dense"][key], err_msg=f"{head} {key}")
     for name in ("freq_hz", "q"):
-        carried = getattr(after, name)[:, np.array(NEAREST_BANDS)]
-        np.testing.assert_allclose(carried, getattr(before, name), rtol=1e-5, err_msg=name)
+        copied = getattr(after, name)[:, np.array(NEAREST_BANDS)]
+        np.testing.assert_allclose(copied, getattr(before, name), rtol=1e-5, err_msg=name)
 
 
-def test_1c_started_from_1b_sounds_the_same():
-    """The whole way, the residual included."""
+def test_1c_started_from_1b_renders_the_same():
+    """Including the residual."""
     variables, _ = transfer_params(phase_variables("1c"), perturbed_variables("1b"))
     before, _ = jit_model(MasteringModel("1b", WIDTH))(perturbed_variables("1b"), AUDIO)
     after, _ = jit_model(MasteringModel("1c", WIDTH))(variables, AUDIO)
@@ -138,8 +135,8 @@ def test_1c_started_from_1b_sounds_the_same():
 
 
 @pytest.mark.parametrize("earlier", ["1a", "1b", "1c"])
-def test_2_started_from_an_earlier_phase_sounds_the_same(earlier):
-    """The stages are new, and change no bit."""
+def test_2_started_from_an_earlier_phase_renders_the_same(earlier):
+    """The new processors are neutral."""
     variables, _ = transfer_params(phase_variables("2"), perturbed_variables(earlier))
     before, _ = jit_model(MasteringModel(earlier, WIDTH))(perturbed_variables(earlier), AUDIO)
     after, prediction = jit_model(MasteringModel("2", WIDTH))(variables, AUDIO)
@@ -204,16 +201,16 @@ def test_gains_are_divided_by_the_gate_and_clipped_to_12_db():
 def test_transferred_and_new_parameters_are_reported(earlier, later, new):
     ours, theirs = phase_variables(later), perturbed_variables(earlier)
     before = leaves(ours)
-    variables, names = transfer_params(ours, theirs)
+    variables, report = transfer_params(ours, theirs)
     after, old = leaves(variables), leaves(theirs)
     assert list(after) == list(before)
-    assert names["mismatched"] == names["unused"] == []
-    assert set(names["new"]) == {name for name in before if name.startswith(new)} == set(before) - set(old)
-    assert sorted(names["transferred"]) == sorted(old)
-    more_bands = later in GATED_PHASES and earlier not in GATED_PHASES
+    assert report.mismatched == report.unused == []
+    assert set(report.new) == {name for name in before if name.startswith(new)} == set(before) - set(old)
+    assert sorted(report.transferred) == sorted(old)
+    more_bands = PHASES[later].has_gates and not PHASES[earlier].has_gates
     heads = tuple(f"params/decoder/{head}/" for head in ("frequency", "gain", "q")) if more_bands else ()
     for name in before:
-        if name in names["new"]:
+        if name in report.new:
             expected = (
                 before[name]
                 if name != "warm_start/decoder/gain_divisor"
@@ -230,37 +227,37 @@ def test_transferred_and_new_parameters_are_reported(earlier, later, new):
 
 
 def test_1c_continues_from_a_1c_started_from_1a():
-    """Its divisors come along: starting them at 1 again would change the sound, applying them twice too."""
+    """Its gain divisors are transferred: resetting them to 1 would change the output, applying them twice too."""
     first, _ = transfer_params(phase_variables("1c"), perturbed_variables("1a"))
-    second, names = transfer_params(phase_variables("1c"), first)
-    assert names["new"] == []
+    second, report = transfer_params(phase_variables("1c"), first)
+    assert report.new == []
     before, after = (decode_eq(AdaptiveDecoder(), variables) for variables in (first, second))
     np.testing.assert_array_equal(after.gain_db, before.gain_db)
 
 
-def test_merge_keeps_what_does_not_fit_and_names_it():
+def test_merging_keeps_mismatched_variables_and_reports_them():
     new = {"a": {"kernel": jnp.zeros((2, 3)), "bias": jnp.zeros(3)}, "b": jnp.zeros(4), "c": jnp.zeros(())}
     old = {"a": {"kernel": jnp.ones((2, 4)), "bias": jnp.ones(3)}, "c": jnp.ones(()), "d": {"e": jnp.ones(2)}}
-    merged, names = merge_variables(new, old)
-    assert names == {"transferred": ["a/bias", "c"], "new": ["b"], "mismatched": ["a/kernel"], "unused": ["d/e"]}
+    merged, report = merge_variables(new, old)
+    assert report == MergeReport(transferred=["a/bias", "c"], new=["b"], mismatched=["a/kernel"], unused=["d/e"])
     expected = {"a": {"kernel": new["a"]["kernel"], "bias": old["a"]["bias"]}, "b": new["b"], "c": old["c"]}
     assert jax.tree.structure(merged) == jax.tree.structure(expected)
     jax.tree.map(np.testing.assert_array_equal, merged, expected)
 
 
-def test_what_only_the_earlier_one_has_is_left():
-    variables, names = transfer_params(phase_variables("1a"), perturbed_variables("1b"))
+def test_variables_of_the_earlier_phase_only_are_unused():
+    variables, report = transfer_params(phase_variables("1a"), perturbed_variables("1b"))
     assert set(leaves(variables)) == set(leaves(phase_variables("1a")))
-    assert names["unused"] == sorted(name for name in leaves(perturbed_variables("1b")) if "/residual/" in name)
-    assert names["new"] == names["mismatched"] == []
+    assert report.unused == sorted(name for name in leaves(perturbed_variables("1b")) if "/residual/" in name)
+    assert report.new == report.mismatched == []
 
 
-def test_another_width_does_not_fit_and_stays_fresh():
+def test_variables_of_another_width_are_not_transferred():
     wide = jax.tree.map(
         lambda leaf: jnp.ones((2 * leaf.shape[0], *leaf.shape[1:])) if leaf.ndim else leaf, perturbed_variables("1a")
     )
     ours = phase_variables("1b")
-    variables, names = transfer_params(ours, wide)
-    assert names["transferred"] == []
-    assert set(names["mismatched"]) == set(leaves(wide))
+    variables, report = transfer_params(ours, wide)
+    assert report.transferred == []
+    assert set(report.mismatched) == set(leaves(wide))
     jax.tree.map(np.testing.assert_array_equal, variables, ours)

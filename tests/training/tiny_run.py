@@ -1,7 +1,8 @@
-"""The smallest run that is still a whole one."""
+"""The smallest complete run, and a logger that records it."""
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from nmjax.config import Config, load_config
 from nmjax.data import Song, training_batches, validation_batches
 from nmjax.models import build_model
 from nmjax.training.augment import EqDistribution, eq_distribution
-from nmjax.training.loop import TrainingLoop
+from nmjax.training.loop import BatchIterator, TrainingLoop
 from nmjax.training.state import create_train_state, initial_variables
 
 OVERRIDES = (
@@ -25,24 +26,24 @@ OVERRIDES = (
 
 
 def tiny_config(phase: str = "1a", *more: str) -> Config:
-    """The smoke config, smaller."""
+    """The smoke config with fewer channels and shorter excerpts."""
     return load_config(phase, ["smoke"], [*OVERRIDES, *more])
 
 
 def train_arguments(phase: str, data: Path, out: Path, *more: str) -> list[str]:
-    """The same as arguments of the command line."""
+    """The same config as arguments of the command line."""
     return ["train", "--phase", phase, "--config", "smoke", "--data", str(data), "--out", str(out), *more, *OVERRIDES]
 
 
 def smooth_eq_distribution() -> EqDistribution:
-    """Songs that differ smoothly, by some 4 dB."""
-    centres_hz = np.geomspace(50.0, 16_000.0, 8)
-    octaves = np.log2(centres_hz)[:, None] - np.log2(centres_hz)[None]
-    return eq_distribution(centres_hz, 16.0 * np.exp(-0.5 * octaves**2))
+    """Smooth differences between songs, with a standard deviation of 4 dB."""
+    centers_hz = np.geomspace(50.0, 16_000.0, 8)
+    octaves = np.log2(centers_hz)[:, None] - np.log2(centers_hz)[None]
+    return eq_distribution(centers_hz, 16.0 * np.exp(-0.5 * octaves**2))
 
 
-class RecordingListener:
-    """A listener that keeps what it hears, and can stop a run: as a crash would, or by a SIGTERM to its own process."""
+class RecordingLogger:
+    """A logger that records everything, and can stop a run: by an exception, or by a SIGTERM to its own process."""
 
     def __init__(self, crash_at: int | None = None, kill_at: int | None = None):
         self.losses: dict[int, float] = {}
@@ -50,8 +51,8 @@ class RecordingListener:
         self.messages: list[str] = []
         self._crash_at, self._kill_at = crash_at, kill_at
 
-    def info(self, sentence: str) -> None:
-        self.messages.append(sentence)
+    def info(self, message: str) -> None:
+        self.messages.append(message)
 
     def log_step(self, step: int, metrics: dict[str, float]) -> None:
         self.losses[step] = metrics["loss"]
@@ -60,17 +61,27 @@ class RecordingListener:
         if step == self._kill_at:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def log_validation(self, step: int, metrics: dict[str, float], best: bool, sample: dict) -> None:
+    def log_validation(self, step: int, metrics: dict[str, float], is_best: bool, sample: dict) -> None:
         self.validations.append((step, metrics["signal"]))
 
 
-def new_run(config: Config, music: list[Song], folder: Path) -> TrainingLoop:
-    """A run on songs, which also validates on them."""
-    state = create_train_state(config, initial_variables(build_model(config), config.seed))
+def new_run(
+    config: Config,
+    songs: list[Song],
+    folder: Path,
+    wrap_batches: Callable[[BatchIterator, int], BatchIterator] = lambda batches, shuffle_index: batches,
+) -> TrainingLoop:
+    """A run on songs, which also validates on them. `wrap_batches` can change the training batches."""
 
-    def in_order(order: int):
-        return training_batches(music, config.data, 44_100, config.seed, order=order)
+    def make_batches(shuffle_index: int) -> BatchIterator:
+        batches = training_batches(songs, config.data, 44_100, config.seed, order=shuffle_index)
+        return wrap_batches(batches, shuffle_index)
 
     return TrainingLoop(
-        config, state, smooth_eq_distribution(), in_order, validation_batches(music, config.data, 44_100), folder
+        config=config,
+        state=create_train_state(config, initial_variables(build_model(config), config.seed)),
+        eq_distribution=smooth_eq_distribution(),
+        make_batches=make_batches,
+        validation_batches=validation_batches(songs, config.data, 44_100),
+        out=folder,
     )

@@ -23,7 +23,7 @@ from nmjax.mastering.settings.schema import (
     parse_settings,
     read_only_digest,
 )
-from nmjax.models import SAMPLE_RATE
+from nmjax.models import PHASES, SAMPLE_RATE
 from nmjax.models.parameters import EqSettings, Prediction, Settings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
@@ -66,7 +66,7 @@ class StoredSettings:
     def check_residual(self, checkpoint_digest: str | None) -> tuple[bool, str | None]:
         """Whether the residual can be rendered with the network whose digest is `checkpoint` (None: no network is at
         hand), and a sentence where the settings have one and it cannot."""
-        if self.residual_amount == 0.0 or (self.model and self.model.phase == "1a"):
+        if self.residual_amount == 0.0 or (self.model and not PHASES[self.model.phase].has_residual):
             return False, None
         if self.model is None or self.prediction.z is None:
             return False, "The settings name no model and z: they are rendered without a residual."
@@ -156,7 +156,7 @@ def settings_from_json(text: str, name: str) -> StoredSettings:
     eq = EqSettings(**{field: _to_array([row[field] for row in rows]) for field in BAND_RANGES})
     z = None if tree["z"] is None else _to_array(tree["z"])
     processors = {
-        processor: values and PROCESSORS[processor](**{k: _to_array(x)[0] for k, x in values.items()})
+        processor: values and PROCESSORS[processor].settings_type(**{k: _to_array(x)[0] for k, x in values.items()})
         for processor, values in tree["stages"].items()
     }
     prediction = Prediction(Settings(_to_array(tree["input_gain_db"])[0], eq, **processors), z)

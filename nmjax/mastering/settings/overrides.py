@@ -19,7 +19,7 @@ from nmjax.mastering.settings.schema import (
 )
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.parameters import EqSettings, Prediction, Settings
-from nmjax.models.processors import PROCESSORS, initial_settings
+from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
 
 CHAIN_ELEMENTS = ("eq", *PROCESSORS, "residual")
@@ -159,11 +159,11 @@ def apply_overrides(overrides: Overrides, prediction: Prediction, sample_rate: i
 def _override_processors(overrides: Overrides, settings: Settings, batch: int) -> dict[str, Any]:
     """Each stage as it is wanted, None where there is none."""
     processors = {}
-    for processor in PROCESSORS:
+    for processor, row in PROCESSORS.items():
         current, fields = getattr(settings, processor), overrides.processors.get(processor, {})
         if fields:
             values = {field: jnp.full((batch,), value, jnp.float32) for field, value in fields.items()}
-            current = dataclasses.replace(current or initial_settings(processor, batch), **values)
+            current = dataclasses.replace(current or row.initial_settings(batch), **values)
         processors[processor] = None if processor in overrides.bypass else current
     return processors
 

@@ -14,7 +14,7 @@ from typing import Any
 from nmjax.audio import reader
 from nmjax.models import PHASES, SAMPLE_RATE
 from nmjax.models.encoder import LATENT_SIZE
-from nmjax.models.processors import PROCESSORS, processor_settings
+from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
 
 FORMAT = "nmjax settings 1"
@@ -75,11 +75,11 @@ def check_band_value(value: Any, field: str, label: str) -> float:
 
 def check_processor_value(value: Any, processor: str, field: str) -> float:
     """A stage's value, if there is such a field and it is a number within what the stage accepts."""
-    settings_by_name = {setting.name: setting for setting in processor_settings(processor)}
+    settings_by_name = {setting.name: setting for setting in PROCESSORS[processor].settings}
     if field not in settings_by_name:
         raise BadInputError(f"The {processor} has no {field!r}; {suggest_key(field, tuple(settings_by_name))}")
     unit = f" {settings_by_name[field].unit}" if settings_by_name[field].unit else ""
-    return _check_number(value, f"{processor}.{field}", *settings_by_name[field].limits, unit)
+    return _check_number(value, f"{processor}.{field}", *PROCESSORS[processor].limits[field], unit)
 
 
 def check_amount(value: Any, label: str) -> float:
@@ -169,7 +169,7 @@ def _check_processor(value: Any, processor: str) -> dict[str, float] | None:
     """What a file leaves out stands as in an untrained network."""
     if value is None:
         return None
-    setting_table = processor_settings(processor)
+    setting_table = PROCESSORS[processor].settings
     _check_keys(value, (), tuple(setting.name for setting in setting_table), processor)
     return {
         setting.name: check_processor_value(value.get(setting.name, setting.initial), processor, setting.name)
