@@ -70,7 +70,7 @@ class ParametricDecoder(nn.Module):
 
     def setup(self):
         self.hidden = [nn.Dense(_HIDDEN_SIZE), nn.Dense(_HIDDEN_SIZE)]
-        self.dropout_layer = nn.Dropout(self.dropout)
+        self.drop = nn.Dropout(self.dropout)  # a submodule's name seeds its dropout masks
         bands = len(self.initial_freqs_hz)
         self.frequency = BiasInitDense(tuple(raw_from_freq(f, self.frequency_map) for f in self.initial_freqs_hz))
         self.gain = BiasInitDense((0.0,) * bands)
@@ -82,7 +82,7 @@ class ParametricDecoder(nn.Module):
         """The settings, each `[batch, bands]`, and the gate logits (None without gates). `train` enables dropout."""
         x = z
         for dense in self.hidden:
-            x = self.dropout_layer(nn.relu(dense(x)), deterministic=not train)
+            x = self.drop(nn.relu(dense(x)), deterministic=not train)
         gain_db = MAX_GAIN_DB * jnp.tanh(self.gain(x))
         eq = EqSettings(
             freq_hz=freq_from_raw(self.frequency(x), self.frequency_map),

@@ -24,7 +24,7 @@ def per_example(*shape: int) -> Any:
 
 
 def _flatten_shapes(shapes: Any) -> tuple[list[tuple[int, ...]], Any]:
-    return jax.tree.flatten(shapes, is_leaf=lambda x: isinstance(x, tuple))
+    return jax.tree.flatten(shapes, is_leaf=lambda x: type(x) is tuple)
 
 
 def num_uniforms(shapes: Any) -> int:

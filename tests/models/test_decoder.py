@@ -1,4 +1,4 @@
-"""Decoders: the closed forms of their maps, ranges that hold for any number, and what a gate does."""
+"""Equalizer decoders: the closed forms of their maps, their ranges, and the effect of a gate."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def decoder_variables(decoder, seed=3):
 
 
 def constant_heads(variables, **biases):
-    """Heads that answer the same for every z: their kernels 0, their biases as given."""
+    """Heads that predict the same for every z: kernels 0, biases as given."""
     params = dict(variables["params"])
     for name, bias in biases.items():
         dense = params[name]["dense"]
@@ -59,9 +59,9 @@ def test_equals_the_numpy_reference(decoder):
 
 def test_frequency_maps_have_their_closed_forms():
     raw = jnp.linspace(-8.0, 8.0, 33)[None]
-    share = 1.0 / (1.0 + np.exp(-np.float64(raw)))
-    np.testing.assert_allclose(freq_from_raw(raw, "log"), 20.0 * 1000.0**share, rtol=3e-6)
-    np.testing.assert_allclose(freq_from_raw(raw, "linear"), 20.0 + 19_980.0 * share, rtol=3e-6)
+    fraction = 1.0 / (1.0 + np.exp(-np.float64(raw)))
+    np.testing.assert_allclose(freq_from_raw(raw, "log"), 20.0 * 1000.0**fraction, rtol=3e-6)
+    np.testing.assert_allclose(freq_from_raw(raw, "linear"), 20.0 + 19_980.0 * fraction, rtol=3e-6)
     middle = jnp.zeros((1, 1))
     np.testing.assert_allclose(freq_from_raw(middle, "log"), np.sqrt(20.0 * 20_000.0), rtol=1e-6)
     np.testing.assert_allclose(freq_from_raw(middle, "linear"), (20.0 + 20_000.0) / 2.0, rtol=1e-6)
@@ -71,13 +71,13 @@ def test_frequency_maps_have_their_closed_forms():
 @pytest.mark.parametrize("freq_hz", [25.0, *FIVE_BANDS_HZ, *TEN_BANDS_HZ, 19_000.0])
 def test_raw_of_frequency_is_the_inverse(freq_hz, frequency_map):
     raw = jnp.full((1, 1), raw_from_freq(freq_hz, frequency_map))
-    # Near 20 Hz the linear map is so steep in float32's view that the raw value's last bit is worth 1e-4 Hz.
+    # Near 20 Hz the linear map is so steep that the last bit of a float32 raw value changes the frequency by 1e-4 Hz.
     np.testing.assert_allclose(freq_from_raw(raw, frequency_map), freq_hz, rtol=2e-5)
 
 
 @pytest.mark.parametrize("decoder", DECODERS, ids=decoder_id)
 @pytest.mark.parametrize("raw", [-1e30, -1e4, -20.0, 20.0, 1e4, 1e30])
-def test_ranges_hold_for_huge_numbers_and_are_reached(decoder, raw):
+def test_large_raw_values_reach_the_ends_of_the_ranges(decoder, raw):
     heads = ("frequency", "gain", "q", "gate")[: 4 if isinstance(decoder, AdaptiveDecoder) else 3]
     eq, _ = jit_apply(decoder)(constant_heads(decoder_variables(decoder), **dict.fromkeys(heads, raw)), Z)
     ends = {"freq_hz": (20.0, 20_000.0), "gain_db": (-12.0, 12.0), "q": (0.5, 5.0), "gate": (0.0, 1.0)}
@@ -99,22 +99,22 @@ def test_a_gate_scales_the_rendered_gain():
 def test_a_closed_gate_makes_its_band_transparent():
     audio, eq_of, render = noise((3, 300, 2)), jit_apply(ADAPTIVE), jax.jit(render_eq)
     loud = constant_heads(decoder_variables(ADAPTIVE), gain=1.0)
-    shut, _ = eq_of(constant_heads(loud, gate=-1e4), Z)
-    assert np.all(np.abs(np.asarray(shut.gain_db)) > 9.0)
-    np.testing.assert_array_equal(render(audio, shut), audio)
-    ajar, _ = eq_of(constant_heads(loud, gate=-5.0), Z)
-    assert -50.0 < peak_error_db(render(audio, ajar), audio) < 0.0
+    closed, _ = eq_of(constant_heads(loud, gate=-1e4), Z)
+    assert np.all(np.abs(np.asarray(closed.gain_db)) > 9.0)
+    np.testing.assert_array_equal(render(audio, closed), audio)
+    almost_closed, _ = eq_of(constant_heads(loud, gate=-5.0), Z)
+    assert -50.0 < peak_error_db(render(audio, almost_closed), audio) < 0.0
 
 
 def test_the_gate_does_not_change_the_other_settings():
     variables = decoder_variables(ADAPTIVE)
-    (shut, _), (wide, _) = (jit_apply(ADAPTIVE)(constant_heads(variables, gate=raw), Z) for raw in (-4.0, 4.0))
+    (closed, _), (open_, _) = (jit_apply(ADAPTIVE)(constant_heads(variables, gate=raw), Z) for raw in (-4.0, 4.0))
     for name in ("freq_hz", "gain_db", "q"):
-        np.testing.assert_array_equal(getattr(shut, name), getattr(wide, name), err_msg=name)
+        np.testing.assert_array_equal(getattr(closed, name), getattr(open_, name), err_msg=name)
 
 
 def test_dropout_acts_after_both_hidden_layers_and_in_training_only():
-    """With every hidden value at 1, and the first five handed straight to the gains: each survives 0.8² of the time."""
+    """With every hidden value at 1, and the first five passed on to the gains: each survives with probability 0.8²."""
     decoder, eye = ParametricDecoder(dropout=0.2), jnp.eye(256)
     params = jax.tree.map(lambda x: 0.0 * x, decoder_variables(decoder)["params"])
     params["hidden_0"]["bias"] = jnp.ones(256)
@@ -123,6 +123,6 @@ def test_dropout_acts_after_both_hidden_layers_and_in_training_only():
     eq, _ = jit_apply(decoder)({"params": params}, z)
     np.testing.assert_allclose(eq.gain_db, np.full((2000, 5), 12.0 * np.tanh(0.5)), rtol=1e-5)
     eq, _ = decoder.apply({"params": params}, z, True, rngs={"dropout": jax.random.key(0)})
-    alive = np.asarray(eq.gain_db) > 0.0
-    np.testing.assert_allclose(eq.gain_db[alive], 12.0 * np.tanh(0.5 / 0.8**2), rtol=1e-5)
-    assert abs(np.mean(alive) - 0.8**2) < 0.02
+    is_kept = np.asarray(eq.gain_db) > 0.0
+    np.testing.assert_allclose(eq.gain_db[is_kept], 12.0 * np.tanh(0.5 / 0.8**2), rtol=1e-5)
+    assert abs(np.mean(is_kept) - 0.8**2) < 0.02

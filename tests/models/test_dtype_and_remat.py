@@ -1,4 +1,4 @@
-"""bfloat16 and recomputed blocks: parameters as before, numbers nearly so, and the same for recomputed ones."""
+"""bfloat16 and recomputed blocks: the same parameters, and outputs that are close or equal."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_recomputed_blocks_give_the_same():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * size)
 
 
-def test_bfloat16_is_near_and_hands_out_float32():
+def test_bfloat16_is_close_and_returns_float32():
     (_, (y, prediction, _)), (result, (y_too, coarse, stats)) = (
         train_outputs(PLAIN),
         train_outputs(PLAIN.clone(dtype="bfloat16")),

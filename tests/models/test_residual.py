@@ -1,4 +1,4 @@
-"""The residual: against plain NumPy, what it hears, pieces in place of the whole, and channels."""
+"""The residual: against plain NumPy, its receptive field, chunks against the whole, and channels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .helpers import (
 MODEL = Residual(width=WIDTH)
 Z = noise((2, 512), seed=5)
 VARIABLES = random_variables(init_shapes(MODEL, noise((1, 64, 1)), Z[:1]), seed=2)
-LONG = 1003  # samples; longer than what one hears on both sides together, and no multiple of 8
+LONG = 1003  # samples; longer than the receptive field, and not a multiple of 8
 
 
 @pytest.mark.parametrize("time", [1, 7, 8, 400, 405])
@@ -52,25 +52,28 @@ def test_without_skips_the_up_path_gets_only_the_bottleneck():
     result = jit_apply(model)(variables, audio, Z[:1])
     assert result.shape == audio.shape and np.std(result) > 0.0
     kernels = {name: np.shape(x["layer"]["conv"]["kernel"]) for name, x in variables["params"].items() if "up" in name}
-    joined = {name: np.shape(x["layer"]["conv"]["kernel"]) for name, x in VARIABLES["params"].items() if "up" in name}
+    with_skips = {
+        name: np.shape(x["layer"]["conv"]["kernel"]) for name, x in VARIABLES["params"].items() if "up" in name
+    }
     for name, (taps, in_channels, out_channels) in kernels.items():
         level = int(name[-1])
         down = np.shape(VARIABLES["params"][f"down_{level}"]["layer"]["conv"]["kernel"])[2]
-        assert (taps, out_channels) == (joined[name][0], joined[name][2]) and in_channels == joined[name][1] - down
+        assert (taps, out_channels) == (with_skips[name][0], with_skips[name][2])
+        assert in_channels == with_skips[name][1] - down
 
 
 def expected_receptive_field(sample):
-    """First and last sample that the U-Net's drawing lets `sample` hear, layer by layer from the output backwards."""
+    """First and last input sample of an output sample, layer by layer from the output backwards."""
 
     def conv(first, last):
         return first - 7, last + 7
 
-    spans = []  # what is heard at each level's input to the up block, deepest last
+    spans = []  # at the input of each level's upsampling block, deepest last
     span = (sample, sample)
     for _ in range(3):
         span = conv(*span)
         spans.append(span)
-        span = (span[0] - 1) // 2, (span[1] + 1) // 2  # each output of the interpolation lies between two frames
+        span = (span[0] - 1) // 2, (span[1] + 1) // 2  # each output of the interpolation depends on two frames
     span = conv(*span)
     for skip in reversed(spans):
         below = 2 * span[0], 2 * span[1] + 1
@@ -90,17 +93,17 @@ def test_receptive_field_is_about_165_samples_on_both_sides():
 def test_a_chunk_with_margins_equals_the_whole(start):
     audio, size, run = noise((1, LONG, 2)), 160, jit_apply(MODEL)
     begin, end = max(0, start - MARGIN), min(LONG, start + size + MARGIN)
-    piece = run(VARIABLES, audio[:, begin:end], Z[:1])
+    chunk = run(VARIABLES, audio[:, begin:end], Z[:1])
     expected = run(VARIABLES, audio, Z[:1])[:, start : start + size]
     assert start % STRIDE == MARGIN % STRIDE == 0
-    assert peak_error_db(piece[:, start - begin :][:, : expected.shape[1]], expected) <= -110.0
+    assert peak_error_db(chunk[:, start - begin :][:, : expected.shape[1]], expected) <= -110.0
 
 
 def test_a_chunk_off_the_stride_grid_does_not_equal_the_whole():
-    """What pieces at multiples of STRIDE are for."""
+    """The reason why chunks start at multiples of STRIDE."""
     audio, run = noise((1, LONG, 2)), jit_apply(MODEL)
-    piece = run(VARIABLES, audio[:, 148:660], Z[:1])
-    assert peak_error_db(piece[:, 176:336], run(VARIABLES, audio, Z[:1])[:, 324:484]) > -60.0
+    chunk = run(VARIABLES, audio[:, 148:660], Z[:1])
+    assert peak_error_db(chunk[:, 176:336], run(VARIABLES, audio, Z[:1])[:, 324:484]) > -60.0
 
 
 def test_the_same_weights_run_on_each_channel():
@@ -113,8 +116,8 @@ def test_the_same_weights_run_on_each_channel():
 
 
 @pytest.mark.parametrize("time", [1, 2, 9])
-def test_interpolation_lies_between_frame_centres(time):
-    """Any signal comes out as np.interp has it; a straight line stays one up to the ends, where the last repeats."""
+def test_upsampling_is_linear_interpolation_between_frame_centers(time):
+    """As np.interp; a straight line stays one up to the ends, where the last value is repeated."""
     x = noise((3, time, 2))
     result = upsample2x(x, None)
     assert (
