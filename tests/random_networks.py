@@ -1,4 +1,4 @@
-"""A network with random weights, as if trained: it moves every band and its residual is heard."""
+"""A network with random weights, as if trained: every band and the residual change the signal."""
 
 import functools
 import json

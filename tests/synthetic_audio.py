@@ -1,4 +1,4 @@
-"""Small made-up music for tests: noise with a beat, a different tone for each seed."""
+"""Small synthetic music for tests: noise with a beat, a different tone for each seed."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from nmjax.data.segments import Segment
 
 
 def music(seconds: float = 2.0, rate: int = 44_100, channels: int = 2, seed: int = 0) -> np.ndarray:
-    """`[frames, channel]` float64 at about −20 dBFS: noise of a random colour that swells twice a second."""
+    """`[frames, channel]` float64 at about −20 dBFS: noise of a random spectrum that swells twice a second."""
     rng = np.random.default_rng(seed)
     frames = round(seconds * rate)
     noise = rng.standard_normal((frames + 16, channels))
-    colour = np.exp(-np.arange(16) / rng.uniform(0.5, 6.0))
-    tone = np.stack([np.convolve(noise[:, c], colour, "valid")[:frames] for c in range(channels)], axis=1)
+    color = np.exp(-np.arange(16) / rng.uniform(0.5, 6.0))
+    tone = np.stack([np.convolve(noise[:, c], color, "valid")[:frames] for c in range(channels)], axis=1)
     beat = 0.6 + 0.4 * np.sin(2.0 * np.pi * 2.0 * np.arange(frames) / rate)
     audio = tone * beat[:, None]
     return 0.1 * audio / np.sqrt(np.mean(audio**2))
@@ -36,5 +36,5 @@ def write_songs(folder: Path, count: int = 3, seconds: float = 2.0, channels: in
 
 
 def segment(song: Song, start: float, reach: float = 0.0) -> Segment:
-    """A slot with one place to begin."""
+    """A segment with one start time."""
     return Segment(song, np.array([start]), reach)

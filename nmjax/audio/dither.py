@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-# How each subtype that is written stores its samples: the integer type, and the bits that carry the sample.
+# How each subtype that is written stores its samples: the integer type, and the bits that the sample uses.
 _INTEGER_FORMATS = {"PCM_16": (np.int16, 16), "PCM_24": (np.int32, 24), "PCM_32": (np.int32, 32)}
 _MAX_DITHER_BITS = 24  # at most: float32 has no more for dither to save
 
 
 class Quantizer:
-    """Float pieces `[n, channel]` in turn → the integers of a subtype, held at full scale; floats stay floats.
+    """Converts chunks of floats `[n, channel]` to the integers of a subtype, clipped at full scale; floats stay floats.
 
-    dither: a seed. With it, triangular noise of two steps from peak to peak is added, another in each channel, from
-    the first sample on that does not lie on a step: what was an integer before (silence, an untouched file) stays as
-    it is to the bit. The same signal and seed give the same integers, in pieces of any size.
+    With a dither seed, triangular noise of two steps peak to peak is added, independent in each channel, from the first
+    sample that is not on a quantization step: samples that were integers before (silence, an unchanged file) stay
+    bit-identical. The same signal and seed give the same integers for any chunk size.
     """
 
     def __init__(self, subtype: str, dither_seed: int | None = None):

@@ -183,8 +183,8 @@ def gated_loudness(energy: Float[np.ndarray, " hops"], num_frames: np.ndarray) -
 def loudness_range_of_powers(powers: Float[np.ndarray, " windows"]) -> float:
     """Loudness range in LU of short-term powers (EBU Tech 3342).
 
-    From the 10th to the 95th percentile of what lies above −70 LUFS and above 20 LU below the mean power; 0 where
-    nothing does.
+    From the 10th to the 95th percentile of the values above −70 LUFS and above the mean power − 20 LU; 0 where there
+    are none.
     """
     powers = powers[power_to_lufs(powers) > ABSOLUTE_GATE_LUFS]
     if not len(powers):

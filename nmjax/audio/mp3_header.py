@@ -33,7 +33,7 @@ _SEARCH_BYTES = 1 << 16  # bytes
 
 class _FrameHeader(NamedTuple):
     size: int  # bytes
-    xing_offset: int  # bytes of head and side information, where a header stands
+    xing_offset: int  # bytes of head and side information, before the header
     format_id: int  # what all frames of a file share: version, layer, rate
 
 

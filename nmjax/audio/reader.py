@@ -80,7 +80,8 @@ def probe(path: Path | str) -> AudioInfo:
     except (soundfile.SoundFileError, OSError, TypeError, ValueError):  # the last: a name that is no text
         printable_path = os.fsencode(path).decode(errors="replace")
         raise BadInputError(
-            f"'{printable_path}' cannot be read as audio (WAV, FLAC, OGG, Opus, MP3 or AIFF); check the file or leave it out."
+            f"'{printable_path}' cannot be read as audio (WAV, FLAC, OGG, Opus, MP3 or AIFF); "
+            "check the file or leave it out."
         ) from None
     if not MIN_SAMPLE_RATE <= audio_info.sample_rate <= MAX_SAMPLE_RATE:
         raise BadInputError(

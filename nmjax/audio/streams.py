@@ -21,8 +21,7 @@ _QUEUE_SIZE = 2  # items that wait at most
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A fixed size of signal, of which `core` frames from `lead` on are new; the rest is what the network hears
-    around them.
+    """A fixed size of signal, of which `core` frames from `lead` on are new; the rest is their context for the network.
 
     audio: `[size, channel]`, zero beyond `valid` frames.
     """
@@ -163,11 +162,11 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def scale_stream_db(chunks: AudioChunks, gain_db: float) -> Iterator[np.ndarray]:
-    """The stream times a gain; at 0 dB the same to the bit."""
+    """The stream scaled by a gain; bit-identical at 0 dB."""
     return scale_stream(chunks, db_to_amplitude(gain_db))
 
 
 def scale_stream(chunks: AudioChunks, gain: float) -> Iterator[np.ndarray]:
-    """The stream times a factor; at 1 the same to the bit."""
+    """The stream scaled by a factor; bit-identical at 1."""
     for chunk in chunks:
         yield chunk * np.float32(gain)

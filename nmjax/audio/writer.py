@@ -34,7 +34,7 @@ def encode_audio(
     dither: int | None = None,
 ) -> None:
     """Write float pieces `[n, channel]`; integers are rounded to the nearest step and held at full scale, with
-    dither (a seed, see `nmjax.quantise`) if it is given. Lossy subtypes at a high rate.
+    dither (a seed, see `nmjax.audio.dither`) if it is given. Lossy subtypes at a high rate.
 
     libsndfile would truncate, and some of its writers lose samples in silence, so the written file is probed.
 

@@ -1,4 +1,4 @@
-"""`nmjax options`: the reference of all commands as Markdown, kept in docs/options.md."""
+"""`nmjax options`: the reference of all commands as Markdown, written to docs/options.md."""
 
 from __future__ import annotations
 

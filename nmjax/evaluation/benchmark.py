@@ -174,7 +174,7 @@ def _write_listening_test(
 
 
 def evaluate_example(job: Job, systems: dict[str, System], request: EvaluationRequest) -> list[dict]:
-    """One row per system; each output is brought to the original's loudness before it is compared."""
+    """One row per system; each output is compared at the original's loudness."""
     example = read_example(job.plan, job.condition, request.seed)
     if example is None:
         return []

@@ -9,4 +9,4 @@ class BadInputError(ValueError):
 
 
 class CannotWriteError(BadInputError):
-    """The disk is full or a folder cannot be written: not the fault of an input file."""
+    """The disk is full or a folder cannot be written; no input file is the cause."""

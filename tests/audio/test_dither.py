@@ -10,8 +10,8 @@ FULL_SCALE = 2**15
 
 def quantization_error(signal, seed=1, size=10_000):
     """Of a signal in steps of 16 bits."""
-    quantise = Quantizer("PCM_16", seed)
-    pieces = [quantise(signal[i : i + size] / FULL_SCALE) for i in range(0, len(signal), size)]
+    quantize = Quantizer("PCM_16", seed)
+    pieces = [quantize(signal[i : i + size] / FULL_SCALE) for i in range(0, len(signal), size)]
     return np.concatenate(pieces) - signal
 
 

@@ -26,7 +26,7 @@ def split_random_chunks(audio, seed):
 
 
 @pytest.mark.parametrize("frames", [1, 63, 64, 65, 96, 97, 128, 500, 1000])
-def test_windows_cover_every_frame_once_with_what_lies_around_it(frames):
+def test_windows_cover_every_frame_once_with_its_surroundings(frames):
     audio, core, margin = signal(frames), 64, 32
     position = 0
     for window in windows(split_random_chunks(audio, frames), core, margin):

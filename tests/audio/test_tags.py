@@ -1,4 +1,4 @@
-"""Tags: written by one program, carried by this one, read by libsndfile; and damaged ones."""
+"""Tags: written by one program, copied by this one, read by libsndfile; and damaged ones."""
 
 import random
 import struct
@@ -43,7 +43,7 @@ def write_audio_file(path, strings=None, seconds=0.3):
 
 
 def write_tagged(path, texts, pictures=()):
-    """A file with tags that were put together here: an MP3, whose tag stands before the audio."""
+    """A file with tags that were made here: an MP3 with its tag before the audio."""
     write_audio_file(path)
     path.write_bytes(
         encode_id3(Tags({name: [value] for name, value in texts.items()}, list(pictures))) + path.read_bytes()
@@ -123,7 +123,7 @@ def test_id3_of_version_2_3_in_utf_16_and_unsynchronised(tmp_path):
 def test_tags_that_are_not_copied_are_reported(tmp_path):
     path, target = write_audio_file(tmp_path / "a.wav"), write_audio_file(tmp_path / "b.wav")
     path.write_bytes(path.read_bytes() + b"bext" + struct.pack("<I", 4) + b"1234")
-    assert copy_tags(path, target) == ["Not carried over from 'a.wav': the chunk 'bext'."]
+    assert copy_tags(path, target) == ["Not copied from 'a.wav': the chunk 'bext'."]
 
 
 def test_no_tags_leave_the_file_as_it_is(tmp_path):

@@ -1,4 +1,4 @@
-"""Checkpoints come back as they were, and what is unfinished or damaged is not believed."""
+"""Checkpoints are restored unchanged; unfinished or damaged ones are not used."""
 
 import shutil
 

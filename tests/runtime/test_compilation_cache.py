@@ -43,7 +43,7 @@ def test_a_second_process_uses_the_cache_and_recompiles_damaged_entries(tmp_path
 
 @pytest.mark.parametrize("where", ["", "nmjax/xla"])
 def test_an_unusable_cache_folder_is_ignored_silently(tmp_path, where):
-    """A file stands where the folder should be; a folder's rights would not stop the superuser."""
+    """A file has the name of the folder; permissions of a folder would not stop the superuser."""
     cache_path = tmp_path / "home" / where
     cache_path.parent.mkdir(parents=True, exist_ok=True)
     cache_path.write_text("")

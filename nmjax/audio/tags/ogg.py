@@ -29,7 +29,7 @@ def read_page(file: BinaryIO) -> tuple[list, bytes, bytes] | None:
 
 
 def read_headers(file: BinaryIO) -> tuple[list[bytes], int]:
-    """The header packets, three of Vorbis and two of Opus, and the stream's number; the file stands at the audio."""
+    """The header packets (Vorbis: three, Opus: two) and the stream's number; leaves the position at the audio."""
     packets, partial_packet, serial, total_bytes = [], bytearray(), 0, 0
     while not packets or len(packets) < (2 if packets[0].startswith(b"OpusHead") else 3):
         page = read_page(file)

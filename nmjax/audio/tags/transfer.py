@@ -24,10 +24,10 @@ _COMMENT_BLOCK, _PICTURE_BLOCK, _PADDING_BLOCK, _LAST_BLOCK_FLAG = 4, 6, 1, 0x80
 
 
 def copy_tags(source: Path, target: Path) -> list[str]:
-    """Carry titles and covers from `source` to `target`, whose audio stays as it is.
+    """Copy titles and covers from `source` to `target`, whose audio does not change.
 
     Returns:
-        What could not be carried, as sentences; nothing here raises for a tag that is damaged.
+        A message for each tag that could not be copied; damaged tags do not raise.
 
     Raises:
         CannotWriteError: the disk is full.
@@ -37,10 +37,10 @@ def copy_tags(source: Path, target: Path) -> list[str]:
         with open(source, "rb") as file:
             _read_into(file, tags)
     except (*_DAMAGED_TAG_ERRORS, OSError):
-        notes.append(f"The tags of '{source.name}' are damaged; what could be read of them was carried over.")
+        notes.append(f"The tags of '{source.name}' are damaged; only the readable ones were copied.")
     if tags.skipped:
         skipped = ", ".join([*dict.fromkeys(tags.skipped)][:_MAX_LISTED])
-        notes.append(f"Not carried over from '{source.name}': {skipped}.")
+        notes.append(f"Not copied from '{source.name}': {skipped}.")
     if tags:
         original_size = target.stat().st_size
         try:
@@ -98,7 +98,7 @@ def _read_leading_id3(file: BinaryIO, tags: Tags) -> bytes:
 
 
 def _read_flac_blocks(file: BinaryIO) -> list[tuple[int, bytes]]:
-    """The metadata blocks of a FLAC file that is at its start; afterwards it stands at the audio."""
+    """The metadata blocks of a FLAC file opened at its start; afterwards the position is that of the audio."""
     file.read(4)
     blocks, total_bytes = [], 0
     while True:

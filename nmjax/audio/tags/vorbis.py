@@ -58,7 +58,7 @@ def read_picture(data: bytes) -> Picture:
 
 
 def encode_picture(image: Picture) -> bytes:
-    """FLAC's picture block; width, height and colours are 0, not known."""
+    """FLAC's picture block; width, height and colors are 0 (unknown)."""
     mime, description = image.mime.encode("ascii", "replace"), image.description.encode()
     header = struct.pack(">II", image.kind, len(mime)) + mime + struct.pack(">I", len(description)) + description
     return header + struct.pack(">5I", 0, 0, 0, 0, len(image.data)) + image.data
