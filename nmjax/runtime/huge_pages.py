@@ -1,6 +1,6 @@
 """Restart of a program with 2 MB memory pages. NMJAX_HUGE_PAGES=0 switches it off.
 
-Why: XLA allocates its temporary arrays again at each step, and Linux maps fresh memory in pages of 4 kB. glibc (2.35 and
+Why: XLA allocates its temporary arrays at each step again, and Linux maps new memory in pages of 4 kB. glibc (2.35 and
 later) asks for pages of 2 MB if GLIBC_TUNABLES contains glibc.malloc.hugetlb=1, which it reads only when a process
 starts: hence the exec.
 
