@@ -23,7 +23,7 @@ _Q_RANGE = (0.5, 5.0)
 _START_Q = 1.0
 _STEPS, _LEARNING_RATE = 600, 0.05
 _TOLERANCE_DB = 0.25  # RMS residual at which no filter is added
-_MIN_COST_REDUCTION = 0.02  # a filter is kept if it reduces the cost by at least this share
+_MIN_COST_REDUCTION = 0.02  # a filter must reduce the cost by at least this share
 _FILTER_PENALTY_DB = 0.3  # each filter costs as much as this gain, so that two filters at one frequency are merged
 _NEGLIGIBLE_DB = 0.1  # filters with less gain are dropped
 _SMOOTH_OCTAVES = 0.33  # smoothing of the residual before a filter is inserted at its peak
@@ -33,15 +33,15 @@ Arrays = TypeVar("Arrays")
 
 
 class _Filters(NamedTuple):
-    """Peaking filters in slots of a fixed number, used slots first; `active` is 1 for a used slot, else 0."""
+    """Peaking filters, padded to a fixed number; `active` is 1 for a filter and 0 for padding, which comes last."""
 
-    freq_hz: Float[np.ndarray, " slots"]
-    gain_db: Float[np.ndarray, " slots"]
-    q: Float[np.ndarray, " slots"]
-    active: Float[np.ndarray, " slots"]
+    freq_hz: Float[np.ndarray, " filters"]
+    gain_db: Float[np.ndarray, " filters"]
+    q: Float[np.ndarray, " filters"]
+    active: Float[np.ndarray, " filters"]
 
 
-_UNUSED_SLOT = (1000.0, 0.0, _START_Q, 0.0)
+_PADDING = (1000.0, 0.0, _START_Q, 0.0)
 
 
 class _Target(NamedTuple):
@@ -119,8 +119,8 @@ def fit_fixed_count(
     filters = _Filters(start_hz, gain_db, np.full(count, _START_Q), np.ones(count))
     target = _Target(freq_hz, target_db, np.ones(len(freq_hz)))
     fitted, _, _ = _run_adam(_as_float32(filters), _as_float32(target), 0.0)
-    freq_hz, gain_db, q = (x[None] for x in fitted)
-    return Bands(freq_hz=freq_hz, gain_db=gain_db, q=q)
+    fitted_hz, fitted_gain_db, fitted_q = (x[None] for x in fitted)
+    return Bands(freq_hz=fitted_hz, gain_db=fitted_gain_db, q=fitted_q)
 
 
 def _as_float32(arrays: Arrays) -> Arrays:
@@ -154,7 +154,7 @@ def _remove_filter(filters: _Filters, index: int) -> _Filters:
     nearest = np.argmin(distance_octaves)
     if distance_octaves[nearest] < _MERGE_OCTAVES:
         gain_db[nearest] += gain_db[index]
-    columns = zip(filters._replace(gain_db=gain_db), _UNUSED_SLOT, strict=True)
+    columns = zip(filters._replace(gain_db=gain_db), _PADDING, strict=True)
     return _Filters(*(np.append(np.delete(values, index), unused) for values, unused in columns))
 
 
@@ -163,7 +163,7 @@ def _initial_filters(initial: Bands, max_bands: int) -> _Filters:
     freq_hz, gain_db, q = (np.asarray(x, np.float64)[0] for x in (initial.freq_hz, initial.gain_db, initial.q))
     order = np.argsort(-np.abs(gain_db), kind="stable")[:max_bands]
     order = order[np.abs(gain_db[order]) >= _NEGLIGIBLE_DB]
-    filters = _Filters(*(np.full(max_bands, value) for value in _UNUSED_SLOT))
+    filters = _Filters(*(np.full(max_bands, value) for value in _PADDING))
     for values, column in zip(filters, (freq_hz, gain_db, q, np.ones_like(freq_hz)), strict=True):
         values[: len(order)] = column[order]
     return filters
@@ -188,7 +188,7 @@ def _to_bands(filters: _Filters) -> Bands:
     order = np.argsort(filters.freq_hz, kind="stable")
     order = order[np.abs(filters.gain_db[order]) >= _NEGLIGIBLE_DB]
     if not len(order):
-        filters, order = _Filters(*(np.array([value]) for value in _UNUSED_SLOT)), np.array([0])
+        filters, order = _Filters(*(np.array([value]) for value in _PADDING)), np.array([0])
     freq_hz, gain_db, q, _ = (jnp.asarray(x[order][None], jnp.float32) for x in filters)
     return Bands(freq_hz=freq_hz, gain_db=gain_db, q=q)
 

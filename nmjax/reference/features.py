@@ -46,7 +46,7 @@ class TrackFeatures:
         stereo: whether there are two channels.
         max_hz: highest frequency the file can hold.
         lufs: integrated loudness; −inf where unknown or silent.
-        frames: levels of single frames of 0.37 s; None where they were not kept.
+        frames: levels of single frames of 0.37 s; None where unknown.
     """
 
     mid_db: Float[np.ndarray, " bands"]

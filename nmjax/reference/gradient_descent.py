@@ -31,8 +31,8 @@ def minimize(
     """
     adam = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
-    def step(carry, _):
-        params, state, best, best_cost = carry
+    def step(loop_state, _):
+        params, state, best, best_cost = loop_state
         value, gradient = jax.value_and_grad(cost)(params)
         best = jnp.where(value < best_cost, params, best)
         updates, state = adam.update(gradient, state)

@@ -38,7 +38,7 @@ def test_known_bands_are_recovered_at_any_level(level_db):
 
 
 def test_the_fit_starts_from_the_given_bands():
-    """Filters that already have the target response are kept almost unchanged."""
+    """Filters that already have the target response remain almost unchanged."""
     result = fit_bands(KNOWN_BANDS, CENTERS_HZ, curve_db(KNOWN_BANDS), UNIT_WEIGHT)
     np.testing.assert_allclose(result.gain_db, KNOWN_BANDS.gain_db, atol=0.3)
     np.testing.assert_allclose(result.freq_hz, KNOWN_BANDS.freq_hz, rtol=0.05)

@@ -64,8 +64,8 @@ def test_difference_and_jackknife_variance_match_loops():
         size, left_out = len(one.levels_db) // 10, []
         for part in range(10):
             remaining = np.delete(np.arange(10 * size), np.s_[part * size : (part + 1) * size])
-            kept = one.select(remaining)
-            left_out.append(sign * pairwise_mean_difference(*((kept, other) if sign > 0 else (other, kept))))
+            selected = one.select(remaining)
+            left_out.append(sign * pairwise_mean_difference(*((selected, other) if sign > 0 else (other, selected))))
         without = np.array(left_out)
         expected += 0.9 * np.sum((without - without.mean(axis=0)) ** 2, axis=0)
     np.testing.assert_allclose(variance, expected, rtol=1e-6)
@@ -131,9 +131,9 @@ def test_without_frames_long_term_levels_are_compared(lacking):
 @pytest.mark.parametrize("gain", [1e-4, 1e4])
 def test_the_level_of_a_file_does_not_matter(gain):
     track, reference = (x.astype(np.float32) for x in two_sections())
-    kept = [track_features([x]) for x in (track, reference, gain * track, gain * reference)]
+    features = [track_features([x]) for x in (track, reference, gain * track, gain * reference)]
     plain, *others = (
-        eq_correction_db(kept[i].add_curve(BUMP_DB), kept[j], np.zeros(NUM_BANDS), SAME_SONG_PRIOR)[0]
+        eq_correction_db(features[i].add_curve(BUMP_DB), features[j], np.zeros(NUM_BANDS), SAME_SONG_PRIOR)[0]
         for i, j in ((0, 1), (2, 1), (0, 3))
     )
     for other in others:

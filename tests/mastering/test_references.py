@@ -1,4 +1,4 @@
-"""`infer.py --reference`: files in, settings and files out; what cannot be used gets a sentence."""
+"""`infer --reference`: settings and files for references of all kinds; invalid references are reported."""
 
 import json
 import re
@@ -26,12 +26,12 @@ RATE = 44_100
 
 @pytest.fixture(scope="module")
 def checkpoint_dir(tmp_path_factory):
-    """A run's folder of phase 1A."""
+    """Run folder of phase 1A."""
     return save_network("1a", tmp_path_factory.mktemp("run"))
 
 
 def color_audio(audio, rate=RATE):
-    """Another tone: what a reference may have."""
+    """The audio with the tone of a reference."""
     for freq_hz, gain_db, q in ((150.0, 5.0, 0.8), (3000.0, -5.0, 0.7)):
         audio = sosfilt(peaking_sos(freq_hz, gain_db, q, rate)[None], audio, axis=0)
     return audio
@@ -43,7 +43,7 @@ def tone_distance_db(one, other):
 
 
 def curve_db(bands):
-    """Of a settings file's bells, less its mean over the octaves."""
+    """Response of the bands of a settings file, minus its mean over log frequency."""
     freq_hz = np.geomspace(40.0, 12_000.0, 60)
     sections = np.array([peaking_sos(x["freq_hz"], x["gain_db"], x["q"], RATE) for x in bands])
     result = 20.0 * np.log10(np.abs(sosfreqz(sections, freq_hz, fs=RATE)[1]))
@@ -51,7 +51,7 @@ def curve_db(bands):
 
 
 def master_to_audio(track, checkpoint_dir, out, *arguments):
-    """By the command line, without delivery; the audio."""
+    """Master without delivery by the command line; returns the audio."""
     plain = ["--lufs", "none", "--true-peak", "none", "--quiet", "--force"]
     assert main(["infer", str(track), "--ckpt", str(checkpoint_dir), "-o", str(out), *plain, *arguments]) == 0
     return soundfile.read(str(out), always_2d=True)[0]
@@ -59,14 +59,15 @@ def master_to_audio(track, checkpoint_dir, out, *arguments):
 
 @pytest.mark.parametrize(("rate", "channels"), [(RATE, 2), (48_000, 1), (96_000, 6)])
 def test_a_track_is_matched_to_a_reference_of_any_format(tmp_path, checkpoint_dir, rate, channels):
-    track = write_audio(tmp_path / "a.wav", music(12.0), RATE, "FLOAT")
-    reference = reader.resample(color_audio(music(10.0)), RATE, rate)  # of the track's own tone but for the filters
+    track = write_audio(tmp_path / "a.wav", music(8.0), RATE, "FLOAT")
+    reference = reader.resample(color_audio(music(6.0)), RATE, rate)  # the track's tone except for the filters
     reference = {1: reference.mean(axis=1, keepdims=True), 2: reference, 6: np.tile(reference, 3)}[channels]
     reference = write_audio(tmp_path / "ref.wav", reference, rate, "FLOAT")
     reference_arguments = ["--reference", str(reference)]
     before, out = soundfile.read(str(track))[0], tmp_path / "m.wav"
     expected = color_audio(before)
-    unmatched, input_distance_db = master_to_audio(track, checkpoint_dir, out), tone_distance_db(before, expected)
+    unmatched = master_to_audio(track, checkpoint_dir, out)
+    input_distance_db = tone_distance_db(before, expected)
     result = master_to_audio(track, checkpoint_dir, out, *reference_arguments)
     settings = json.loads(out.with_name(f"{out.name}.json").read_text())
     assert 1 <= len(settings["eq"]["bands"]) <= 10
@@ -86,14 +87,14 @@ def test_strength_0_is_bit_identical_to_the_prediction(tmp_path, checkpoint_dir)
         np.testing.assert_array_equal(
             master_to_audio(track, checkpoint_dir, out, *reference_arguments, *arguments), unmatched
         )
-    halves = [
+    half, full = (
         master_to_audio(track, checkpoint_dir, out, *reference_arguments, "--reference-strength", x)
         for x in ("0.5", "1")
-    ]
-    assert 0.0 < np.abs(halves[0] - unmatched).max() < np.abs(halves[1] - unmatched).max()
+    )
+    assert 0.0 < np.abs(half - unmatched).max() < np.abs(full - unmatched).max()
 
 
-def test_a_target_is_as_good_as_its_reference(tmp_path, checkpoint_dir):
+def test_a_saved_target_gives_the_same_master_as_its_references(tmp_path, checkpoint_dir):
     track = write_audio(tmp_path / "a.wav", music(5.0), RATE, "FLOAT")
     files = [write_audio(tmp_path / f"r{i}.wav", music(4.0, seed=i), RATE) for i in (3, 4)]
     out, target_path = tmp_path / "m.wav", tmp_path / "house.json"
@@ -122,19 +123,22 @@ def test_report_plot_and_target_list_show_the_reference(tmp_path, checkpoint_dir
     assert "--force" in capsys.readouterr().err
 
 
-def write_invalid_files(tmp_path):
-    """Files by name."""
-    write_audio(tmp_path / "a.wav", music(4.0), RATE)
-    write_audio(tmp_path / "good.wav", music(4.0, seed=1), RATE)
-    write_audio(tmp_path / "short.wav", music(2.0), RATE)
-    write_audio(tmp_path / "moment.wav", music(0.01, rate=48_000), 48_000)  # less than a resampler holds back
-    write_audio(tmp_path / "silent.wav", np.zeros((4 * RATE, 2)), RATE)
-    (tmp_path / "text.wav").write_text("no music")
-    (tmp_path / "t.json").write_text("{}")
+@pytest.fixture(scope="module")
+def invalid_files(tmp_path_factory):
+    """Folder with a track and with references of which only good.wav is valid; no test writes to it."""
+    folder = tmp_path_factory.mktemp("invalid")
+    write_audio(folder / "a.wav", music(4.0), RATE)
+    write_audio(folder / "good.wav", music(4.0, seed=1), RATE)
+    write_audio(folder / "short.wav", music(2.0), RATE)
+    write_audio(folder / "moment.wav", music(0.01, rate=48_000), 48_000)  # shorter than a resampler's delay
+    write_audio(folder / "silent.wav", np.zeros((4 * RATE, 2)), RATE)
+    (folder / "text.wav").write_text("no music")
+    (folder / "t.json").write_text("{}")
+    return folder
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--reference", "short.wav"], "3 s"),
         (["--reference", "moment.wav"], "0.0 s long"),
@@ -167,63 +171,61 @@ def write_invalid_files(tmp_path):
         (["--reference-strength", "0.5"], "--reference"),
     ],
 )
-def test_invalid_arguments_are_reported(tmp_path, checkpoint_dir, monkeypatch, capsys, words, said):
-    write_invalid_files(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    before = sorted(tmp_path.iterdir())
-    assert main(["infer", "a.wav", "--ckpt", str(checkpoint_dir), *words]) == 2
-    said_of_it = capsys.readouterr().err
-    assert said in said_of_it and said_of_it.count("\n") == 1
-    assert sorted(tmp_path.iterdir()) == before
+def test_invalid_arguments_are_reported(invalid_files, checkpoint_dir, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(invalid_files)
+    before = sorted(invalid_files.iterdir())
+    assert main(["infer", "a.wav", "--ckpt", str(checkpoint_dir), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert sorted(invalid_files.iterdir()) == before
 
 
 def test_a_dissimilar_section_of_the_song_is_reported(tmp_path, checkpoint_dir, capsys):
-    """Tones that come and go at other places in both; and then the very same."""
+    """Tones that differ at all times; then the same section."""
     time = np.arange(8 * RATE) / RATE
-    parts = [
+    sections = [
         0.1 * np.sin(2 * np.pi * freq_hz * time[:, None] * (1.0 + np.floor(time[:, None]) * step)) + 1e-4 * music(8.0)
         for freq_hz, step in ((140.0, 0.9), (2_100.0, -0.11))
     ]
-    one, other = (write_audio(tmp_path / f"{i}.wav", part, RATE, "FLOAT") for i, part in enumerate(parts))
+    one, other = (write_audio(tmp_path / f"{i}.wav", section, RATE, "FLOAT") for i, section in enumerate(sections))
     for reference, is_dissimilar in ((other, True), (one, False)):
         arguments = ["--ckpt", str(checkpoint_dir), "--reference", str(reference), "--same-song", "--force"]
         assert main(["infer", str(one), *arguments]) == 0
-        assert ("comes again" in capsys.readouterr().out) is is_dissimilar
+        output = capsys.readouterr().out
+        assert ("Low-confidence match: only" in output) is is_dissimilar
+        assert ("Choose a section" in output) is is_dissimilar
 
 
-def test_the_track_itself_is_named_and_little_changes(tmp_path, checkpoint_dir, capsys):
-    track = write_audio(tmp_path / "a.wav", music(6.0), RATE, "FLOAT")
-    assert main(["infer", str(track), "--ckpt", str(checkpoint_dir), "--reference", str(track), "--lufs", "none"]) == 0
-    assert "the track itself" in capsys.readouterr().out
+def test_the_track_itself_is_told_from_a_clean_mix_of_it(tmp_path, checkpoint_dir, capsys):
+    """The clean mix differs in the side only, so that its mid has the same levels."""
+    audio = music(4.0)
+    mid = audio.mean(axis=1, keepdims=True)
+    track = write_audio(tmp_path / "a.wav", mid + 0.6 * (audio - mid), RATE, "FLOAT")
+    clean_mix = write_audio(tmp_path / "clean.wav", audio, RATE, "FLOAT")
+    for reference, is_track in ((track, True), (clean_mix, False)):
+        arguments = ["--ckpt", str(checkpoint_dir), "--reference", str(reference), "--same-song", "--force"]
+        assert main(["infer", str(track), *arguments, "--lufs", "none"]) == 0
+        output = " ".join(capsys.readouterr().out.split())
+        assert ("the track itself" in output) is is_track
+        assert ("another mix of the same passage" in output) is not is_track
 
 
 @pytest.mark.parametrize("channels", [(2, 2), (1, 2)])
 def test_an_album_is_matched_as_its_concatenated_songs_are(tmp_path, checkpoint_dir, capsys, channels):
-    songs = [music(6.0, channels=c, seed=i) for i, c in enumerate(channels)]
+    songs = [music(4.0, channels=c, seed=i) for i, c in enumerate(channels)]
     for i, song in enumerate(songs):
         write_audio(tmp_path / "album" / f"{i}.wav", song, RATE, "FLOAT")
-    row = np.concatenate([np.tile(song, 2 // song.shape[1]) for song in songs])
-    row = write_audio(tmp_path / "row.wav", row, RATE, "FLOAT")
-    reference_arguments = [
-        "--reference",
-        str(write_audio(tmp_path / "ref.wav", color_audio(music(10.0, seed=4)), RATE, "FLOAT")),
-    ]
-    master_to_audio(row, checkpoint_dir, tmp_path / "m.wav", *reference_arguments)
-    mastered_album = [
-        "infer",
-        str(tmp_path / "album"),
-        "--album",
-        "--ckpt",
-        str(checkpoint_dir),
-        "-o",
-        str(tmp_path / "out"),
-    ]
-    assert main([*mastered_album, *reference_arguments]) == 0
+    whole = np.concatenate([np.tile(song, 2 // song.shape[1]) for song in songs])
+    whole = write_audio(tmp_path / "whole.wav", whole, RATE, "FLOAT")
+    reference = write_audio(tmp_path / "ref.wav", color_audio(music(5.0, seed=4)), RATE, "FLOAT")
+    master_to_audio(whole, checkpoint_dir, tmp_path / "m.wav", "--reference", str(reference))
+    folders = [str(tmp_path / "album"), "--album", "-o", str(tmp_path / "out")]
+    assert main(["infer", *folders, "--ckpt", str(checkpoint_dir), "--reference", str(reference)]) == 0
     one, *both = (
         json.loads(file.read_text())
         for file in (tmp_path / "m.wav.json", *(tmp_path / "out" / f"{i}-mastered.wav.json" for i in (0, 1)))
     )
-    assert all(both[0].get(part) == both[1].get(part) for part in ("eq", "compressor", "width"))
+    assert all(both[0].get(processor) == both[1].get(processor) for processor in ("eq", "compressor", "width"))
     assert both[0]["reference"] == "ref.wav, strength 1"
     curves = [curve_db(x["eq"]["bands"]) for x in (one, both[0])]
     assert np.std(curves[0]) > 1.0
@@ -231,24 +233,18 @@ def test_an_album_is_matched_as_its_concatenated_songs_are(tmp_path, checkpoint_
 
 
 def test_an_album_is_as_wide_as_its_stereo_songs(tmp_path, checkpoint_dir):
-    """Mono songs beside it make the one that has a width no wider; a song that is cut short is no end."""
-    stereo = music(8.0, seed=1)
-    reference = write_audio(tmp_path / "ref.wav", music(8.0, seed=2), RATE, "FLOAT")
-    reference_arguments = [
-        "--reference",
-        str(reference),
-        "--reference-weights",
-        "tone=0,dynamics=0",
-        "--ckpt",
-        str(checkpoint_dir),
-    ]
+    """Mono songs in an album do not make its stereo song wider."""
+    stereo = music(4.0, seed=1)
+    reference = write_audio(tmp_path / "ref.wav", music(4.0, seed=2), RATE, "FLOAT")
+    reference_arguments = ["--reference", str(reference), "--reference-weights", "tone=0,dynamics=0"]
     result = []
     for mono in (0, 3):
         folder, out = tmp_path / f"in{mono}", tmp_path / f"out{mono}"
         write_audio(folder / "a.wav", stereo, RATE, "FLOAT")
         for i in range(mono):
-            write_audio(folder / f"m{i}.wav", music(8.0, channels=1, seed=10 + i), RATE, "FLOAT")
-        assert main(["infer", str(folder), "--album", "-o", str(out), *reference_arguments]) == 0
+            write_audio(folder / f"m{i}.wav", music(4.0, channels=1, seed=10 + i), RATE, "FLOAT")
+        arguments = ["--album", "-o", str(out), "--ckpt", str(checkpoint_dir), *reference_arguments]
+        assert main(["infer", str(folder), *arguments]) == 0
         result.append(json.loads((out / "a-mastered.wav.json").read_text())["width"] or {"low": 1.0, "high": 1.0})
     assert [result[1][x] for x in ("low", "high")] == pytest.approx([result[0][x] for x in ("low", "high")], abs=0.08)
 
@@ -257,68 +253,33 @@ def test_missing_bands_of_the_reference_are_reported_for_each_album_song(tmp_pat
     write_audio(tmp_path / "in" / "a.wav", music(4.0), RATE)
     write_audio(tmp_path / "in" / "b.wav", music(4.0, seed=1), RATE)
     low = write_audio(tmp_path / "low.wav", reader.resample(music(5.0), RATE, 8_000), 8_000)
-    arguments = [
-        "--album",
-        "--json",
-        "-o",
-        str(tmp_path / "out"),
-        "--ckpt",
-        str(checkpoint_dir),
-        "--reference",
-        str(low),
-    ]
-    assert main(["infer", str(tmp_path / "in"), *arguments]) == 0
+    arguments = ["--album", "--json", "-o", str(tmp_path / "out"), "--ckpt", str(checkpoint_dir)]
+    assert main(["infer", str(tmp_path / "in"), *arguments, "--reference", str(low)]) == 0
     songs = json.loads(capsys.readouterr().out)["done"]
     assert [["4,000 Hz" in note for note in song["notes"]] for song in songs] == [[True], [True]]
 
 
 def test_the_master_is_as_loud_as_the_reference(tmp_path, checkpoint_dir):
-    track = write_audio(tmp_path / "a.wav", music(6.0), RATE, "FLOAT")
-    loud, quiet = (write_audio(tmp_path / f"{x}.wav", x * music(6.0, seed=4), RATE, "FLOAT") for x in (0.5, 0.1))
+    track = write_audio(tmp_path / "a.wav", music(4.0), RATE, "FLOAT")
+    loud, quiet = (write_audio(tmp_path / f"{x}.wav", x * music(4.0, seed=4), RATE, "FLOAT") for x in (0.5, 0.1))
     meter = pyloudnorm.Meter(RATE, filter_class="DeMan")
-    two = [meter.integrated_loudness(soundfile.read(file)[0]) for file in (loud, quiet)]
-    for files, expected in (([quiet], two[1]), ([loud, f"{quiet}=3"], 0.25 * two[0] + 0.75 * two[1])):
-        arguments = [word for file in files for word in ("--reference", str(file))]
-        out = tmp_path / "m.wav"
-        assert (
-            main(
-                [
-                    "infer",
-                    str(track),
-                    "--ckpt",
-                    str(checkpoint_dir),
-                    "-o",
-                    str(out),
-                    "--force",
-                    *arguments,
-                    "--lufs",
-                    "reference",
-                ]
-            )
-            == 0
-        )
+    loud_lufs, quiet_lufs = (meter.integrated_loudness(soundfile.read(file)[0]) for file in (loud, quiet))
+    out = tmp_path / "m.wav"
+    plain = ["--ckpt", str(checkpoint_dir), "-o", str(out), "--force", "--lufs", "reference"]
+    for files, expected in (([quiet], quiet_lufs), ([loud, f"{quiet}=3"], 0.25 * loud_lufs + 0.75 * quiet_lufs)):
+        references = [argument for file in files for argument in ("--reference", str(file))]
+        assert main(["infer", str(track), *plain, *references]) == 0
         assert meter.integrated_loudness(soundfile.read(out)[0]) == pytest.approx(expected, abs=0.1)
-    result = nmjax.master(music(6.0), RATE, ckpt=random_network("1a"), reference=str(quiet), lufs="reference")
-    assert result.measurements.lufs == pytest.approx(two[1], abs=0.1)
+    result = nmjax.master(music(4.0), RATE, ckpt=random_network("1a"), reference=str(quiet), lufs="reference")
+    assert result.measurements.lufs == pytest.approx(quiet_lufs, abs=0.1)
 
 
 def test_save_target_with_many_tracks_and_repeated_commands(tmp_path, checkpoint_dir, capsys):
     write_audio(tmp_path / "in" / "a.wav", music(4.0), RATE)
-    reference, target_path, out = (
-        write_audio(tmp_path / "ref.wav", music(4.0, seed=3), RATE),
-        tmp_path / "t.json",
-        tmp_path / "out",
-    )
-    arguments = [
-        "infer",
-        str(tmp_path / "in"),
-        "--ckpt",
-        str(checkpoint_dir),
-        "-o",
-        str(out),
-        "--reference",
-        str(reference),
-    ]
+    reference = write_audio(tmp_path / "ref.wav", music(4.0, seed=3), RATE)
+    target_path, out = tmp_path / "t.json", tmp_path / "out"
+    arguments = ["infer", str(tmp_path / "in"), "--ckpt", str(checkpoint_dir), "-o", str(out)]
+    arguments += ["--reference", str(reference)]
     for _ in range(2):
         assert main([*arguments, "--save-target", str(target_path)]) == 0
     assert target_file.read(target_path)[1] == "ref.wav"
@@ -327,23 +288,21 @@ def test_save_target_with_many_tracks_and_repeated_commands(tmp_path, checkpoint
     assert "exists already" in capsys.readouterr().err
     assert main([*arguments, "--save-target", str(out / "a-mastered.wav.json"), "--force"]) == 2
     assert "another file of this run" in capsys.readouterr().err
-    write_audio(out / "b-mastered.wav", music(1.0), RATE)  # that no run wrote
+    write_audio(out / "b-mastered.wav", music(1.0), RATE)  # not written by any run
     write_audio(tmp_path / "in" / "b.wav", music(4.0), RATE)
     assert main([*arguments, "--save-target", str(tmp_path / "new.json")]) == 2
     assert not (tmp_path / "new.json").exists()
 
 
-def test_an_older_target_file_has_no_loudness(tmp_path, checkpoint_dir, capsys):
+def test_a_target_file_without_loudness(tmp_path, checkpoint_dir, capsys):
     track = write_audio(tmp_path / "a.wav", music(4.0), RATE)
     target_path = tmp_path / "t.json"
     target_file.save(target_path, features_from_file(write_audio(tmp_path / "ref.wav", music(4.0, seed=1), RATE)), "it")
     target_path.write_text("".join(x for x in target_path.read_text().splitlines(True) if '"lufs"' not in x))
-    assert (
-        main(["infer", str(track), "--ckpt", str(checkpoint_dir), "--target", str(target_path), "--lufs", "reference"])
-        == 2
-    )
+    arguments = ["infer", str(track), "--ckpt", str(checkpoint_dir), "--target", str(target_path)]
+    assert main([*arguments, "--lufs", "reference"]) == 2
     assert "not known" in capsys.readouterr().err
-    assert main(["infer", str(track), "--ckpt", str(checkpoint_dir), "--target", str(target_path)]) == 0
+    assert main(arguments) == 0
 
 
 def test_a_silent_track_stays_silent(tmp_path, checkpoint_dir):
@@ -360,7 +319,7 @@ def test_very_short_tracks(tmp_path, checkpoint_dir, frames):
     assert result.shape == (frames, 2) and np.isfinite(result).all()
 
 
-def test_the_python_api_gives_the_same(tmp_path, checkpoint_dir):
+def test_the_python_api_gives_the_same_master(tmp_path, checkpoint_dir):
     audio, reference = music(5.0).astype(np.float32), color_audio(music(5.0, seed=3)).astype(np.float32)
     track = write_audio(tmp_path / "a.wav", audio, RATE, "FLOAT")
     file = write_audio(tmp_path / "ref.wav", reference, RATE, "FLOAT")
