@@ -14,7 +14,8 @@ from rich.text import Text
 
 from nmjax.cli.targets import TargetsOptions
 from nmjax.reference import target_file
-from nmjax.reference.features import CENTERS_HZ, TrackFeatures
+from nmjax.reference.bands import CENTERS_HZ
+from nmjax.reference.features import TrackFeatures
 from nmjax.runtime import atomic_files
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError

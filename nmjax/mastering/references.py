@@ -1,9 +1,7 @@
-"""References as a user gives them: parse options, read music or target files, and match predicted settings to them."""
+"""References for a track: read music or target files, and match the predicted settings to them."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,69 +19,9 @@ from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.match import ReferenceMatch, ReferenceTarget, match_settings
 from nmjax.runtime.errors import BadInputError
 
-MIN_SECONDS = 3.0
-_NUM_EXCERPTS, _EXCERPT_SECONDS = 8, 3.0
+MIN_SECONDS = 3.0  # of a reference
+_NUM_EXCERPTS, _EXCERPT_SECONDS = 8, 3.0  # of a track whose dynamics are matched
 MATCH_ASPECTS = ("tone", "dynamics", "width")
-
-
-@dataclasses.dataclass(frozen=True)
-class ReferenceOptions:
-    """Options of `infer.py` that describe the reference.
-
-    Attributes:
-        files: "PATH" or "PATH=WEIGHT" of each reference.
-        target_file: a target file, instead of `files`.
-        strength: number from 0 to 1, as text.
-        aspect_weights: for example "tone=1,width=0.5".
-        same_song: whether the references are other sections or mixes of the track's song.
-    """
-
-    files: tuple[str, ...] = ()
-    target_file: str | None = None
-    strength: str = "1"
-    aspect_weights: str = ""
-    same_song: bool = False
-
-    @property
-    def is_given(self) -> bool:
-        """Whether there is a reference."""
-        return bool(self.files or self.target_file)
-
-    def with_absolute_paths(self) -> ReferenceOptions:
-        """The same options for any working folder."""
-        files = tuple(f"{os.path.abspath(path)}={weight!r}" for path, weight in map(_parse_weighted_path, self.files))
-        return dataclasses.replace(
-            self, files=files, target_file=self.target_file and os.path.abspath(self.target_file)
-        )
-
-    def weighted_paths(self) -> list[tuple[Path, float]]:
-        """Path and weight of each file to read."""
-        return [*map(_parse_weighted_path, self.files), *([(Path(self.target_file), 1.0)] if self.target_file else [])]
-
-    def reference_target(self) -> ReferenceTarget | None:
-        """Read and average the references; None where there are none.
-
-        Raises:
-            BadInputError: a file cannot be used, a number is out of range, or there are options but no reference.
-        """
-        strength = _parse_fraction(self.strength, "--reference-strength")
-        aspect_weights = _parse_aspect_weights(self.aspect_weights)
-        if not self.is_given:
-            if self != ReferenceOptions():
-                raise BadInputError("There is no reference; add --reference FILE or --target FILE.")
-            return None
-        if self.files and self.target_file:
-            raise BadInputError("--reference and --target exclude each other; give one of them.")
-        paths, weights = zip(*self.weighted_paths(), strict=True)
-        features, names = zip(*map(read_reference_features, paths), strict=True)
-        return build_reference_target(
-            features=features,
-            weights=weights,
-            name=", ".join(names),
-            strength=strength,
-            aspect_weights=aspect_weights,
-            same_song=self.same_song,
-        )
 
 
 def build_reference_target(
@@ -111,12 +49,13 @@ def build_reference_target(
         if aspect not in MATCH_ASPECTS:
             raise BadInputError(f"A reference has no feature {aspect!r}; {suggest_key(aspect, MATCH_ASPECTS)}")
     checked_weights = {
-        aspect: check_fraction(value, f"The reference's weight of {aspect}") for aspect, value in aspect_weights.items()
+        aspect: _check_fraction(value, f"The reference's weight of {aspect}")
+        for aspect, value in aspect_weights.items()
     }
     return ReferenceTarget(
         features=target_file.average_features(features, weights),
         name=name,
-        strength=check_fraction(strength, "The reference's strength"),
+        strength=_check_fraction(strength, "The reference's strength"),
         same_song=same_song,
         **checked_weights,
     )
@@ -179,39 +118,7 @@ def check_reference(features: TrackFeatures, name: str) -> TrackFeatures:
     return features
 
 
-def _parse_weighted_path(text: str) -> tuple[Path, float]:
-    """Path and weight of "PATH=WEIGHT"; the name of an existing file is never split."""
-    path, separator, weight = text.rpartition("=")
-    if not separator or Path(text).exists():
-        return Path(text), 1.0
-    try:
-        weight_value = float(weight)
-    except ValueError:
-        return Path(text), 1.0
-    if not 0.0 < weight_value < 1e6:
-        raise BadInputError(f"--reference {text}: the weight must be above 0 and below a million.")
-    return Path(path), weight_value
-
-
-def _parse_aspect_weights(text: str) -> dict[str, float]:
-    aspect_weights: dict[str, float] = {}
-    for entry in text.split(",") if text else ():
-        aspect, _, value = entry.partition("=")
-        if aspect in aspect_weights:
-            raise BadInputError(f"--reference-weights gives two weights of {aspect}; remove one of them.")
-        aspect_weights[aspect] = _parse_fraction(value, f"--reference-weights {aspect}".rstrip())
-    return aspect_weights
-
-
-def _parse_fraction(text: str, label: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise BadInputError(f"{label} is {text!r}; give a number from 0 to 1.") from None
-    return check_fraction(value, label)
-
-
-def check_fraction(value: float, label: str) -> float:
+def _check_fraction(value: float, label: str) -> float:
     """The number, if it is from 0 to 1."""
     if not 0.0 <= value <= 1.0:
         raise BadInputError(f"{label} is {value:g}; choose 0 to 1.")

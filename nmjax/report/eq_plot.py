@@ -13,7 +13,7 @@ from nmjax.audio.streams import AudioChunks
 from nmjax.dsp import Bands, response_db
 from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.types import MasteringResult
-from nmjax.reference.features import CENTERS_HZ
+from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.match import ReferenceMatch
 
 

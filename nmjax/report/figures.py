@@ -14,7 +14,7 @@ from markupsafe import Markup
 from nmjax.dsp import Bands, response_db
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.parameters import EqSettings
-from nmjax.reference.features import CENTERS_HZ
+from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.match import ReferenceMatch
 from nmjax.report import svg
 from nmjax.report.spectral_change import ResidualSpectrum, SpectralChange

@@ -11,7 +11,8 @@ import pytest
 from scipy.signal import sosfilt, sosfreqz
 
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
-from nmjax.reference.features import CENTERS_HZ, track_features
+from nmjax.reference.bands import CENTERS_HZ
+from nmjax.reference.features import track_features
 from nmjax.reference.match import ReferenceMatch, ReferenceTarget
 from nmjax.report.audio_players import select_excerpts
 from nmjax.report.figures import band_responses_db
