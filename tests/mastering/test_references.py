@@ -59,8 +59,8 @@ def master_to_audio(track, checkpoint_dir, out, *arguments):
 
 @pytest.mark.parametrize(("rate", "channels"), [(RATE, 2), (48_000, 1), (96_000, 6)])
 def test_a_track_is_matched_to_a_reference_of_any_format(tmp_path, checkpoint_dir, rate, channels):
-    track = write_audio(tmp_path / "a.wav", music(8.0), RATE, "FLOAT")
-    reference = reader.resample(color_audio(music(6.0)), RATE, rate)  # the track's tone except for the filters
+    track = write_audio(tmp_path / "a.wav", music(12.0), RATE, "FLOAT")
+    reference = reader.resample(color_audio(music(10.0)), RATE, rate)  # the track's tone except for the filters
     reference = {1: reference.mean(axis=1, keepdims=True), 2: reference, 6: np.tile(reference, 3)}[channels]
     reference = write_audio(tmp_path / "ref.wav", reference, rate, "FLOAT")
     reference_arguments = ["--reference", str(reference)]
