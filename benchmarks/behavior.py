@@ -156,8 +156,8 @@ def compare(args: argparse.Namespace) -> int:
         for key in sorted(before | after):
             first, second = json.dumps(before.get(key)), json.dumps(after.get(key))  # as text, where NaN equals NaN
             differs |= first != second
-            verdict = "equal" if first == second else f"DIFFERENT{describe_difference(before.get(key), after.get(key))}"
-            print(f"{name:8} {key:30} {verdict}")
+            outcome = "equal" if first == second else f"DIFFERENT{describe_difference(before.get(key), after.get(key))}"
+            print(f"{name:8} {key:30} {outcome}")
     return int(differs)
 
 

@@ -278,10 +278,10 @@ def main():
             reset_peak_memory()
             instance = system(*inputs(case))
             run = instance.with_gradient if case["gradient"] else instance.render
-            answer = measure_first_run(run, case, issubclass(system, NmjaxBlocks))
+            reply = measure_first_run(run, case, issubclass(system, NmjaxBlocks))
         else:
-            answer = time_call(run)
-        print(json.dumps(answer), flush=True)
+            reply = time_call(run)
+        print(json.dumps(reply), flush=True)
 
 
 if __name__ == "__main__":

@@ -88,19 +88,19 @@ def measure_systems(workers, case, folder):
             continue
         request = case | {"gradient": case["gradient"] and not is_reference}
         paths = {"reference": "" if is_reference else reference, "save": reference if is_reference else ""}
-        answer = worker.ask(do="prepare", **request, **paths)
-        if answer is not None:
-            results[worker.name] = answer | {"wall": [], "cpu": []}
+        reply = worker.ask(do="prepare", **request, **paths)
+        if reply is not None:
+            results[worker.name] = reply | {"wall": [], "cpu": []}
     for turn in range(rounds):
         for worker in workers:
             result = results.get(worker.name)
             if result and (turn < SLOW_ROUNDS or max(result["wall"]) < SLOW_S):
-                answer = worker.ask(do="run")
-                if answer is None:  # the process died, probably out of memory
+                reply = worker.ask(do="run")
+                if reply is None:  # the process died, probably out of memory
                     del results[worker.name]
                     continue
-                results[worker.name]["wall"].append(answer["wall"])
-                results[worker.name]["cpu"].append(answer["cpu"])
+                results[worker.name]["wall"].append(reply["wall"])
+                results[worker.name]["cpu"].append(reply["cpu"])
     return results
 
 

@@ -224,15 +224,15 @@ def main():
     for line in sys.stdin:
         case = json.loads(line)
         if case["do"] == "ballistics":
-            answer = run_torchcomp_ballistics(case)
+            reply = run_torchcomp_ballistics(case)
         elif case["do"] == "prepare":
             instance = system(signals(case))
             run = instance.with_gradient if case["gradient"] else instance.render
             run()
-            answer = {}
+            reply = {}
         else:
-            answer = time_call(run)
-        print(json.dumps(answer), flush=True)
+            reply = time_call(run)
+        print(json.dumps(reply), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@
 
 nmjax runs here, PyTorch in a process of its own (train_step_torch.py), in turns, with the same weights and signals. A
 side's turn is two runs, of which the second counts: the first pays for memory that the system took back while the other
-side ran (2 s at paper size), as no step does that follows one of its own;
-what each side's loss says stands in the table, so that one sees that they compute the same. FLOPs are XLA's count of
-nmjax's program, after rewriting; the peak is a float32 matrix product's in the same run. `--memory` asks XLA for the
-memory of a compiled step, without running it, and times what recomputing costs at a batch of one.
+side ran (2 s at paper size), which no step does that follows one of its own. The table has the loss of each side, which
+shows that they compute the same. FLOPs are XLA's count for nmjax's program, after rewriting; the peak is that of a
+float32 matrix product in the same run. `--memory` asks XLA for the memory of a compiled step, without running it, and
+times what recomputing costs at a batch of one.
 """
 
 from nmjax.runtime.huge_pages import restart_with_huge_pages

@@ -183,13 +183,13 @@ def main():
         request = json.loads(line)
         if "part" in request:
             case = None
-            case, answer = StepCase(request), {}
+            case, reply = StepCase(request), {}
         else:
             run = case.with_gradient if request["gradient"] else case.forward
             wall, cpu = time.perf_counter(), time.process_time()
             value = run()
-            answer = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "value": value}
-        print(json.dumps(answer), flush=True)
+            reply = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "value": value}
+        print(json.dumps(reply), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 import tests.typecheck  # noqa: F401  (the import hook looks it up as an attribute of `tests`)
 
-# Compiled programs are kept between sessions and shared by the workers and by the processes that tests start.
+# Compiled programs are stored for later sessions and shared by the workers and by the processes that tests start.
 _DEFAULT_CACHE = Path(__file__).parents[1] / ".pytest_cache" / f"xla-{version('jaxlib')}"
 _CACHE_SETTINGS = {
     "jax_compilation_cache_dir": os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(_DEFAULT_CACHE),

@@ -19,7 +19,7 @@ from nmjax.models.residual import Residual
 from nmjax.models.spectral_encoder import SpectralEncoder
 
 SAMPLE_RATE = 44_100  # Hz, the model's rate
-MODEL_LUFS = -20.0  # the model's level: every signal is brought to this loudness before the model
+MODEL_LUFS = -20.0  # the model's level: every signal is scaled to this loudness before the model
 ENCODERS = {"tcn": encoder, "spectral": spectral_encoder}  # modules with STRIDE and MARGIN (samples) and frame_count
 
 

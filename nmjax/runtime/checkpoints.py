@@ -1,8 +1,8 @@
-"""Checkpoints: saved whole or not at all, checked by digest before they are believed, merged by name.
+"""Checkpoints: saved atomically, checked by digest before use, merged by name.
 
-A folder of checkpoints holds one folder a step, written by orbax: `model` (the network's variables), `training` (what
-only a run needs to go on), `meta` (JSON: the config and where the run stood), and `digests.json` over all of these,
-written last: orbax restores a flipped byte without a word, so a step without matching digests does not count.
+A folder of checkpoints has one folder per step, written by orbax: `model` (the network's variables), `training` (state
+that only a resumed run needs), `meta` (JSON: the config and the position of the run), and `digests.json` over all of
+these, written last. orbax restores a flipped byte without an error, so a step without matching digests is not used.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Checkpoints:
     def save(self, step: int, model: Any, training: Any, meta: dict[str, Any]) -> None:
         """Save trees of arrays and JSON under `step`; when it returns, they are on the disk.
 
-        A run that goes on from an older checkpoint comes by steps that it had saved before: what is whole there
-        stays, what is not is written again. Later steps than `step` are damaged, or will be written again: they go,
+        A run that resumes from an older checkpoint reaches steps that it saved before: complete ones stay, incomplete
+        ones are written again. Later steps than `step` are damaged, or will be written again: they go,
         since orbax keeps no step that is older than its newest.
 
         Raises:
@@ -169,7 +169,7 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def _silence_absl() -> Iterator[None]:
-    """Without orbax's own tracebacks on stderr; what went wrong is said once, as a sentence."""
+    """Suppress orbax's own tracebacks on stderr; the caller reports the error in one sentence."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

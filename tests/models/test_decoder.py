@@ -123,6 +123,6 @@ def test_dropout_acts_after_both_hidden_layers_and_in_training_only():
     eq, _ = jit_apply(decoder)({"params": params}, z)
     np.testing.assert_allclose(eq.gain_db, np.full((2000, 5), 12.0 * np.tanh(0.5)), rtol=1e-5)
     eq, _ = decoder.apply({"params": params}, z, True, rngs={"dropout": jax.random.key(0)})
-    is_kept = np.asarray(eq.gain_db) > 0.0
-    np.testing.assert_allclose(eq.gain_db[is_kept], 12.0 * np.tanh(0.5 / 0.8**2), rtol=1e-5)
-    assert abs(np.mean(is_kept) - 0.8**2) < 0.02
+    is_open = np.asarray(eq.gain_db) > 0.0
+    np.testing.assert_allclose(eq.gain_db[is_open], 12.0 * np.tanh(0.5 / 0.8**2), rtol=1e-5)
+    assert abs(np.mean(is_open) - 0.8**2) < 0.02

@@ -33,7 +33,7 @@ def single_device_losses():
     return losses(start_worker(1))
 
 
-@pytest.mark.slow  # tests/training/test_resume.py trains on one device and goes on with others
+@pytest.mark.slow  # tests/training/test_resume.py trains on one device and resumes with others
 def test_eight_devices_train_as_one_does(single_device_losses):
     assert len(set(single_device_losses)) == STEPS
     np.testing.assert_allclose(losses(start_worker(8)), single_device_losses, rtol=1e-5)

@@ -134,7 +134,7 @@ def test_files_of_an_abandoned_run_are_not_reused_by_another(finished_run, tmp_p
     if last_step:
         assert main(other) == 2
         assert f"best checkpoint (step {last_step}) of a run with other settings" in capsys.readouterr().err
-        shutil.move(out / "best" / str(last_step), tmp_path / "kept")
+        shutil.move(out / "best" / str(last_step), tmp_path / "moved")
     (out / "split.json").unlink()
     shutil.rmtree(out / "best")
     variables = {"params": {"a": jnp.zeros(1)}}
