@@ -1,4 +1,4 @@
-"""Small synthetic music for tests: noise with a beat, a different tone for each seed."""
+"""Synthetic music for tests: noise with a beat, of another spectrum for each seed."""
 
 from pathlib import Path
 
@@ -10,19 +10,19 @@ from nmjax.data.segments import Segment
 
 
 def music(seconds: float = 2.0, rate: int = 44_100, channels: int = 2, seed: int = 0) -> np.ndarray:
-    """`[frames, channel]` float64 at about −20 dBFS: noise of a random spectrum that swells twice a second."""
+    """`[frames, channel]` float64 at −20 dBFS RMS: filtered noise, modulated twice a second."""
     rng = np.random.default_rng(seed)
     frames = round(seconds * rate)
     noise = rng.standard_normal((frames + 16, channels))
-    color = np.exp(-np.arange(16) / rng.uniform(0.5, 6.0))
-    tone = np.stack([np.convolve(noise[:, c], color, "valid")[:frames] for c in range(channels)], axis=1)
+    impulse_response = np.exp(-np.arange(16) / rng.uniform(0.5, 6.0))
+    tone = np.stack([np.convolve(noise[:, c], impulse_response, "valid")[:frames] for c in range(channels)], axis=1)
     beat = 0.6 + 0.4 * np.sin(2.0 * np.pi * 2.0 * np.arange(frames) / rate)
     audio = tone * beat[:, None]
     return 0.1 * audio / np.sqrt(np.mean(audio**2))
 
 
 def write_audio(path: Path, audio: np.ndarray, rate: int = 44_100, subtype: str | None = None) -> Path:
-    """Write a file in the format of its ending; folders are made."""
+    """Write a file in the format of its suffix; folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(str(path), audio, rate, subtype=subtype)
     return path
@@ -35,6 +35,6 @@ def write_songs(folder: Path, count: int = 3, seconds: float = 2.0, channels: in
     return folder
 
 
-def segment(song: Song, start: float, reach: float = 0.0) -> Segment:
-    """A segment with one start time."""
-    return Segment(song, np.array([start]), reach)
+def segment(song: Song, start: float, jitter_seconds: float = 0.0) -> Segment:
+    """A segment with one start."""
+    return Segment(song, np.array([start]), jitter_seconds)

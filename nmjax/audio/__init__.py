@@ -1,1 +1,1 @@
-"""Audio files: probe, read, write, formats, dither, tags, streams."""
+"""Audio files and streams: probe, decode, encode, formats, dither, tags, chunks, the loudness meter. No JAX."""

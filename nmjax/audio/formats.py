@@ -1,4 +1,4 @@
-"""Which format a master is written in: container, bit depth and rate, from the file's name and the input."""
+"""Choice of the output format (container, bit depth, sample rate) from the file name and the input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nmjax.runtime.errors import BadInputError
 
 BIT_DEPTHS = {"16": "PCM_16", "24": "PCM_24", "32": "PCM_32", "float": "FLOAT"}
 
-# Container, and the subtypes that it can hold; a lossy one has no choice.
+# Container and its possible subtypes.
 _CONTAINERS_BY_SUFFIX = {
     ".wav": ("WAV", ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
     ".aif": ("AIFF", ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
@@ -22,20 +22,25 @@ _CONTAINERS_BY_SUFFIX = {
     ".mp3": ("MP3", ("MPEG_LAYER_III",)),
 }
 WRITABLE_SUFFIXES = tuple(_CONTAINERS_BY_SUFFIX)
-_SAMPLE_RATES = {  # Hz; the others take any
+_SAMPLE_RATES = {  # Hz; the other subtypes accept any
     "OPUS": (8_000, 12_000, 16_000, 24_000, 48_000),
     "MPEG_LAYER_III": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
 }
 _LOSSY_NAMES = {"VORBIS": "OGG Vorbis", "OPUS": "Opus", "MPEG_LAYER_III": "MP3"}
 _MAX_LOSSY_CHANNELS = 2
-_BYTES_PER_SAMPLE = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # a sample
+_BYTES_PER_SAMPLE = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 _MAX_WAV_BYTES = 4_000_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class OutputFormat:
-    """How a file is written. container, subtype: libsndfile's names. sample_rate: Hz. note: a sentence where it is not
-    what the input has, otherwise empty."""
+    """How a file is written.
+
+    Attributes:
+        container, subtype: libsndfile's names.
+        sample_rate: Hz.
+        note: a sentence if the sample rate differs from the input's, otherwise empty.
+    """
 
     container: str
     subtype: str
@@ -44,24 +49,29 @@ class OutputFormat:
 
     @property
     def is_lossy(self) -> bool:
-        """Whether the decoded samples differ from those that were given."""
+        """Whether the decoded samples differ from the encoded ones."""
         return self.subtype in _LOSSY_NAMES
 
     @property
     def bits(self) -> int:
-        """Of an integer sample; 0 for the others."""
+        """Bits of an integer sample; 0 for floats and lossy subtypes."""
         return int(self.subtype.removeprefix("PCM_")) if self.subtype.startswith("PCM_") else 0
 
 
 def choose_format(path: Path, info: AudioInfo, bits: str | None = None) -> OutputFormat:
-    """The format of a master `path` of the input `info`.
+    """The format of an output file.
 
-    bits: one of `BITS`. Without it the input's, where the format has them: 24 for FLAC of more, 24 from lossy inputs,
-    16 from 8 bits. Opus and MP3 know a few rates only: another one becomes the next one up, those above 48 kHz 44.1 or
+    Opus and MP3 support a few sample rates only: others become the next higher one, those above 48 kHz become 44.1 or
     48 kHz.
 
+    Args:
+        path: its suffix selects the container.
+        info: the input file.
+        bits: a key of `BIT_DEPTHS`; None keeps the input's bit depth where the container supports it (24 bits for lossy
+            inputs and where it does not, 16 for inputs of 8 bits).
+
     Raises:
-        BadInputError: no such format, a bit depth that it has not, or too many channels for it.
+        BadInputError: unknown suffix, a bit depth that the format does not support, or too many channels for it.
     """
     suffix = path.suffix.lower()
     if suffix not in _CONTAINERS_BY_SUFFIX:
@@ -71,13 +81,13 @@ def choose_format(path: Path, info: AudioInfo, bits: str | None = None) -> Outpu
     if subtype in _LOSSY_NAMES:
         if info.channels > _MAX_LOSSY_CHANNELS:
             raise BadInputError(
-                f"'{path}' would have {info.channels} channels; {_LOSSY_NAMES[subtype]} is written with one or two, "
-                "choose WAV, FLAC or AIFF."
+                f"'{path}' would have {info.channels} channels, but {_LOSSY_NAMES[subtype]} supports one or two. "
+                "Choose WAV, FLAC or AIFF."
             )
         rate = _choose_sample_rate(subtype, info.sample_rate)
-        note = f"{_LOSSY_NAMES[subtype]} has no {info.sample_rate} Hz; the master is resampled to {rate} Hz."
+        note = f"{_LOSSY_NAMES[subtype]} does not support {info.sample_rate} Hz; the master is resampled to {rate} Hz."
         return OutputFormat(container, subtype, rate, note if rate != info.sample_rate else "")
-    # WAV's own size field ends at 4 GB; RF64 is WAV with a longer one.
+    # The size field of WAV has 32 bits, that of RF64 64.
     needs_rf64 = info.frames * info.channels * _BYTES_PER_SAMPLE[subtype] > _MAX_WAV_BYTES
     return OutputFormat("RF64" if container == "WAV" and needs_rf64 else container, subtype, info.sample_rate)
 
@@ -91,11 +101,11 @@ def _choose_subtype(path: Path, info: AudioInfo, subtypes: tuple[str, ...], bits
         input_subtype = info.subtype if info.subtype in _BYTES_PER_SAMPLE else "PCM_16"
         return input_subtype if input_subtype in subtypes else "PCM_24"
     if bits not in BIT_DEPTHS:
-        raise BadInputError(f"A bit depth of '{bits}' is not known; choose one of: {', '.join(BIT_DEPTHS)}.")
+        raise BadInputError(f"Unknown bit depth '{bits}'. Choose one of: {', '.join(BIT_DEPTHS)}.")
     if BIT_DEPTHS[bits] not in subtypes:
         possible = [name for name, subtype in BIT_DEPTHS.items() if subtype in subtypes]
-        remedy = f"choose {' or '.join(possible)}" if possible else "leave the bit depth out"
-        raise BadInputError(f"'{path}' cannot have the bit depth '{bits}'; {remedy}.")
+        remedy = f"Choose {' or '.join(possible)}" if possible else "Leave out the bit depth"
+        raise BadInputError(f"'{path}' cannot have the bit depth '{bits}'. {remedy}.")
     return BIT_DEPTHS[bits]
 
 

@@ -1,8 +1,9 @@
-"""How long an MP3 is: its frames are counted, since what its header says (or lacks) is all that libsndfile reads.
+"""Frame count of an MP3, and a corrected header where its own is wrong or missing.
 
-Without a Xing or Info header libsndfile takes the length from the first frame's bit rate, and of a file of variable bit
-rate it reads a part and says nothing; so it does of files that were joined. Such a file is given a header that counts
-right. Formats of frames and header: ISO 11172-3, and what the LAME project documents of the Xing tag.
+libsndfile decodes as many samples as the Xing or Info header counts. Without that header it estimates the length from
+the first frame's bit rate, so it silently truncates files of variable bit rate and files that were joined. This module
+counts the frames and gives libsndfile the file behind a header with the right count. Formats: ISO 11172-3 (frames), the
+LAME project's documentation (Xing tag).
 """
 
 from __future__ import annotations
@@ -13,32 +14,34 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-_SAMPLE_RATES_HZ = {
+from nmjax.audio.tags.id3 import id3_size
+
+_SAMPLE_RATES_HZ = {  # by version: MPEG 1, 2, 2.5
     3: (44_100, 48_000, 32_000),
     2: (22_050, 24_000, 16_000),
     0: (11_025, 12_000, 8_000),
-}  # by version, Hz
-_BITRATES_KBPS = {  # by "is MPEG 1", from index 1 on
+}
+_BITRATES_KBPS = {  # by "is MPEG 1", for indices from 1 on
     True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _XING_IDS = (b"Xing", b"Info")
-_HEADER_BITRATE_INDEX = 14  # the index of a bit rate whose frame holds the header in any version
-_MIN_FRAMES = 3  # in a row, before something is taken for an MP3
-_MAX_MISSING_FRAMES = 2  # frames, before a header counts as wrong
+_HEADER_BITRATE_INDEX = 14  # a frame of this bit rate is large enough for the header in any version
+_MIN_FRAMES = 3  # a file with fewer frames is not taken for an MP3
+_MAX_MISSING_FRAMES = 2  # in a header that counts as right
 _MAX_TAGS = 10
 _VBRI_OFFSET = 36  # bytes
-_SEARCH_BYTES = 1 << 16  # bytes
+_SEARCH_BYTES = 1 << 16
 
 
 class _FrameHeader(NamedTuple):
     size: int  # bytes
-    xing_offset: int  # bytes of head and side information, before the header
-    format_id: int  # what all frames of a file share: version, layer, rate
+    xing_offset: int  # of a Xing header in the frame: size of frame header and side information
+    format_id: int  # version and sample rate, the same in all frames of a file
 
 
 def _parse_frame_header(header: bytes) -> _FrameHeader | None:
-    """What the four bytes of a layer III frame say."""
+    """Parse the four header bytes of a layer III frame; None if they are not."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
     version, bitrate_index, rate_index = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
@@ -55,20 +58,20 @@ def _parse_frame_header(header: bytes) -> _FrameHeader | None:
 
 
 class _FrameCount(NamedTuple):
-    first_frame_offset: int  # place of the first frame
+    first_frame_offset: int  # bytes
     first_header: bytes
     num_frames: int
-    declared_frames: int | None  # by the header; None without one
+    declared_frames: int | None  # in the Xing header; None without one
 
 
 def libsndfile_source(path: Path | str) -> str | io.RawIOBase:
-    """What is to be given to libsndfile: the path itself, or for an MP3 that would be read in part a file whose header
-    counts right."""
+    """What libsndfile shall open: the path itself, or a file object with a correct header for an MP3 that it would
+    truncate."""
     try:
         with open(path, "rb") as file:
             frame_count = _count_frames(file)
     except OSError:
-        return str(path)  # libsndfile says what is wrong
+        return str(path)  # libsndfile reports the error
     if frame_count is None or (
         frame_count.declared_frames is not None
         and frame_count.num_frames - frame_count.declared_frames <= _MAX_MISSING_FRAMES
@@ -80,14 +83,14 @@ def libsndfile_source(path: Path | str) -> str | io.RawIOBase:
 
 
 def _count_frames(file: BinaryIO) -> _FrameCount | None:
-    """The frames of an open file, over damaged places; None if it is no MP3 that needs counting."""
+    """Count the frames of an open file, skipping damage; None if it is no MP3, or has a VBRI header."""
     start = _skip_id3_tags(file)
     header = _read_at(file, start, 4)
     first = _parse_frame_header(header)
     if first is None:
         return None
     data = _read_at(file, start, first.size)
-    if data[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI":  # another header that counts
+    if data[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI":  # Fraunhofer's header has a frame count too
         return None
     xing = data[first.xing_offset : first.xing_offset + 12].ljust(12, b"\0")
     has_xing = xing[:4] in _XING_IDS
@@ -108,20 +111,19 @@ def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
 
 
 def _skip_id3_tags(file: BinaryIO) -> int:
-    """Where ID3v2 tags, and zeros behind them, end."""
+    """Offset of the first byte after ID3v2 tags and the zeros behind them."""
     offset = 0
     for _ in range(_MAX_TAGS):
-        tag_header = _read_at(file, offset, 10)
-        if len(tag_header) < 10 or tag_header[:3] != b"ID3" or max(tag_header[6:10]) > 0x7F:
+        size = id3_size(_read_at(file, offset, 10))
+        if not size:
             break
-        offset += 10 + sum(byte << shift for byte, shift in zip(tag_header[6:10], (21, 14, 7, 0), strict=True))
-        offset += 10 if tag_header[5] & 0x10 else 0
+        offset += size
     data = _read_at(file, offset, _SEARCH_BYTES) if offset else b""
     return offset + len(data) - len(data.lstrip(b"\0"))
 
 
 def _find_next_frame(file: BinaryIO, start: int, format_id: int) -> int | None:
-    """The next frame of this kind; None if none is near, as decoders do not look far either."""
+    """Offset of the next frame of this format; None if there is none within 64 kB."""
     data = _read_at(file, start, _SEARCH_BYTES)
     index = data.find(b"\xff")
     while index >= 0:
@@ -133,21 +135,21 @@ def _find_next_frame(file: BinaryIO, start: int, format_id: int) -> int | None:
 
 
 def _make_xing_frame(header: bytes, num_frames: int) -> bytes:
-    """A silent frame like the file's with a Xing header that says how many frames follow."""
-    header = bytes(
-        [header[0], header[1] | 1, _HEADER_BITRATE_INDEX << 4 | header[2] & 0x0C, header[3]]
-    )  # without a checksum
+    """A silent frame of the file's format with a Xing header for `num_frames` frames."""
+    # The lowest bit of the second byte: no checksum.
+    header = bytes([header[0], header[1] | 1, _HEADER_BITRATE_INDEX << 4 | header[2] & 0x0C, header[3]])
     frame = _parse_frame_header(header)
+    assert frame is not None  # made from a valid header
     return (header.ljust(frame.xing_offset, b"\0") + b"Xing" + struct.pack(">II", 1, num_frames)).ljust(
         frame.size, b"\0"
     )
 
 
 class _PrefixedFile(io.RawIOBase):
-    """A file from `start` on behind some other bytes, to be read."""
+    """A readable file: some bytes, then another file from `start` on."""
 
     def __init__(self, path: Path | str, start: int, prefix: bytes):
-        self._file = open(path, "rb")  # noqa: SIM115  closed by `close`
+        self._file = open(path, "rb")  # noqa: SIM115  `close` closes it
         self._start, self._prefix, self._position = start, prefix, 0
         self._size = len(prefix) + os.fstat(self._file.fileno()).st_size - start
 

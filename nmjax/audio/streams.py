@@ -1,4 +1,4 @@
-"""Signals as streams of pieces, so that memory does not grow with the track."""
+"""Signals as streams of chunks, in memory that does not grow with the track."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ import soxr
 
 from nmjax.audio.units import db_to_amplitude
 
-AudioChunks = Iterable[np.ndarray]  # each [frames, channel]
+AudioChunks = Iterable[np.ndarray]  # each `[frames, channel]`
 Item = TypeVar("Item")
-_QUEUE_SIZE = 2  # items that wait at most
+_QUEUE_SIZE = 2  # items made in advance
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A fixed size of signal, of which `core` frames from `lead` on are new; the rest is their context for the network.
+    """A section of fixed size: a core, with context on both sides.
 
-    audio: `[size, channel]`, zero beyond `valid` frames.
+    Attributes:
+        audio: `[size, channel]`, zero beyond `valid` frames.
+        lead: frames of context before the core.
+        valid: frames of signal.
+        core: frames of the core.
     """
 
     audio: np.ndarray
@@ -33,10 +37,13 @@ class Window:
 
 
 def windows(chunks: AudioChunks, core: int, margin: int) -> Iterator[Window]:
-    """Windows of core + 2·margin frames; the first starts with the signal (no lead), every later one `margin` before
-    its core.
+    """Windows of core + 2 · margin frames whose cores follow each other.
 
-    Both sizes are multiples of the network's stride, so that every window falls on its grid.
+    The first window starts with the signal (no lead), every later one `margin` frames before its core.
+
+    Args:
+        chunks: the signal.
+        core, margin: multiples of the network's stride, so that every window lies on its grid.
     """
     size, lead = core + 2 * margin, 0
     buffered: np.ndarray | None = None
@@ -58,7 +65,7 @@ def _make_window(buffered: np.ndarray, size: int, lead: int, core: int, margin: 
 
 
 def rechunk(chunks: AudioChunks, size: int) -> Iterator[np.ndarray]:
-    """The same signal in pieces of `size` frames, the last one shorter."""
+    """The same signal in chunks of `size` frames, the last one shorter."""
     buffered: list[np.ndarray] = []
     num_frames = 0
     for chunk in chunks:
@@ -73,23 +80,23 @@ def rechunk(chunks: AudioChunks, size: int) -> Iterator[np.ndarray]:
 
 
 def resample_stream(chunks: AudioChunks, from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
-    """The same signal at another rate, without delay; equal to resampling the whole at once."""
+    """The same signal at another rate (both in Hz), without delay; equal to resampling it at once."""
     if from_rate == to_rate:
         yield from chunks
         return
-    resampler = None
+    resampler, channels = None, 0
     for chunk in chunks:
         if resampler is None:
-            resampler = soxr.ResampleStream(from_rate, to_rate, chunk.shape[1], dtype="float32", quality="VHQ")
             channels = chunk.shape[1]
+            resampler = soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32", quality="VHQ")
         yield resampler.resample_chunk(np.ascontiguousarray(chunk, np.float32))
     if resampler is not None:
         yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True)
 
 
 def add_streams(first: AudioChunks, second: AudioChunks) -> Iterator[np.ndarray]:
-    """Sum of two signals in the pieces of the first; where the second ends early (a resampler's rounding) it is
-    silent."""
+    """Sum of two signals in the chunks of the first; the second counts as silent after its end, which a resampler may
+    place a sample early."""
     pending, second_chunks = None, iter(second)
     for chunk in first:
         while pending is None or len(pending) < len(chunk):
@@ -104,11 +111,14 @@ def add_streams(first: AudioChunks, second: AudioChunks) -> Iterator[np.ndarray]
 def take_excerpts(
     chunks: AudioChunks, frames: int, sample_rate: int, total_seconds: float, excerpt_seconds: float
 ) -> Iterator[np.ndarray]:
-    """Evenly spread parts of a signal, one after another.
+    """Evenly spread excerpts of a signal, one after another.
 
     Args:
-        frames: the signal's length.
-        seconds: of all parts together, less than the signal; each: of one part, at most.
+        chunks: the signal.
+        frames: its length.
+        sample_rate: Hz.
+        total_seconds: length of all excerpts together, below that of the signal.
+        excerpt_seconds: approximate length of each.
     """
     count = max(1, round(total_seconds / excerpt_seconds))
     size = int(total_seconds / count * sample_rate)
@@ -123,9 +133,9 @@ def take_excerpts(
 
 
 def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """The same, made in a thread of its own a few items before they are asked for; errors come where they are raised.
+    """The same items, made in another thread up to two in advance; exceptions are raised in order.
 
-    NumPy, SciPy, soxr, libsndfile and XLA let other threads compute while they do.
+    It pays because NumPy, SciPy, soxr, libsndfile and XLA release Python's lock while they compute.
     """
     results: queue.Queue = queue.Queue(_QUEUE_SIZE)
     stopped = threading.Event()
@@ -143,7 +153,7 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
                 if not put((item, None)):
                     return
             put((None, StopIteration()))
-        except BaseException as error:  # for whoever waits for it
+        except BaseException as error:  # raised again in the consumer
             put((None, error))
 
     thread = threading.Thread(target=produce, daemon=True)
@@ -162,11 +172,11 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def scale_stream_db(chunks: AudioChunks, gain_db: float) -> Iterator[np.ndarray]:
-    """The stream scaled by a gain; bit-identical at 0 dB."""
+    """The stream times a gain; bit-identical at 0 dB."""
     return scale_stream(chunks, db_to_amplitude(gain_db))
 
 
 def scale_stream(chunks: AudioChunks, gain: float) -> Iterator[np.ndarray]:
-    """The stream scaled by a factor; bit-identical at 1."""
+    """The stream times a factor; bit-identical at 1."""
     for chunk in chunks:
         yield chunk * np.float32(gain)

@@ -1,4 +1,4 @@
-"""Single numbers in decibels, for people and for JSON."""
+"""Decibels of single numbers, and numbers for JSON."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def power_to_db(power: float) -> float:
 
 
 def db_to_amplitude(db: float) -> float:
-    """10^(db/20), what a signal is multiplied by."""
+    """10^(db/20)."""
     return 10.0 ** (db / 20.0)
 
 
 def json_number(value: float | None) -> float | None:
-    """A number for JSON, to hundredths; None for what is not finite, which JSON does not know."""
+    """A number rounded to hundredths for JSON; None for None, NaN and infinities, which JSON lacks."""
     return None if value is None or not math.isfinite(value) else round(float(value), 2)

@@ -1,4 +1,4 @@
-"""Audio files out: encode a stream of chunks."""
+"""Audio output: encode a stream of chunks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from nmjax.audio.dither import Quantizer
 from nmjax.runtime.atomic_files import raise_if_disk_full
 from nmjax.runtime.errors import BadInputError, CannotWriteError
 
-# What libsndfile calls compression: Vorbis at quality 8 (about 250 kbit/s), Opus at 128 kbit/s a channel, MP3 at the
-# highest constant rate there is (320 kbit/s from 32 kHz on).
+# In libsndfile's units: Vorbis at quality 8 (about 250 kbit/s), Opus at 128 kbit/s a channel, MP3 at the highest
+# constant bit rate (320 kbit/s from 32 kHz on).
 _LOSSY_ENCODER_OPTIONS = {
     "VORBIS": {"compression_level": 0.2},
     "OPUS": {"compression_level": 0.512},
     "MPEG_LAYER_III": {"compression_level": 0.0, "bitrate_mode": "CONSTANT"},
 }
-
-
-_MAX_WRITE_FRAMES = 1 << 14  # frames: libvorbis keeps each write on the stack
+_MAX_WRITE_FRAMES = 1 << 14  # libvorbis allocates each write on the stack
 
 
 def encode_audio(
@@ -31,17 +29,26 @@ def encode_audio(
     channels: int,
     container: str,
     subtype: str,
-    dither: int | None = None,
+    dither_seed: int | None = None,
 ) -> None:
-    """Write float pieces `[n, channel]`; integers are rounded to the nearest step and held at full scale, with
-    dither (a seed, see `nmjax.audio.dither`) if it is given. Lossy subtypes at a high rate.
+    """Encode float chunks `[frames, channel]` to a file.
 
-    libsndfile would truncate, and some of its writers lose samples in silence, so the written file is probed.
+    `Quantizer` rounds and clips integers (libsndfile would truncate); lossy subtypes get a high bit rate. Some encoders
+    lose samples without an error, so the length of the written file is checked.
+
+    Args:
+        path: file to write.
+        chunks: the signal.
+        sample_rate: Hz.
+        channels: of every chunk.
+        container, subtype: libsndfile's names.
+        dither_seed: see `Quantizer`; None: no dither.
 
     Raises:
-        BadInputError: the disk is full, or the format cannot hold the signal.
+        BadInputError: the format cannot hold the signal.
+        CannotWriteError: the disk is full.
     """
-    quantizer, frames_given = Quantizer(subtype, dither), 0
+    quantizer, frames_given = Quantizer(subtype, dither_seed), 0
     encoder_options = _LOSSY_ENCODER_OPTIONS.get(subtype, {})
     try:
         with soundfile.SoundFile(

@@ -1,4 +1,4 @@
-"""Music in, excerpts out: NumPy only, no JAX of our own."""
+"""Music files to batches of excerpts, in NumPy: no JAX."""
 
 from nmjax.data.catalog import Song
 from nmjax.data.pipeline import training_batches, validation_batches

@@ -1,4 +1,4 @@
-"""Batches: an endless, shuffled, resumable stream for training, and the same few for every validation."""
+"""Batches: an endless, shuffled, resumable stream for training, a fixed list for validation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from nmjax.data.segments import Segment, SegmentDataset
 from nmjax.runtime.errors import BadInputError
 
 Batch = dict[str, np.ndarray]
-_INDEX_MODULUS = 2**31  # what an int32 holds
+_INDEX_MODULUS = 2**31  # example indices are int32
 
 
 class BatchStream:
-    """Batches without end. `get_state` and `set_state` go on exactly where it was, with any number of workers,
-    threads and processes: all that counts is how many batches have been taken."""
+    """An endless iterator of batches. Its state is the number of batches taken, so a stream resumes exactly with any
+    number of workers, threads and processes."""
 
     def __init__(self, dataset: grain.MapDataset[Batch], config: DataConfig):
         self._dataset, self._config = dataset, config
@@ -40,16 +40,16 @@ class BatchStream:
         return batch
 
     def get_state(self) -> dict[str, Any]:
-        """For JSON."""
+        """The state, for JSON."""
         return {"batches": self._batches_taken}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """The next batch is the one that followed when `state` was got."""
+        """Continue after the batch that was the last one when `get_state` returned `state`."""
         self.close()
         self._batches_taken = state["batches"]
 
     def close(self) -> None:
-        """End the workers. The stream itself goes on if it is asked to."""
+        """End the worker processes; the next batch starts them again."""
         if self._batches is not None:
             self._batches.close()
         self._batches = None
@@ -61,7 +61,7 @@ class BatchStream:
         if workers:
             from absl import flags
 
-            flags.FLAGS.mark_as_parsed()  # grain hands them to its workers, and there is no absl command line here
+            flags.FLAGS.mark_as_parsed()  # grain passes absl's flags to its workers; nmjax parses none
             options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=2)
             dataset = dataset.mp_prefetch(options, worker_init_fn=_ignore_sigint)
         return iter(dataset)
@@ -77,19 +77,24 @@ def training_batches(
     process: tuple[int, int] = (0, 1),
     order: int = 0,
 ) -> BatchStream:
-    """Batches `{"target": [rows, time, channel], "length": [rows], "number": [rows], and "input" for pairs}`, no end.
+    """An endless stream of batches `{"target": [rows, time, channel], "length": [rows], "number": [rows]}`, with
+    `"input"` like the target for pairs.
 
-    Every slot comes up once an epoch, in an order and at an offset that follow from seed, order and nothing else.
-    Examples are numbered from 0 on (int32, modulo 2³¹); batch k holds those from k·`batch_size` on.
+    Every segment comes once an epoch; order and offsets follow from `seed` and `order` alone. `number` counts the
+    examples from 0 on (int32, modulo 2³¹): batch k holds examples k · batch_size to (k + 1) · batch_size − 1.
 
     Args:
-        weights: the share of each source of songs among the excerpts; None: as many as each has.
-        speed_semitones: how far an excerpt is played faster or slower at most.
-        process: this one of so many, each of which gets its rows of every batch, in turn.
-        order: another number is another order of the same music.
+        songs: at least one.
+        config: `excerpt_seconds`, `batch_size`, `channels`, `read_threads` and `num_workers` are used.
+        sample_rate: Hz of the excerpts.
+        seed: of the order, the offsets and the speeds.
+        weights: share of each source among the excerpts; None: by the amount of its music.
+        speed_semitones: largest change of speed in either direction.
+        process: index of this process and number of processes; each gets its own rows of every batch.
+        order: counts reshuffles of the same music, as after a step back to an older checkpoint.
 
     Raises:
-        BadInputError: a batch that cannot be divided among the processes.
+        BadInputError: the batch size is no multiple of the number of processes.
     """
     process_index, process_count = process
     if config.batch_size % process_count:
@@ -114,25 +119,24 @@ def training_batches(
 def validation_batches(
     songs: list[Song], config: DataConfig, sample_rate: int, process: tuple[int, int] = (0, 1)
 ) -> list[Batch]:
-    """Excerpts spread evenly over the songs and within them, always the same, in whole batches like those of
-    training."""
+    """Batches like those of training, of excerpts spread evenly over the songs and within each song; always the same.
+
+    Args:
+        songs, config, sample_rate, process: see `training_batches`; `config.validation_excerpts` is rounded up to whole
+            batches.
+    """
     excerpt_count = math.ceil(config.validation_excerpts / config.batch_size) * config.batch_size
     validation_songs = (
         songs if len(songs) <= excerpt_count else [songs[i * len(songs) // excerpt_count] for i in range(excerpt_count)]
     )
-    segments, excerpts_per_song = (
-        SegmentDataset(validation_songs, config.excerpt_seconds),
-        math.ceil(excerpt_count / len(validation_songs)),
-    )
+    segments = SegmentDataset(validation_songs, config.excerpt_seconds)
+    excerpts_per_song = math.ceil(excerpt_count / len(validation_songs))
 
     def segment_at(index: int) -> tuple[int, Segment]:
         pass_index, song_index = divmod(index, len(validation_songs))
         start_times = segments.start_times(song_index)
-        return index, Segment(
-            validation_songs[song_index],
-            start_times[[int((pass_index + 0.5) / excerpts_per_song * len(start_times))]],
-            0.0,
-        )
+        start = int((pass_index + 0.5) / excerpts_per_song * len(start_times))
+        return index, Segment(validation_songs[song_index], start_times[[start]], jitter_seconds=0.0)
 
     process_index, process_count = process
     rows_per_process = config.batch_size // process_count
@@ -145,19 +149,19 @@ def validation_batches(
 
 
 def _ignore_sigint(_worker: int, _count: int) -> None:
-    """Ctrl-C reaches the workers, too; they end when the stream is closed."""
+    """Ctrl-C reaches the workers too; they end when the stream is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _with_index(index: int, segment: Segment) -> tuple[int, Segment]:
+def _with_index(index: int, segment: Segment) -> tuple[int, Segment]:  # grain pickles it: no lambda
     return index, segment
 
 
 @dataclasses.dataclass(frozen=True)
 class _RowReader:
-    """Numbered slots of a whole batch → `rows` of them from `first` on, read and stacked.
+    """Reads and stacks `row_count` numbered segments of a batch from `first_row` on.
 
-    The randomness of each follows from `seed` and its number, whoever reads it.
+    The random draws of an example follow from `seed` and its number, whichever process reads it.
     """
 
     reader: SegmentReader

@@ -1,4 +1,4 @@
-"""Which songs train and which validate: whole songs, and whole albums where there are several."""
+"""Split of a collection into training and validation songs, by album where there are several."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ _MIN_GROUPS = 3
 
 
 def split_songs(songs: list[Song], validation_fraction: float, seed: int) -> tuple[list[Song], list[Song]]:
-    """Songs for training and for validation, the same for the same names and seed.
+    """Training songs and validation songs; the split depends on names and seed alone.
 
-    With three albums (folders) or more, whole albums are held out; otherwise songs, as songs that lie outside of any
-    album always are. Two files of one name but for the ending are one song. At least one unit of every source stays
-    for training; with a single unit nothing is validated.
+    With three albums (folders) or more, the unit that is held out is an album; otherwise, and for songs outside of any
+    album, it is a song. Files of the same name but for the suffix are one song. Every source keeps at least one unit
+    for training, so a single unit leaves nothing to validate.
 
     Args:
-        share: 0 to 1, of the songs; at least one unit is held out if it is above 0 and there are two.
+        songs: at least one.
+        validation_fraction: 0 to 1, of the songs; at least one unit is held out if it is above 0 and there are two.
+        seed: of the choice.
     """
     by_group = len({song.group for song in songs if song.group}) >= _MIN_GROUPS
 
@@ -28,7 +30,7 @@ def split_songs(songs: list[Song], validation_fraction: float, seed: int) -> tup
     def sort_key(name: str) -> str:
         return hashlib.sha256(f"{seed}|{name}".encode()).hexdigest()
 
-    sources: dict[str, Counter[int]] = defaultdict(Counter)  # of each unit: songs by source
+    sources: dict[str, Counter[int]] = defaultdict(Counter)  # of each unit: number of songs by source
     for song in songs:
         sources[unit(song)][song.source_index] += 1
     remaining, held_out = Counter(song.source_index for song in songs), set()

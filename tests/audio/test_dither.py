@@ -1,4 +1,4 @@
-"""Dither against its theory, and where none belongs."""
+"""Dither against its theory, and signals that get none."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,9 @@ FULL_SCALE = 2**15
 
 def quantization_error(signal, seed=1, size=10_000):
     """Of a signal in steps of 16 bits."""
-    quantize = Quantizer("PCM_16", seed)
-    pieces = [quantize(signal[i : i + size] / FULL_SCALE) for i in range(0, len(signal), size)]
-    return np.concatenate(pieces) - signal
+    quantizer = Quantizer("PCM_16", seed)
+    chunks = [quantizer(signal[i : i + size] / FULL_SCALE) for i in range(0, len(signal), size)]
+    return np.concatenate(chunks) - signal
 
 
 def test_dither_is_triangular_white_and_different_in_each_channel():
@@ -49,7 +49,7 @@ def test_values_on_quantization_steps_are_unchanged():
     assert result[300:].any()
 
 
-def test_the_same_seed_gives_the_same_integers_in_pieces_of_any_size():
+def test_the_same_seed_gives_the_same_integers_in_chunks_of_any_size():
     signal = np.concatenate([np.zeros((7, 2)), 50.0 * np.random.default_rng(0).normal(size=(9999, 2))])
     first = quantization_error(signal)
     for size in (1, 3, 4096):

@@ -1,4 +1,4 @@
-"""Formats: what is chosen, and that the files which libsndfile writes in them decode to what was given."""
+"""The choice of output formats, and that files written in them decode to the encoded signal."""
 
 from pathlib import Path
 
@@ -40,15 +40,15 @@ def test_the_format_follows_the_name_and_the_input(name, given, expected):
     assert ("resampled" in result.note) == (result.sample_rate != given.sample_rate)
 
 
-def test_bits_can_be_chosen_where_the_format_has_them():
+def test_a_bit_depth_can_be_chosen_where_the_format_supports_it():
     assert choose_format(Path("a.wav"), audio_info(), "float").subtype == "FLOAT"
     assert choose_format(Path("a.flac"), audio_info(), "16").subtype == "PCM_16"
-    for name, bits, word in (("a.flac", "32", "16 or 24"), ("a.mp3", "16", "leave"), ("a.wav", "20", "not known")):
+    for name, bits, word in (("a.flac", "32", "16 or 24"), ("a.mp3", "16", "Leave"), ("a.wav", "20", "Unknown")):
         with pytest.raises(BadInputError, match=word):
             choose_format(Path(name), audio_info(), bits)
 
 
-def test_what_cannot_be_written_is_refused():
+def test_unsupported_formats_are_refused():
     with pytest.raises(BadInputError, match=r"\.flac"):
         choose_format(Path("a.m4a"), audio_info())
     for name in ("a.mp3", "a.ogg", "a.opus"):
@@ -58,7 +58,7 @@ def test_what_cannot_be_written_is_refused():
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
 @pytest.mark.parametrize("suffix", ["wav", "flac", "aiff", "ogg", "opus", "mp3"])
-def test_every_format_decodes_to_what_was_given(tmp_path, suffix, rate):
+def test_every_format_decodes_to_the_encoded_signal(tmp_path, suffix, rate):
     """Same length, no delay; lossless ones within a step and a half, lossy ones with an error below −25 dB."""
     path = tmp_path / f"x.{suffix}"
     output_format: OutputFormat = choose_format(path, audio_info(rate))

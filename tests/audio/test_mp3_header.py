@@ -79,6 +79,6 @@ def test_a_right_header_is_left_alone_and_other_files_too(tmp_path):
     encode_mp3(path)
     assert mp3_header.libsndfile_source(path) == str(path)
     assert count_frames(path) == soundfile.info(str(path)).frames
-    for junk in (b"", b"\xff", b"\xff" * 100_000, b"\xff\xfb\x90\x44" * 5, b"ID3" + b"\x7f" * 50, b"RIFF"):
+    for junk in (b"", b"\xff", b"\xff" * 20_000, b"\xff\xfb\x90\x44" * 5, b"ID3" + b"\x7f" * 50, b"RIFF"):
         path.write_bytes(junk)
         assert mp3_header.libsndfile_source(path) == str(path)

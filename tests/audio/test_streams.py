@@ -1,4 +1,4 @@
-"""Whatever pieces a signal comes in, the streams make of them what the whole would give."""
+"""Streams give the same signal as the whole at once, for any chunk sizes."""
 
 import itertools
 import threading
@@ -16,7 +16,7 @@ def signal(frames, channels=2, seed=0):
 
 
 def split_random_chunks(audio, seed):
-    """Pieces of random sizes, some of one frame."""
+    """Chunks of random sizes, some of one frame."""
     rng = np.random.default_rng(seed)
     start = 0
     while start < len(audio):
@@ -26,7 +26,7 @@ def split_random_chunks(audio, seed):
 
 
 @pytest.mark.parametrize("frames", [1, 63, 64, 65, 96, 97, 128, 500, 1000])
-def test_windows_cover_every_frame_once_with_its_surroundings(frames):
+def test_windows_cover_every_frame_once_with_context(frames):
     audio, core, margin = signal(frames), 64, 32
     position = 0
     for window in windows(split_random_chunks(audio, frames), core, margin):
@@ -36,7 +36,7 @@ def test_windows_cover_every_frame_once_with_its_surroundings(frames):
         np.testing.assert_array_equal(window.audio[: window.valid], audio[first : first + window.valid])
         np.testing.assert_array_equal(window.audio[window.valid :], 0.0)
         after = window.valid - window.lead - window.core
-        assert after == margin or first + window.valid == frames, "cut short before the end"
+        assert after == margin or first + window.valid == frames, "truncated before the end"
         position += window.core
     assert position == frames
 
@@ -44,13 +44,13 @@ def test_windows_cover_every_frame_once_with_its_surroundings(frames):
 @pytest.mark.parametrize("size", [1, 10, 333, 5000])
 def test_rechunk_changes_only_the_chunk_sizes(size):
     audio = signal(1000)
-    pieces = list(rechunk(split_random_chunks(audio, 1), size))
-    assert all(len(p) == size for p in pieces[:-1])
-    np.testing.assert_array_equal(np.concatenate(pieces), audio)
+    chunks = list(rechunk(split_random_chunks(audio, 1), size))
+    assert all(len(p) == size for p in chunks[:-1])
+    np.testing.assert_array_equal(np.concatenate(chunks), audio)
 
 
 @pytest.mark.parametrize(("rate", "other"), [(48_000, 44_100), (44_100, 96_000), (8_000, 44_100)])
-def test_resampling_in_pieces_is_resampling_the_whole(rate, other):
+def test_resampling_in_chunks_equals_resampling_at_once(rate, other):
     audio = signal(9000)
     whole = soxr.resample(audio, rate, other, quality="VHQ")
     result = np.concatenate(list(resample_stream(split_random_chunks(audio, 2), rate, other)))
@@ -67,13 +67,13 @@ def test_the_same_rate_passes_through():
 
 
 @pytest.mark.parametrize("length", [0, 997, 1000, 1003])
-def test_a_sum_has_the_pieces_and_the_length_of_the_first(length):
+def test_a_sum_has_the_chunks_and_the_length_of_the_first(length):
     first, second = signal(1000), signal(length, seed=1)
-    pieces = list(add_streams(split_random_chunks(first, 4), split_random_chunks(second, 5)))
-    assert [len(p) for p in pieces] == [len(p) for p in split_random_chunks(first, 4)]
+    chunks = list(add_streams(split_random_chunks(first, 4), split_random_chunks(second, 5)))
+    assert [len(p) for p in chunks] == [len(p) for p in split_random_chunks(first, 4)]
     expected = first.copy()
     expected[: min(length, 1000)] += second[:1000]
-    np.testing.assert_array_equal(np.concatenate(pieces), expected)
+    np.testing.assert_array_equal(np.concatenate(chunks), expected)
 
 
 def test_prefetch_keeps_order_and_raises_errors_in_place():
@@ -97,7 +97,7 @@ def test_prefetch_runs_concurrently_and_is_bounded():
     while len(made) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.3)
-    assert 3 <= len(made) <= 5  # memory does not grow while nobody asks
+    assert 3 <= len(made) <= 5  # a slow consumer does not let the memory grow
     items.close()
 
 

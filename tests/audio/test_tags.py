@@ -1,4 +1,4 @@
-"""Tags: written by one program, copied by this one, read by libsndfile; and damaged ones."""
+"""Tags written by libsndfile, copied by nmjax and read by libsndfile; and damaged tags."""
 
 import random
 import struct
@@ -43,7 +43,7 @@ def write_audio_file(path, strings=None, seconds=0.3):
 
 
 def write_tagged(path, texts, pictures=()):
-    """A file with tags that were made here: an MP3 with its tag before the audio."""
+    """An MP3 with the given tags in front of its audio."""
     write_audio_file(path)
     path.write_bytes(
         encode_id3(Tags({name: [value] for name, value in texts.items()}, list(pictures))) + path.read_bytes()
@@ -107,7 +107,7 @@ def id3_frame(name, content, size):
     return name + size + b"\0\0" + content
 
 
-def test_id3_of_version_2_3_in_utf_16_and_unsynchronised(tmp_path):
+def test_id3_of_version_2_3_in_utf_16_and_unsynchronized(tmp_path):
     text = b"\x01" + "Ünï".encode("utf-16")
     image = b"\x00image/jpeg\0\x03\0" + b"\xff\xd8\xff\xe0picture"
     body = b"".join(id3_frame(n, c, struct.pack(">I", len(c))) for n, c in ((b"TIT2", text), (b"APIC", image)))
@@ -145,7 +145,7 @@ def test_damaged_tags_never_fail(tmp_path, suffix):
     target = write_audio_file(tmp_path / "target.flac")
     fresh, before = target.read_bytes(), read_samples(target)
     offsets = [i for i in range(len(data)) if i < 2000 or i > len(data) - 1000]
-    for turn in range(150):
+    for turn in range(60):
         bad = bytearray(data)
         for _ in range(3):
             bad[rng.choice(offsets)] = rng.choice((0, 0x7F, 0xFF, rng.randrange(256)))

@@ -1,6 +1,7 @@
 """Folders and CSV files become songs, each file is scanned once, unusable files are reported."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -66,14 +67,14 @@ def test_unreadable_files_of_a_folder_are_reported_and_left_out(tmp_path):
 
 @pytest.fixture
 def scanned_names(monkeypatch):
-    """The names of the files that were looked at since it was last cleared."""
+    """The names of the files that were scanned since the list was last cleared."""
     names, original_scan = [], decoded_cache.scan_file
 
-    def noted(file, cache_dir):
+    def noting_scan(file, cache_dir):
         names.append(os.path.basename(file.path))
         return original_scan(file, cache_dir)
 
-    monkeypatch.setattr(decoded_cache, "scan_file", noted)
+    monkeypatch.setattr(decoded_cache, "scan_file", noting_scan)
     return names
 
 
@@ -101,35 +102,40 @@ def test_a_file_is_scanned_once_and_again_after_a_change(tmp_path, scanned_names
     assert scanned_names == ["lossy.ogg"]
 
 
-@pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.8, 0.99, "cut", "other"])
-def test_a_damaged_index_is_rebuilt(tmp_path, scanned_names, place):
-    folder, cache_dir = write_songs(tmp_path / "music", 3, 0.6), tmp_path / "cache"
-    first, index = find_songs(folder, cache_dir=cache_dir), index_path(folder, tmp_path / "cache")
-    scanned_names.clear()
+@pytest.fixture(scope="module")
+def indexed_music(tmp_path_factory):
+    """A folder of three songs with its index."""
+    folder = tmp_path_factory.mktemp("indexed")
+    return folder, find_songs(write_songs(folder / "music", 3, 0.6), cache_dir=folder / "cache")
+
+
+@pytest.mark.parametrize("damage", [0.0, 0.2, 0.5, 0.8, 0.99, "truncated", "another version"])
+def test_a_damaged_index_is_rebuilt(indexed_music, tmp_path, scanned_names, damage):
+    (folder, first), cache_dir = indexed_music, tmp_path / "cache"
+    music_folder = folder / "music"
+    shutil.copytree(folder / "cache", cache_dir)
+    index = index_path(music_folder, cache_dir)
     data = bytearray(index.read_bytes())
-    if place == "other":
-        data = data.replace(b"\x05nmjax", b"\x05xnmja")  # what another version would write
-    elif place == "cut":
+    if damage == "another version":
+        data = data.replace(b"\x05nmjax", b"\x05xnmja")
+    elif damage == "truncated":
         data = data[: len(data) // 2]
     else:
-        data[int(place * len(data))] ^= 0xFF
+        data[int(damage * len(data))] ^= 0xFF
     assert data != index.read_bytes()
     index.write_bytes(data)
-    second = find_songs(folder, cache_dir=cache_dir)
+    second = find_songs(music_folder, cache_dir=cache_dir)
     assert second == first
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a.target.levels_lufs, b.target.levels_lufs)
     scanned_names.clear()
-    assert find_songs(folder, cache_dir=cache_dir) == first
+    assert find_songs(music_folder, cache_dir=cache_dir) == first
     assert scanned_names == []
 
 
 def test_an_interrupted_scan_keeps_its_finished_rows(tmp_path, monkeypatch):
-    folder, cache_folder, original_scan = (
-        write_songs(tmp_path / "music", 4, 0.6),
-        tmp_path / "cache",
-        decoded_cache.scan_file,
-    )
+    folder, cache_folder = write_songs(tmp_path / "music", 4, 0.6), tmp_path / "cache"
+    original_scan = decoded_cache.scan_file
 
     def stopped(file, cache_dir):
         if file.key == "song_3.wav":

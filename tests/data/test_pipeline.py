@@ -1,4 +1,4 @@
-"""Batches follow from the seed and their number alone: not from threads, workers, processes, or where a run stopped."""
+"""Batches depend on the seed and their number alone: not on threads, workers, processes, or where a run stopped."""
 
 import json
 

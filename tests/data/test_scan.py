@@ -1,4 +1,4 @@
-"""Loudness as pyloudnorm measures it, spectra as a transform of the whole gives them, whatever the pieces."""
+"""Loudness against pyloudnorm, spectra against a transform of the whole file, for any chunks."""
 
 import numpy as np
 import pyloudnorm
@@ -8,10 +8,10 @@ from nmjax.data.scan import FLOOR_DB, THIRD_OCTAVE_CENTERS_HZ, FileScanner
 from tests.synthetic_audio import music
 
 
-def measure_in_chunks(audio, rate, piece=1 << 16):
+def measure_in_chunks(audio, rate, chunk=1 << 16):
     meter = FileScanner(rate, audio.shape[1])
-    for start in range(0, len(audio), piece):
-        meter.update(audio[start : start + piece].astype(np.float32))
+    for start in range(0, len(audio), chunk):
+        meter.update(audio[start : start + chunk].astype(np.float32))
     return meter.result()
 
 
@@ -32,10 +32,10 @@ def test_loudness_and_half_second_levels_match_pyloudnorm(rate, channels):
     assert result.frames == len(audio)
 
 
-@pytest.mark.parametrize("piece", [1000, 4410, 22_050, 50_001])
-def test_pieces_make_no_difference(piece):
+@pytest.mark.parametrize("chunk", [1000, 4410, 22_050, 50_001])
+def test_chunk_sizes_make_no_difference(chunk):
     audio = music(2.3)
-    whole, result = measure_in_chunks(audio, 44_100, len(audio)), measure_in_chunks(audio, 44_100, piece)
+    whole, result = measure_in_chunks(audio, 44_100, len(audio)), measure_in_chunks(audio, 44_100, chunk)
     assert result.loudness_lufs == pytest.approx(whole.loudness_lufs, abs=1e-4)
     np.testing.assert_array_equal(result.levels_lufs, whole.levels_lufs)
     np.testing.assert_allclose(result.spectrum_db, whole.spectrum_db, atol=1e-3)

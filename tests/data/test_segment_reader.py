@@ -1,4 +1,4 @@
-"""Excerpts are the right stretch of the right song, at the speed that was drawn, and never a silent one."""
+"""Examples are the right section of the right song, at the speed that was drawn, and never a silent one."""
 
 import numpy as np
 import pytest
@@ -13,32 +13,32 @@ def test_an_excerpt_equals_the_samples_of_the_file(tmp_path):
     audio = music(2.0)
     write_audio(tmp_path / "x.wav", audio, subtype="FLOAT")
     song, rng = find_songs(tmp_path)[0], np.random.default_rng(0)
-    item = SegmentReader(0.5, 44_100, 2)(segment(song, 0.75), rng)
+    example = SegmentReader(0.5, 44_100, 2)(segment(song, 0.75), rng)
     start = round(0.75 * 44_100)
-    np.testing.assert_array_equal(item["target"], audio[start : start + 22_050].astype(np.float32))
+    np.testing.assert_array_equal(example["target"], audio[start : start + 22_050].astype(np.float32))
     mono = SegmentReader(0.5, 44_100, 1)(segment(song, 0.75), rng)
-    np.testing.assert_allclose(mono["target"][:, 0], item["target"].mean(axis=1), atol=1e-7)
+    np.testing.assert_allclose(mono["target"][:, 0], example["target"].mean(axis=1), atol=1e-7)
 
 
 def test_an_excerpt_at_another_rate_lies_at_the_same_time(tmp_path):
     time = np.arange(2 * 48_000) / 48_000
     write_audio(tmp_path / "x.wav", 0.5 * np.sin(2 * np.pi * 997.0 * time)[:, None], 48_000, "FLOAT")
-    item = SegmentReader(0.5, 44_100, 1)(segment(find_songs(tmp_path)[0], 0.7), np.random.default_rng(0))
+    example = SegmentReader(0.5, 44_100, 1)(segment(find_songs(tmp_path)[0], 0.7), np.random.default_rng(0))
     expected = 0.5 * np.sin(2 * np.pi * 997.0 * (0.7 + np.arange(22_050) / 44_100))
-    assert np.abs(item["target"][:, 0] - expected).max() < 1e-5
+    assert np.abs(example["target"][:, 0] - expected).max() < 1e-5
 
 
 def test_short_songs_are_padded_and_the_end_of_a_song_is_reached(tmp_path):
     write_audio(tmp_path / "short/x.wav", music(0.2))
-    item = SegmentReader(0.5, 44_100, 2)(segment(find_songs(tmp_path / "short")[0], 0.0), np.random.default_rng(0))
-    assert item["target"].shape == (22_050, 2)
-    assert item["length"] == 8_820
-    assert np.all(item["target"][8_820:] == 0.0)
-    assert np.abs(item["target"][:8_820]).max() > 0.01
+    example = SegmentReader(0.5, 44_100, 2)(segment(find_songs(tmp_path / "short")[0], 0.0), np.random.default_rng(0))
+    assert example["target"].shape == (22_050, 2)
+    assert example["length"] == 8_820
+    assert np.all(example["target"][8_820:] == 0.0)
+    assert np.abs(example["target"][:8_820]).max() > 0.01
     audio = music(2.0)
     write_audio(tmp_path / "long/x.wav", audio, subtype="FLOAT")
-    item = SegmentReader(0.5, 44_100, 2)(segment(find_songs(tmp_path / "long")[0], 1.9), np.random.default_rng(0))
-    np.testing.assert_array_equal(item["target"], audio[-22_050:].astype(np.float32))
+    example = SegmentReader(0.5, 44_100, 2)(segment(find_songs(tmp_path / "long")[0], 1.9), np.random.default_rng(0))
+    np.testing.assert_array_equal(example["target"], audio[-22_050:].astype(np.float32))
 
 
 @pytest.mark.parametrize("rate", [44_100, 48_000])
@@ -52,10 +52,10 @@ def test_a_songs_speed_moves_pitch_and_tempo_together(tmp_path, rate):
     song = find_songs(tmp_path / "raw", tmp_path / "done")[0]
     reader, factors = SegmentReader(1.0, 44_100, 1, speed_semitones=2.0), []
     for seed in range(12):
-        item = reader(segment(song, 1.1), np.random.default_rng(seed))
-        excerpt = -2.0 * item["target"][:, 0]
-        assert item["length"] == 44_100
-        np.testing.assert_allclose(excerpt, -item["input"][:, 0], atol=1e-6)  # the polarity is corrected
+        example = reader(segment(song, 1.1), np.random.default_rng(seed))
+        excerpt = -2.0 * example["target"][:, 0]
+        assert example["length"] == 44_100
+        np.testing.assert_allclose(excerpt, -example["input"][:, 0], atol=1e-6)  # the polarity is corrected
         lines = np.abs(np.fft.rfft(excerpt[22_050:42_000] * np.hanning(19_950), 1 << 20))
         factors.append(np.argmax(lines) * 44_100 / (1 << 20) / 1000.0)
         assert np.argmax(excerpt) == pytest.approx(0.4 * 44_100 / factors[-1], abs=3)
@@ -66,14 +66,14 @@ def test_a_songs_speed_moves_pitch_and_tempo_together(tmp_path, rate):
 def test_segments_cover_every_song(tmp_path):
     write_audio(tmp_path / "a.wav", music(1.0))
     write_audio(tmp_path / "b.wav", music(2.6))
-    slots = SegmentDataset(find_songs(tmp_path), 0.5)
-    assert [(slots[i].song.name, *slots[i].start_times) for i in range(len(slots))] == [
+    segments = SegmentDataset(find_songs(tmp_path), 0.5)
+    assert [(segments[i].song.name, *segments[i].start_times) for i in range(len(segments))] == [
         *[("a", 0.0), ("a", 0.5)],
         *[("b", 0.5 * i) for i in range(5)],
     ]
-    slots = SegmentDataset(find_songs(tmp_path), 1.0)
-    assert [[*slots[i].start_times] for i in range(len(slots))] == [[0.0], [0.0, 0.5], [1.0, 1.5]]
-    assert [*slots.start_times(1)] == [0.0, 0.5, 1.0, 1.5]
+    segments = SegmentDataset(find_songs(tmp_path), 1.0)
+    assert [[*segments[i].start_times] for i in range(len(segments))] == [[0.0], [0.0, 0.5], [1.0, 1.5]]
+    assert [*segments.start_times(1)] == [0.0, 0.5, 1.0, 1.5]
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.2, 3.0])
@@ -83,16 +83,16 @@ def test_silent_and_quiet_sections_are_never_drawn(tmp_path, seconds):
     audio[: 6 * 44_100], audio[12 * 44_100 : 15 * 44_100] = 0.0, 0.0
     audio[9 * 44_100 : 12 * 44_100] *= 10 ** (-32 / 20)
     write_audio(tmp_path / "x.wav", audio, subtype="FLOAT")
-    slots, rng = SegmentDataset(find_songs(tmp_path), seconds), np.random.default_rng(0)
+    segments, rng = SegmentDataset(find_songs(tmp_path), seconds), np.random.default_rng(0)
     read = SegmentReader(seconds, 44_100, 1)
     levels = [
-        20 * np.log10(np.sqrt(np.mean(read(slots[i], rng)["target"] ** 2)) + 1e-9)
-        for i in range(len(slots))
+        20 * np.log10(np.sqrt(np.mean(read(segments[i], rng)["target"] ** 2)) + 1e-9)
+        for i in range(len(segments))
         for _ in range(8)
     ]
     assert min(levels) > -20.0 - 20.0 - 3.0  # the song is at about −20; the map is in half seconds and whole dB
-    assert len(slots) >= 0.7 * 8 / max(seconds, 0.5)
-    starts_s = {float(s) for i in range(len(slots)) for s in slots[i].start_times}
+    assert len(segments) >= 0.7 * 8 / max(seconds, 0.5)
+    starts_s = {float(s) for i in range(len(segments)) for s in segments[i].start_times}
     assert {6.0, 7.5, 15.0} <= starts_s
     assert not starts_s & ({0.0, 2.0, 9.5, 10.0} if seconds < 3.0 else {0.0, 2.0})
 
@@ -102,10 +102,10 @@ def test_a_uniformly_quiet_song_keeps_its_loudest_segment_and_pairs_stay_aligned
     ticks[::1000, 0] = 1e-4 * np.arange(1, 90)  # no two alike
     write_audio(tmp_path / "raw/x.wav", ticks, subtype="FLOAT")
     write_audio(tmp_path / "done/x.wav", ticks * 0.1, subtype="FLOAT")
-    slots = SegmentDataset(find_songs(tmp_path / "raw", tmp_path / "done"), 0.25)
-    assert [[*slots[i].start_times] for i in range(len(slots))] == [[1.5]]
-    item = SegmentReader(0.25, 44_100, 1)(slots[0], np.random.default_rng(0))
-    assert np.abs(item["target"]).max() > 0.0
-    np.testing.assert_allclose(item["target"], 0.1 * item["input"], atol=1e-7)
+    segments = SegmentDataset(find_songs(tmp_path / "raw", tmp_path / "done"), 0.25)
+    assert [[*segments[i].start_times] for i in range(len(segments))] == [[1.5]]
+    example = SegmentReader(0.25, 44_100, 1)(segments[0], np.random.default_rng(0))
+    assert np.abs(example["target"]).max() > 0.0
+    np.testing.assert_allclose(example["target"], 0.1 * example["input"], atol=1e-7)
     write_audio(tmp_path / "silence/x.wav", np.zeros((44_100, 1)))
     assert len(SegmentDataset(find_songs(tmp_path / "silence"), 0.25)) == 1

@@ -26,7 +26,7 @@ def test_two_files_of_one_name_are_one_song_and_one_song_trains_alone(tmp_path):
     assert split_songs(alone, 0.5, seed=0) == (alone, [])
 
 
-def test_every_source_keeps_songs_to_train_with_and_loose_songs_stand_alone(tmp_path):
+def test_every_source_keeps_training_songs_and_songs_outside_albums_are_units(tmp_path):
     for name in ("album", "flat", "more"):
         write_songs(tmp_path / name / ("only" if name == "album" else ""), 4, 0.2)
     result = find_all_songs([DataSource(tmp_path / name) for name in ("album", "flat", "more")])

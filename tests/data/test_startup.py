@@ -11,7 +11,7 @@ from tests.synthetic_audio import music, write_audio
 
 
 def write_linked_songs(folder, cache_dir, count):
-    """A folder of links to one file, and an index that says of each that it lasts 100 s."""
+    """A folder of links to one file, and an index in which each lasts 100 s."""
     (folder / "albums").mkdir(parents=True)
     rows, levels = [], np.full(200, -20, np.int8)
     one = write_audio(folder.parent / "one.wav", music(0.1))
@@ -24,8 +24,8 @@ def write_linked_songs(folder, cache_dir, count):
     save_index(index_path(folder, cache_dir), rows)
 
 
-def test_known_files_are_not_opened_at_a_start(tmp_path, monkeypatch):
-    """How long that takes is measured by benchmarks/pipeline.py; the checks of types in tests are slower than it."""
+def test_indexed_files_are_not_opened(tmp_path, monkeypatch):
+    """benchmarks/pipeline.py measures the time; here, type checks would dominate it."""
     write_linked_songs(tmp_path / "music", tmp_path / "cache", 1000)
     monkeypatch.setattr("nmjax.data.decoded_cache.scan_file", None)  # would raise
     monkeypatch.setattr("nmjax.data.index.save_index", None)

@@ -1,7 +1,7 @@
-"""Titles and covers go from the track to its master; audio is never touched, and nothing that is wrong stops a master.
+"""Tags and cover pictures, copied from a track to its master. Audio is never changed, and damaged tags raise nothing.
 
-Read and written: ID3v2.3 and 2.4 (MP3, and in WAV and AIFF), RIFF INFO (WAV), Vorbis comments and pictures (FLAC, OGG,
-Opus). Left out: what describes the old file's sound or encoder (ReplayGain, R128 gains, encoder names).
+Supported: ID3v2.3 and 2.4 (MP3, and in WAV and AIFF), RIFF INFO (WAV), Vorbis comments and pictures (FLAC, OGG, Opus).
+Tags that describe the source's audio or encoder (ReplayGain, R128 gains, encoder names) are not copied.
 """
 
 from nmjax.audio.tags.model import Picture, Tags

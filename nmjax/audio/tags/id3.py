@@ -1,4 +1,4 @@
-"""ID3v2 (id3.org: 2.3 and 2.4 are read, 2.4 is written), as bytes."""
+"""ID3v2 tags as bytes: reads versions 2.3 and 2.4 (id3.org), writes 2.4."""
 
 from __future__ import annotations
 
@@ -7,11 +7,29 @@ import struct
 from nmjax.audio.tags.model import Picture, Tags
 
 _TAGS_BY_FRAME = {
-    "TIT1": "GROUPING", "TIT2": "TITLE", "TIT3": "SUBTITLE", "TPE1": "ARTIST", "TPE2": "ALBUMARTIST",
-    "TPE3": "CONDUCTOR", "TPE4": "REMIXER", "TALB": "ALBUM", "TDRC": "DATE", "TYER": "DATE", "TRCK": "TRACKNUMBER",
-    "TPOS": "DISCNUMBER", "TCON": "GENRE", "TCOM": "COMPOSER", "TEXT": "LYRICIST", "TCOP": "COPYRIGHT", "TSRC": "ISRC",
-    "TPUB": "ORGANIZATION", "TLAN": "LANGUAGE", "TBPM": "BPM", "TKEY": "INITIALKEY", "TMOO": "MOOD",
-}  # fmt: skip
+    "TIT1": "GROUPING",
+    "TIT2": "TITLE",
+    "TIT3": "SUBTITLE",
+    "TPE1": "ARTIST",
+    "TPE2": "ALBUMARTIST",
+    "TPE3": "CONDUCTOR",
+    "TPE4": "REMIXER",
+    "TALB": "ALBUM",
+    "TDRC": "DATE",
+    "TYER": "DATE",
+    "TRCK": "TRACKNUMBER",
+    "TPOS": "DISCNUMBER",
+    "TCON": "GENRE",
+    "TCOM": "COMPOSER",
+    "TEXT": "LYRICIST",
+    "TCOP": "COPYRIGHT",
+    "TSRC": "ISRC",
+    "TPUB": "ORGANIZATION",
+    "TLAN": "LANGUAGE",
+    "TBPM": "BPM",
+    "TKEY": "INITIALKEY",
+    "TMOO": "MOOD",
+}
 _FRAMES_BY_TAG = {name: frame for frame, name in _TAGS_BY_FRAME.items() if frame != "TYER"}
 _TOTAL_TAGS = {"TRACKNUMBER": "TRACKTOTAL", "DISCNUMBER": "DISCTOTAL"}  # "3/12" in ID3
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
@@ -19,14 +37,18 @@ _HEADER_BYTES = 10
 
 
 def id3_size(header: bytes) -> int:
-    """Bytes of the tag that begins with this header (10 bytes); 0 where none does."""
+    """Size in bytes of the tag with this header (10 bytes); 0 if it is none."""
     if len(header) < _HEADER_BYTES or header[:3] != b"ID3" or max(header[6:10]) > 0x7F:
         return 0
     return _HEADER_BYTES + _decode_syncsafe(header[6:10]) + (_HEADER_BYTES if header[5] & 0x10 else 0)
 
 
 def read_id3(data: bytes, tags: Tags) -> None:
-    """A whole tag into `tags`; one that is damaged is read as far as it can be."""
+    """Read a complete tag into `tags`.
+
+    Raises:
+        ValueError, IndexError, struct.error: it is damaged; what precedes the damage has been read.
+    """
     version, flags = data[3], data[5]
     if version not in (3, 4):
         tags.skipped.append(f"an ID3v2.{version} tag")
@@ -35,7 +57,7 @@ def read_id3(data: bytes, tags: Tags) -> None:
     if version == 3 and flags & 0x80:
         body = body.replace(b"\xff\x00", b"\xff")
     offset = 0
-    if flags & 0x40:  # an extended header; 2.4 counts its own length in
+    if flags & 0x40:  # extended header; in 2.4 its size includes itself
         offset = _decode_syncsafe(body[:4]) if version == 4 else 4 + struct.unpack_from(">I", body)[0]
     while offset + _HEADER_BYTES <= len(body) and body[offset]:
         frame_id = body[offset : offset + 4].decode("latin-1")
@@ -66,7 +88,7 @@ def _read_frame(frame_id: str, content: bytes, tags: Tags) -> None:
         tags.add(_decode_text(key, encoding), _decode_text(value, encoding))
     elif frame_id == "COMM":
         comment_description, text = _split_at_terminator(payload[3:], encoding)
-        if not _decode_text(comment_description, encoding).startswith("iTun"):  # numbers about the old encoding
+        if not _decode_text(comment_description, encoding).startswith("iTun"):  # iTunes' data on the old encoding
             tags.add("COMMENT", _decode_text(text, encoding))
     elif frame_id == "APIC":
         mime, _, payload = payload.partition(b"\0")
@@ -91,7 +113,7 @@ def _add_text(name: str, value: str, tags: Tags) -> None:
 
 
 def _split_at_terminator(data: bytes, encoding: int) -> tuple[bytes, bytes]:
-    """At the first end of a text: one zero byte, or two that begin at an even place."""
+    """Split at the first terminator: a zero byte, or in UTF-16 two at an even offset."""
     if encoding not in (1, 2):
         first, _, second = data.partition(b"\0")
         return first, second
@@ -106,7 +128,7 @@ def _decode_text(data: bytes, encoding: int) -> str:
 
 
 def encode_id3(tags: Tags) -> bytes:
-    """The tag in version 2.4, UTF-8; b"" for no tags."""
+    """Encode a tag in version 2.4 and UTF-8; b"" for no tags."""
     frames = []
     for name, values in tags.texts.items():
         if name in _TOTAL_TAGS.values() or not values:

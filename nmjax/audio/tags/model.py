@@ -1,16 +1,16 @@
-"""Tags as every format has them: texts under the names of Vorbis comments, and pictures."""
+"""Tags independent of the format: texts under Vorbis comment names, and pictures."""
 
 from __future__ import annotations
 
 import dataclasses
 
-_MAX_VALUES = 200  # names, and values of a name
-MAX_TAG_BYTES = 1 << 24  # of a tag that is read; FLAC's blocks end there too
+_MAX_VALUES = 200  # of names, and of values per name
+MAX_TAG_BYTES = 1 << 24  # larger tags are not read; the limit of FLAC's blocks
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """kind: 3 is the front cover (ID3's and FLAC's list are the same). mime: such as image/jpeg."""
+    """A picture. kind: as in ID3 and FLAC, 3 is the front cover. mime: such as image/jpeg."""
 
     kind: int
     mime: str
@@ -20,14 +20,14 @@ class Picture:
 
 @dataclasses.dataclass
 class Tags:
-    """texts: name in capitals → values. left_out: what the source has and this program does not read."""
+    """Tags of a file. texts: values by upper-case name. skipped: descriptions of what is not supported."""
 
     texts: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     pictures: list[Picture] = dataclasses.field(default_factory=list)
     skipped: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, name: str, value: str) -> None:
-        """One more text; empty ones, repeated ones and those that are not true of a master are left out."""
+        """Add a text unless it is empty, repeated, or describes the source's audio."""
         name, value = name.upper(), value.strip("\0 \r\n")
         if not value or _describes_source_audio(name) or len(self.texts) >= _MAX_VALUES:
             return
@@ -36,7 +36,7 @@ class Tags:
             values.append(value)
 
     def fill_missing(self, other: Tags) -> None:
-        """What `other` has and this has not."""
+        """Add the names of `other` that are missing here, its pictures if there are none, and its `skipped`."""
         for name, values in other.texts.items():
             if not self.texts.get(name):
                 self.texts[name] = values

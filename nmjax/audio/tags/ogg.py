@@ -1,4 +1,4 @@
-"""The header packets of an OGG stream (RFC 3533): read, and written again with other comments."""
+"""Header packets of an OGG stream (RFC 3533): reading, and writing with other comments."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def read_page(file: BinaryIO) -> tuple[list, bytes, bytes] | None:
-    """Header fields, lacing and body of the next page; None at the end."""
+    """Header fields, lacing values and body of the next page; None at the end."""
     header = file.read(_PAGE_HEADER.size)
     if not header:
         return None
     if len(header) < _PAGE_HEADER.size or header[:4] != b"OggS":
-        raise ValueError("no OGG page")
+        raise ValueError("not an OGG page")
     fields = list(_PAGE_HEADER.unpack(header))
     lacing = file.read(fields[7])
     body = file.read(sum(lacing))
@@ -29,7 +29,7 @@ def read_page(file: BinaryIO) -> tuple[list, bytes, bytes] | None:
 
 
 def read_headers(file: BinaryIO) -> tuple[list[bytes], int]:
-    """The header packets (Vorbis: three, Opus: two) and the stream's number; leaves the position at the audio."""
+    """The header packets (three of Vorbis, two of Opus) and the serial number; leaves the file at the audio."""
     packets, partial_packet, serial, total_bytes = [], bytearray(), 0, 0
     while not packets or len(packets) < (2 if packets[0].startswith(b"OpusHead") else 3):
         page = read_page(file)
@@ -38,7 +38,7 @@ def read_headers(file: BinaryIO) -> tuple[list[bytes], int]:
         fields, lacing, body = page
         serial, offset, total_bytes = fields[4], 0, total_bytes + _PAGE_HEADER.size + len(body)
         if total_bytes > MAX_TAG_BYTES:
-            raise ValueError("headers without end")
+            raise ValueError("the headers are too large")
         for size in lacing:
             partial_packet += body[offset : offset + size]
             offset += size
@@ -49,7 +49,7 @@ def read_headers(file: BinaryIO) -> tuple[list[bytes], int]:
 
 
 def rewrite_comments(file: BinaryIO, out: BinaryIO, comment: bytes) -> None:
-    """The stream in `file` with another comment packet."""
+    """Copy the stream from `file` to `out` with another comment packet."""
     packets, serial = read_headers(file)
     page_number = 0
     for group_packets, header_type in (([packets[0]], 2), ([comment, *packets[2:]], 0)):
@@ -62,7 +62,7 @@ def rewrite_comments(file: BinaryIO, out: BinaryIO, comment: bytes) -> None:
 
 
 def _write_packets(out: BinaryIO, packets: list[bytes], serial: int, page_number: int, header_type: int) -> int:
-    """Header packets on pages of their own; the number of the page after them."""
+    """Write header packets on pages of their own; returns the number of the next page."""
     lacing = b"".join(
         bytes([_MAX_LACING_VALUE] * (len(x) // _MAX_LACING_VALUE) + [len(x) % _MAX_LACING_VALUE]) for x in packets
     )
@@ -86,6 +86,6 @@ def _encode_page(fields: list, lacing: bytes, body: bytes) -> bytes:
 
 
 def _page_crc(page: bytes) -> int:
-    """OGG's CRC-32 is zlib's with the bits of every byte and of the result in the other order, and no inversions."""
+    """CRC-32 of OGG: zlib's with the bits of each byte and of the result reversed, and without inversions."""
     crc = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)

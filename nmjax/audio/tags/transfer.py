@@ -1,4 +1,4 @@
-"""From one file's tags to another's, by what each file begins with."""
+"""Copies tags from file to file; the first bytes of a file decide its format."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from nmjax.audio.tags.chunks import append_iff_tags, read_iff_tags
 from nmjax.audio.tags.id3 import encode_id3, id3_size, read_id3
+from nmjax.audio.tags.iff import append_iff_tags, read_iff_tags
 from nmjax.audio.tags.model import MAX_TAG_BYTES, Tags
 from nmjax.audio.tags.ogg import read_headers, rewrite_comments
 from nmjax.audio.tags.vorbis import encode_comments, encode_picture, read_comments, read_picture
@@ -20,14 +20,14 @@ _MAX_LISTED = 8
 _MAX_LEADING_TAGS = 10
 _DAMAGED_TAG_ERRORS = (ValueError, IndexError, struct.error)
 _VORBIS_PREFIX, _OPUS_PREFIX = b"\x03vorbis", b"OpusTags"
-_COMMENT_BLOCK, _PICTURE_BLOCK, _PADDING_BLOCK, _LAST_BLOCK_FLAG = 4, 6, 1, 0x80  # FLAC's kinds of blocks
+_COMMENT_BLOCK, _PICTURE_BLOCK, _PADDING_BLOCK, _LAST_BLOCK_FLAG = 4, 6, 1, 0x80  # types of FLAC blocks
 
 
 def copy_tags(source: Path, target: Path) -> list[str]:
-    """Copy titles and covers from `source` to `target`, whose audio does not change.
+    """Copy tags and pictures from `source` to `target`; the target's audio is unchanged.
 
     Returns:
-        A message for each tag that could not be copied; damaged tags do not raise.
+        A sentence for each problem: damaged tags, and tags that are not supported.
 
     Raises:
         CannotWriteError: the disk is full.
@@ -50,13 +50,17 @@ def copy_tags(source: Path, target: Path) -> list[str]:
         except OSError as error:
             raise CannotWriteError(atomic_files.write_error_message(target, error)) from None
         except _DAMAGED_TAG_ERRORS:
-            os.truncate(target, original_size)  # what was appended
+            os.truncate(target, original_size)  # removes what was appended
             notes.append(f"The tags of '{source.name}' could not be written to the master.")
     return notes
 
 
 def read_tags(path: Path) -> Tags:
-    """The tags of a file (a ValueError, IndexError or struct.error where they are damaged)."""
+    """The tags of a file.
+
+    Raises:
+        ValueError, IndexError, struct.error: they are damaged.
+    """
     tags = Tags()
     with open(path, "rb") as file:
         _read_into(file, tags)
@@ -81,13 +85,13 @@ def _read_into(file: BinaryIO, tags: Tags) -> None:
 
 
 def _read_leading_id3(file: BinaryIO, tags: Tags) -> bytes:
-    """The ID3 tags before MP3, and before some FLAC files. Leaves the file at what follows; returns how that begins."""
+    """Read ID3 tags at the start (MP3, some FLAC files). Leaves the file behind them and returns the next 12 bytes."""
     header = file.read(12)
     for _ in range(_MAX_LEADING_TAGS):
         if not (size := id3_size(header[:10])):
             break
         if size > MAX_TAG_BYTES:
-            raise ValueError("a tag without end")
+            raise ValueError("the tag is too large")
         file.seek(file.tell() - len(header))
         id3_tags = Tags()
         read_id3(file.read(size), id3_tags)
@@ -98,7 +102,7 @@ def _read_leading_id3(file: BinaryIO, tags: Tags) -> bytes:
 
 
 def _read_flac_blocks(file: BinaryIO) -> list[tuple[int, bytes]]:
-    """The metadata blocks of a FLAC file opened at its start; afterwards the position is that of the audio."""
+    """Type and content of the metadata blocks of a FLAC file; leaves the file at the audio."""
     file.read(4)
     blocks, total_bytes = [], 0
     while True:
@@ -128,13 +132,8 @@ def _write_tags(target: Path, tags: Tags) -> None:
                 packet = read_headers(file)[0][1]
                 file.seek(0)
                 is_opus = packet.startswith(_OPUS_PREFIX)
-                rewrite_comments(
-                    file,
-                    out,
-                    (_OPUS_PREFIX if is_opus else _VORBIS_PREFIX)
-                    + encode_comments(tags, True)
-                    + (b"" if is_opus else b"\x01"),
-                )
+                prefix, framing = (_OPUS_PREFIX, b"") if is_opus else (_VORBIS_PREFIX, b"\x01")
+                rewrite_comments(file, out, prefix + encode_comments(tags, with_pictures=True) + framing)
             else:
                 out.write(encode_id3(tags))
                 shutil.copyfileobj(file, out)
@@ -144,13 +143,13 @@ def _write_tags(target: Path, tags: Tags) -> None:
 def _write_flac(file: BinaryIO, out: BinaryIO, tags: Tags) -> None:
     blocks = [x for x in _read_flac_blocks(file) if x[0] not in (_COMMENT_BLOCK, _PICTURE_BLOCK, _PADDING_BLOCK)]
     blocks += [
-        (_COMMENT_BLOCK, encode_comments(tags, False)),
+        (_COMMENT_BLOCK, encode_comments(tags, with_pictures=False)),
         *((_PICTURE_BLOCK, encode_picture(x)) for x in tags.pictures),
     ]
     out.write(b"fLaC")
     for number, (block_type, block) in enumerate(blocks):
         if len(block) >= 1 << 24:
-            raise ValueError("no room")
+            raise ValueError("the block is too large")
         last_flag = _LAST_BLOCK_FLAG if number == len(blocks) - 1 else 0
         out.write(bytes([block_type | last_flag]) + len(block).to_bytes(3, "big") + block)
     shutil.copyfileobj(file, out)

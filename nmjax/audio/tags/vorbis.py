@@ -1,4 +1,4 @@
-"""Vorbis comments and FLAC's picture block, as bytes."""
+"""Vorbis comments and FLAC picture blocks as bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ _VENDOR = b"nmjax"
 
 
 def read_comments(data: bytes, tags: Tags) -> None:
-    """A comment block into `tags`; lengths that lie end the reading (ValueError, struct.error)."""
+    """Read a comment block into `tags`.
+
+    Raises:
+        ValueError, struct.error: a length exceeds the block; what precedes it has been read.
+    """
     (vendor_size,) = struct.unpack_from("<I", data, 0)
     offset = 4 + vendor_size
     (count,) = struct.unpack_from("<I", data, offset)
@@ -27,14 +31,14 @@ def read_comments(data: bytes, tags: Tags) -> None:
         if name.upper() == _PICTURE_KEY:
             try:
                 tags.pictures.append(read_picture(base64.b64decode(value)))
-            except (ValueError, struct.error):  # the first: no base64, too
+            except (ValueError, struct.error):  # ValueError: also invalid base64
                 tags.skipped.append("a damaged picture")
         else:
             tags.add(name, value)
 
 
 def encode_comments(tags: Tags, with_pictures: bool) -> bytes:
-    """A comment block; FLAC has pictures in blocks of their own."""
+    """Encode a comment block; FLAC stores pictures in separate blocks instead."""
     entries = [f"{name}={value}" for name, values in tags.texts.items() for value in values]
     if with_pictures:
         entries += [f"{_PICTURE_KEY}={base64.b64encode(encode_picture(x)).decode()}" for x in tags.pictures]
@@ -45,7 +49,7 @@ def encode_comments(tags: Tags, with_pictures: bool) -> bytes:
 
 
 def read_picture(data: bytes) -> Picture:
-    """FLAC's picture block."""
+    """Decode a FLAC picture block."""
     kind, size = struct.unpack_from(">II", data, 0)
     mime, offset = data[8 : 8 + size], 8 + size
     (size,) = struct.unpack_from(">I", data, offset)
@@ -58,7 +62,7 @@ def read_picture(data: bytes) -> Picture:
 
 
 def encode_picture(image: Picture) -> bytes:
-    """FLAC's picture block; width, height and colors are 0 (unknown)."""
+    """Encode a FLAC picture block; width, height and colors are 0 (unknown)."""
     mime, description = image.mime.encode("ascii", "replace"), image.description.encode()
     header = struct.pack(">II", image.kind, len(mime)) + mime + struct.pack(">I", len(description)) + description
     return header + struct.pack(">5I", 0, 0, 0, 0, len(image.data)) + image.data

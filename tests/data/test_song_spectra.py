@@ -29,10 +29,10 @@ def with_spectrum(song: Song, level_db: np.ndarray) -> Song:
 
 
 def test_white_noise_rises_by_three_decibels_an_octave(noise_song):
-    centres, level = song_spectra([noise_song])
-    assert (len(centres), level.shape) == (27, (1, 27))
-    assert [centres[0], centres[-1]] == pytest.approx([39.8, 15_849.0], abs=0.5)
-    assert np.polyfit(np.log2(centres), level[0], 1)[0] == pytest.approx(3.01, abs=0.15)
+    centers, level = song_spectra([noise_song])
+    assert (len(centers), level.shape) == (27, (1, 27))
+    assert [centers[0], centers[-1]] == pytest.approx([39.8, 15_849.0], abs=0.5)
+    assert np.polyfit(np.log2(centers), level[0], 1)[0] == pytest.approx(3.01, abs=0.15)
     assert level.mean() == pytest.approx(0.0, abs=1e-5)
 
 

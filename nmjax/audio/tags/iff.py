@@ -1,4 +1,4 @@
-"""Tags in the chunks of WAV, RF64 and AIFF."""
+"""Tags in the IFF chunks of WAV, RF64 and AIFF files."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from nmjax.audio.tags.id3 import encode_id3, id3_size, read_id3
 from nmjax.audio.tags.model import MAX_TAG_BYTES, Tags
 
 _INFO_TAGS = {
-    "INAM": "TITLE", "IART": "ARTIST", "IPRD": "ALBUM", "ICRD": "DATE", "ITRK": "TRACKNUMBER", "IGNR": "GENRE",
-    "ICMT": "COMMENT", "ICOP": "COPYRIGHT",
-}  # fmt: skip
+    "INAM": "TITLE",
+    "IART": "ARTIST",
+    "IPRD": "ALBUM",
+    "ICRD": "DATE",
+    "ITRK": "TRACKNUMBER",
+    "IGNR": "GENRE",
+    "ICMT": "COMMENT",
+    "ICOP": "COPYRIGHT",
+}
 _AIFF_TAGS = {b"NAME": "TITLE", b"AUTH": "ARTIST", b"ANNO": "COMMENT", b"(c) ": "COPYRIGHT"}
 _MAX_CHUNKS = 10_000
-_UNSUPPORTED_CHUNKS = (b"bext", b"iXML", b"cue ", b"smpl", b"MARK", b"INST")  # said where they are left out
+_UNSUPPORTED_CHUNKS = (b"bext", b"iXML", b"cue ", b"smpl", b"MARK", b"INST")  # reported, not copied
 
 
 def read_iff_tags(file: BinaryIO, tags: Tags) -> None:
-    """What WAV's or AIFF's chunks hold into `tags`."""
+    """Read the tags of a WAV or AIFF into `tags`; where texts conflict, those of an ID3 chunk win."""
     byte_order = ">" if file.read(12)[:4] == b"FORM" else "<"
     id3_tags = Tags()
     for name, size in _iter_chunks(file, byte_order):
@@ -40,7 +46,7 @@ def read_iff_tags(file: BinaryIO, tags: Tags) -> None:
 
 
 def _iter_chunks(file: BinaryIO, byte_order: str) -> Iterator[tuple[bytes, int]]:
-    """Name and size of each chunk, with the file at its content."""
+    """Name and size of each chunk, with the file positioned at its content."""
     offset, data_size = file.tell(), 0
     for _ in range(_MAX_CHUNKS):
         header = file.read(8)
@@ -72,7 +78,7 @@ def _read_info(data: bytes, tags: Tags) -> None:
 
 
 def append_iff_tags(file: BinaryIO, tags: Tags) -> None:
-    """The tags at the end of a WAV, RF64 or AIFF that is open for reading and writing."""
+    """Append tags to a WAV, RF64 or AIFF that is open for reading and writing."""
     magic = file.read(4)
     byte_order = ">" if magic == b"FORM" else "<"
     file.seek(0, 2)
@@ -86,11 +92,11 @@ def append_iff_tags(file: BinaryIO, tags: Tags) -> None:
     file.write(_encode_chunk(b"ID3 " if byte_order == ">" else b"id3 ", encode_id3(tags), byte_order))
     size = file.tell() - 8
     if magic == b"RF64":
-        file.seek(20)  # ds64's first field, after the header and the chunk's own
+        file.seek(20)  # the first field of the ds64 chunk
         file.write(struct.pack("<Q", size))
     else:
         if size > 0xFFFFFFFF:
-            raise ValueError("no room")
+            raise ValueError("the file would exceed 4 GB")
         file.seek(4)
         file.write(struct.pack(byte_order + "I", size))
 
