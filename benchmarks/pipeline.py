@@ -1,12 +1,12 @@
-"""How fast is the music read? Excerpts a second of the pipeline alone, how long training waits for it, and a start
-with 100,000 known files.
+"""How fast is the input pipeline? Excerpts per second, the time that training waits for data, and a start with 100,000
+indexed files.
 
     python benchmarks/pipeline.py [MUSIC]
 
-MUSIC is a folder; without it, noise is written (WAV, 44.1 and 48 kHz). Each row takes batches for a few seconds after
-the first one; `first batch` is the time until that one, with the start of threads or workers. `waiting` is the share of
-a training's time (1A and 1B at `small`, after two steps) that it waits for its next batch on the devices. The 100,000
-files are links to a few WAV files, with an index of songs of four minutes that was written beforehand.
+MUSIC is a folder; without it, noise is written (WAV, 44.1 and 48 kHz). Each row reads batches for a few seconds after
+the first one; `first batch` is the time until that one, including the start of threads or workers. `waiting` is the
+fraction of the training time (1A and 1B at `small`, after two steps) spent waiting for the next batch. The 100,000
+files are links to a few WAV files, with an index of songs of four minutes.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from nmjax.training.augment import eq_distribution
 from nmjax.training.loop import TrainingLoop
 from nmjax.training.state import create_train_state, initial_variables
 
-SECONDS = 3.0  # of each row
-STEPS, WARMUP_STEPS = 12, 2  # of the training that waits; those that do not count
-FILES, LINKS_A_FILE, SONG_SECONDS = 100_000, 20_000, 240
+SECONDS = 3.0  # per row
+STEPS, WARMUP_STEPS = 12, 2  # of the training; the first ones are not measured
+FILES, LINKS_PER_FILE, SONG_SECONDS = 100_000, 20_000, 240
 CASES = [("mono 2 s", ["small"]), ("stereo 5 s", [])]
 READERS = [(0, 0), (1, 0), (2, 0), (2, 1), (2, 2)]  # threads, workers
 
@@ -49,9 +49,9 @@ def noise_music(folder: Path) -> Path:
 
 
 def throughput(songs: list[Song], config: Config, semitones: float) -> tuple[float, float]:
-    """(rate, seconds until the first batch)."""
+    """Excerpts per second, and seconds until the first batch."""
     start_time = time.perf_counter()
-    stream = training_batches(songs, config.data, SAMPLE_RATE, 0, None, semitones)
+    stream = training_batches(songs, config.data, SAMPLE_RATE, seed=0, speed_semitones=semitones)
     try:
         next(stream)
         first, count = time.perf_counter(), 0
@@ -64,16 +64,16 @@ def throughput(songs: list[Song], config: Config, semitones: float) -> tuple[flo
 
 
 def write_linked_songs(folder: Path, cache_dir: Path) -> None:
-    """A folder of links, and its index."""
+    """Write a folder of links, and its index."""
     rng = np.random.default_rng(0)
-    for i in range(-(-FILES // LINKS_A_FILE)):
+    for i in range(-(-FILES // LINKS_PER_FILE)):
         soundfile.write(str(folder.parent / f"{i}.wav"), 0.1 * rng.standard_normal((SAMPLE_RATE, 2)), SAMPLE_RATE)
     rows = []
     for i in range(FILES):
         key = f"album_{i // 10:05d}/song_{i % 10}.wav"
         if i % 10 == 0:
             (folder / key).parent.mkdir(parents=True)
-        os.link(folder.parent / f"{i // LINKS_A_FILE}.wav", folder / key)
+        os.link(folder.parent / f"{i // LINKS_PER_FILE}.wav", folder / key)
         stat = (folder / key).stat()
         levels = rng.integers(-45, -10, 2 * SONG_SECONDS, np.int8)
         levels[:4] = -80
@@ -84,7 +84,7 @@ def write_linked_songs(folder: Path, cache_dir: Path) -> None:
 
 
 def time_startup(folder: Path, cache_dir: Path, config: Config) -> dict[str, np.ndarray]:
-    """Seconds `[wall, processor]` of each part of a start in which nothing is new."""
+    """Wall and CPU seconds of each part of a start in which all files are indexed."""
 
     def now() -> tuple[float, float]:
         return time.perf_counter(), time.process_time()
@@ -100,44 +100,52 @@ def time_startup(folder: Path, cache_dir: Path, config: Config) -> dict[str, np.
 
 
 class WaitTimer:
-    """A listener that adds up the seconds of steps, and those of them spent waiting."""
+    """A logger that sums the seconds of the steps, and those spent waiting for data."""
 
     def __init__(self):
-        self.waited = self.elapsed = 0.0
-        self._last = None
+        self.wait_seconds = self.seconds = self._last = 0.0
 
-    def info(self, sentence: str) -> None: ...
+    def info(self, message: str) -> None: ...
+
+    def log_validation(self, step: int, metrics: dict, is_best: bool, sample: dict) -> None: ...
 
     def log_step(self, step: int, metrics: dict[str, float]) -> None:
         now = time.perf_counter()
         if step > WARMUP_STEPS:
-            self.elapsed, self.waited = self.elapsed + now - self._last, self.waited + metrics["waited"]
+            self.seconds += now - self._last
+            self.wait_seconds += metrics["data_wait_seconds"]
         self._last = now
 
 
-def measure_wait_share(songs: list[Song], phase: str, folder: Path) -> float:
-    """Of the time of some steps of a training."""
+def measure_wait_fraction(songs: list[Song], phase: str, folder: Path) -> float:
+    """Fraction of the time of some training steps spent waiting for data."""
     config = load_config(phase, ["small"], [f"train.steps={STEPS}", "train.checkpoint_every=1000"])
     state = create_train_state(config, initial_variables(build_model(config), 0))
 
-    def in_order(order: int):
-        return training_batches(songs, config.data, SAMPLE_RATE, 0, None, config.augment.speed_semitones, order=order)
+    def make_batches(shuffle_index: int):
+        speed_semitones = config.augment.speed_semitones
+        return training_batches(
+            songs, config.data, SAMPLE_RATE, seed=0, speed_semitones=speed_semitones, order=shuffle_index
+        )
 
-    run, watch = (
-        TrainingLoop(
-            config, state, eq_distribution(SONG_SPECTRUM_HZ, spectrum_covariance(songs)), in_order, [], folder
-        ),
-        WaitTimer(),
+    loop = TrainingLoop(
+        config=config,
+        state=state,
+        eq_distribution=eq_distribution(SONG_SPECTRUM_HZ, spectrum_covariance(songs)),
+        make_batches=make_batches,
+        validation_batches=[],
+        out=folder,
     )
-    run.train(watch)
-    run.close()
-    return watch.waited / watch.elapsed
+    timer = WaitTimer()
+    loop.train(timer)
+    loop.close()
+    return timer.wait_seconds / timer.seconds
 
 
 def main(music: Path | None) -> None:
     """Print one table."""
     table = Table(
-        "what", "threads", "workers", "speed shift", "excerpts/s", "first batch, s", "waiting", title="Pipeline"
+        "data", "threads", "workers", "speed shift", "excerpts/s", "first batch, s", "waiting", title="Pipeline"
     )
     with tempfile.TemporaryDirectory() as scratch:
         scratch_dir = Path(scratch)
@@ -152,12 +160,12 @@ def main(music: Path | None) -> None:
                     table.add_row(name, str(threads), str(workers), shift, f"{rate:.0f}", f"{first:.2f}")
         Console().print(table)
         for phase in ("1a", "1b"):
-            share = measure_wait_share(songs, phase, scratch_dir / phase)
-            Console().print(f"training {phase} at small waits for data {100 * share:.2f} % of its time")
+            fraction = measure_wait_fraction(songs, phase, scratch_dir / phase)
+            Console().print(f"training {phase} at small waits for data {100 * fraction:.2f} % of the time")
         write_linked_songs(scratch_dir / "many", scratch_dir / "cache")
         parts = time_startup(scratch_dir / "many", scratch_dir / "cache", load_config("1a"))
-        table = Table("part", "seconds", "of the processor", title=f"A start with {FILES:,} known files")
-        for part, (wall, processor) in (*parts.items(), ("all of it", sum(parts.values()))):
+        table = Table("part", "seconds", "CPU seconds", title=f"A start with {FILES:,} indexed files")
+        for part, (wall, processor) in (*parts.items(), ("total", sum(parts.values()))):
             table.add_row(part, f"{wall:.2f}", f"{processor:.2f}")
         Console().print(table)
 

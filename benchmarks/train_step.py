@@ -4,18 +4,18 @@
     python benchmarks/train_step.py --python PEERS/bin/python --width 0.25 --batch 12 --seconds 2
     python benchmarks/train_step.py --memory
 
-nmjax runs here, PyTorch in a process of its own (train_step_torch.py), in turns, with the same weights and signals. A
-side's turn is two runs, of which the second counts: the first pays for memory that the system took back while the other
-side ran (2 s at paper size), which no step does that follows one of its own. The table has the loss of each side, which
-shows that they compute the same. FLOPs are XLA's count for nmjax's program, after rewriting; the peak is that of a
-float32 matrix product in the same run. `--memory` asks XLA for the memory of a compiled step, without running it, and
-times what recomputing costs at a batch of one.
+nmjax runs here and PyTorch in a separate process (train_step_torch.py), alternating, with the same weights and signals.
+Each side runs twice per turn and the second run counts: the first one pays for memory that the system reclaimed while
+the other side ran (2 s at paper size), which consecutive steps do not. The table shows the loss of both sides, which
+proves that they compute the same. FLOPs are counted by XLA for nmjax's program, after its rewriting; the peak is that of
+a float32 matrix product in the same run. `--memory` prints XLA's estimate of the memory of a compiled step, without
+running it, and times the cost of recomputation at a batch of one.
 """
 
 from nmjax.runtime.huge_pages import restart_with_huge_pages
 
 if __name__ == "__main__":
-    restart_with_huge_pages()  # as train.py does; PyTorch's process inherits them
+    restart_with_huge_pages()  # as train.py does; the PyTorch process inherits them
 
 import argparse
 import json
@@ -47,7 +47,7 @@ KINDS = ("forward", "forward + gradient")
 
 
 class NmjaxStep:
-    """nmjax's parts at one size, compiled; `run(part, gradient)` → loss."""
+    """Modules and step of nmjax at one size, compiled; `run(part, gradient)` → loss."""
 
     def __init__(self, config, signals):
         self.config, self.model = config, build_model(config)
@@ -55,7 +55,7 @@ class NmjaxStep:
         self.batch_stats = {"batch_stats": variables["batch_stats"]}
         draw = np.random.default_rng(1)
         self.params = variables["params"]
-        out = self.params["residual"]["out"]  # starts at zero, with which no gradient passes
+        out = self.params["residual"]["out"]  # initially zero, which would block all gradients
         out["kernel"] = jnp.asarray(0.02 * draw.standard_normal(out["kernel"].shape), jnp.float32)
         self.signals = {name: jnp.asarray(x) for name, x in signals.items()}
         self.adam = optax.adam(1e-4)

@@ -1,8 +1,8 @@
-"""Phase 1B and its losses in PyTorch, for `train_step.py`: the same layers and formulae, by torch's fastest means.
+"""Phase 1B and its losses in PyTorch, for `train_step.py`: the same layers and formulas, in the fastest way of PyTorch.
 
-Convolutions are oneDNN's, spectra `torch.stft`'s; the equalizer and the K-weighting sample their frequency responses
-and take one FFT over the signal, padded to twice its length (torchaudio's `lfilter` takes a tenth less, docs/speed.md).
-Parameters come as a file of flattened Flax names. A worker: a line of JSON in, a line of JSON out.
+Convolutions use oneDNN and spectra `torch.stft`. The equalizer and the K-weighting multiply the spectrum of the signal,
+padded to twice its length, by sampled frequency responses (torchaudio's `lfilter` takes a tenth less, docs/speed.md).
+Parameters are read from a file with flattened Flax names. The worker reads and writes one line of JSON per run.
 """
 
 import json
@@ -19,7 +19,7 @@ RATE, FLOOR, TINY = 44_100, 1e-5, 1e-8
 
 
 class Network:
-    """Functions of named parameters; kernels are turned into torch's order once."""
+    """The network as functions of named parameters, whose kernels are in PyTorch's order."""
 
     def __init__(self, path):
         self.params = {name: self.to_torch_order(name, x).requires_grad_() for name, x in np.load(path).items()}
