@@ -2,9 +2,9 @@
 
     python benchmarks/residual_skips.py music/train.csv music/validation.csv
 
-The design that nmjax comes from claims +2 to 3 dB for them. A U-Net of this receptive field can invert a known curve;
-an equalizer cannot. Both are trained on the same excerpts in the same order; what is printed is the ratio of
-signal to distortion (dB) beside the undistorted excerpts of songs that neither was trained on, before and after.
+The original design claims +2 to 3 dB for them. A U-Net of this receptive field can invert a known waveshaper; an
+equalizer cannot. Both networks train on the same excerpts in the same order. The script prints the signal-to-distortion
+ratio (dB) of held-out songs before and after.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ DRIVE_DB, ASYMMETRY = 18.0, 0.25
 
 
 def excerpts(csv: Path, count: int, seed: int) -> jax.Array:
-    """`[count, time, 1]` from random places of random songs, at the model's level."""
+    """Random excerpts of random songs at the model's level, `[count, time, 1]`."""
     songs = find_songs(csv, None, None, lambda _: None)
-    draw, size, result = np.random.default_rng(seed), int(SECONDS * SAMPLE_RATE), []
+    rng, size, result = np.random.default_rng(seed), int(SECONDS * SAMPLE_RATE), []
     while len(result) < count:
-        sound = songs[draw.integers(len(songs))].target
-        frames = int(2.0 * SECONDS * sound.sample_rate)
-        start = int(draw.integers(max(1, sound.frames - frames)))
+        track = songs[rng.integers(len(songs))].target
+        frames = int(2.0 * SECONDS * track.sample_rate)
+        start = int(rng.integers(max(1, track.frames - frames)))
         audio = reader.resample(
-            reader.to_mono(reader.read_frames(sound.path, start, frames))[:, None], sound.sample_rate, SAMPLE_RATE, "HQ"
+            reader.to_mono(reader.read_frames(track.path, start, frames))[:, None], track.sample_rate, SAMPLE_RATE, "HQ"
         )
-        if len(audio) >= size and np.abs(audio[:size]).max() > 1e-2 * sound.scale:
-            result.append(audio[:size] / sound.scale)
+        if len(audio) >= size and np.abs(audio[:size]).max() > 1e-2 * track.scale:
+            result.append(audio[:size] / track.scale)
     audio = jnp.asarray(np.stack(result), jnp.float32)
     return apply_gain_db(audio, loudness_gain_db(audio, SAMPLE_RATE, MODEL_LUFS))
 
@@ -53,14 +53,14 @@ def saturate_batch(audio: jax.Array) -> jax.Array:
 
 
 def sdr_db(output: jax.Array, target: jax.Array) -> jax.Array:
-    """Of each signal, its best gain apart."""
+    """Signal-to-distortion ratio of each signal after its best gain."""
     gain = jnp.sum(output * target, axis=(1, 2)) / jnp.sum(output**2, axis=(1, 2))
     error = jnp.sum((gain[:, None, None] * output - target) ** 2, axis=(1, 2))
     return 10.0 * jnp.log10(jnp.sum(target**2, axis=(1, 2)) / error)
 
 
 def train_model(skips: bool, targets: jax.Array) -> tuple[Residual, dict]:
-    """A U-Net after STEPS batches."""
+    """A U-Net trained on STEPS batches, and its variables."""
     model, z = Residual(WIDTH, bn_momentum=0.95, skips=skips), jnp.zeros((BATCH, 512))
     variables = model.init(jax.random.key(0), targets[:1, :64], z[:1])
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(RATE, STEPS)))

@@ -7,8 +7,8 @@
 nmjax runs here and PyTorch in a separate process (train_step_torch.py), alternating, with the same weights and signals.
 Each side runs twice per turn and the second run counts: the first one pays for memory that the system reclaimed while
 the other side ran (2 s at paper size), which consecutive steps do not. The table shows the loss of both sides, which
-proves that they compute the same. FLOPs are counted by XLA for nmjax's program, after its rewriting; the peak is that of
-a float32 matrix product in the same run. `--memory` prints XLA's estimate of the memory of a compiled step, without
+proves that they compute the same. FLOPs are counted by XLA for nmjax's program, after rewriting; the peak is that of a
+float32 matrix product in the same run. `--memory` prints XLA's estimate of the memory of a compiled step, without
 running it, and times the cost of recomputation at a batch of one.
 """
 
