@@ -47,7 +47,7 @@ def workspace(tmp_path_factory):
     (root / "a_file").write_text("")
     (root / "folder.png").mkdir()
     write_audio(root / "loud.wav", np.full((50_000, 2), 2e4), subtype="FLOAT")
-    (root / "track.json").write_bytes((root / "good.wav").read_bytes())
+    (root / "track.wav.json").write_bytes((root / "good.wav").read_bytes())
     return root
 
 
@@ -87,7 +87,7 @@ INFER = [
     (["good.wav", "-o", "m.wav", "--plot", "/proc/m.png"], ["/proc/m.png", "cannot be written"]),
     (["good.wav", "-o", f"{'x' * 300}.wav"], ["cannot be written"]),
     (["loud.wav"], ["'loud.wav'", "+60 dBFS"]),
-    (["track.json", "-o", "track.wav", "--force"], ["'track.json'", "the track itself"]),
+    (["track.wav.json", "-o", "track.wav", "--force"], ["'track.wav.json'", "the track itself"]),
     (["good.wav", "-o", "a_file/m.wav"], ["a_file", "cannot be written"]),
     (["good.wav", "-o", "/proc/m.wav"], ["/proc/m.wav", "cannot be written"]),
     ([f"{'x' * 300}.wav"], ["xxx.wav", "too long"]),
