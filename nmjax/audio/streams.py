@@ -43,7 +43,7 @@ def windows(chunks: AudioChunks, core: int, margin: int) -> Iterator[Window]:
 
     Args:
         chunks: the signal.
-        core, margin: multiples of the network's stride, so that every window lies on its grid.
+        core, margin: multiples of the network's stride, so that every window is aligned with its grid.
     """
     size, lead = core + 2 * margin, 0
     buffered: np.ndarray | None = None

@@ -88,7 +88,7 @@ class FileScanner:
 
 @functools.cache
 def _third_octave_weights(sample_rate: int, fft_size: int) -> Float[np.ndarray, "bins bands"]:
-    """The fraction of each bin of the transform that lies in each third octave."""
+    """The fraction of each bin of the transform within each third octave."""
     width = sample_rate / fft_size
     low, high = THIRD_OCTAVE_CENTERS_HZ * 10.0**-0.05, THIRD_OCTAVE_CENTERS_HZ * 10.0**0.05
     bins = width * np.arange(fft_size // 2 + 1)[:, None]

@@ -20,7 +20,7 @@ def test_an_excerpt_equals_the_samples_of_the_file(tmp_path):
     np.testing.assert_allclose(mono["target"][:, 0], example["target"].mean(axis=1), atol=1e-7)
 
 
-def test_an_excerpt_at_another_rate_lies_at_the_same_time(tmp_path):
+def test_an_excerpt_at_another_rate_is_of_the_same_time(tmp_path):
     time = np.arange(2 * 48_000) / 48_000
     write_audio(tmp_path / "x.wav", 0.5 * np.sin(2 * np.pi * 997.0 * time)[:, None], 48_000, "FLOAT")
     example = SegmentReader(0.5, 44_100, 1)(segment(find_songs(tmp_path)[0], 0.7), np.random.default_rng(0))
