@@ -106,7 +106,7 @@ def listening_addresses(process: subprocess.Popen) -> list[str]:
 
 def test_a_worker_killed_halfway_costs_nothing_but_time(tmp_path):
     stems = [f"song {i}".replace(" ", "_") for i in range(8)]
-    process = start_process(write_tracks(tmp_path, *stems), seconds=0.3)
+    process = start_process(write_tracks(tmp_path, *stems), seconds=0.5)
     wait_for(lambda: len(list((tmp_path / "out").glob("*.wav"))) >= 2, process)
     addresses = listening_addresses(process)
     partial_file = wait_for(lambda: list((tmp_path / "out").glob(".*.wav")), process)[0]
@@ -119,7 +119,10 @@ def test_a_worker_killed_halfway_costs_nothing_but_time(tmp_path):
     starts = Counter(name for name, _ in read_log(tmp_path) if name != "made")
     assert starts == Counter({f"{stem}.wav": 2 if f"{stem}.wav" == victim else 1 for stem in stems})
     makers = [pid for name, pid in read_log(tmp_path) if name == "made"]
-    assert len(makers) == len(set(makers)) == 3, "one model a worker, and one for the worker that came after"
+    assert len(makers) == len(set(makers)), "each worker loads one network"
+    assert len(makers) in (2, 3), (
+        "the new worker, which on a busy machine starts after all tracks are done, loads its own"
+    )
     assert len(addresses) >= 5 and set(addresses) == {"127.0.0.1"}
 
 
