@@ -33,7 +33,7 @@ def workspace(tmp_path_factory):
     write_audio(root / "taken.wav", music(0.5))
     write_audio(root / "left" / "a.wav", music(1.0))
     write_audio(root / "mono" / "a.wav", music(1.0, channels=1))
-    write_audio(root / "longer" / "a.wav", music(1.1))
+    write_audio(root / "longer" / "a.wav", music(1.6))
     write_audio(root / "faster" / "a.wav", music(1.0), 48_000)
     write_audio(root / "other" / "b.wav", music(1.0))
     (root / "nan").mkdir()
@@ -117,7 +117,7 @@ TRAIN = [
     (["--data", "rows.csv"], ["rows.csv", "target"]),
     (["--data", "half.csv"], ["half.csv", "input"]),
     (["--data", "left", "--target", "mono"], ["channels (2 and 1)"]),
-    (["--data", "left", "--target", "longer"], ["length (44100 and 48510 samples)"]),
+    (["--data", "left", "--target", "longer"], ["length (44100 and 70560 samples)"]),
     (["--data", "left", "--target", "faster"], ["sample rate (44100 and 48000 Hz)"]),
     (["--data", "left", "--target", "other"], ["left/a.wav", "no partner"]),
     (["--data", "songs", "train.step=5"], ["train.step", "did you mean 'train.steps'?"]),
