@@ -32,6 +32,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
+	$(BIN)/python scripts/check_words.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
