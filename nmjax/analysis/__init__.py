@@ -1,1 +1,1 @@
-"""What a network does over a collection: its settings at scale, statistics of them, pictures and a page."""
+"""Analysis of a network's settings over a collection of tracks, and the ablation of fixed and adaptive bands."""

@@ -1,4 +1,4 @@
-"""Means over frames become settings: decoder by `vmap`, and whatever stages the settings hold, by name."""
+"""Decode pooled encoder frames to settings, in batches of one fixed shape."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from nmjax.config import Config
 from nmjax.mastering.network import Network
 from nmjax.models import ENCODERS, Prediction, Settings, build_model
 
-_BATCH_ROWS = 64  # decoded at a time, so that one program decodes any number
+_BATCH_ROWS = 64  # decoded at a time, so that one compiled program serves any number
 EQ_FIELDS = ("freq_hz", "gain_db", "gate", "q")
 
 
-def decode_settings(means: Float[np.ndarray, "rows ears size"], network: Network) -> dict[str, np.ndarray]:
-    """Settings from means over frames: `freq_hz`, `gain_db`, `gate`, `q`, each `[rows, bands]`; `STAGE_FIELD`, each
-    `[rows]`, of the stages after the equaliser that the network has; `z`, `[rows, 512]`. float32."""
+def decode_settings(means: Float[np.ndarray, "rows inputs size"], network: Network) -> dict[str, np.ndarray]:
+    """The float32 settings of each row of pooled frames, by name.
+
+    `freq_hz`, `gain_db`, `gate`, `q`: `[rows, bands]`. Settings of the network's processors, as `compressor_ratio`:
+    `[rows]`. `z`: `[rows, latent]`.
+    """
     chunks = []
     for start in range(0, len(means), _BATCH_ROWS):
         chunk = means[start : start + _BATCH_ROWS].astype(np.float32)
@@ -31,7 +34,7 @@ def decode_settings(means: Float[np.ndarray, "rows ears size"], network: Network
 
 
 def flatten_prediction(prediction: Prediction) -> dict[str, Any]:
-    """A prediction's arrays (or their shapes) by the names of `settled`."""
+    """The arrays of a prediction (or their shapes) by the names of `decode_settings`."""
     eq = prediction.settings.eq
     return {
         **{name: getattr(eq, name) for name in EQ_FIELDS},
@@ -41,7 +44,7 @@ def flatten_prediction(prediction: Prediction) -> dict[str, Any]:
 
 
 def flatten_processors(settings: Settings) -> dict[str, Any]:
-    """The fields of every stage but the equaliser that is there, as `compressor_ratio`, each `[batch]`."""
+    """The settings of the processors that the network has, as `compressor_ratio`, each `[batch]`."""
     fields = {}
     for processor in dataclasses.fields(settings):
         values = getattr(settings, processor.name)
@@ -51,7 +54,7 @@ def flatten_processors(settings: Settings) -> dict[str, Any]:
 
 
 def prediction_shapes(network: Network) -> Prediction:
-    """A prediction's shapes for one track, without computing anything; `gate_logit` is None without gates."""
+    """The shapes of a prediction for one track, by abstract evaluation; `gate_logit` is None without gates."""
     model, encoder = build_model(network.config), ENCODERS[network.config.model.encoder]
     audio = jax.ShapeDtypeStruct((1, encoder.STRIDE, 1), np.float32)
     lengths = jax.ShapeDtypeStruct((1,), np.int32)
@@ -64,7 +67,7 @@ def prediction_shapes(network: Network) -> Prediction:
 def _compiled_decoder(config: Config):
     model = build_model(config)
 
-    def decode_row(variables, mean):  # [ears, size]
+    def decode_row(variables, mean):  # [inputs, size]
         return jax.tree.map(lambda x: x[0], model.apply(variables, *mean[:, None], method="decode_pooled"))
 
     return jax.jit(jax.vmap(decode_row, in_axes=(None, 0)))

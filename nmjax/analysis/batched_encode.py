@@ -1,7 +1,7 @@
-"""Tracks become sums over an encoder's frames: windows of several tracks share batches of one fixed shape.
+"""Encode tracks in fixed-shape batches of windows; one compiled function serves all tracks.
 
-A track is read in pieces, so memory depends neither on its length nor on how many there are; what a batch lacks is
-padded and masked by `lengths`. One compiled program hears everything.
+Windows of several tracks share a batch, padded and masked by `lengths`. Tracks are read in chunks, so memory depends
+neither on their length nor on their number.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import functools
 import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from nmjax.analysis.collection import Track
-from nmjax.analysis.measures import DescriptorMeter
+from nmjax.analysis.descriptors import DescriptorMeter
 from nmjax.audio.streams import Window, prefetch, windows
 from nmjax.config import Config
 from nmjax.mastering.analysis import encoder_input_chunks
@@ -27,35 +28,41 @@ from nmjax.mastering.network import Network
 from nmjax.models import ENCODERS, SAMPLE_RATE, build_model
 from nmjax.runtime.errors import BadInputError
 
-CORE_MULTIPLE = 1024  # samples: a multiple of either encoder's stride
-DEFAULT_CORE = 256 * CORE_MULTIPLE  # samples of a window that are new, about 6 s
-_BATCH_SIZES = {"tcn": 4, "spectral": 16}  # windows: 0.3 and 0.4 GB of arrays in between at width 1
-_MAX_IN_FLIGHT = 2  # batches that the device works on while others are read
+CORE_MULTIPLE = 1024  # samples: a multiple of the stride of both encoders
+DEFAULT_CORE = 256 * CORE_MULTIPLE  # samples of a window without its margins, about 6 s
+_BATCH_SIZES = {"tcn": 4, "spectral": 16}  # windows: 0.3 and 0.4 GB of activations at width 1
+_MAX_IN_FLIGHT = 2  # batches on the device while others are read
 
 
 @dataclasses.dataclass(frozen=True)
 class EncodedTrack:
-    """What an encoder heard of a track: the sum over each window's frames, of mid and in phase 2 of the side, and their
-    number; and what was measured."""
+    """An encoded track.
+
+    Attributes:
+        track: the track.
+        frame_sums: sum of the frames of each window; `inputs` is mid, and in phase 2 also side.
+        frame_counts: number of frames of each window.
+        descriptors: of the track, by name.
+    """
 
     track: Track
-    frame_sums: Float[np.ndarray, "windows ears size"]
+    frame_sums: Float[np.ndarray, "windows inputs size"]
     frame_counts: Int[np.ndarray, " windows"]
     descriptors: dict[str, float]
 
     @property
-    def track_mean(self) -> Float[np.ndarray, "ears size"]:
-        """Over the whole track, as `settle` takes it."""
+    def track_mean(self) -> Float[np.ndarray, "inputs size"]:
+        """Mean of the frames of the track, the input of `decode_pooled`."""
         return self.frame_sums.sum(axis=0) / self.frame_counts.sum()
 
     @property
-    def window_means(self) -> Float[np.ndarray, "windows ears size"]:
-        """Over each window."""
+    def window_means(self) -> Float[np.ndarray, "windows inputs size"]:
+        """Mean of the frames of each window."""
         return self.frame_sums / self.frame_counts[:, None, None]
 
 
 def core_samples(seconds: float) -> int:
-    """The samples of a window of about so many seconds, on both encoders' grids."""
+    """The samples of a window of about `seconds`, a multiple of `CORE_MULTIPLE`."""
     return max(1, round(seconds * SAMPLE_RATE / CORE_MULTIPLE)) * CORE_MULTIPLE
 
 
@@ -66,67 +73,85 @@ def encode_tracks(
     batch_size: int | None = None,
     report: Callable[[str], None] = print,
 ) -> Iterator[EncodedTrack]:
-    """Each track as the network hears it, in the order in which they end; one that cannot be read is reported.
+    """Encode tracks, in the order in which they are finished; unreadable ones are reported and skipped.
 
     Args:
-        core: samples of a window, a multiple of GRID. batch: windows at a time; None: as fits into memory.
+        tracks: to encode.
+        network: whose encoder is used.
+        core: samples of a window without its margins, a multiple of `CORE_MULTIPLE`.
+        batch_size: windows per batch; None for the encoder's default.
+        report: receives messages to the user.
     """
-    size, sums = batch_size or _BATCH_SIZES[network.config.model.encoder], _FrameSums(tracks)
+    size = batch_size or _BATCH_SIZES[network.config.model.encoder]
+    sums = _FrameSums(tracks)
     pending: list[tuple[int, Window]] = []
-    in_flight: deque = deque()
+    in_flight: deque[_Batch] = deque()
     for track_index, item in _interleave_windows(tracks, network, core, report):
         if isinstance(item, Window):
             pending.append((track_index, item))
         else:
-            sums.complete_track(track_index, *item)
+            sums.complete_track(track_index, item)
         if len(pending) == size:
             in_flight.append(_dispatch_batch(pending, network, size))
             pending = []
         while len(in_flight) > _MAX_IN_FLIGHT:
-            sums.add_batch(*in_flight.popleft())
+            sums.add_batch(in_flight.popleft())
         yield from sums.pop_completed()
     if pending:
         in_flight.append(_dispatch_batch(pending, network, size))
     while in_flight:
-        sums.add_batch(*in_flight.popleft())
+        sums.add_batch(in_flight.popleft())
     yield from sums.pop_completed()
 
 
+class _Batch(NamedTuple):
+    """A dispatched batch. track_indices, frame_counts: of its windows; frame_sums may have padded rows after these."""
+
+    track_indices: list[int]
+    frame_sums: jax.Array
+    frame_counts: list[int]
+
+
+class _TrackEnd(NamedTuple):
+    """Follows the last window of a track."""
+
+    num_windows: int
+    descriptors: dict[str, float]
+
+
 class _FrameSums:
-    """What was heard of each track so far."""
+    """Collects the frame sums of tracks until all their windows are encoded."""
 
     def __init__(self, tracks: Sequence[Track]):
         self._tracks = tracks
         self._window_sums: dict[int, list[tuple[np.ndarray, int]]] = defaultdict(list)
-        self._completed: dict[int, tuple[int, dict[str, float]]] = {}
+        self._completed: dict[int, _TrackEnd] = {}
 
-    def add_batch(self, track_indices: list[int], frame_sums: jax.Array, frame_counts: list[int]) -> None:
-        """A batch: whose windows they are (of a padded batch, the first ones), their sums, their frames."""
-        for track_index, frame_sum, count in zip(
-            track_indices, np.asarray(frame_sums, np.float64), frame_counts, strict=False
-        ):
+    def add_batch(self, batch: _Batch) -> None:
+        """Add the windows of a batch; waits for the device."""
+        frame_sums = np.asarray(batch.frame_sums, np.float64)
+        for track_index, frame_sum, count in zip(batch.track_indices, frame_sums, batch.frame_counts, strict=False):
             self._window_sums[track_index].append((frame_sum, count))
 
-    def complete_track(self, track_index: int, num_windows: int, descriptors: dict[str, float]) -> None:
-        """A track has no more windows than `count`."""
-        self._completed[track_index] = num_windows, descriptors
+    def complete_track(self, track_index: int, end: _TrackEnd) -> None:
+        """All windows of a track were read."""
+        self._completed[track_index] = end
 
     def pop_completed(self) -> Iterator[EncodedTrack]:
-        """The tracks of which everything was heard, once."""
-        for track_index in [n for n, (count, _) in self._completed.items() if count == len(self._window_sums[n])]:
+        """The tracks whose windows were all encoded, each once."""
+        done = [n for n, end in self._completed.items() if end.num_windows == len(self._window_sums[n])]
+        for track_index in done:
             frame_sums, frame_counts = zip(*self._window_sums.pop(track_index), strict=True)
             yield EncodedTrack(
-                self._tracks[track_index],
-                np.stack(frame_sums),
-                np.array(frame_counts),
-                self._completed.pop(track_index)[1],
+                track=self._tracks[track_index],
+                frame_sums=np.stack(frame_sums),
+                frame_counts=np.array(frame_counts),
+                descriptors=self._completed.pop(track_index).descriptors,
             )
 
 
-def _dispatch_batch(
-    pending: list[tuple[int, Window]], network: Network, batch_size: int
-) -> tuple[list[int], jax.Array, list[int]]:
-    """A batch on its way: whose windows they are, their sums when they are done, their frames."""
+def _dispatch_batch(pending: list[tuple[int, Window]], network: Network, batch_size: int) -> _Batch:
+    """Start the computation of a batch; incomplete batches are padded."""
     encoder = ENCODERS[network.config.model.encoder]
     track_indices = [number for number, _ in pending]
     windows_in_batch = [window for _, window in pending]
@@ -136,12 +161,16 @@ def _dispatch_batch(
     for row, (w, frame_count) in enumerate(zip(windows_in_batch, frame_counts, strict=True)):
         first = w.lead // encoder.STRIDE
         audio[row], bounds[:, row] = w.audio, (w.valid, first, first + frame_count)
-    return track_indices, _compiled_frame_sums(network.config)(network.variables, audio, *bounds), frame_counts
+    frame_sums = _compiled_frame_sums(network.config)(network.variables, audio, *bounds)
+    return _Batch(track_indices=track_indices, frame_sums=frame_sums, frame_counts=frame_counts)
 
 
 @functools.cache
 def _compiled_frame_sums(config: Config):
-    """`[batch, ears, size]`: the sum over an encoder's frames from `first` to before `end`, of each window."""
+    """A function of variables, audio `[batch, inputs, time]` and bounds `[batch]` to frame sums `[batch, inputs, size]`.
+
+    The bounds of each window are its valid samples, its first frame and its end frame (exclusive).
+    """
     model = build_model(config)
 
     def frame_sum(variables, audio, valid, first, end):
@@ -155,9 +184,8 @@ def _compiled_frame_sums(config: Config):
 
 def _interleave_windows(
     tracks: Sequence[Track], network: Network, core: int, report: Callable[[str], None]
-) -> Iterator[tuple[int, Window | tuple[int, dict[str, float]]]]:
-    """Windows of several tracks by turns, each track read in a thread of its own; after a track's last one the count of
-    its windows and what was measured."""
+) -> Iterator[tuple[int, Window | _TrackEnd]]:
+    """Windows of several tracks in turns, with the tracks' indices; each track is read by a thread of its own."""
     margin, remaining, active_readers = ENCODERS[network.config.model.encoder].MARGIN, enumerate(tracks), deque()
     try:
         while True:
@@ -182,15 +210,13 @@ def _interleave_windows(
                 items.close()
 
 
-def _track_windows(
-    track: Track, network: Network, core: int, margin: int
-) -> Iterator[Window | tuple[int, dict[str, float]]]:
+def _track_windows(track: Track, network: Network, core: int, margin: int) -> Iterator[Window | _TrackEnd]:
     signal, meter, num_windows = track.source_signal(), DescriptorMeter(track.recording), 0
     metered_signal = dataclasses.replace(signal, read_chunks=lambda: meter.measure_chunks(signal.read_chunks()))
     for window in windows(encoder_input_chunks(metered_signal, network), core, margin):
         yield window
         num_windows += 1
-    if not num_windows:  # two samples at 192 kHz are none at the model's rate
+    if not num_windows:  # a track of two samples at 192 kHz has none at the model's rate
         yield from windows([np.zeros((1, network.encoder_inputs), np.float32)], core, margin)
         num_windows = 1
-    yield num_windows, meter.result()
+    yield _TrackEnd(num_windows, meter.result())

@@ -1,4 +1,4 @@
-"""What is analysed: tracks with their groups."""
+"""The tracks of a collection with their groups, and excerpts of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks
 from nmjax.data import DataSource, find_all_songs
-from nmjax.data.catalog import Recording, Song
+from nmjax.data.catalog import LEVEL_BLOCK_SECONDS, Recording, Song
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.text import to_printable
@@ -22,8 +23,13 @@ from nmjax.runtime.text import to_printable
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """name: the path without its ending, relative to the folder, as text that can be printed. group: "" if it is in
-    none. sound: what the network listens to, the unmastered side where there is one."""
+    """A track of a collection.
+
+    Attributes:
+        name: printable path relative to the folder, without the extension.
+        group: "" if it is in none.
+        recording: the audio to analyze: the unmastered side of a pair, else the track itself.
+    """
 
     name: str
     group: str
@@ -31,17 +37,19 @@ class Track:
 
     @property
     def file_key(self) -> str:
-        """Tells this file from others and from itself after a change."""
-        s = self.recording
-        return f"{to_printable(s.original_path)}|{s.frames}|{s.sample_rate}|{s.loudness_lufs:.6g}"
+        """A key that differs between files, and changes with the file."""
+        recording = self.recording
+        path = to_printable(recording.original_path)
+        return f"{path}|{recording.frames}|{recording.sample_rate}|{recording.loudness_lufs:.6g}"
 
     def source_signal(self) -> SourceSignal:
-        """As inference reads it."""
+        """The signal as mastering reads it."""
+        recording = self.recording
 
-        def pieces() -> AudioChunks:
-            return (piece / np.float32(self.recording.scale) for piece in reader.read_chunks(self.recording.path))
+        def read_chunks() -> AudioChunks:
+            return (chunk / np.float32(recording.scale) for chunk in reader.read_chunks(recording.path))
 
-        return SourceSignal(pieces, self.recording.sample_rate, self.recording.loudness_lufs, self.recording.frames)
+        return SourceSignal(read_chunks, recording.sample_rate, recording.loudness_lufs, recording.frames)
 
 
 def collect_tracks(
@@ -51,17 +59,19 @@ def collect_tracks(
     max_tracks: int | None = None,
     report: Callable[[str], None] = print,
 ) -> list[Track]:
-    """The tracks of folders and CSV files (see `nmjax.data.find_songs`).
+    """The mono and stereo tracks of folders and CSV files (see `nmjax.data.find_songs`).
 
     Args:
-        groups: a CSV with the columns `track` and `group`; without it a track's group is the `genre` of the CSV that
-            lists it, or else its folder.
-        only: leave out all other groups.
-        count: so many tracks at most, spread evenly over the groups, and evenly over each.
+        data: folders and CSV files.
+        groups_csv: a CSV with the columns `track` and `group`. If not given, the group of a track is the `genre` in the
+            CSV that lists it, or else its folder.
+        only_groups: exclude all other groups.
+        max_tracks: this many tracks at most, evenly spread over the groups and within each group.
+        report: receives messages to the user.
 
     Raises:
-        BadInputError: no music of one or two channels, an unknown group, a track that `groups` does not name, or a
-            single track.
+        BadInputError: no mono or stereo music, an unknown group, a track that `groups_csv` does not list, or a single
+            track.
     """
     songs = [
         song
@@ -72,16 +82,7 @@ def collect_tracks(
     tracks = [
         Track(to_printable(s.name), _track_group(s, group_by_track, groups_csv), s.input or s.target) for s in songs
     ]
-    known_groups = sorted({track.group for track in tracks if track.group})
-    for name in only_groups:
-        if name not in known_groups:
-            close_matches = difflib.get_close_matches(name, known_groups, 1)
-            suggestion = (
-                f"did you mean '{close_matches[0]}'?"
-                if close_matches
-                else f"there are: {', '.join(known_groups[:20]) or 'none'}."
-            )
-            raise BadInputError(f"There is no group '{name}'; {suggestion}")
+    _check_groups_exist(only_groups, tracks)
     selected = [track for track in tracks if not only_groups or track.group in only_groups]
     if max_tracks is not None:
         selected = _subsample_evenly(selected, max_tracks)
@@ -90,21 +91,31 @@ def collect_tracks(
     if len(selected) < 2:
         raise BadInputError(
             f"'{to_printable(selected[0].name)}' is the only track, and an analysis compares tracks; give two or more, "
-            "or look at this one with infer.py --report."
+            "or use infer.py --report for a single one."
         )
     return selected
 
 
+def _check_groups_exist(names: Sequence[str], tracks: Sequence[Track]) -> None:
+    known_groups = sorted({track.group for track in tracks if track.group})
+    for name in names:
+        if name not in known_groups:
+            close_matches = difflib.get_close_matches(name, known_groups, 1)
+            all_groups = f"there are: {', '.join(known_groups[:20]) or 'none'}."
+            suggestion = f"did you mean '{close_matches[0]}'?" if close_matches else all_groups
+            raise BadInputError(f"There is no group '{name}'; {suggestion}")
+
+
 def _is_mono_or_stereo(song: Song, report: Callable[[str], None]) -> bool:
-    """Whether the loudness in the index is that of the whole track: it is of no more than two channels."""
+    """Whether the track has at most two channels; the loudness in the index covers two."""
     channels = (song.input or song.target).channels
     if channels > 2:
-        report(f"'{to_printable(song.name)}' has {channels} channels and is left out; mono and stereo are analysed.")
+        report(f"'{to_printable(song.name)}' has {channels} channels and is left out; only mono and stereo are analyzed.")
     return channels <= 2
 
 
 def _read_group_csv(groups_csv: Path) -> dict[str, str]:
-    """Group by track, without the endings of audio files."""
+    """Groups by the names of tracks, without the extensions of audio files."""
     try:
         with open(groups_csv, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
@@ -132,14 +143,13 @@ def _track_group(song: Song, group_by_track: dict[str, str] | None, groups_csv: 
     if group_by_track is None:
         return to_printable(song.genre or song.group)
     if not (group := group_by_track.get(song.name)):
-        raise BadInputError(
-            f"'{to_printable(song.name)}' is in no group of '{groups_csv}'; add a line '{to_printable(song.name)},GROUP'."
-        )
+        name = to_printable(song.name)
+        raise BadInputError(f"'{name}' is in no group of '{groups_csv}'; add a line '{name},GROUP'.")
     return to_printable(group)
 
 
 def _subsample_evenly(tracks: list[Track], count: int) -> list[Track]:
-    """By turns from every group until there are `count`; of each group evenly spread ones, in the old order."""
+    """`count` tracks in their order: round-robin over the groups, and evenly spread within each group."""
     by_group: dict[str, list[int]] = defaultdict(list)
     for index, track in enumerate(tracks):
         by_group[track.group].append(index)
@@ -154,3 +164,27 @@ def _subsample_evenly(tracks: list[Track], count: int) -> list[Track]:
         for position in np.linspace(0, len(indices) - 1, quotas[group]).round()
     }
     return [track for index, track in enumerate(tracks) if index in selected]
+
+
+def read_representative_excerpt(track: Track, seconds: float) -> Float[np.ndarray, "time channel"]:
+    """The (first) excerpt whose level is nearest to the track's loudness, float32 at the file's sample rate.
+
+    A shorter track is returned whole.
+    """
+    recording = track.recording
+    blocks = max(1, round(seconds / LEVEL_BLOCK_SECONDS))
+    power = np.concatenate([[0.0], np.cumsum(10.0 ** (recording.levels_lufs.astype(np.float64) / 10.0))])
+    num_starts = max(1, len(recording.levels_lufs) - blocks)
+    mean = (power[np.minimum(np.arange(num_starts) + blocks, len(power) - 1)] - power[:num_starts]) / blocks
+    target_power = 10.0 ** (recording.loudness_lufs / 10.0)
+    start = int(np.argmin(np.abs(np.log(np.maximum(mean, 1e-12) / max(target_power, 1e-12)))))
+    frames = round(seconds * recording.sample_rate)
+    first = max(0, min(round(start * LEVEL_BLOCK_SECONDS * recording.sample_rate), recording.frames - frames))
+    return reader.read_frames(recording.path, first, frames) / np.float32(recording.scale)
+
+
+def evenly_spaced_indices(tracks: Sequence[Track], count: int) -> list[int]:
+    """Indices of at most `count` audible tracks, evenly spaced."""
+    audible = [i for i, track in enumerate(tracks) if np.isfinite(track.recording.loudness_lufs)]
+    positions = np.linspace(0, len(audible) - 1, min(count, len(audible))).round().astype(int)
+    return [audible[i] for i in positions]

@@ -1,4 +1,4 @@
-"""What every question of an analysis shares: the answers, where results go, and names for axes."""
+"""Shared inputs of all analysis sections, and labels for axes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ THIRD_OCTAVE_FREQ_HZ = np.array(THIRD_OCTAVES_HZ)
 
 @dataclasses.dataclass(frozen=True)
 class AnalysisContext:
-    """What every question is asked about. threshold: above it a gate is open. windowed: whether `out` holds windows."""
+    """Shared inputs of all analysis sections.
+
+    Attributes:
+        predictions: settings of all tracks.
+        network: the network that predicted them.
+        out: folder of the results.
+        gate_threshold: a gate is open above it.
+        has_windows: whether `out` has the settings of windows too.
+        seed: of confidence intervals, tests, clusters and probes.
+    """
 
     predictions: CollectionPredictions
     network: Network
@@ -28,19 +37,24 @@ class AnalysisContext:
     seed: int = 0
 
     def save_plot(self, name: str, plot: Callable, *arguments, **options) -> Path:
-        """`name.png` and `name.svg`; where the latter lies. draw: a function of `nmjax.plots.collection`."""
-        for suffix in (".png", ".svg"):
-            path = self.out / f"{name}{suffix}"
-            with atomic_files.temporary_sibling(path) as temporary:
-                plot(temporary, *arguments, **options)
-                atomic_files.commit_file(temporary, path)
-        return path
+        """Write `name.png` and `name.svg` with a function of `nmjax.plots.collection`; return the path of the SVG."""
+        return save_png_and_svg(self.out / name, plot, *arguments, **options)
 
     @property
     def band_labels(self) -> list[str]:
-        """Number and median frequency, a line each."""
+        """Number and median frequency of each band, in two lines."""
         median_freq_hz = np.median(self.predictions.settings["freq_hz"], axis=0)
         return [f"{i}\n{format_hz(f)}" for i, f in enumerate(median_freq_hz, 1)]
+
+
+def save_png_and_svg(stem: Path, plot: Callable, *arguments, **options) -> Path:
+    """Write `stem`.png and `stem`.svg with a function of `nmjax.plots.collection`; return the path of the SVG."""
+    svg_path = stem.with_name(f"{stem.name}.svg")
+    for path in (stem.with_name(f"{stem.name}.png"), svg_path):
+        with atomic_files.temporary_sibling(path) as temporary:
+            plot(temporary, *arguments, **options)
+            atomic_files.commit_file(temporary, path)
+    return svg_path
 
 
 def base_name(name: str) -> str:
@@ -49,11 +63,11 @@ def base_name(name: str) -> str:
 
 
 def format_hz(freq_hz: float) -> str:
-    """Short: 63, 2.5k."""
+    """A frequency as a short label: 63, 2.5k."""
     return f"{freq_hz:.0f}" if freq_hz < 995.0 else f"{freq_hz / 1000.0:.3g}k"
 
 
 def nominal_frequency_label(freq_hz: float) -> str:
-    """The name of a third octave: IEC 61260's rounded frequency."""
+    """The label of a third octave: the nominal frequency of IEC 61260."""
     names = np.outer([10.0, 100.0, 1000.0, 10_000.0], (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)).ravel()
     return format_hz(names[np.argmin(np.abs(np.log(names / freq_hz)))])

@@ -1,4 +1,4 @@
-"""The settings of a whole collection: asked for in parts that outlive a kill, and read back as arrays."""
+"""Predicted settings of a collection, written in resumable Parquet shards and read back as arrays."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,23 +17,28 @@ from jaxtyping import Float
 from nmjax.analysis import batched_encode
 from nmjax.analysis.batched_decode import EQ_FIELDS, decode_settings, flatten_prediction, prediction_shapes
 from nmjax.analysis.collection import Track
-from nmjax.analysis.measures import DESCRIPTOR_UNITS, window_loudness_lufs
+from nmjax.analysis.descriptors import DESCRIPTORS, window_loudness_lufs
 from nmjax.mastering.network import Network
 from nmjax.models import ENCODERS, SAMPLE_RATE
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
-_SHARD_DIR = "parts"
-_SAVE_INTERVAL_SECONDS = 20.0  # at least as often, so that a kill costs no more
-_SHARD_VERSION = 1
+SHARD_DIR = "shards"
+_SAVE_INTERVAL_SECONDS = 20.0  # after an interruption at most this much work is repeated
+_SHARD_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class CollectionPredictions:
-    """Settings of tracks, each EQ array `[tracks, bands]` float64.
+    """Predicted settings of tracks, float64.
 
-    settings: `freq_hz`, `gain_db`, `gate`, `q`, and of later stages `STAGE_FIELD`, each `[tracks]`. z: `[tracks, 512]`.
-    measures: by the names of `measures.NAMES`, each `[tracks]`. gated: whether the network has gates.
+    Attributes:
+        tracks: in the order of the rows of all arrays.
+        settings: `freq_hz`, `gain_db`, `gate`, `q`, each `[tracks, bands]`, and settings of processors, as
+            `compressor_ratio`, each `[tracks]`.
+        z: latents.
+        descriptors: each of `descriptors.DESCRIPTORS`, `[tracks]`.
+        has_gates: whether the network has gates.
     """
 
     tracks: list[Track]
@@ -43,30 +49,34 @@ class CollectionPredictions:
 
     @property
     def rendered_gain_db(self) -> Float[np.ndarray, "tracks bands"]:
-        """The gains that are heard."""
+        """The gains as rendered: multiplied by the gates."""
         return self.settings["gain_db"] * self.settings["gate"]
 
     @property
     def groups(self) -> np.ndarray:
-        """Each track's, "" where it is in none."""
+        """The group of each track, "" if it is in none."""
         return np.array([track.group for track in self.tracks])
 
     @property
     def track_names(self) -> list[str]:
-        """Each track's."""
+        """The name of each track."""
         return [track.name for track in self.tracks]
 
 
 def predict_tracks(
     tracks: Sequence[Track], network: Network, out: Path, window_seconds: float | None, report: Callable[[str], None]
 ) -> int:
-    """Have the network answer for every track that `out` has no answer for yet; how many there were.
+    """Predict the settings of every track that has none in `out` yet; returns the number of these tracks.
 
     Args:
-        window_seconds: length of the windows whose settings are kept as well; None keeps the tracks' alone.
+        tracks: to predict.
+        network: that predicts.
+        out: folder of the results; the shards are in a subfolder.
+        window_seconds: length of the windows whose settings are stored too; None stores those of whole tracks only.
+        report: receives messages to the user.
 
     Raises:
-        BadInputError: `out` holds the answers of another network or for other windows, or cannot be written.
+        BadInputError: `out` has predictions of another network or for other windows, or cannot be written.
     """
     core = batched_encode.core_samples(window_seconds) if window_seconds else batched_encode.DEFAULT_CORE
     schema = _shard_schema(network, core if window_seconds else 0)
@@ -75,7 +85,7 @@ def predict_tracks(
     }
     remaining = [track for track in tracks if track.file_key not in predicted_keys]
     if predicted_keys and remaining:
-        report(f"{len(tracks) - len(remaining)} tracks were answered for before.")
+        report(f"{len(tracks) - len(remaining)} tracks were predicted before.")
     pending: list[batched_encode.EncodedTrack] = []
     last_save = time.monotonic()
     try:
@@ -84,17 +94,17 @@ def predict_tracks(
             if time.monotonic() > last_save + _SAVE_INTERVAL_SECONDS:
                 _write_shard(pending, network, schema, out)
                 pending, last_save = [], time.monotonic()
-                report(f"Heard {count:,} of {len(remaining):,} tracks …")
-    finally:  # Ctrl-C too
+                report(f"Predicted {count:,} of {len(remaining):,} tracks …")
+    finally:  # also after Ctrl-C
         _write_shard(pending, network, schema, out)
     return len(remaining)
 
 
 def load_predictions(tracks: Sequence[Track], network: Network, out: Path) -> CollectionPredictions:
-    """The answers of those tracks for which there is one, in their order.
+    """The predictions in `out` of those tracks that have one, in their order.
 
     Raises:
-        BadInputError: there is none.
+        BadInputError: fewer than two tracks have one.
     """
     row_by_key: dict[str, dict] = {}
     for shard in _shard_paths(out):
@@ -102,11 +112,9 @@ def load_predictions(tracks: Sequence[Track], network: Network, out: Path) -> Co
         row_by_key |= {row["key"]: row for row in pq.read_table(shard, columns=columns).to_pylist()}
     predicted_tracks = [track for track in tracks if track.file_key in row_by_key]
     if len(predicted_tracks) < 2:
-        raise BadInputError(f"Fewer than two tracks of '{out}' could be read; see above what is wrong with the others.")
-    rows, setting_names = (
-        [row_by_key[track.file_key] for track in predicted_tracks],
-        flatten_prediction(prediction_shapes(network)),
-    )
+        raise BadInputError(f"Fewer than two tracks of '{out}' could be read; see the messages above.")
+    rows = [row_by_key[track.file_key] for track in predicted_tracks]
+    setting_names = flatten_prediction(prediction_shapes(network))
     arrays = {name: np.array([row[name] for row in rows], np.float64) for name in setting_names}
     z = arrays.pop("z")
     descriptors = {name: np.array([row[name] for row in rows], np.float64) for name in DESCRIPTOR_UNITS}
@@ -116,7 +124,10 @@ def load_predictions(tracks: Sequence[Track], network: Network, out: Path) -> Co
 
 
 def iter_window_settings(tracks: Sequence[Track], out: Path) -> Iterator[tuple[Track, dict[str, np.ndarray]]]:
-    """Of each track with windows their settings: EQ arrays `[windows, bands]`, others and `loudness` `[windows]`."""
+    """The settings by window of each track that has them: EQ arrays `[windows, bands]`, others `[windows]`.
+
+    `loudness_lufs` is among them.
+    """
     by_key = {track.file_key: track for track in tracks}
     for shard in _shard_paths(out):
         for row in pq.read_table(shard, columns=["key", "windows"]).to_pylist():
@@ -126,51 +137,50 @@ def iter_window_settings(tracks: Sequence[Track], out: Path) -> Iterator[tuple[T
 
 
 def _write_shard(encoded: list[batched_encode.EncodedTrack], network: Network, schema: pa.Schema, out: Path) -> None:
-    """One more part with the settings of what was heard."""
+    """Write the settings of encoded tracks as one more shard."""
     if not encoded:
         return
     stride = ENCODERS[network.config.model.encoder].STRIDE
     with_windows = bool(json.loads(schema.metadata[b"nmjax"])["core"])
-    track_settings = decode_settings(np.stack([h.track_mean for h in encoded]), network)
+    track_settings = decode_settings(np.stack([track.track_mean for track in encoded]), network)
     rows = [
-        {"key": h.track.file_key, **h.descriptors, **{n: x[i] for n, x in track_settings.items()}}
-        for i, h in enumerate(encoded)
+        {"key": track.track.file_key, **track.descriptors, **{name: x[i] for name, x in track_settings.items()}}
+        for i, track in enumerate(encoded)
     ]
     if with_windows:
-        window_settings = decode_settings(np.concatenate([h.window_means for h in encoded]), network)
-        ends = np.cumsum([len(h.frame_counts) for h in encoded])
-        for row, h, end in zip(rows, encoded, ends, strict=True):
-            edges = np.concatenate([[0], np.cumsum(h.frame_counts)]) * stride / SAMPLE_RATE
-            row["windows"] = {
-                n: list(x[end - len(h.frame_counts) : end]) for n, x in window_settings.items() if n != "z"
-            }
-            row["windows"]["loudness"] = window_loudness_lufs(h.track.recording, edges)
+        window_settings = decode_settings(np.concatenate([track.window_means for track in encoded]), network)
+        ends = np.cumsum([len(track.frame_counts) for track in encoded])
+        for row, track, end in zip(rows, encoded, ends, strict=True):
+            of_track = slice(end - len(track.frame_counts), end)
+            edges_s = np.concatenate([[0], np.cumsum(track.frame_counts)]) * stride / SAMPLE_RATE
+            windows: dict[str, Any] = {name: list(x[of_track]) for name, x in window_settings.items() if name != "z"}
+            row["windows"] = windows | {"loudness_lufs": window_loudness_lufs(track.track.recording, edges_s)}
     shard_number = 1 + max((int(p.stem) for p in _shard_paths(out)), default=0)
-    save_parquet(pa.Table.from_pylist(rows, schema), out / _SHARD_DIR / f"{shard_number:06d}.parquet")
+    save_parquet(pa.Table.from_pylist(rows, schema), out / SHARD_DIR / f"{shard_number:06d}.parquet")
 
 
 def _shard_schema(network: Network, core: int) -> pa.Schema:
-    """Of a part. core: samples of a window, 0 where windows are not kept."""
+    """The columns of a shard. core: samples of a window; 0 if windows are not stored."""
     names = [name for name in flatten_prediction(prediction_shapes(network)) if name != "z"]
     scalar, vector = pa.float32(), pa.list_(pa.float32())
     column_types = {name: vector if name in EQ_FIELDS else scalar for name in names}
-    window_struct = pa.struct({**{name: pa.list_(kind) for name, kind in column_types.items()}, "loudness": vector})
+    window_columns = {name: pa.list_(kind) for name, kind in column_types.items()} | {"loudness_lufs": vector}
     columns = {
         "key": pa.string(),
-        **dict.fromkeys(DESCRIPTOR_UNITS, pa.float64()),
+        **dict.fromkeys(DESCRIPTORS, pa.float64()),
         **column_types,
         "z": vector,
-        "windows": window_struct,
+        "windows": pa.struct(window_columns),
     }
     metadata = json.dumps({"version": _SHARD_VERSION, "network": network.checkpoint_digest, "core": core})
     return pa.schema(columns, metadata={"nmjax": metadata})
 
 
 def save_parquet(table: pa.Table, path: Path) -> None:
-    """A Parquet file, whole or not at all.
+    """Write a Parquet file atomically.
 
     Raises:
-        CannotWriteError: the disk is full or the place cannot be written.
+        CannotWriteError: a full disk or a path that cannot be written.
     """
     with atomic_files.temporary_sibling(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
@@ -178,7 +188,7 @@ def save_parquet(table: pa.Table, path: Path) -> None:
 
 
 def _shard_paths(out: Path) -> list[Path]:
-    return sorted(p for p in (out / _SHARD_DIR).glob("*.parquet") if p.stem.isdigit())
+    return sorted(p for p in (out / SHARD_DIR).glob("*.parquet") if p.stem.isdigit())
 
 
 def _read_shard_keys(shard: Path, schema: pa.Schema, out: Path) -> pa.Table:
@@ -186,9 +196,9 @@ def _read_shard_keys(shard: Path, schema: pa.Schema, out: Path) -> pa.Table:
         table = pq.read_table(shard, columns=["key"], page_checksum_verification=True)
         metadata = pq.read_schema(shard).metadata[b"nmjax"]
     except (OSError, pa.ArrowException, KeyError, TypeError):
-        raise BadInputError(f"'{shard}' is damaged; remove it, and its tracks are listened to again.") from None
+        raise BadInputError(f"'{shard}' is damaged; remove it, and its tracks are predicted again.") from None
     if metadata != schema.metadata[b"nmjax"]:
         raise BadInputError(
-            f"'{out}' holds the analysis of another network or of other windows; choose another --out, or remove it."
+            f"'{out}' has the analysis of another network or of other windows; choose another --out, or remove it."
         )
     return table

@@ -1,9 +1,8 @@
-"""What a network listens to: by how much its settings move where one third octave of the input is a decibel louder.
+"""Sensitivity of the predicted settings to the input spectrum, by forward-mode differentiation.
 
-The derivative is forward mode (`jax.jacfwd`) through the whole network, with the input's spectrum as the way in: a
-stretch of the track is multiplied, in the frequency domain, by gains that are 0 dB, and what the settings' derivatives
-by these gains are is asked. As in use, the signal is brought back to the model's loudness afterwards (K-weighted,
-without gates).
+The Jacobian of the settings by the level of each third octave of the input: an excerpt is multiplied in the frequency
+domain by gains in dB, and `jax.jacfwd` differentiates the whole network by these gains at 0 dB. As in use, the signal
+is normalized to the model's loudness afterwards (K-weighted, ungated).
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nmjax.analysis.batched_decode import flatten_processors
-from nmjax.analysis.collection import Track
-from nmjax.analysis.curves import single_row_band_responses_db
-from nmjax.analysis.excerpts import evenly_spaced_indices, read_typical_excerpt
+from nmjax.analysis.collection import Track, evenly_spaced_indices, read_representative_excerpt
+from nmjax.analysis.responses import single_row_band_responses_db
 from nmjax.audio import reader
 from nmjax.audio.k_weighting import k_weighting_sos
 from nmjax.config import Config
@@ -27,14 +25,16 @@ from nmjax.dsp.filterbanks import THIRD_OCTAVES_HZ
 from nmjax.mastering.network import Network
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction, build_model
 
-MAX_TRACKS = 24  # at most
-_EXCERPT_SAMPLES = 1 << 18  # samples of a stretch, 5.9 s
+MAX_TRACKS = 24
+EXCERPT_SAMPLES = 1 << 18  # 5.9 s
 
 
-def track_jacobians(tracks: Sequence[Track], network: Network) -> dict[str, Float[np.ndarray, "heard output 31"]]:
-    """Derivatives of `rendered_gain_db`, `gate`, `octaves` (log2 of the frequency), each by band, of `curve_db` (in
-    third octaves) and of later stages' settings (`STAGE_FIELD`, one output) by the level of each third octave of the
-    input, of up to TRACKS tracks that sound; empty where none does. Per dB."""
+def track_jacobians(tracks: Sequence[Track], network: Network) -> dict[str, Float[np.ndarray, "tracks output 31"]]:
+    """Jacobians by the level of each third octave of the input, per dB, of up to `MAX_TRACKS` audible tracks.
+
+    By name: `rendered_gain_db`, `gate` and `log2_freq` (outputs: bands), `eq_response_db` (outputs: third octaves), and the
+    settings of processors, as `compressor_ratio` (one output). Empty if no track is audible.
+    """
     variables = network.variables
     jacobians = [
         _compiled_jacobian(network.config)(variables, _read_model_excerpt(tracks[i], network.encoder_inputs))
@@ -47,12 +47,12 @@ def track_jacobians(tracks: Sequence[Track], network: Network) -> dict[str, Floa
 
 
 def _read_model_excerpt(track: Track, num_inputs: int) -> Float[np.ndarray, "time channel"]:
-    """At the model's rate and level, in mono for one ear; padded with silence where the track is shorter."""
-    audio = read_typical_excerpt(track, (_EXCERPT_SAMPLES + 1024) / SAMPLE_RATE)
+    """An excerpt at the model's rate and level, mono for one encoder input, zero-padded if the track is shorter."""
+    audio = read_representative_excerpt(track, (EXCERPT_SAMPLES + 1024) / SAMPLE_RATE)
     audio = reader.to_mono(audio)[:, None] if num_inputs == 1 else np.ascontiguousarray(audio[:, :2])
-    audio = reader.resample(audio, track.recording.sample_rate, SAMPLE_RATE)[:_EXCERPT_SAMPLES]
+    audio = reader.resample(audio, track.recording.sample_rate, SAMPLE_RATE)[:EXCERPT_SAMPLES]
     gain = 10.0 ** ((MODEL_LUFS - track.recording.loudness_lufs) / 20.0)
-    return np.pad(audio * np.float32(gain), ((0, _EXCERPT_SAMPLES - len(audio)), (0, 0)))
+    return np.pad(audio * np.float32(gain), ((0, EXCERPT_SAMPLES - len(audio)), (0, 0)))
 
 
 @functools.cache
@@ -71,7 +71,7 @@ def _compiled_jacobian(config: Config):
 def settings_jacobian(
     predict: Callable[[Float[Array, "time channel"]], Prediction], audio: Float[Array, "time channel"]
 ) -> dict[str, Float[Array, "output 31"]]:
-    """The derivatives of `sensitivity` for one signal, whose length is even."""
+    """The Jacobians of `track_jacobians` for one signal of even length."""
 
     def settings_at(gains_db: Float[Array, "31"]) -> dict[str, Array]:
         settings = predict(apply_third_octave_gains(audio, gains_db)).settings
@@ -80,8 +80,8 @@ def settings_jacobian(
         return {
             "rendered_gain_db": eq.rendered_gain_db[0],
             "gate": eq.gate[0],
-            "octaves": jnp.log2(eq.freq_hz[0]),
-            "curve_db": response,
+            "log2_freq": jnp.log2(eq.freq_hz[0]),
+            "eq_response_db": response,
             **flatten_processors(settings),
         }
 
@@ -91,8 +91,10 @@ def settings_jacobian(
 def apply_third_octave_gains(
     audio: Float[Array, "time channel"], gains_db: Float[Array, "31"]
 ) -> Float[Array, "time channel"]:
-    """The signal with a gain in each third octave (interpolated over log frequency, held beyond the ends), at the
-    K-weighted power that it had."""
+    """The signal with a gain in each third octave, normalized to its original K-weighted power.
+
+    The gains are interpolated over log frequency, and constant beyond the first and the last third octave.
+    """
     weights, k_power = _third_octave_weights(audio.shape[0])
     spectrum = jnp.fft.rfft(audio, axis=0)
     gain = jnp.exp(jnp.einsum("fb,b->f", weights, gains_db, precision="highest") * (np.log(10.0) / 20.0))
@@ -104,7 +106,7 @@ def apply_third_octave_gains(
 
 @functools.cache
 def _third_octave_weights(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """`[bins, 31]`: how much of each third octave's gain a bin gets, in sum 1; `[bins]`: the K-weighting's power."""
+    """`[bins, 31]`, interpolation weights of the third octaves' gains; `[bins]`, power response of the K-weighting."""
     from scipy.signal import sosfreqz
 
     freq_hz = np.fft.rfftfreq(size, 1.0 / SAMPLE_RATE)

@@ -1,9 +1,9 @@
-"""Tables: all settings in one Parquet file, a row a track in another, and results as CSV."""
+"""Writers of the result tables: settings and tracks as Parquet, everything else as CSV."""
 
 from __future__ import annotations
 
 import csv
-import io as text
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,37 +16,37 @@ from nmjax.analysis.collection import Track
 from nmjax.analysis.predictions import CollectionPredictions, iter_window_settings, save_parquet
 from nmjax.runtime import atomic_files
 
-_ROW_GROUP_TRACKS = 512  # tracks, in one row group
+_ROW_GROUP_TRACKS = 512
+_INDEX_COLUMNS = [("track", pa.string()), ("group", pa.string()), ("window", pa.int32()), ("band", pa.int32())]
+_VALUE_COLUMNS = ("freq_hz", "gain_db", "gate", "rendered_gain_db", "q", "loudness_lufs")
 
 
 def settings_schema(processor_fields: Sequence[str]) -> pa.Schema:
-    """Columns of `settings.parquet`. window is null for a whole track and else counts from 0; band counts from 1, and
-    is null in the row that holds the settings of the later stages (a column each)."""
-    return pa.schema(
-        [("track", pa.string()), ("group", pa.string()), ("window", pa.int32()), ("band", pa.int32())]
-        + [
-            (n, pa.float32())
-            for n in ("freq_hz", "gain_db", "gate", "rendered_gain_db", "q", "loudness", *processor_fields)
-        ]
-    )
+    """The columns of `settings.parquet`.
+
+    `window` counts from 0 and is null for a whole track. `band` counts from 1 and is null in the row with the settings
+    of the processors, which have a column each.
+    """
+    return pa.schema(_INDEX_COLUMNS + [(name, pa.float32()) for name in (*_VALUE_COLUMNS, *processor_fields)])
 
 
 def save_settings(predicted: CollectionPredictions, out: Path, path: Path) -> None:
-    """`settings.parquet`: a row a track (and window) and band, streamed from the parts in `out`."""
+    """Write `settings.parquet`: a row for each track (and window) and band, streamed from the shards in `out`."""
     processor_fields = [name for name in predicted.settings if name not in EQ_FIELDS]
     schema = settings_schema(processor_fields)
 
     def tables() -> Iterator[pa.Table]:
         count = len(predicted.tracks)
         for start in range(0, count, _ROW_GROUP_TRACKS):
-            yield pa.concat_tables(
-                _track_table(predicted.tracks[i], {k: v[i : i + 1] for k, v in predicted.settings.items()}
-                      | {"loudness": predicted.descriptors["loudness"][i : i + 1]}, processor_fields, schema, is_whole_track=True)
-                for i in range(start, min(start + _ROW_GROUP_TRACKS, count))
-            )  # fmt: skip
+            group = []
+            for i in range(start, min(start + _ROW_GROUP_TRACKS, count)):
+                values = {name: array[i : i + 1] for name, array in predicted.settings.items()}
+                values["loudness_lufs"] = predicted.descriptors["loudness_lufs"][i : i + 1]
+                group.append(_track_table(predicted.tracks[i], values, processor_fields, is_whole_track=True))
+            yield pa.concat_tables(group)
         pending: list[pa.Table] = []
         for track, values in iter_window_settings(predicted.tracks, out):
-            pending.append(_track_table(track, values, processor_fields, schema, is_whole_track=False))
+            pending.append(_track_table(track, values, processor_fields, is_whole_track=False))
             if len(pending) == _ROW_GROUP_TRACKS:
                 yield pa.concat_tables(pending)
                 pending = []
@@ -64,20 +64,21 @@ def _track_table(
     track: Track,
     values: dict[str, np.ndarray],
     processor_fields: Sequence[str],
-    schema: pa.Schema,
+    *,
     is_whole_track: bool,
 ) -> pa.Table:
-    """All rows of a track: for each window its bands, then one with the later stages if there are any."""
+    """All rows of a track: for each window a row for each band, and one for the processors if there are any."""
+    schema = settings_schema(processor_fields)
     count, bands = values["freq_hz"].shape
     rows = bands + bool(processor_fields)
-    columns: dict[str, np.ndarray | pa.Array] = {name: np.full((count, rows), np.nan) for name in schema.names[4:]}
+    arrays = {name: np.full((count, rows), np.nan) for name in schema.names[len(_INDEX_COLUMNS) :]}
     for name in EQ_FIELDS:
-        columns[name][:, :bands] = values[name]
-    columns["rendered_gain_db"][:, :bands] = values["gain_db"] * values["gate"]
-    columns["loudness"][:] = values["loudness"][:, None]
+        arrays[name][:, :bands] = values[name]
+    arrays["rendered_gain_db"][:, :bands] = values["gain_db"] * values["gate"]
+    arrays["loudness_lufs"][:] = values["loudness_lufs"][:, None]
     for name in processor_fields:
-        columns[name][:, bands] = values[name]
-    columns = {n: pa.array(x.ravel(), pa.float32(), from_pandas=True) for n, x in columns.items()}
+        arrays[name][:, bands] = values[name]
+    columns = {name: pa.array(x.ravel(), pa.float32(), from_pandas=True) for name, x in arrays.items()}
     window_index = np.repeat(np.arange(count), rows)
     band = np.tile(np.arange(1, rows + 1), count)
     columns["track"] = pa.array([track.name] * count * rows)
@@ -88,7 +89,7 @@ def _track_table(
 
 
 def save_tracks(predicted: CollectionPredictions, path: Path, **extra_columns: np.ndarray) -> None:
-    """`tracks.parquet`: a row a track with what was measured, z, and further columns."""
+    """Write `tracks.parquet`: a row for each track with its descriptors, z, and further columns."""
     columns = {
         "track": pa.array(predicted.track_names),
         "group": pa.array([track.group or None for track in predicted.tracks], pa.string()),
@@ -101,8 +102,8 @@ def save_tracks(predicted: CollectionPredictions, path: Path, **extra_columns: n
 
 
 def save_csv(rows: Sequence[dict], path: Path) -> None:
-    """Rows with the keys of the first one; numbers in six digits, NaN as nothing."""
-    lines = text.StringIO()
+    """Write rows with the keys of the first one; floats with six digits, NaN as an empty cell."""
+    lines = io.StringIO()
     writer = csv.DictWriter(lines, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: _format_cell(value) for key, value in row.items()} for row in rows)

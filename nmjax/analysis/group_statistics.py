@@ -1,25 +1,26 @@
-"""Groups beside each other: means with bootstrap intervals, and which differences are more than chance.
+"""Statistics of groups of tracks: bootstrap intervals of means, permutation tests, effect sizes.
 
-The unit is the track: tracks are drawn with replacement for intervals and exchanged between groups for tests. Tracks of
-one album are more alike than two of a genre, so that what is significant here may be the album's and not the genre's.
+The unit is the track: tracks are resampled for intervals and permuted between groups for tests. Tracks of one album are
+more alike than tracks of one genre, so a significant difference can be due to albums and not to genres.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
 
-MIN_GROUP_TRACKS = 4  # tracks of a group that is compared
+MIN_GROUP_TRACKS = 4  # smaller groups are not compared
 _NUM_BOOTSTRAP, _NUM_PERMUTATIONS = 2000, 4999
 SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
 class MeanInterval:
-    """Of a group, with the ends of its 95 % interval; each `[columns]`."""
+    """The mean over a group with the ends of its 95 % confidence interval."""
 
     mean: Float[np.ndarray, " columns"]
     ci_low: Float[np.ndarray, " columns"]
@@ -27,7 +28,7 @@ class MeanInterval:
 
 
 def comparable_groups(groups: np.ndarray) -> tuple[list[str], dict[str, int]]:
-    """The groups that have enough tracks, by name, and the sizes of those that have not ("" is no group)."""
+    """The names of the groups with enough tracks, and the sizes of the smaller ones ("" is no group)."""
     sizes = Counter(str(g) for g in groups if g)
     return sorted(g for g in sizes if sizes[g] >= MIN_GROUP_TRACKS), {
         g: n for g, n in sorted(sizes.items()) if n < MIN_GROUP_TRACKS
@@ -35,11 +36,12 @@ def comparable_groups(groups: np.ndarray) -> tuple[list[str], dict[str, int]]:
 
 
 def bootstrap_mean(values: Float[np.ndarray, "tracks columns"], seed: int = 0) -> MeanInterval:
-    """The mean over tracks with a percentile bootstrap's interval (SciPy's)."""
+    """The mean over tracks with a percentile bootstrap interval; NaN bounds for a single track."""
     from scipy.stats import bootstrap
 
     if len(values) < 2:
-        return MeanInterval(values.mean(axis=0), *[np.full(values.shape[1], np.nan)] * 2)
+        unknown = np.full(values.shape[1], np.nan)
+        return MeanInterval(values.mean(axis=0), ci_low=unknown, ci_high=unknown)
     rng = np.random.default_rng(seed)
     result = bootstrap((values,), np.mean, n_resamples=_NUM_BOOTSTRAP, axis=0, method="percentile", rng=rng, batch=100)
     return MeanInterval(values.mean(axis=0), result.confidence_interval.low, result.confidence_interval.high)
@@ -47,55 +49,64 @@ def bootstrap_mean(values: Float[np.ndarray, "tracks columns"], seed: int = 0) -
 
 @dataclasses.dataclass(frozen=True)
 class PValues:
-    """A column's p-values. plain: by itself. corrected: for all columns that were tested together."""
+    """p-values of each column, uncorrected and corrected for all columns that are tested together."""
 
     uncorrected: Float[np.ndarray, " columns"]
     corrected: Float[np.ndarray, " columns"]
 
 
 def permutation_f_test(values: Float[np.ndarray, "tracks columns"], groups: np.ndarray, seed: int = 0) -> PValues:
-    """Whether the groups' means of each column differ at all: a permutation test of the F ratio between groups.
+    """Permutation test of the F ratio: do the means of the groups differ, in each column?
 
-    Corrected by the distribution of the largest ratio of all columns under the same permutations (Westfall and Young
-    1993), which knows that bands go together.
+    Corrected by the distribution of the maximum over all columns under the same permutations (max-T, Westfall and Young
+    1993), which accounts for correlation between bands.
+
+    Raises:
+        ValueError: fewer than two groups with enough tracks.
     """
-    from scipy.stats import permutation_test
-
     samples = [values[groups == g] for g in comparable_groups(groups)[0]]
     if len(samples) < 2:
         raise ValueError("there must be two groups to compare")
-    result = permutation_test(
-        samples, _f_ratio, permutation_type="independent", vectorized=True, n_resamples=_NUM_PERMUTATIONS, axis=0,
-        alternative="greater", rng=np.random.default_rng(seed), batch=500,
-    )  # fmt: skip
-    return PValues(result.pvalue, _max_statistic_p_values(result.statistic, result.null_distribution))
+    return _permutation_test(samples, _f_ratio, seed)
 
 
 def one_vs_rest_tests(
     values: Float[np.ndarray, "tracks columns"], groups: np.ndarray, seed: int = 0
 ) -> dict[str, PValues]:
-    """Whether each group's mean of each column differs from that of all other tracks that are compared.
+    """Permutation tests of each group against all other compared tracks, in each column.
 
-    Corrected for all columns (as `any_difference`) and for all groups (Bonferroni).
+    Corrected for all columns as in `permutation_f_test`, and for the number of groups (Bonferroni).
     """
-    from scipy.stats import permutation_test
-
     names, p_values = comparable_groups(groups)[0], {}
     in_comparison = np.isin(groups, names)
     for name in names:
-        samples = (values[groups == name], values[in_comparison & (groups != name)])
-        result = permutation_test(
-            samples, lambda a, b, axis: np.sqrt(_f_ratio(a, b, axis=axis)), permutation_type="independent",
-            vectorized=True, n_resamples=_NUM_PERMUTATIONS, axis=0, alternative="greater", rng=np.random.default_rng(seed),
-            batch=500,
-        )  # fmt: skip
-        corrected = _max_statistic_p_values(result.statistic, result.null_distribution)
-        p_values[name] = PValues(result.pvalue, np.minimum(1.0, len(names) * corrected))
+        samples = [values[groups == name], values[in_comparison & (groups != name)]]
+        test = _permutation_test(samples, lambda a, b, axis: np.sqrt(_f_ratio(a, b, axis=axis)), seed)
+        p_values[name] = PValues(test.uncorrected, np.minimum(1.0, len(names) * test.corrected))
     return p_values
 
 
+def _permutation_test(samples: list[np.ndarray], statistic: Callable[..., np.ndarray], seed: int) -> PValues:
+    """SciPy's test of independent samples, one-sided, with the max-T correction for the number of columns."""
+    from scipy.stats import permutation_test
+
+    result = permutation_test(
+        samples,
+        statistic,
+        permutation_type="independent",
+        vectorized=True,
+        n_resamples=_NUM_PERMUTATIONS,
+        axis=0,
+        alternative="greater",
+        rng=np.random.default_rng(seed),
+        batch=500,
+    )
+    corrected = _max_statistic_p_values(np.asarray(result.statistic), result.null_distribution)
+    return PValues(uncorrected=np.asarray(result.pvalue), corrected=corrected)
+
+
 def _f_ratio(*samples: np.ndarray, axis: int) -> np.ndarray:
-    """The variance between groups over that within; 0 where nothing varies."""
+    """The variance between groups over that within groups; 0 where nothing varies within."""
     sizes = [x.shape[axis] for x in samples]
     means = [x.mean(axis=axis) for x in samples]
     grand_mean = sum(n * m for n, m in zip(sizes, means, strict=True)) / sum(sizes)
@@ -105,14 +116,14 @@ def _f_ratio(*samples: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _max_statistic_p_values(observed: np.ndarray, null_distribution: np.ndarray) -> np.ndarray:
-    """The share of permutations (and the data as they are) whose largest statistic is as large as each observed one."""
+    """The share of permutations, the identity included, whose maximum statistic is at least the observed one."""
     largest = null_distribution.max(axis=1)
-    tolerance_floor = observed[None] - 1e-9 * np.abs(observed[None])  # equal but for rounding counts as equal
+    tolerance_floor = observed[None] - 1e-9 * np.abs(observed[None])  # equal up to rounding
     return (1 + np.sum(largest[:, None] >= tolerance_floor, axis=0)) / (1 + len(largest))
 
 
 def omega_squared(values: Float[np.ndarray, "tracks columns"], groups: np.ndarray) -> Float[np.ndarray, " columns"]:
-    """ω²: the share of each column's variance that lies between the groups, bias taken off (Hays 1963), from 0 on."""
+    """ω², the bias-corrected share of each column's variance that is between groups, at least 0 (Hays 1963)."""
     names = comparable_groups(groups)[0]
     compared = values[np.isin(groups, names)]
     compared_groups = groups[np.isin(groups, names)]

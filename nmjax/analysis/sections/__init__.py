@@ -1,0 +1,25 @@
+"""The sections of an analysis page: each function computes its tables and figures, writes them, and returns a section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nmjax.analysis.context import AnalysisContext
+from nmjax.analysis.page import PageSection
+from nmjax.analysis.sections.groups import groups_section
+from nmjax.analysis.sections.latent import latent_section
+from nmjax.analysis.sections.processors import processors_section
+from nmjax.analysis.sections.responses import responses_section
+from nmjax.analysis.sections.sensitivity import sensitivity_section
+from nmjax.analysis.sections.stability import stability_section
+from nmjax.analysis.sections.usage import usage_section
+
+SECTIONS: dict[str, Callable[[AnalysisContext], PageSection]] = {
+    "usage": usage_section,
+    "groups": groups_section,
+    "responses": responses_section,
+    "processors": processors_section,
+    "stability": stability_section,
+    "latent": latent_section,
+    "sensitivity": sensitivity_section,
+}
