@@ -1,9 +1,9 @@
-"""Fixed bands against adaptive ones: networks taught at equal cost, their errors and how many bands they use.
+"""Ablation of fixed and adaptive bands: networks fitted at equal cost, their errors and numbers of active bands.
 
-Each is taught from the same listening, with the same number of lessons, or loaded where it was taught before. It is
-judged on songs that it has not heard, with known faults of the tone (the benchmark's items): the error that is left is
-the standard deviation, over third octaves, of what the fault and the network's curve together do to mid's long-term
-levels. The curve is added to the levels and not rendered; the residual, which is not taught, takes no part.
+Each network is fitted to the same encoder features with the same number of examples, or loaded if it was fitted before.
+It is evaluated on held-out songs with known tonal degradations (the examples of the benchmark). The error is the
+standard deviation over third octaves of the degradation's and the equalizer's effects together on the long-term levels
+of mid. The response is added to the levels and not rendered; the residual, which is not fitted, is not used.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from rich.console import Console
 from scipy.special import xlogy
 
+from nmjax.analysis.context import save_png_and_svg
 from nmjax.analysis.page import Figure, PageSection, Table, write_page
 from nmjax.analysis.tables import save_csv
 from nmjax.config import Config, load_config
@@ -31,7 +32,6 @@ from nmjax.mastering.analysis import SourceSignal, predict_settings
 from nmjax.mastering.network import Network, load
 from nmjax.models import PHASES, SAMPLE_RATE, Settings, build_model
 from nmjax.plots import collection as plots
-from nmjax.runtime import atomic_files
 from nmjax.runtime.checkpoints import Checkpoints
 from nmjax.runtime.errors import BadInputError
 from nmjax.training.spectral_fit.checkpoint import is_fit_on, save_spectral_fit
@@ -47,11 +47,18 @@ _CONDITION = "tone"
 
 @dataclasses.dataclass(frozen=True)
 class AblationRequest:
-    """What was asked for.
+    """What to compare.
 
-    data: music to teach with; validation: music to judge by, None takes a share of `data`. count: of the songs to teach
-    with, at most, evenly over their list. sweep: `SETTING=A,B,C`, each value is a network of phase 1C. loaded:
-    `[NAME=]DIR` of networks that are judged as well. overrides: `key=value` for all that are taught.
+    Attributes:
+        data: music to fit to.
+        out: folder of the results and of the runs.
+        validation: music to evaluate on; None takes a share of `data`.
+        max_songs: songs to fit to at most, evenly spaced.
+        sweep: `SETTING=A,B,C`; each value is a network of phase 1C.
+        extra_checkpoints: `[NAME=]DIR` of networks to evaluate too.
+        overrides: `key=value` of the config of all fitted networks.
+        gate_threshold: a band is active if its gate is above it.
+        seed: of the config and of the examples.
     """
 
     data: tuple[DataSource, ...]
@@ -66,8 +73,9 @@ class AblationRequest:
 
 
 def run_ablation(request: AblationRequest, console: Console | None = None) -> None:
-    """Teach, judge and print; `ablation.csv` and `ablation.html` go to `request.out`. What was taught stays in `runs`,
-    and is loaded the next time.
+    """Fit and evaluate the networks; writes `ablation.csv` and `ablation.html` to `request.out`.
+
+    Fitted networks are stored in `runs` and loaded the next time.
 
     Raises:
         BadInputError: music, a setting or a checkpoint cannot be used.
@@ -87,7 +95,7 @@ def run_ablation(request: AblationRequest, console: Console | None = None) -> No
         ]
     examples = list(_read_examples(held_out_songs, request.seed))
     if not examples:
-        raise BadInputError("There is no held-out song of 10 s or more to judge by; give some with --validation.")
+        raise BadInputError("There is no held-out song of 10 s or more to evaluate on; give some with --validation.")
     networks = _fit_or_load_networks(request, configs, training_songs, report)
     rows = [evaluate_network(name, network, examples, request.gate_threshold) for name, network in networks.items()]
     save_csv(rows, request.out / "ablation.csv")
@@ -98,7 +106,7 @@ def run_ablation(request: AblationRequest, console: Console | None = None) -> No
 
 
 def sweep_configs(request: AblationRequest) -> dict[str, Config]:
-    """By name what is to be taught: `1b`, `1c`, and for every value of the sweep `1c SETTING=VALUE`."""
+    """The configs to fit by name: `1b`, `1c`, and `1c SETTING=VALUE` for every other value of the sweep."""
     overrides = [*request.overrides, f"seed={request.seed}"]
     configs = {phase: load_config(phase, list(OVERLAYS), overrides) for phase in ("1b", "1c")}
     for sweep_entry in request.sweep:
@@ -123,7 +131,7 @@ def _fit_or_load_networks(
         best = Checkpoints(folder / "best")
         if best.latest(lambda _: None) is None:
             features = features or extract_features(training_songs, config, report)
-            report(f"Teaching {name} …")
+            report(f"Fitting {name} …")
             variables = initial_variables(build_model(config), config.seed)
             save_spectral_fit(
                 best,
@@ -134,7 +142,7 @@ def _fit_or_load_networks(
         networks[name] = load(folder, report)
         if networks[name].config != config or not is_fit_on(best, training_songs):
             raise BadInputError(
-                f"'{folder}' was taught with other settings or on other songs; choose another --out, or remove it."
+                f"'{folder}' was fitted with other settings or to other songs; choose another --out, or remove it."
             )
     for text in request.extra_checkpoints:
         name, path = parse_checkpoint(text)
@@ -145,7 +153,7 @@ def _fit_or_load_networks(
 
 @dataclasses.dataclass(frozen=True)
 class AblationExample:
-    """A faulty excerpt. fault_db: what was done to mid's third octaves, `[bands]`."""
+    """A degraded excerpt. degradation_db: level changes of the third octaves of mid, `[bands]`."""
 
     song: str
     example: Example
@@ -163,45 +171,56 @@ def _read_examples(songs: Sequence[Song], seed: int) -> Iterator[AblationExample
 
 
 def evaluate_network(name: str, network: Network, examples: Sequence[AblationExample], gate_threshold: float) -> dict:
-    """A row: `error`, over that of doing nothing, with its 95 % interval by song; means over items of the bands that
-    are `active`, of the sum of the gates and of their entropy (nats), and of the curve's size."""
-    predicted_settings = [_predict_settings(q.example, network) for q in examples]
-    responses_db = np.array([_eq_response_db(settings) for settings in predicted_settings])
-    degradations_db = np.array([q.degradation_db for q in examples])
+    """A row of the results.
+
+    `relative_error` is the error relative to that of the unprocessed input, with its 95 % interval by song. The number
+    of active bands, the sum of the gates, their entropy and the RMS of the response are means over the examples.
+    """
+    predicted_settings = [predict_example(x.example, network) for x in examples]
+    responses_db = np.array([eq_response_db(settings) for settings in predicted_settings])
+    degradations_db = np.array([x.degradation_db for x in examples])
     statistic = error_ratio(
-        np.std(degradations_db + responses_db, axis=1), np.std(degradations_db, axis=1), [q.song for q in examples]
+        np.std(degradations_db + responses_db, axis=1), np.std(degradations_db, axis=1), [x.song for x in examples]
     )
     gate = np.stack([np.asarray(settings.eq.gate[0], np.float64) for settings in predicted_settings])
     has_gates = PHASES[network.config.phase].has_gates
     entropy = -np.sum(xlogy(gate, gate) + xlogy(1.0 - gate, 1.0 - gate), axis=1)
     loss = network.config.loss
     return {
-        "network": name, "phase": network.config.phase,
-        "sparsity": loss.gate_l1 if has_gates else float("nan"),
-        "decisiveness": loss.gate_entropy if has_gates else float("nan"),
-        "error": statistic.value, "low": statistic.ci_low, "high": statistic.ci_high, "worse": statistic.worse_share, "items": statistic.num_examples,
-        "bands": gate.shape[1], "active": float(np.sum(gate > gate_threshold, axis=1).mean()),
-        "gate_sum": float(gate.sum(axis=1).mean()), "entropy": float(entropy.mean()),
-        "curve_db": float(np.sqrt(np.mean(np.var(responses_db, axis=1)))),
-    }  # fmt: skip
+        "network": name,
+        "phase": network.config.phase,
+        "gate_l1": loss.gate_l1 if has_gates else float("nan"),
+        "gate_entropy": loss.gate_entropy if has_gates else float("nan"),
+        "relative_error": statistic.value,
+        "ci_low": statistic.ci_low,
+        "ci_high": statistic.ci_high,
+        "worse_share": statistic.worse_share,
+        "excerpts": statistic.num_examples,
+        "bands": gate.shape[1],
+        "active_bands": float(np.sum(gate > gate_threshold, axis=1).mean()),
+        "gate_sum": float(gate.sum(axis=1).mean()),
+        "gate_entropy_nats": float(entropy.mean()),
+        "eq_response_db": float(np.sqrt(np.mean(np.var(responses_db, axis=1)))),
+    }
 
 
-def _predict_settings(example: Example, network: Network) -> Settings:
+def predict_example(example: Example, network: Network) -> Settings:
+    """The network's settings for a degraded excerpt."""
     audio = example.source.astype(np.float32)
-    return predict_settings(
-        SourceSignal(lambda: iter([audio]), SAMPLE_RATE, example.lufs, len(audio)), network
-    ).settings
+    signal = SourceSignal(lambda: iter([audio]), SAMPLE_RATE, example.lufs, len(audio))
+    return predict_settings(signal, network).settings
 
 
-def _eq_response_db(settings: Settings) -> np.ndarray:
+def eq_response_db(settings: Settings) -> np.ndarray:
+    """The rendered response in dB at the centers of the third octaves of the evaluation, `[bands]`."""
     centers_hz = jnp.asarray(np.sqrt(np.prod(band_edges_hz("thirds"), axis=0)), jnp.float32)
     return np.asarray(response_db(settings.eq.bands(), centers_hz, SAMPLE_RATE)[0], np.float64)
 
 
 def _format_row(row: dict) -> str:
     return (
-        f"{row['network']:24} error {row['error']:.3f} ({row['low']:.3f}–{row['high']:.3f}), {row['active']:.1f} of "
-        f"{row['bands']} bands active, gates sum to {row['gate_sum']:.2f}"
+        f"{row['network']:24} error {row['relative_error']:.3f} ({row['ci_low']:.3f}–{row['ci_high']:.3f}), "
+        f"{row['active_bands']:.1f} of {row['bands']} bands active, sum of gates {row['gate_sum']:.2f}"
     )
 
 
@@ -210,26 +229,23 @@ def _write_report(out: Path, rows: list[dict], num_examples: int) -> None:
         plots.AblationResult(
             network=row["network"],
             num_bands=row["bands"],
-            active_bands=row["active"],
-            relative_error=row["error"],
-            ci_low=row["low"],
-            ci_high=row["high"],
+            active_bands=row["active_bands"],
+            relative_error=row["relative_error"],
+            ci_low=row["ci_low"],
+            ci_high=row["ci_high"],
         )
         for row in rows
     ]
-    for suffix in (".png", ".svg"):
-        path = out / f"ablation{suffix}"
-        with atomic_files.temporary_sibling(path) as temporary:
-            plots.plot_ablation(temporary, results)
-            atomic_files.commit_file(temporary, path)
+    path = save_png_and_svg(out / "ablation", plots.plot_ablation, results)
+    sentence = (
+        f"Each network was fitted at the same cost and evaluated on {num_examples} excerpts of held-out songs. Error: "
+        "the remaining tonal error relative to that of the unprocessed input, with 95 % intervals by song."
+    )
     section = PageSection(
-        "Fixed against adaptive bands",
-        [
-            f"Each network was taught at the same cost and judged on {num_examples} excerpts of songs that it has not heard. "
-            "Error: what is left of the faults' tonal error, 1 is doing nothing; in brackets 95 %, by song."
-        ],
-        [Figure(path, "What is left of the error, and how many bands it takes.")],
+        "Fixed and adaptive bands",
+        [sentence],
+        [Figure(path, "Relative error, and number of active bands.")],
         [Table("All networks.", [{k: v for k, v in row.items() if k != "phase"} for row in rows])],
         ["ablation.csv"],
     )
-    write_page(out / "ablation.html", "Fixed against adaptive bands", "", [section])
+    write_page(out / "ablation.html", title="Fixed and adaptive bands", subtitle="", sections=[section])

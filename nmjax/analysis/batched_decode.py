@@ -28,7 +28,7 @@ def decode_settings(means: Float[np.ndarray, "rows inputs size"], network: Netwo
     for start in range(0, len(means), _BATCH_ROWS):
         chunk = means[start : start + _BATCH_ROWS].astype(np.float32)
         padded = np.pad(chunk, ((0, _BATCH_ROWS - len(chunk)), (0, 0), (0, 0)), mode="edge")
-        prediction = jax.device_get(_compiled_decoder(network.config)(network.variables, padded))
+        prediction = jax.device_get(_compiled_decoder(network.config)(network.variables, padded))  # pyright: ignore[reportArgumentType]  hashable: frozen
         chunks.append({name: values[: len(chunk)] for name, values in flatten_prediction(prediction).items()})
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 

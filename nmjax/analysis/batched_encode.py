@@ -12,7 +12,7 @@ import functools
 import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -161,21 +161,21 @@ def _dispatch_batch(pending: list[tuple[int, Window]], network: Network, batch_s
     for row, (w, frame_count) in enumerate(zip(windows_in_batch, frame_counts, strict=True)):
         first = w.lead // encoder.STRIDE
         audio[row], bounds[:, row] = w.audio, (w.valid, first, first + frame_count)
-    frame_sums = _compiled_frame_sums(network.config)(network.variables, audio, *bounds)
+    frame_sums = _compiled_frame_sums(network.config)(network.variables, audio, *bounds)  # pyright: ignore[reportArgumentType]  hashable: frozen
     return _Batch(track_indices=track_indices, frame_sums=frame_sums, frame_counts=frame_counts)
 
 
 @functools.cache
 def _compiled_frame_sums(config: Config):
-    """A function of variables, audio `[batch, inputs, time]` and bounds `[batch]` to frame sums `[batch, inputs, size]`.
+    """A function of variables, audio `[batch, time, inputs]` and bounds to frame sums `[batch, inputs, size]`.
 
-    The bounds of each window are its valid samples, its first frame and its end frame (exclusive).
+    The bounds of each window, each `[batch]`, are its valid samples, its first frame and its end frame (exclusive).
     """
     model = build_model(config)
 
     def frame_sum(variables, audio, valid, first, end):
         lengths = jnp.broadcast_to(valid, audio.shape[1:])
-        frames = model.apply(variables, audio.T[:, :, None], lengths, method="encode_frames")
+        frames = cast(jax.Array, model.apply(variables, audio.T[:, :, None], lengths, method="encode_frames"))
         frame_index = jnp.arange(frames.shape[1])
         return jnp.sum(jnp.where(((frame_index >= first) & (frame_index < end))[None, :, None], frames, 0.0), axis=1)
 

@@ -110,7 +110,9 @@ def _is_mono_or_stereo(song: Song, report: Callable[[str], None]) -> bool:
     """Whether the track has at most two channels; the loudness in the index covers two."""
     channels = (song.input or song.target).channels
     if channels > 2:
-        report(f"'{to_printable(song.name)}' has {channels} channels and is left out; only mono and stereo are analyzed.")
+        report(
+            f"'{to_printable(song.name)}' has {channels} channels and is left out; only mono and stereo are analyzed."
+        )
     return channels <= 2
 
 

@@ -20,10 +20,10 @@ _RANGE_GATE_LU = 20.0  # half seconds further below the track's loudness are ign
 class DescriptorMeter:
     """Measures a stream of chunks; `result` has the descriptors after the last one.
 
-    loudness_lufs: integrated loudness of the file. tilt_db_per_octave: slope of the long-term third-octave spectrum from
-    40 Hz to 16 kHz. crest_db: peak over RMS of all channels. width_db: power of side over mid of the first two channels,
-    at least −60 dB. level_range_lu: from the 10th to the 95th percentile of the level of half seconds that are at most 20
-    LU below the loudness.
+    loudness_lufs: integrated loudness of the file. tilt_db_per_octave: slope of the long-term third-octave spectrum
+    from 40 Hz to 16 kHz. crest_db: peak over RMS of all channels. width_db: power of side over mid of the first two
+    channels, at least −60 dB. level_range_lu: from the 10th to the 95th percentile of the level of half seconds that
+    are at most 20 LU below the loudness.
     """
 
     def __init__(self, recording: Recording):
@@ -62,7 +62,7 @@ class DescriptorMeter:
 
 
 def spectral_tilt_db_per_octave(spectrum: np.ndarray) -> float:
-    """Slope of a line through the third-octave levels above the floor of `nmjax.data.scan`; NaN for fewer than three."""
+    """Slope of a line through the third-octave levels above `nmjax.data.scan`'s floor; NaN for fewer than three."""
     is_valid = (spectrum > FLOOR_DB) & (THIRD_OCTAVE_CENTERS_HZ >= _MIN_TILT_HZ)
     if np.sum(is_valid) < 3:
         return float("nan")

@@ -117,7 +117,7 @@ def load_predictions(tracks: Sequence[Track], network: Network, out: Path) -> Co
     setting_names = flatten_prediction(prediction_shapes(network))
     arrays = {name: np.array([row[name] for row in rows], np.float64) for name in setting_names}
     z = arrays.pop("z")
-    descriptors = {name: np.array([row[name] for row in rows], np.float64) for name in DESCRIPTOR_UNITS}
+    descriptors = {name: np.array([row[name] for row in rows], np.float64) for name in DESCRIPTORS}
     return CollectionPredictions(
         predicted_tracks, arrays, z, descriptors, prediction_shapes(network).gate_logit is not None
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -32,12 +33,12 @@ EXCERPT_SAMPLES = 1 << 18  # 5.9 s
 def track_jacobians(tracks: Sequence[Track], network: Network) -> dict[str, Float[np.ndarray, "tracks output 31"]]:
     """Jacobians by the level of each third octave of the input, per dB, of up to `MAX_TRACKS` audible tracks.
 
-    By name: `rendered_gain_db`, `gate` and `log2_freq` (outputs: bands), `eq_response_db` (outputs: third octaves), and the
-    settings of processors, as `compressor_ratio` (one output). Empty if no track is audible.
+    By name: `rendered_gain_db`, `gate` and `log2_freq` (outputs: bands), `eq_response_db` (outputs: third octaves), and
+    the settings of processors, as `compressor_ratio` (one output). Empty if no track is audible.
     """
     variables = network.variables
     jacobians = [
-        _compiled_jacobian(network.config)(variables, _read_model_excerpt(tracks[i], network.encoder_inputs))
+        _compiled_jacobian(network.config)(variables, _read_model_excerpt(tracks[i], network.encoder_inputs))  # pyright: ignore[reportArgumentType]  hashable: frozen
         for i in evenly_spaced_indices(tracks, MAX_TRACKS)
     ]
     return {
@@ -61,7 +62,7 @@ def _compiled_jacobian(config: Config):
 
     def jacobian(variables, audio):
         def predict(signal):
-            return model.apply(variables, signal[None], method="predict")
+            return cast(Prediction, model.apply(variables, signal[None], method="predict"))
 
         return settings_jacobian(predict, audio)
 

@@ -1,4 +1,4 @@
-"""Which tracks are analysed, and in which groups."""
+"""The tracks of a collection and their groups."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def test_a_track_in_no_group_is_named_with_the_line_that_is_missing(music_root, 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("name,group\na,b\n", "names the columns 'track' and 'group'"),
         ("", "names the columns"),
         ("track,group\na,b\na.wav,c\n", "puts 'a' into 'b' and 'c'"),
     ],
 )
-def test_an_invalid_groups_file_is_rejected(music_root, tmp_path, text, said):
+def test_an_invalid_groups_file_is_rejected(music_root, tmp_path, text, message):
     (tmp_path / "groups.csv").write_text(text)
-    with pytest.raises(BadInputError, match=said):
+    with pytest.raises(BadInputError, match=message):
         collect_tracks([music_root / "songs"], tmp_path / "groups.csv", report=ignore_report)
     with pytest.raises(BadInputError, match="cannot be read"):
         collect_tracks([music_root / "songs"], tmp_path / "none.csv", report=ignore_report)

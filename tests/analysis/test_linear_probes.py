@@ -1,15 +1,15 @@
-"""Probes of a made-up z that knows some things and not others."""
+"""Probes of a synthetic z that encodes some properties and not others."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from nmjax.analysis.linear_probes import _PENALTIES, _ridge_predict, cross_val_predict, fit_probes
+from nmjax.analysis.linear_probes import RELATIVE_PENALTIES, cross_val_predict, fit_probes, ridge_predictions
 
 
-def find_probe(results, target, part):
-    return next(p for p in results if (p.target, p.part) == (target, part))
+def find_probe(results, target, z_slice):
+    return next(p for p in results if (p.target, p.z_slice) == (target, z_slice))
 
 
 @pytest.fixture(scope="module")
@@ -18,25 +18,25 @@ def probe_results():
     z = draw.standard_normal((90, 64))  # quarters of 16
     groups = np.repeat(["x", "y", "z"], 30)
     z[groups == "y", 50] += 4.0
-    measures = {
+    descriptors = {
         "loudness": z[:, 3] - 2.0 * z[:, 5] + 0.1 * draw.standard_normal(90),
         "crest": draw.standard_normal(90),
         "width": np.full(90, -60.0),
     }
-    measures["loudness"][7] = np.nan
-    return fit_probes(z, measures, groups)
+    descriptors["loudness"][7] = np.nan
+    return fit_probes(z, descriptors, groups)
 
 
 def test_encoded_properties_are_probed_in_their_quarter_of_z(probe_results):
     assert find_probe(probe_results, "loudness", "1").score > 0.9
     assert find_probe(probe_results, "loudness", "all").score > 0.5
-    for part in "234":
-        assert find_probe(probe_results, "loudness", part).score < 0.1
+    for quarter in "234":
+        assert find_probe(probe_results, "loudness", quarter).score < 0.1
     assert find_probe(probe_results, "group", "4").score > find_probe(probe_results, "group", "4").shuffled_p95
     assert find_probe(probe_results, "group", "4").score > 0.6
 
 
-def test_a_property_not_in_z_scores_like_the_control(probe_results):
+def test_a_property_not_in_z_scores_like_shuffled_targets(probe_results):
     probe = find_probe(probe_results, "crest", "all")
     assert probe.score < 0.1
     assert -0.3 < probe.shuffled_mean < 0.05
@@ -57,10 +57,10 @@ def test_ridge_against_the_closed_form():
         )
         standard = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
         smaller = standard @ standard.T if rows < dims else standard.T @ standard
-        penalty = _PENALTIES[4] * np.trace(smaller) / len(smaller)
+        penalty = RELATIVE_PENALTIES[4] * np.trace(smaller) / len(smaller)
         slopes = np.linalg.solve(standard.T @ standard + penalty * np.eye(dims), standard.T @ (y - y.mean(axis=0)))
         expected = y.mean(axis=0) + (queries - x.mean(axis=0)) / (x.std(axis=0) + 1e-9) @ slopes
-        np.testing.assert_allclose(_ridge_predict(x, y, queries)[4], expected, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(ridge_predictions(x, y, queries)[4], expected, rtol=1e-9, atol=1e-9)
 
 
 def test_cross_validation_leaves_out_the_predicted_row():

@@ -1,4 +1,4 @@
-"""Settings in batches equal those of one track at a time; a kill costs little; the tables hold what was said."""
+"""Predictions in batches equal those of single tracks; interruptions are resumed; contents of the tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import soundfile
 
 from nmjax.analysis import batched_encode, predictions, tables
 from nmjax.analysis.collection import collect_tracks
+from nmjax.analysis.predictions import SHARD_DIR
 from nmjax.mastering.analysis import predict_settings
 from nmjax.runtime.errors import BadInputError
 from tests.random_networks import random_network
@@ -26,7 +27,7 @@ def ignore_report(_):
 
 @pytest.fixture(scope="module")
 def tracks(tmp_path_factory):
-    root = tmp_path_factory.mktemp("answers")
+    root = tmp_path_factory.mktemp("songs")
     for i, (name, seconds) in enumerate(SECONDS.items()):
         write_audio(root / f"{name}.wav", music(seconds, rate=(44_100, 48_000)[i % 2], channels=1 + i % 2, seed=i))
     return collect_tracks([root], report=ignore_report)
@@ -34,7 +35,7 @@ def tracks(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predictions_dir(tracks, tmp_path_factory):
-    out = tmp_path_factory.mktemp("asked")
+    out = tmp_path_factory.mktemp("predictions")
     assert predictions.predict_tracks(tracks, random_network("1c"), out, 1.0, ignore_report) == 4
     return out
 
@@ -47,9 +48,9 @@ def test_batches_equal_one_track_at_a_time(tracks, tmp_path, phase):
     for i, track in enumerate(tracks):
         alone = predict_settings(track.source_signal(), random_network(phase))
         for name, values in result.settings.items():
-            stage, _, field = name.partition("_")
+            processor, _, field = name.partition("_")
             eq = alone.settings.eq
-            one = getattr(eq, name) if hasattr(eq, name) else getattr(getattr(alone.settings, stage), field)
+            one = getattr(eq, name) if hasattr(eq, name) else getattr(getattr(alone.settings, processor), field)
             np.testing.assert_allclose(values[i], np.asarray(one)[0], rtol=2e-4, atol=2e-4, err_msg=name)
         np.testing.assert_allclose(result.z[i], np.asarray(alone.z)[0], rtol=1e-3, atol=1e-4)
     assert result.has_gates == (phase != "1a")
@@ -80,7 +81,7 @@ def test_window_settings_come_from_the_frames_of_the_window(tracks, predictions_
 
 
 def test_interrupted_prediction_resumes_with_the_missing_tracks(tracks, tmp_path, monkeypatch):
-    """A kill in the midst of it: what was saved stays, the rest is listened to."""
+    """After an interruption only the tracks that were not saved are predicted."""
     real = batched_encode.encode_tracks
 
     def killed(*arguments, **more):
@@ -93,10 +94,10 @@ def test_interrupted_prediction_resumes_with_the_missing_tracks(tracks, tmp_path
     with pytest.raises(KeyboardInterrupt):
         predictions.predict_tracks(tracks, random_network("1c"), tmp_path, None, ignore_report)
     monkeypatch.setattr(predictions.batched_encode, "encode_tracks", real)
-    (tmp_path / "parts" / ".000002-abcdefgh.parquet").write_bytes(b"half")  # what a kill leaves of a part
+    (tmp_path / SHARD_DIR / ".000002-abcdefgh.parquet").write_bytes(b"half")  # left by a killed process
     messages = []
     assert predictions.predict_tracks(tracks, random_network("1c"), tmp_path, None, messages.append) == 2
-    assert messages == ["2 tracks were answered for before."]
+    assert messages == ["2 tracks were predicted before."]
     assert predictions.predict_tracks(tracks, random_network("1c"), tmp_path, None, ignore_report) == 0
     assert len(predictions.load_predictions(tracks, random_network("1c"), tmp_path).tracks) == 4
 
@@ -108,10 +109,10 @@ def test_predictions_of_another_network_or_window_size_are_rejected(tracks, pred
             predictions.predict_tracks(tracks, net, predictions_dir, seconds, ignore_report)
 
 
-def test_a_damaged_part_file_is_named(tracks, predictions_dir, tmp_path):
-    part = tmp_path / "parts" / "000001.parquet"
-    part.parent.mkdir()
-    part.write_bytes((predictions_dir / "parts" / "000001.parquet").read_bytes()[:-40])
+def test_a_damaged_shard_is_named(tracks, predictions_dir, tmp_path):
+    shard = tmp_path / SHARD_DIR / "000001.parquet"
+    shard.parent.mkdir()
+    shard.write_bytes((predictions_dir / SHARD_DIR / "000001.parquet").read_bytes()[:-40])
     with pytest.raises(BadInputError, match=r"000001\.parquet' is damaged; remove it"):
         predictions.predict_tracks(tracks, random_network("1c"), tmp_path, 1.0, ignore_report)
 
@@ -136,21 +137,30 @@ def test_settings_table_columns_and_rows(tracks, tmp_path, phase):
     result = predictions.load_predictions(tracks, random_network(phase), tmp_path)
     tables.save_settings(result, tmp_path, tmp_path / "settings.parquet")
     table = pq.read_table(tmp_path / "settings.parquet")
-    stages = 11 * (phase == "2")  # compressor 6, saturator 3, width 2
+    processor_settings = 11 * (phase == "2")  # compressor 6, saturator 3, width 2
     assert table.column_names[:10] == [
-        "track", "group", "window", "band", "freq_hz", "gain_db", "gate", "rendered_gain_db", "q", "loudness",
-    ]  # fmt: skip
-    assert len(table.column_names) == 10 + stages
+        "track",
+        "group",
+        "window",
+        "band",
+        "freq_hz",
+        "gain_db",
+        "gate",
+        "rendered_gain_db",
+        "q",
+        "loudness_lufs",
+    ]
+    assert len(table.column_names) == 10 + processor_settings
     rows = table.to_pylist()
     windows = sum(len(v["freq_hz"]) for _, v in predictions.iter_window_settings(tracks, tmp_path))
-    assert len(rows) == (4 + windows) * (10 + bool(stages))
+    assert len(rows) == (4 + windows) * (10 + bool(processor_settings))
     whole = [r for r in rows if r["track"] == "a/2" and r["window"] is None]
     assert [r["band"] for r in whole[:10]] == list(range(1, 11))
     assert whole[3]["group"] == "a"
     assert whole[3]["rendered_gain_db"] == pytest.approx(whole[3]["gain_db"] * whole[3]["gate"], rel=1e-5)
     assert whole[3]["freq_hz"] == pytest.approx(result.settings["freq_hz"][1, 3], rel=1e-6)
-    assert whole[0]["loudness"] == pytest.approx(tracks[1].recording.loudness, abs=1e-4)
-    if stages:
+    assert whole[0]["loudness_lufs"] == pytest.approx(tracks[1].recording.loudness_lufs, abs=1e-4)
+    if processor_settings:
         last = whole[10]
         assert last["band"] is last["freq_hz"] is None
         assert last["compressor_ratio"] == pytest.approx(result.settings["compressor_ratio"][1], rel=1e-6)

@@ -1,4 +1,4 @@
-"""Curves beside SciPy's filters; clusters where there are some, and where there are none."""
+"""Responses against SciPy; clusters where there are some, and where there are none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import freqz
 
-from nmjax.analysis.curves import (
+from nmjax.analysis.responses import (
     band_responses_db,
     centered_eq_responses_db,
     cluster_responses,
@@ -18,14 +18,14 @@ from nmjax.dsp.filterbanks import THIRD_OCTAVES_HZ
 
 
 def peaking_db(freq_hz: float, gain_db: float, q: float) -> np.ndarray:
-    """The Audio EQ Cookbook's, at 44.1 kHz."""
+    """The peaking filter of the Audio EQ Cookbook, at 44.1 kHz."""
     a, w = 10.0 ** (gain_db / 40.0), 2.0 * np.pi * freq_hz / 44_100
     alpha = np.sin(w) / (2.0 * q)
     b, den = [1 + alpha * a, -2 * np.cos(w), 1 - alpha * a], [1 + alpha / a, -2 * np.cos(w), 1 - alpha / a]
     return 20.0 * np.log10(np.abs(freqz(b, den, np.array(THIRD_OCTAVES_HZ), fs=44_100)[1]))
 
 
-def test_curves_against_scipy():
+def test_responses_match_scipy():
     draw = np.random.default_rng(0)
     freq, gain, q = draw.uniform(50, 10_000, (3, 2)), draw.uniform(-9, 9, (3, 2)), draw.uniform(0.5, 4, (3, 2))
     expected = np.array([[peaking_db(*x) for x in zip(*row, strict=True)] for row in zip(freq, gain, q, strict=True)])
@@ -37,18 +37,18 @@ def test_curves_against_scipy():
     np.testing.assert_allclose(shapes, whole - whole.mean(axis=1)[:, None], atol=1e-12)
 
 
-def test_no_rows_give_no_curves():
+def test_no_rows_give_no_responses():
     assert band_responses_db(*[np.zeros((0, 4))] * 3).shape == (0, 4, 31)
 
 
-def test_quantiles_by_hand():
-    curves = np.arange(5.0)[:, None] * np.ones(31)[None]
-    row = response_quantile_table(curves)[0]
+def test_known_quantiles():
+    responses_db = np.arange(5.0)[:, None] * np.ones(31)[None]
+    row = response_quantile_table(responses_db)[0]
     assert (row["mean_db"], row["p50_db"], row["p25_db"], row["p5_db"]) == (2.0, 2.0, 1.0, pytest.approx(0.2))
-    assert row["sd_db"] == pytest.approx(np.sqrt(2.5))
+    assert row["std_db"] == pytest.approx(np.sqrt(2.5))
 
 
-def test_silhouette_by_hand():
+def test_known_silhouettes():
     """Two pairs on a line, at 0, 1 and 10, 11: a = 1; b = 10.5 for the outer two, 9.5 for the inner two."""
     points = np.array([[0.0], [1.0], [10.0], [11.0]])
     expected = np.mean([9.5 / 10.5, 8.5 / 9.5, 8.5 / 9.5, 9.5 / 10.5])
@@ -59,19 +59,19 @@ def test_silhouette_by_hand():
     assert np.isnan(silhouette_score(points, np.zeros(4, int)))
 
 
-def test_three_clusters_are_recovered_and_a_cloud_is_one_cluster():
+def test_three_clusters_are_recovered_and_one_gaussian_is_not_divided():
     draw = np.random.default_rng(2)
     sizes, centers = (30, 20, 10), (0.0, 4.0, -5.0)
     groups = [center + draw.standard_normal((n, 31)) for n, center in zip(sizes, centers, strict=True)]
     result = cluster_responses(np.concatenate(groups))
     assert [int(np.sum(result.labels == i)) for i in range(3)] == [30, 20, 10]
     assert result.silhouette > result.null_silhouette
-    for kind, (start, end) in enumerate(((0, 30), (30, 50), (50, 60))):
-        assert start <= result.nearest_tracks[kind] < end
+    for cluster, (start, end) in enumerate(((0, 30), (30, 50), (50, 60))):
+        assert start <= result.nearest_tracks[cluster] < end
     long = draw.standard_normal((60, 1)) * np.linspace(-1, 1, 31)[None] + 0.1 * draw.standard_normal((60, 31))
-    cloud = cluster_responses(long)
-    assert cloud.silhouette > 0.25  # which a rule of thumb would take for structure
-    assert cloud.silhouette < cloud.null_silhouette
+    gaussian = cluster_responses(long)
+    assert gaussian.silhouette > 0.25  # structure by a common rule of thumb
+    assert gaussian.silhouette < gaussian.null_silhouette
 
 
 def test_nothing_to_cluster():

@@ -1,4 +1,4 @@
-"""Derivatives of a made-up network whose answers are known, and of a real one beside finite differences."""
+"""Jacobians of a toy network in closed form, and of a real one against finite differences."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from tests.synthetic_audio import music
 
 SIZE, RATE = 8192, 44_100
 FREQ = np.fft.rfftfreq(SIZE, 1.0 / RATE)
-INPUT_BANDS = (17, 20)  # 1 kHz and 2 kHz: what the made-up network listens to
+INPUT_BANDS = (17, 20)  # 1 kHz and 2 kHz: the inputs of the toy network
 
 
 def third_octave_weights() -> np.ndarray:
-    """`[bins, 31]` in plain NumPy: a triangle over log frequency around each third octave, held beyond the ends."""
+    """`[bins, 31]` in plain NumPy: a triangle over log frequency around each third octave, constant beyond the ends."""
     position = np.interp(np.log(np.maximum(FREQ, 1e-3)), np.log(THIRD_OCTAVES_HZ), np.arange(31.0))
     return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(31.0)))
 
 
 def center_bin(number: int) -> np.ndarray:
-    """The bin on which a third octave is centred, as a mask."""
+    """The bin on which a third octave is centered, as a mask."""
     return np.arange(len(FREQ)) == np.argmin(np.abs(FREQ - THIRD_OCTAVES_HZ[number]))
 
 
 def toy_network(signal: jax.Array) -> Prediction:
-    """Takes back half of the level at 1 kHz in band 1; opens band 2's gate with that at 2 kHz."""
+    """Band 1 compensates half of the level at 1 kHz; the gate of band 2 opens with the level at 2 kHz."""
     power = jnp.abs(jnp.fft.rfft(jnp.mean(signal, axis=1))) ** 2
     level = [10.0 * jnp.log10(jnp.sum(jnp.where(center_bin(n), power, 0.0))) for n in INPUT_BANDS]
     gain = jnp.stack([-0.5 * level[0], jnp.float32(2.0)])[None]
@@ -51,15 +51,15 @@ def test_jacobian_of_a_toy_network_matches_the_closed_form():
     spectrum = np.fft.rfft(np.asarray(x, np.float64), axis=0)
     k = np.abs(sosfreqz(k_weighting_sos(RATE), FREQ, fs=RATE)[1]) ** 2
     power = k * np.sum(np.abs(spectrum) ** 2, axis=1)
-    share = power @ third_octave_weights() / power.sum()  # by how much a decibel in a third octave raises the loudness
+    loudness_per_db = power @ third_octave_weights() / power.sum()  # change of the loudness per dB in a third octave
     at = [third_octave_weights()[center_bin(n)][0] for n in INPUT_BANDS]
-    first = -0.5 * (at[0] - share)
-    second = 2.0 * 0.01 * (at[1] - share)
+    first = -0.5 * (at[0] - loudness_per_db)
+    second = 2.0 * 0.01 * (at[1] - loudness_per_db)
     np.testing.assert_allclose(result["rendered_gain_db"], [first, second], atol=2e-4)
-    np.testing.assert_allclose(result["gate"][1], 0.01 * (at[1] - share), atol=2e-5)
-    np.testing.assert_allclose(result["octaves"], 0.0)
+    np.testing.assert_allclose(result["gate"][1], 0.01 * (at[1] - loudness_per_db), atol=2e-5)
+    np.testing.assert_allclose(result["log2_freq"], 0.0)
     assert np.argmin(result["rendered_gain_db"][0]) == INPUT_BANDS[0]
-    assert result["curve_db"][17, 17] < -0.4  # the bell at 1 kHz follows its gain
+    assert result["eq_response_db"][17, 17] < -0.4  # the peaking filter at 1 kHz
 
 
 def test_a_real_network_against_finite_differences():
@@ -87,7 +87,7 @@ def test_a_real_network_against_finite_differences():
     np.testing.assert_allclose(ratio[17], ends("ratio", 17)[0], atol=0.05 * np.abs(ratio).max() + 1e-4)
 
 
-def test_shaping_moves_one_third_octave_and_keeps_the_loudness():
+def test_gains_change_one_third_octave_and_not_the_loudness():
     x = excerpt()
     gains = np.zeros(31, np.float32)
     gains[17] = 6.0
@@ -95,7 +95,7 @@ def test_shaping_moves_one_third_octave_and_keeps_the_loudness():
     before, after = (np.abs(np.fft.rfft(np.asarray(s, np.float64), axis=0)) for s in (x, y))
     ratio = 20 * np.log10(after[:, 0] / before[:, 0])
     middle = int(np.flatnonzero(center_bin(17))[0])
-    assert abs(ratio[middle] - ratio[50] - 6.0) < 0.3  # the centre lies between two bins
+    assert abs(ratio[middle] - ratio[50] - 6.0) < 0.3  # the center is between two bins
     k = np.abs(sosfreqz(k_weighting_sos(RATE), FREQ, fs=RATE)[1])[:, None] ** 2
     assert abs(10 * np.log10(np.sum(k * after**2) / np.sum(k * before**2))) < 1e-3
     np.testing.assert_allclose(apply_third_octave_gains(x, jnp.zeros(31)), x, atol=1e-6)

@@ -11,7 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nmjax.analysis import band_sections, collection_analysis, sensitivity
+from nmjax.analysis import sensitivity
+from nmjax.analysis.collection_analysis import AnalysisRequest, select_sections
+from nmjax.analysis.page import PageSection
+from nmjax.analysis.predictions import SHARD_DIR
+from nmjax.analysis.sections import SECTIONS
+from nmjax.analysis.sections.usage import gate_adaptivity_sentence
 from nmjax.cli.main import main
 from tests.random_networks import save_network
 from tests.synthetic_audio import music, write_audio
@@ -43,23 +48,19 @@ def rows_of(path):
 @pytest.fixture(scope="module")
 def analysis_dir(workspace):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(
-            collection_analysis.SECTIONS,
-            "stability",
-            lambda study: collection_analysis.sections.PageSection("Firm", ["<b>"]),
-        )
+        patch.setitem(SECTIONS, "stability", lambda context: PageSection("Robustness", ["<b>"]))
         patch.setattr(sensitivity, "MAX_TRACKS", 2)
-        patch.setattr(sensitivity, "_EXCERPT_SAMPLES", 1 << 13)
+        patch.setattr(sensitivity, "EXCERPT_SAMPLES", 1 << 13)
         assert analyze(workspace, "out", "--window-seconds", "1") == 0
     return workspace / "out"
 
 
 def test_page_tables_and_pictures(analysis_dir):
     text = (analysis_dir / "index.html").read_text()
-    for title in ("Which bands are used", "By group", "The curves", "What z knows", "What the network listens to"):
+    for title in ("Band usage", "Groups", "Responses", "Linear probes of z", "Input sensitivity"):
         assert f"<h2>{title}</h2>" in text
     assert "2 groups are compared, 8 tracks." in text
-    assert "In no group, and without part in this: 1 of the tracks." in text
+    assert "Tracks in no group (excluded): 1." in text
     assert "<p>&lt;b&gt;</p>" in text
     assert "Probes need 20 tracks or more; there are 9." in text
     assert "http://" not in re.sub(r"data:[^\"]*", "", text)
@@ -74,7 +75,7 @@ def test_page_tables_and_pictures(analysis_dir):
 
 
 def test_tables_are_consistent(analysis_dir):
-    """Usage and curves worked out again from settings.parquet."""
+    """Statistics computed again from settings.parquet."""
     table = pq.read_table(analysis_dir / "settings.parquet")
     whole = [r for r in table.to_pylist() if r["window"] is None]
     usage = rows_of(analysis_dir / "usage.csv")
@@ -83,24 +84,24 @@ def test_tables_are_consistent(analysis_dir):
         assert len(gates) == 9
         row = usage[band - 1]
         assert float(row["gate_mean"]) == pytest.approx(gates.mean(), rel=1e-4)
-        assert float(row["open"]) == pytest.approx(np.mean(gates > 0.5), rel=1e-4)
+        assert float(row["open_share"]) == pytest.approx(np.mean(gates > 0.5), rel=1e-4)
     groups = [
-        r for r in rows_of(analysis_dir / "groups.csv") if (r["what"], r["group"], r["band"]) == ("gate", "z", "3")
+        r for r in rows_of(analysis_dir / "groups.csv") if (r["quantity"], r["group"], r["band"]) == ("gate", "z", "3")
     ]
     expected_mean = np.mean([r["gate"] for r in whole if r["band"] == 3 and r["group"] == "z"])
     assert float(groups[0]["mean"]) == pytest.approx(expected_mean, rel=1e-4)
-    assert len(rows_of(analysis_dir / "curves-tracks.csv")) == 9
+    assert len(rows_of(analysis_dir / "responses-tracks.csv")) == 9
     assert pq.read_table(analysis_dir / "tracks.parquet").column_names[:3] == ["track", "group", "seconds"]
 
 
 def test_a_second_run_reuses_predictions_and_writes_the_same_files(workspace, analysis_dir, monkeypatch):
     before = (analysis_dir / "usage.csv").read_bytes(), (analysis_dir / "groups-tests.csv").read_bytes()
     picture = (analysis_dir / "usage.svg").read_bytes()
-    parts = sorted((analysis_dir / "parts").iterdir())
+    shards = sorted((analysis_dir / SHARD_DIR).iterdir())
     assert analyze(workspace, "out", "--window-seconds", "1", "--sections", "usage,groups") == 0
     assert ((analysis_dir / "usage.csv").read_bytes(), (analysis_dir / "groups-tests.csv").read_bytes()) == before
     assert (analysis_dir / "usage.svg").read_bytes() == picture
-    assert sorted((analysis_dir / "parts").iterdir()) == parts
+    assert sorted((analysis_dir / SHARD_DIR).iterdir()) == shards
 
 
 def test_a_network_without_gates(workspace, capsys):
@@ -109,14 +110,9 @@ def test_a_network_without_gates(workspace, capsys):
     assert "phase 1a has no gates" in output
     assert "--sections responses" in output
     assert analyze(workspace, "gateless", "--sections", "groups", phase="1a") == 0
-    kinds = {row["what"] for row in rows_of(workspace / "gateless" / "groups.csv")}
-    assert kinds == {"rendered_gain_db"}
-    assert (
-        collection_analysis._select_sections(
-            collection_analysis.AnalysisRequest((), workspace), load_phase(workspace, "1a")
-        )[0]
-        == "groups"
-    )
+    quantities = {row["quantity"] for row in rows_of(workspace / "gateless" / "groups.csv")}
+    assert quantities == {"rendered_gain_db"}
+    assert select_sections(AnalysisRequest((), workspace), load_phase(workspace, "1a"))[0] == "groups"
 
 
 def load_phase(workspace, phase):
@@ -126,7 +122,7 @@ def load_phase(workspace, phase):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--sections", "usage,karma"], "no section 'karma'; there are: usage, groups"),
         (["--only", "zz"], "no group 'zz'; did you mean 'z'?"),
@@ -136,12 +132,12 @@ def load_phase(workspace, phase):
         (["train.steps=2"], "no effect without --ablate"),
     ],
 )
-def test_bad_input(workspace, capsys, arguments, said):
+def test_bad_input(workspace, capsys, arguments, message):
     assert analyze(workspace, "bad", *arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("nmjax: ")
     assert error.count("\n") == 1
-    assert said in error
+    assert message in error
 
 
 def test_an_analysis_of_another_network_in_the_output_folder_is_rejected(workspace, analysis_dir, capsys):
@@ -156,6 +152,6 @@ def test_an_unwritable_output_is_reported_before_any_work(workspace, capsys):
 
 
 def test_summary_of_gates_that_never_change():
-    still, moving = [{"open": 1.0}, {"open": 0.0}], [{"open": 1.0}, {"open": 0.4}]
-    assert "chosen once" in band_sections._gate_adaptivity_sentence(still)
-    assert band_sections._gate_adaptivity_sentence(moving) == "Open in some tracks and closed in others: 1 of 2 gates."
+    still, moving = [{"open_share": 1.0}, {"open_share": 0.0}], [{"open_share": 1.0}, {"open_share": 0.4}]
+    assert "do not depend on the track" in gate_adaptivity_sentence(still)
+    assert gate_adaptivity_sentence(moving) == "Open in some tracks and closed in others: 1 of 2 gates."

@@ -1,4 +1,4 @@
-"""The sections of an analysis page: each function computes its tables and figures, writes them, and returns a section."""
+"""The sections of an analysis page: each function writes its tables and figures, and returns the section."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ def groups_section(context: AnalysisContext) -> PageSection:
     names, small_groups = group_statistics.comparable_groups(predicted.groups)
     notes = []
     if small_groups:
-        notes.append(f"Excluded because they have fewer than {MIN_GROUP_TRACKS} tracks: {len(small_groups)} groups.")
+        notes.append(f"Groups with fewer than {MIN_GROUP_TRACKS} tracks (excluded): {len(small_groups)}.")
     if num_ungrouped := int(np.sum(predicted.groups == "")):
-        notes.append(f"Excluded because they are in no group: {num_ungrouped} tracks.")
+        notes.append(f"Tracks in no group (excluded): {num_ungrouped}.")
     if len(names) < 2:
         return PageSection(title, ["There are not two groups to compare; name them with --groups.", *notes])
     quantities = {"rendered_gain_db": predicted.rendered_gain_db}

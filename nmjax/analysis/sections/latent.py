@@ -35,12 +35,10 @@ def latent_section(context: AnalysisContext) -> PageSection:
         shuffled_scores=shuffled_p95,
     )
     caption = (
-        "Linear probes on held-out tracks: R², for the group the share of correct ones. Gray: up to the 95th percentile "
-        "of probes for shuffled targets."
+        "Linear probes on held-out tracks: R², for the group the share of correct ones. Gray: up to the 95th "
+        "percentile of probes for shuffled targets."
     )
-    decodable = [
-        target for target, s, c in zip(targets, scores[:, 0], shuffled_p95[:, 0], strict=True) if s > c
-    ]
+    decodable = [target for target, s, c in zip(targets, scores[:, 0], shuffled_p95[:, 0], strict=True) if s > c]
     rows = [
         {"target": target, **dict(zip(slice_labels, s, strict=True)), "shuffled_p95": c[0]}
         for target, s, c in zip(targets, scores, shuffled_p95, strict=True)

@@ -82,8 +82,8 @@ def _describe_clusters(
     is_significant = clusters.silhouette > clusters.null_silhouette
     conclusion = "distinct clusters" if is_significant else "no evidence of distinct clusters"
     sentence = (
-        f"K-means: {len(members)} clusters, mean silhouette {clusters.silhouette:.2f} (samples of a single Gaussian: up "
-        f"to {clusters.null_silhouette:.2f}); {conclusion}."
+        f"K-means: {len(members)} clusters, mean silhouette {clusters.silhouette:.2f} (samples of a single Gaussian: "
+        f"up to {clusters.null_silhouette:.2f}); {conclusion}."
     )
     panels = [
         plots.ResponsePanel(

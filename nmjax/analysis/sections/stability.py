@@ -71,11 +71,14 @@ def _window_stability(context: AnalysisContext, between_tracks_db: float) -> _Wi
     variance_share = between_tracks_db**2 / max(between_tracks_db**2 + within_track_db**2, 1e-20)
     sentence = (
         f"Within a track the responses of windows vary by {within_track_db:.2f} dB RMS, and tracks differ by "
-        f"{between_tracks_db:.2f}: {100 * variance_share:.0f} % of the variance of a window's response is between tracks."
+        f"{between_tracks_db:.2f}: {100 * variance_share:.0f} % of the variance of a window's response is between "
+        "tracks."
     )
     if predicted.has_gates:
         agreement = np.mean([row["gate_agreement"] for row in rows])
-        sentence += f" {100 * agreement:.0f} % of the gates of windows are on the same side of the threshold as the track's."
+        sentence += (
+            f" {100 * agreement:.0f} % of the gates of windows are on the same side of the threshold as the track's."
+        )
     extremes = [select(rows, key=lambda row: row["within_track_db"]) for select in (min, max)]
     table = Table("Most and least stable track.", [{**row, "track": base_name(row["track"])} for row in extremes])
     return _WindowResults(sentence, [table], ["stability-windows.csv"])

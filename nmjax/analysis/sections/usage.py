@@ -99,7 +99,9 @@ def _frequency_figure(context: AnalysisContext, frequency_rows: list[dict]) -> F
         series=series,
         ylabel="per track and third octave",
     )
-    return Figure(path, "Bands, open bands, and the sum of their absolute gains in each third octave, mean over tracks.")
+    return Figure(
+        path, "Bands, open bands, and the sum of their absolute gains in each third octave, mean over tracks."
+    )
 
 
 def _redundancy_figure(context: AnalysisContext, pair_rows: list[dict], num_bands: int) -> Figure:

@@ -29,9 +29,31 @@ def fit_ridge(
         targets: One or several outputs per sample.
         penalty: Above 0.
     """
+    intercept, slopes = fit_ridge_path(inputs, targets, np.array([penalty]))
+    return intercept, slopes[0]
+
+
+def fit_ridge_path(
+    inputs: Float[np.ndarray, "samples inputs"],
+    targets: Float[np.ndarray, "samples ..."],
+    penalties: Float[np.ndarray, " penalties"],
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "penalties inputs ..."]]:
+    """`fit_ridge` for several penalties, by one eigendecomposition of the smaller Gram matrix.
+
+    With the singular value decomposition inputs = U·S·Vᵀ the slope is V · diag(1/(S² + samples · penalty)) · Vᵀ ·
+    inputsᵀ · (targets − intercept).
+    """
     intercept = np.asarray(targets.mean(axis=0))
-    products = inputs.T @ inputs / len(inputs) + penalty * np.eye(inputs.shape[1])
-    return intercept, np.linalg.solve(products, inputs.T @ (targets - intercept) / len(inputs))
+    num_samples, num_inputs = inputs.shape
+    if num_samples < num_inputs:
+        eigenvalues, left = np.linalg.eigh(inputs @ inputs.T)  # S², U
+        right = inputs.T @ left  # V·S
+        projected = left.T @ (targets - intercept)
+    else:
+        eigenvalues, right = np.linalg.eigh(inputs.T @ inputs)  # S², V
+        projected = right.T @ (inputs.T @ (targets - intercept))
+    factors = 1.0 / (eigenvalues + num_samples * np.asarray(penalties)[:, None])
+    return intercept, np.stack([(right * factor) @ projected for factor in factors])
 
 
 def held_out_residuals(
