@@ -25,7 +25,7 @@ from nmjax.mastering.network import load
 
 
 def systems(tracks: list, network, batches: list[int]) -> dict[str, Callable[[], None]]:
-    """Name → all settings once."""
+    """Functions by name that predict the settings of all tracks once."""
 
     def batched(size: int) -> Callable[[], None]:
         def run():
@@ -42,20 +42,20 @@ def systems(tracks: list, network, batches: list[int]) -> dict[str, Callable[[],
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("music", type=Path)
-    parser.add_argument("--ckpt", type=Path, help="default: the best that comes with the program")
-    parser.add_argument("--tracks", type=int, default=24)
+    parser.add_argument("--ckpt", type=Path, help="default: the network that comes with the program")
+    parser.add_argument("--max-tracks", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", default="4,16,32")
     args = parser.parse_args()
     network = load(args.ckpt or pretrained.model_folder())
-    tracks = collect_tracks([args.music], max_tracks=args.tracks)
+    tracks = collect_tracks([args.music], max_tracks=args.max_tracks)
     seconds = sum(track.recording.seconds for track in tracks)
     runs = systems(tracks, network, [int(size) for size in args.batch.split(",")])
     for run in runs.values():
-        run()  # compiles, and the files are in memory
+        run()  # compiles, and brings the files into the page cache
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for _ in range(args.rounds):
         for name, run in runs.items():
@@ -63,7 +63,7 @@ def main() -> None:
             run()
             times[name].append((time.perf_counter() - start, time.process_time() - cpu_start))
     print(f"{len(tracks)} tracks, {seconds / 60:.0f} min; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}.\n")
-    print("| how | wall s | CPU s | tracks a minute | a minute of CPU | × real time |")
+    print("| method | wall s | CPU s | tracks a minute | per minute of CPU | × real time |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, samples in times.items():
         wall, cpu = (statistics.median(values) for values in zip(*samples, strict=True))

@@ -1,4 +1,4 @@
-"""The notebook in docs/ runs as it stands and draws two figures; what it shows is what it says."""
+"""The notebook in docs/ runs, draws two figures and has the stored output."""
 
 from __future__ import annotations
 
