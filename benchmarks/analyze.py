@@ -1,10 +1,10 @@
-"""Settings of a collection: tracks per minute in batches, beside one track at a time, in turns.
+"""Speed of predicting the settings of a collection: batches of windows against one track at a time, in turns.
 
-    python benchmarks/analyze.py MUSIC [--ckpt DIR] [--tracks 24] [--rounds 3] [--batch 4,16,32]
+    python benchmarks/analyze.py MUSIC [--ckpt DIR] [--max-tracks 24] [--rounds 3] [--batch 4,16,32]
 
-MUSIC is a folder or a CSV that an index knows (run analyze.py on it once). One at a time is what infer.py does before
-it renders: `analyze_track`, a window at a time. Both read from the disk, and neither measures loudness, which is in the
-index. Prints medians; on a machine with other load CPU seconds are reliable and wall seconds are not.
+MUSIC is a folder or a CSV that was indexed before (run analyze.py on it once). One at a time is what infer.py does
+before it renders: `predict_settings`, a window at a time. Both read from the disk, and neither measures the loudness,
+which is in the index. Prints medians. On a machine with other load, CPU seconds are more reliable than wall seconds.
 """
 
 from __future__ import annotations
