@@ -121,20 +121,20 @@ def test_the_command_writes_its_report_and_reuses_runs(tmp_path, monkeypatch, ca
     assert "was fitted with other settings" in capsys.readouterr().err
     run_dir = str(tmp_path / "out" / "runs" / "1b")
     assert main([*command, "--compare", f"1c={run_dir}"]) == 2
-    assert "two systems '1c'" in capsys.readouterr().err
+    assert "Two systems are named '1c'" in capsys.readouterr().err
     write_audio(tmp_path / "songs" / "b.wav", music(1.0, seed=1))
     assert main(command) == 2
     assert "to other songs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--ablate", "--ckpt", "x"], "--ckpt has no effect with --ablate"),
         (["--ablate", "--window-seconds", "2"], "--window-seconds has no effect with --ablate"),
         (["loss.gain=1"], "no effect without --ablate"),
     ],
 )
-def test_bad_input(more, said, capsys):
+def test_invalid_input_is_reported(more, message, capsys):
     assert main(["analyze", "songs", "--out", "out", *more]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
