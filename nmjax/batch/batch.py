@@ -14,6 +14,7 @@ from nmjax.batch.album import plan_album_options
 from nmjax.batch.jobs import Job, find_jobs
 from nmjax.batch.manifest import Manifest, digest_options, file_sha256, locate_manifest
 from nmjax.batch.runner import BatchPlan, BatchSummary, MasterFn, TrackOutcome, run_sequential
+from nmjax.mastering.delivery.verify import ComplianceStatus
 from nmjax.mastering.master import master
 from nmjax.mastering.network import Network
 from nmjax.mastering.output_paths import OutputPaths, resolve_output_paths
@@ -121,10 +122,13 @@ def make_master(network: Network | None, options: MasteringOptions, album_notes:
 
 def _outcome(result: MasteringResult, album_notes: Sequence[str]) -> TrackOutcome:
     reports = [delivery.compliance for delivery in result.delivery_results]
-    is_compliant = not album_notes and all(report.passed for report in reports)
+    statuses = {report.status for report in reports} | ({ComplianceStatus.FAIL} if album_notes else set())
+    worst = next(
+        x for x in (ComplianceStatus.FAIL, ComplianceStatus.NOT_MEASURED, ComplianceStatus.PASS) if x in statuses
+    )
     reasons = [report.failure_reason for report in reports if report.failure_reason]
     return TrackOutcome(
-        compliance="PASS" if is_compliant else "FAIL",
+        compliance=worst.label,
         lufs=reports[0].lufs,
         true_peak_db=reports[0].true_peak_db,
         input_lufs=result.input_scan.lufs,

@@ -45,7 +45,7 @@ class ManifestEntry:
         size, mtime_ns, sha256: of the input before the work, in bytes and nanoseconds.
         files: name of each written file → size and mtime_ns; the masters, then the settings file.
         error: why it failed.
-        compliance: PASS or FAIL.
+        compliance: PASS, FAIL or NOT MEASURED.
         lufs, true_peak_db: of the first master, in LUFS and dBTP; None where not finite.
         input_lufs, input_true_peak_db: of the input.
         notes: messages about the master.

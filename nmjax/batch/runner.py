@@ -35,7 +35,7 @@ class TrackOutcome:
     """Measurements of a mastered track.
 
     Attributes:
-        compliance: PASS, or FAIL where a delivery misses its loudness or ceiling.
+        compliance: PASS, FAIL where a delivery misses its loudness or ceiling, or NOT MEASURED (silence).
         lufs, true_peak_db: of the first master, in LUFS and dBTP.
         input_lufs, input_true_peak_db: of the input.
         notes: messages for the user.
@@ -90,7 +90,7 @@ class BatchSummary:
         """The exit code of the command."""
         if self.failed or self.stop_reason:
             return ExitCode.TRACKS_FAILED
-        is_compliant = all(entry.compliance == "PASS" for entry in (*self.done, *self.skipped))
+        is_compliant = all(entry.compliance != "FAIL" for entry in (*self.done, *self.skipped))
         return ExitCode.SUCCESS if is_compliant else ExitCode.OUT_OF_SPEC
 
 

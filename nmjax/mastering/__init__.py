@@ -1,1 +1,1 @@
-"""A track in, a master out, in pieces: listen, predict, render, bring to a loudness."""
+"""A track in, a master out, in constant memory: analyze, predict settings, render, deliver."""

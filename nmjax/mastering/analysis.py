@@ -1,4 +1,4 @@
-"""A whole signal and a network: listen to it, then play it corrected; in two passes, with constant memory."""
+"""Predicts the settings of a whole signal, and renders them, in constant memory."""
 
 from __future__ import annotations
 
@@ -27,15 +27,20 @@ from nmjax.mastering.network import Network, PooledFrames
 from nmjax.mastering.render import active_processors, apply_processor, equalize_stream
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction, Settings
 
-_CHUNK_FRAMES = 1 << 16  # frames
-_EXCERPT_SECONDS = 6.0  # of what is listened to where not all is
+_CHUNK_FRAMES = 1 << 16
+_EXCERPT_SECONDS = 6.0  # length of an excerpt where not all of a track is analyzed
 
 
 @dataclasses.dataclass(frozen=True)
 class SourceSignal:
-    """A signal that can be read again and again: `pieces()` from its start, `[frames, channel]` float32 at
-    `sample_rate` (Hz). lufs: its integrated loudness, or that of the album which it belongs to; −inf where there is
-    none. frames: its length, where not all of it is to be listened to."""
+    """A measured signal.
+
+    Attributes:
+        read_chunks: opens the signal from its start, as `[frames, channel]` float32 chunks.
+        sample_rate: in Hz.
+        lufs: integrated loudness of the signal, or of the album it belongs to; −inf where there is none.
+        frames: length; needed only where excerpts are analyzed.
+    """
 
     read_chunks: Callable[[], AudioChunks]
     sample_rate: int
@@ -44,7 +49,7 @@ class SourceSignal:
 
     @property
     def input_gain_db(self) -> float:
-        """What brings it to the model's level."""
+        """Gain from the signal's loudness to the model's level."""
         return MODEL_LUFS - self.lufs if math.isfinite(self.lufs) else 0.0
 
     def chunks_at_model_level(self) -> Iterator[np.ndarray]:
@@ -55,8 +60,13 @@ class SourceSignal:
 def encoder_input_chunks(
     signal: SourceSignal, network: Network, analysis_seconds: float | None = None
 ) -> Iterator[np.ndarray]:
-    """What the network's encoder is given of a signal, `[frames, ears]` at the model's rate and level: all of it, or
-    evenly spread stretches of `seconds` together."""
+    """The encoder's input for a signal, `[frames, inputs]` at the model's rate and level.
+
+    Args:
+        signal: the signal.
+        network: decides whether the inputs are mid, or mid and side.
+        analysis_seconds: total length of evenly spaced excerpts; None for the whole signal.
+    """
     encoder_chunks = (_encoder_inputs(chunk, network.encoder_inputs) for chunk in signal.chunks_at_model_level())
     if analysis_seconds is not None and analysis_seconds * signal.sample_rate < signal.frames:
         encoder_chunks = take_excerpts(
@@ -66,14 +76,14 @@ def encoder_input_chunks(
 
 
 def encode_signal(signal: SourceSignal, network: Network, analysis_seconds: float | None = None) -> PooledFrames:
-    """What the network hears of a signal, `seconds` as for `to_ears`."""
+    """Encodes a signal; arguments as in `encoder_input_chunks`."""
     return network.pool_frames(prefetch(encoder_input_chunks(signal, network, analysis_seconds)))
 
 
 def _encoder_inputs(
     chunk: Float[np.ndarray, "frames channel"], encoder_inputs: int
-) -> Float[np.ndarray, "frames ears"]:
-    """Mid, the mean of the channels; and for a second ear the side, silent where there is none."""
+) -> Float[np.ndarray, "frames inputs"]:
+    """Mid, the mean of the channels; for two inputs also side, which is zero unless there are two channels."""
     mid = reader.to_mono(chunk)
     if encoder_inputs == 1:
         return mid[:, None]
@@ -82,22 +92,22 @@ def _encoder_inputs(
 
 
 def predict_settings(signal: SourceSignal, network: Network, analysis_seconds: float | None = None) -> Prediction:
-    """The network's settings for a signal, `input_gain_db` among them; `seconds` as for `pooled`."""
+    """Predicts settings for a signal, with its `input_gain_db`; arguments as in `encoder_input_chunks`."""
     return with_input_gain(
         network.decode_pooled(encode_signal(signal, network, analysis_seconds).mean), signal.input_gain_db
     )
 
 
 def with_input_gain(prediction: Prediction, gain_db: float) -> Prediction:
-    """The same with its `input_gain_db`."""
-    gain_db = jnp.full(1, gain_db, jnp.float32)
-    return prediction.replace(settings=prediction.settings.replace(input_gain_db=gain_db))
+    """The prediction with another `input_gain_db`."""
+    settings = dataclasses.replace(prediction.settings, input_gain_db=jnp.full(1, gain_db, jnp.float32))
+    return dataclasses.replace(prediction, settings=settings)
 
 
 def residual_stream(
     signal: SourceSignal, network: Network, z: Float[Array, "1 latent"], residual_amount: float = 1.0
 ) -> Iterator[np.ndarray]:
-    """What the network adds to the signal, times `amount`, at the signal's own rate and level."""
+    """The network's residual times `residual_amount`, at the signal's own rate and level."""
     model_rate_chunks = prefetch(resample_stream(signal.chunks_at_model_level(), signal.sample_rate, SAMPLE_RATE))
     source_rate_chunks = resample_stream(network.residual_stream(model_rate_chunks, z), SAMPLE_RATE, signal.sample_rate)
     return scale_stream(source_rate_chunks, residual_amount * db_to_amplitude(-signal.input_gain_db))
@@ -109,9 +119,13 @@ def process_chain(
     bands: Bands,
     tap: Callable[[str, AudioChunks], AudioChunks] = lambda _, x: x,
 ) -> AudioChunks:
-    """The signal through `bands` (for its rate) and the stages behind them; at the signal's own level.
+    """The signal through the equalizer and the active processors, at its own level.
 
-    watch: is shown what goes in, "input", and what comes out of each: "eq" and the stages that change something.
+    Args:
+        signal: the signal.
+        settings: of the processors.
+        bands: of the equalizer, for the signal's rate.
+        tap: called with "input" and the signal, then with "eq" and each active processor's name and its output.
     """
     audio = tap("eq", prefetch(equalize_stream(tap("input", signal.read_chunks()), bands, signal.sample_rate)))
     for processor in active_processors(settings):
@@ -122,11 +136,15 @@ def process_chain(
 def render_prediction(
     signal: SourceSignal, prediction: Prediction, bands: Bands, network: Network
 ) -> Iterator[np.ndarray]:
-    """The signal through `bands` (for its rate) and the stages, with the network's residual; at the signal's own level.
+    """The signal through the equalizer and the processors, plus the network's residual, at the signal's own level.
 
-    Silence needs no correction, and stays silence.
+    Args:
+        signal: the signal. A silent one gets no residual.
+        prediction: settings and z.
+        bands: of the equalizer, for the signal's rate.
+        network: the network that made the prediction.
     """
-    clean = process_chain(signal, prediction.settings, bands)
-    if not network.has_residual or not math.isfinite(signal.lufs):  # silent, or at no level that the network knows
-        return clean
-    return add_streams(clean, residual_stream(signal, network, prediction.z))
+    audio = process_chain(signal, prediction.settings, bands)
+    if not network.has_residual or not math.isfinite(signal.lufs):
+        return iter(audio)
+    return add_streams(audio, residual_stream(signal, network, prediction.z))

@@ -1,4 +1,4 @@
-"""One track from file to files: measure, listen, change, render, deliver, and say what was done."""
+"""Masters a track: analyze the input, plan the settings, render, deliver, write all files at once."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from nmjax.models import SAMPLE_RATE
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
-CHUNK_FRAMES = 1 << 16  # frames
+CHUNK_FRAMES = 1 << 16
 MIN_FRAMES = 2
-_CODEC_PADDING_FRAMES = 4 * 1152  # that a lossy file may lack at its ends
+_CODEC_PADDING_FRAMES = 4 * 1152  # by how much a lossy file may be shorter than its header says
 
-StreamTap = Callable[[str, AudioChunks], AudioChunks]  # passes on a signal, which it is told the name of
+StreamTap = Callable[[str, AudioChunks], AudioChunks]  # returns the chunks of a named signal unchanged
 
 
 def no_tap(name: str, chunks: AudioChunks) -> AudioChunks:
@@ -57,7 +57,7 @@ def master(
     progress: StreamTap = no_tap,
     observers: Sequence[MasteringObserver] = (),
 ) -> MasteringResult:
-    """Master a track; all its files appear together, or none does.
+    """Masters a track; all its files appear together, or none does.
 
     Args:
         track: the file to master.
@@ -79,26 +79,30 @@ def master(
         return chunks
 
     input_signal = InputSignal(
-        lambda: progress("Reading", reader.read_chunks(track, CHUNK_FRAMES)),
-        info.sample_rate,
-        info.channels,
-        f"'{track}'",
+        read_chunks=lambda: progress("Reading", reader.read_chunks(track, CHUNK_FRAMES)),
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        name=f"'{track}'",
     )
     analyzed_track = analyze_track(input_signal, network, options, tap)
-    notes = analyzed_track.notes
-    if info.truncated or analyzed_track.input_scan.frames < info.frames - (
-        _CODEC_PADDING_FRAMES if info.is_lossy else 0
-    ):
-        seconds = analyzed_track.input_scan.frames / info.sample_rate
-        notes.append(f"The file is cut short or damaged: {seconds:.1f} s could be read, its header says more.")
+    notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]
     with contextlib.ExitStack() as stack:
         temporary_paths = {path: stack.enter_context(atomic_files.temporary_sibling(path)) for path in outputs.files()}
-        folder = outputs.masters[0].parent
-        open_stream = stack.enter_context(render_track(analyzed_track, network, options.album_gain_db, folder, tap))
-        delivery_results = _write_deliveries(
-            lambda: progress("Delivering", open_stream()), info, formats, temporary_paths, track, outputs, options
+        open_rendered = stack.enter_context(
+            render_track(analyzed_track, network, options.album_gain_db, folder=outputs.masters[0].parent, tap=tap)
         )
-        notes += _delivery_notes(delivery_results, analyzed_track.input_scan)
+        delivery_results = _write_deliveries(
+            open_stream=lambda: progress("Delivering", open_rendered()),
+            info=info,
+            formats=formats,
+            outputs=outputs,
+            temporary_paths=temporary_paths,
+            options=options,
+        )
+        if analyzed_track.input_scan.true_peak == 0.0:
+            notes.append("The track is silent, and so is the master.")
+        else:
+            notes += dict.fromkeys(note for delivery in delivery_results for note in delivery.notes)
         result = MasteringResult(
             outputs=outputs,
             info=info,
@@ -108,83 +112,71 @@ def master(
             delivery_results=delivery_results,
             notes=notes,
         )
-        _write_sidecar_files(result, temporary_paths, track, network, options)
+        _write_settings_files(result, temporary_paths, options)
         for observer in observers:
-            observer.write_files(result, open_stream, temporary_paths)
-        atomic_files.commit_files(
-            [(temporary_paths[path], path) for path in reversed(outputs.files())]
-        )  # the first master last
+            observer.write_files(result, open_rendered, temporary_paths)
+        # The first master last: where it exists, all other files do.
+        atomic_files.commit_files([(temporary_paths[path], path) for path in reversed(outputs.files())])
     return result
 
 
 def analyze_track(
     input_signal: InputSignal, network: Network | None, options: MasteringOptions, tap: StreamTap = no_tap
 ) -> AnalyzedTrack:
-    """Measure and listen, and choose what is rendered.
+    """Measures a signal and decides what to render.
 
     Raises:
-        BadInputError: a sound or settings that cannot be used.
+        BadInputError: the signal or the settings cannot be used.
     """
     notes = list(options.settings.notes) if options.settings else []
     input_scan = LoudnessScan(
-        tap("source", input_signal.read_chunks()), input_signal.sample_rate, input_signal.channels, max_limiting_db=0.0
+        tap("source", input_signal.read_chunks()),
+        sample_rate=input_signal.sample_rate,
+        channels=input_signal.channels,
+        max_limiting_db=0.0,
     )
     if input_scan.frames < MIN_FRAMES:
-        raise BadInputError(f"{input_signal.name} holds a single sample; there is nothing to master.")
-    lufs = options.album.lufs if options.album else input_scan.lufs
-    signal = SourceSignal(input_signal.read_chunks, input_signal.sample_rate, lufs, input_scan.frames)
-    render_plan = plan_render(signal, network, options, notes)
-    return AnalyzedTrack(input_signal, input_scan, signal, render_plan, notes)
-
-
-def _write_deliveries(
-    open_stream: StreamOpener,
-    info: AudioInfo,
-    formats: list[OutputFormat],
-    temporary_paths: dict[Path, Path],
-    track: Path,
-    outputs: OutputPaths,
-    options: MasteringOptions,
-) -> list[DeliveryResult]:
-    """Each delivery in its temporary file; the signal is surveyed once where they share a rate."""
-    keeps_rate = [output_format.sample_rate == info.sample_rate for output_format in formats]
-    max_limiting_db = max(spec.allowed_limiting_db for spec in options.delivery_specs)
-    needs_scan = any(keeps_rate) or options.album
-    scan = LoudnessScan(open_stream(), info.sample_rate, info.channels, max_limiting_db) if needs_scan else None
-    delivery_specs = options.delivery_specs
-    if options.album:  # a song keeps its place in the album, whatever the limiter does
-        song_lufs = scan.lufs if MIN_LUFS <= scan.lufs <= 0.0 else None
-        delivery_specs = [
-            dataclasses.replace(x, lufs=song_lufs) if x.true_peak_db is not None else x for x in delivery_specs
-        ]
-    delivery_results = []
-    for spec, path, output_format, song_lufs in zip(delivery_specs, outputs.masters, formats, keeps_rate, strict=True):
-        stream_and_target = (open_stream, info.sample_rate, info.channels, spec, temporary_paths[path], output_format)
-        delivery_result = write_delivery(*stream_and_target, tags_source=track, scan=scan if song_lufs else None)
-        delivery_results.append(
-            dataclasses.replace(delivery_result, compliance=dataclasses.replace(delivery_result.compliance, path=path))
-        )
-    return delivery_results
+        raise BadInputError(f"{input_signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
+    signal = SourceSignal(
+        read_chunks=input_signal.read_chunks,
+        sample_rate=input_signal.sample_rate,
+        lufs=options.album.lufs if options.album else input_scan.lufs,
+        frames=input_scan.frames,
+    )
+    return AnalyzedTrack(
+        input_signal=input_signal,
+        input_scan=input_scan,
+        signal=signal,
+        render_plan=plan_render(signal, network, options, notes),
+        notes=notes,
+    )
 
 
 def plan_render(
     signal: SourceSignal, network: Network | None, options: MasteringOptions, notes: list[str]
 ) -> RenderPlan:
-    """The settings to render: from a file, an album or the network, then changed as the options say."""
-    stored_settings, overrides = options.settings, options.overrides
+    """The settings to render: from a file, an album or the network, matched to a reference, with overrides.
+
+    Args:
+        signal: the signal to master.
+        network: predicts the settings where neither a file nor an album has them.
+        options: the options.
+        notes: messages for the user are appended.
+    """
+    overrides, stored_settings = options.overrides, options.settings
     eq_sample_rate, residual_amount, match = SAMPLE_RATE, 1.0, None
     if stored_settings:
-        prediction, eq_sample_rate = (
-            with_input_gain(stored_settings.prediction, signal.input_gain_db),
-            stored_settings.sample_rate,
-        )
+        prediction = with_input_gain(stored_settings.prediction, signal.input_gain_db)
+        eq_sample_rate = stored_settings.sample_rate
         can_render, residual_note = stored_settings.check_residual(network.checkpoint_digest if network else None)
         residual_amount = stored_settings.residual_amount if can_render else 0.0
         notes += [residual_note] if residual_note else []
     elif options.album:
         prediction, match = options.album.prediction, options.album.match
-    else:
+    elif network:
         prediction = predict_settings(signal, network, options.analysis_seconds)
+    else:
+        raise BadInputError("There is neither a network nor settings to render; give one of them.")
     if options.reference_target and not options.album:
         match = match_reference(prediction, signal, options.reference_target)
         prediction = match.prediction
@@ -192,9 +184,14 @@ def plan_render(
     prediction = apply_overrides(overrides, prediction, eq_sample_rate)
     residual_amount = min(residual_amount * overrides.residual_scale, MAX_AMOUNT)
     if not network or not network.has_residual or not math.isfinite(signal.lufs):
-        residual_amount = 0.0  # silent, or at no level that the network knows
-    rendered_bands = convert_bands_to_rate(prediction.settings.eq.bands(), eq_sample_rate, signal.sample_rate)
-    return RenderPlan(prediction, eq_sample_rate, rendered_bands, residual_amount, match)
+        residual_amount = 0.0  # the network needs a finite loudness to scale the signal to its level
+    return RenderPlan(
+        prediction=prediction,
+        eq_sample_rate=eq_sample_rate,
+        rendered_bands=convert_bands_to_rate(prediction.settings.eq.bands(), eq_sample_rate, signal.sample_rate),
+        residual_amount=residual_amount,
+        match=match,
+    )
 
 
 @contextlib.contextmanager
@@ -205,27 +202,25 @@ def render_track(
     folder: Path | None = None,
     tap: StreamTap = no_tap,
 ) -> Iterator[StreamOpener]:
-    """The rendered signal, from its start at each call: the input itself where nothing is changed, else a spool in
-    `folder`."""
+    """Renders a track and opens the result, from its start at each call.
+
+    The result is the input itself where nothing is changed, otherwise a temporary file in `folder`.
+    """
     signal, render_plan = analyzed_track.signal, analyzed_track.render_plan
-    settings = render_plan.prediction.settings
-    if (
-        not render_plan.residual_amount
-        and is_flat(render_plan.rendered_bands)
-        and not active_processors(settings)
-        and gain_db == 0.0
-    ):
+    settings, channels = render_plan.prediction.settings, analyzed_track.input_signal.channels
+    has_processing = not is_flat(render_plan.rendered_bands) or bool(active_processors(settings))
+    if not render_plan.residual_amount and not has_processing and gain_db == 0.0:
         yield signal.read_chunks
         return
     audio = process_chain(signal, settings, render_plan.rendered_bands, tap)
-    if render_plan.residual_amount:
-        residual_chunks = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
-        audio = add_streams(audio, tap("residual", residual_chunks))
+    if network and render_plan.residual_amount:
+        residual = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
+        audio = add_streams(audio, tap("residual", residual))
     with tempfile.TemporaryFile(dir=folder) as spool:
         for chunk in scale_stream_db(audio, gain_db):
             spool.write(np.ascontiguousarray(chunk, np.float32).data)
         spool.flush()
-        yield lambda: _read_spool(spool.fileno(), analyzed_track.input_signal.channels)
+        yield lambda: _read_spool(spool.fileno(), channels)
 
 
 def _read_spool(file_descriptor: int, channels: int) -> Iterator[np.ndarray]:
@@ -235,32 +230,67 @@ def _read_spool(file_descriptor: int, channels: int) -> Iterator[np.ndarray]:
         byte_offset += len(raw_bytes)
 
 
-def _delivery_notes(delivery_results: list[DeliveryResult], input_scan: LoudnessScan) -> list[str]:
-    if input_scan.true_peak == 0.0:
-        return ["The track is silent, and so is the master."]
-    return list(dict.fromkeys(note for delivery_result in delivery_results for note in delivery_result.notes))
+def _truncation_notes(info: AudioInfo, num_frames: int) -> list[str]:
+    """A message where fewer frames could be read than the header promises."""
+    expected_frames = info.frames - (_CODEC_PADDING_FRAMES if info.is_lossy else 0)
+    if not info.truncated and num_frames >= expected_frames:
+        return []
+    seconds = num_frames / info.sample_rate
+    return [f"The file is truncated or damaged: only its first {seconds:.1f} s could be read. Check the original."]
 
 
-def _write_sidecar_files(
-    result: MasteringResult,
+def _write_deliveries(
+    *,
+    open_stream: StreamOpener,
+    info: AudioInfo,
+    formats: Sequence[OutputFormat],
+    outputs: OutputPaths,
     temporary_paths: dict[Path, Path],
-    track: Path,
-    network: Network | None,
     options: MasteringOptions,
+) -> list[DeliveryResult]:
+    """Writes each delivery to its temporary file; deliveries at the input's rate share one scan."""
+    scan = None
+    if options.album or any(x.sample_rate == info.sample_rate for x in formats):
+        max_limiting_db = max(spec.allowed_limiting_db for spec in options.delivery_specs)
+        scan = LoudnessScan(open_stream(), info.sample_rate, info.channels, max_limiting_db)
+    results = []
+    for spec, path, output_format in zip(options.delivery_specs, outputs.masters, formats, strict=True):
+        if options.album and scan and spec.true_peak_db is not None:  # keeps the loudness of the song in the album
+            spec = dataclasses.replace(spec, lufs=scan.lufs if MIN_LUFS <= scan.lufs <= 0.0 else None)
+        result = write_delivery(
+            open_stream,
+            sample_rate=info.sample_rate,
+            channels=info.channels,
+            spec=spec,
+            temporary=temporary_paths[path],
+            output_format=output_format,
+            tags_source=info.path,
+            scan=scan if output_format.sample_rate == info.sample_rate else None,
+        )
+        results.append(dataclasses.replace(result, compliance=dataclasses.replace(result.compliance, path=path)))
+    return results
+
+
+def _write_settings_files(
+    result: MasteringResult, temporary_paths: dict[Path, Path], options: MasteringOptions
 ) -> None:
     """Writes the settings and the EQ export to their temporary files."""
-    outputs, render_plan, sample_rate = result.outputs, result.render_plan, result.info.sample_rate
-    delivery_by_name = {
-        delivery_result.spec.name: delivery_to_dict(delivery_result.compliance, delivery_result.plan)
-        for delivery_result in result.delivery_results
-    }
-    text = settings_json(track.name, render_plan, sample_rate, network, options, delivery_by_name)
+    outputs, sample_rate, track_name = result.outputs, result.info.sample_rate, result.info.path.name
+    text = settings_json(
+        track_name=track_name,
+        render_plan=result.render_plan,
+        sample_rate=sample_rate,
+        network=result.network,
+        options=options,
+        delivery_by_name={x.spec.name: delivery_to_dict(x.compliance, x.plan) for x in result.delivery_results},
+    )
     temporary_paths[outputs.settings].write_text(text, encoding="utf-8")
     if outputs.export:
-        exports.export_eq(render_plan.rendered_bands, sample_rate, temporary_paths[outputs.export], track.name)
+        exports.export_eq(result.render_plan.rendered_bands, sample_rate, temporary_paths[outputs.export], track_name)
 
 
 def settings_json(
+    *,
     track_name: str,
     render_plan: RenderPlan,
     sample_rate: int,
@@ -268,28 +298,28 @@ def settings_json(
     options: MasteringOptions,
     delivery_by_name: dict,
 ) -> str:
-    """The settings file of what was rendered at `sample_rate` (Hz)."""
-    model = options.settings.model if options.settings else network
-    settings_args = (
-        track_name,
-        model,
-        render_plan.prediction,
-        render_plan.rendered_bands,
-        sample_rate,
-        delivery_by_name,
-        render_plan.residual_amount,
-        render_plan.eq_sample_rate,
+    """The text of the settings file of a track rendered at `sample_rate` (Hz)."""
+    model = network.model_id if network else None
+    return settings_to_json(
+        track=track_name,
+        model=options.settings.model if options.settings else model,
+        prediction=render_plan.prediction,
+        rendered_bands=render_plan.rendered_bands,
+        sample_rate=sample_rate,
+        delivery=delivery_by_name,
+        residual_amount=render_plan.residual_amount,
+        eq_sample_rate=render_plan.eq_sample_rate,
+        reference=render_plan.match.reference_target.description if render_plan.match else None,
     )
-    return settings_to_json(*settings_args, render_plan.match and render_plan.match.reference_target.description)
 
 
-def delivery_to_dict(compliance: ComplianceResult, delivery_plan: DeliveryPlan) -> dict:
-    """A delivery in numbers, for JSON; None for what is not finite."""
-    numbers = {
-        "gain_db": delivery_plan.gain_db,
-        "lufs": compliance.lufs,
-        "true_peak_db": compliance.true_peak_db,
-        "loudness_range_lu": compliance.loudness_range_lu,
-        "limiting_db": delivery_plan.gain_reduction.max_db,
+def delivery_to_dict(compliance: ComplianceResult, delivery_plan: DeliveryPlan) -> dict[str, str | float | None]:
+    """A delivery for JSON; None for a number that is not finite."""
+    return {
+        "status": str(compliance.status),
+        "gain_db": json_number(delivery_plan.gain_db),
+        "lufs": json_number(compliance.lufs),
+        "true_peak_db": json_number(compliance.true_peak_db),
+        "loudness_range_lu": json_number(compliance.loudness_range_lu),
+        "max_gain_reduction_db": json_number(delivery_plan.gain_reduction.max_db),
     }
-    return {"passed": compliance.passed, **{name: json_number(value) for name, value in numbers.items()}}

@@ -1,4 +1,4 @@
-"""A trained network, and its two jobs over a stream: settings for a whole track, and the residual."""
+"""A trained network applied to streams: settings for a whole track, and the residual."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,33 +16,45 @@ from jaxtyping import Array, Float
 
 from nmjax.audio.streams import AudioChunks, windows
 from nmjax.config import Config, restore_config
+from nmjax.mastering.settings.schema import ModelId
 from nmjax.models import ENCODERS, PHASES, Prediction, build_model, residual
 from nmjax.runtime.checkpoints import find_checkpoint
 from nmjax.runtime.errors import BadInputError
 
-_ENCODER_CORE = 16 * 16_384  # samples a window, about 6 s; a multiple of either encoder's stride
-_RESIDUAL_CORE = 32_768  # larger windows take as long and more memory
-_MILLISECOND_SAMPLES = 44  # samples at the model's rate
+_ENCODER_CORE = 16 * 16_384  # samples per window, about 6 s; a multiple of the stride of either encoder
+_RESIDUAL_CORE = 32_768  # larger windows take as long per sample, and more memory
+_MILLISECOND_SAMPLES = 44  # at the model's rate
 
 
 @dataclasses.dataclass(frozen=True)
 class PooledFrames:
-    """What an encoder heard of a signal: the sum over its frames, `[ears, size]` float64, and how many there were.
-    Ears: mid, and in phase 2 the side."""
+    """The encoder's output for a signal, summed over its frames.
+
+    Attributes:
+        frame_sum: `[inputs, size]` float64; the inputs are mid and, in phase 2, side.
+        num_frames: number of frames.
+    """
 
     frame_sum: np.ndarray
     num_frames: int
 
     @property
-    def mean(self) -> Float[Array, "ears size"]:
-        """Over the frames, as `settle` takes it."""
+    def mean(self) -> Float[Array, "inputs size"]:
+        """Mean over the frames, the input of `decode_pooled`."""
         return jnp.asarray(self.frame_sum / self.num_frames, jnp.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A phase with its variables. identity: a digest of the checkpoint, so that settings name what made them.
-    settings_alone: its residual, if it has one, is left out."""
+    """A trained model with its variables.
+
+    Attributes:
+        config: of the training run.
+        variables: parameters and batch statistics.
+        step: training step of the checkpoint.
+        checkpoint_digest: identifies the checkpoint in settings files.
+        settings_only: leaves out the residual.
+    """
 
     config: Config
     variables: Any
@@ -51,19 +63,23 @@ class Network:
     settings_only: bool = False
 
     @property
+    def model_id(self) -> ModelId:
+        """What settings files name the network by."""
+        return ModelId(phase=self.config.phase, step=self.step, checkpoint=self.checkpoint_digest)
+
+    @property
     def has_residual(self) -> bool:
-        """Whether a second network adds something."""
+        """Whether the residual network adds a signal."""
         return PHASES[self.config.phase].has_residual and not self.settings_only
 
     @property
     def encoder_inputs(self) -> int:
-        """How many signals the encoder hears: 1, mid; or 2, mid and side."""
+        """Number of encoder inputs: 1 (mid) or 2 (mid and side)."""
         return 2 if PHASES[self.config.phase].has_processors else 1
 
     def pool_frames(self, chunks: AudioChunks) -> PooledFrames:
-        """What the encoder hears of a signal `[frames, ears]` at the model's rate and level: the sum over all its
-        frames."""
-        frame_sum, num_frames = 0.0, 0
+        """Encodes a signal `[frames, inputs]` at the model's rate and level, and sums over all frames."""
+        frame_sum, num_frames = np.zeros(()), 0
         encoder = ENCODERS[self.config.model.encoder]
         for window in windows(chunks, _ENCODER_CORE, encoder.MARGIN):
             first_frame, num_core_frames = window.lead // encoder.STRIDE, encoder.frame_count(window.core)
@@ -73,33 +89,34 @@ class Network:
             )
             frame_sum = frame_sum + np.asarray(window_sum, np.float64)
             num_frames += num_core_frames
-        if not num_frames:  # two samples at 192 kHz are none at the model's rate
+        if not num_frames:  # two samples at 192 kHz have no frame at the model's rate
             return self.pool_frames([np.zeros((1, self.encoder_inputs), np.float32)])
         return PooledFrames(frame_sum, num_frames)
 
-    def decode_pooled(self, mean: Float[Array, "ears size"]) -> Prediction:
-        """Settings from the mean over a track's frames."""
-        return self._jit_method("decode_pooled")(self.variables, *(mean[i : i + 1] for i in range(self.encoder_inputs)))
+    def decode_pooled(self, mean: Float[Array, "inputs size"]) -> Prediction:
+        """Predicts settings from the mean over a track's frames."""
+        return _jit_method(self.config, "decode_pooled")(
+            self.variables, *(mean[i : i + 1] for i in range(self.encoder_inputs))
+        )
 
     def predict(self, chunks: AudioChunks) -> Prediction:
-        """Settings for a signal `[frames, ears]` at the model's rate and level, from the mean over all its frames."""
+        """Predicts settings for a signal `[frames, inputs]` at the model's rate and level."""
         return self.decode_pooled(self.pool_frames(chunks).mean)
 
     def residual_stream(self, chunks: AudioChunks, z: jax.Array) -> Iterator[np.ndarray]:
-        """The residual of a signal at the model's rate and level, piece by piece; none in digital silence, where the
-        network hears nothing and adds a constant."""
-        residual_fn = self._jit_method("predict_residual")
+        """The residual of a signal at the model's rate and level, in chunks.
+
+        It is zero in digital silence, where the network would add a constant.
+        """
+        residual_fn = _jit_method(self.config, "predict_residual")
         for window in windows(chunks, _RESIDUAL_CORE, residual.MARGIN):
             residual_audio = np.asarray(
                 residual_fn(self.variables, window.audio[None], z, np.array([window.valid], np.int32))
             )[0]
             yield (residual_audio * _activity_mask(window.audio, window.valid))[window.lead : window.lead + window.core]
 
-    def _jit_method(self, method: str):
-        return _jit_method(self.config, method)
 
-
-@functools.cache  # a second track of the same network compiles nothing
+@functools.cache  # so that a second track compiles nothing
 def _jit_method(config: Config, method: str):
     model = build_model(config)
     return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
@@ -107,12 +124,12 @@ def _jit_method(config: Config, method: str):
 
 @functools.cache
 def _jit_frame_sum(config: Config):
-    """The sum over an encoder's frames from `first` to before `end`."""
+    """The sum over an encoder's frames from `first` to before `end`, compiled."""
     model = build_model(config)
 
     @jax.jit
     def frame_sum(variables, audio, valid, first, end):
-        frames = model.apply(variables, audio, valid, method="encode_frames")
+        frames = cast(jax.Array, model.apply(variables, audio, valid, method="encode_frames"))
         frame_index = jnp.arange(frames.shape[1])
         return jnp.sum(jnp.where(((frame_index >= first) & (frame_index < end))[None, :, None], frames, 0.0), axis=1)
 
@@ -120,8 +137,8 @@ def _jit_frame_sum(config: Config):
 
 
 def _activity_mask(audio: np.ndarray, valid: int) -> np.ndarray:
-    """`[frames, 1]`: 1 where at least a millisecond within the network's reach is not digital silence, falling to 0
-    where all of it is; of a signal shorter than that, where all of it sounds."""
+    """`[frames, 1]`: 1 where at least a millisecond within the receptive field is not digital silence, down to 0 where
+    all of it is. For a shorter signal, all of it must be nonzero."""
     nonzero_count = np.concatenate([[0], np.cumsum(functools.reduce(np.logical_or, (audio != 0.0).T))])
     position = np.arange(len(audio))
     first, end = np.clip(position - residual.MARGIN, 0, valid), np.clip(position + residual.MARGIN + 1, 0, valid)
@@ -130,16 +147,16 @@ def _activity_mask(audio: np.ndarray, valid: int) -> np.ndarray:
 
 
 def load(run_folder: Path, log=print) -> Network:
-    """The network of a run's folder or of a folder of checkpoints.
+    """Loads the network of a run folder or of a folder of checkpoints.
 
     Raises:
-        BadInputError: missing, unfinished, damaged, or written by another version of the program.
+        BadInputError: the folder is missing, incomplete, damaged, or from another version of nmjax.
     """
     checkpoints, step = find_checkpoint(run_folder, log)
     meta = checkpoints.meta(step)
     try:
         config = restore_config(meta["config"])
     except (BadInputError, KeyError, TypeError):
-        raise BadInputError(f"'{run_folder}' was written by another version of nmjax; train it again.") from None
+        raise BadInputError(f"'{run_folder}' is from another version of nmjax; train it again.") from None
     digest_bytes = (checkpoints.folder / str(step) / "digests.json").read_bytes()
     return Network(config, checkpoints.restore_model(step), step, hashlib.sha256(digest_bytes).hexdigest()[:16])

@@ -1,4 +1,4 @@
-"""Where the files of a master go, and which of them may be written."""
+"""Paths of the files of a master, and checks that they may be written."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ OUTPUT_FLAGS = {"plot": "--plot", "export": "--export", "report": "--report", "n
 
 @dataclasses.dataclass(frozen=True)
 class OutputPaths:
-    """Of one track. audio: a file for each delivery. settings: JSON beside the first. The others are None where they
-    are not wanted."""
+    """Paths of one track's files.
+
+    Attributes:
+        masters: one for each delivery.
+        settings: JSON, beside the first master.
+        plot, export, report, null_test: None where not asked for.
+    """
 
     masters: tuple[Path, ...]
     settings: Path
@@ -41,13 +46,18 @@ class OutputPaths:
 def resolve_output_paths(
     track: Path, out: Path | None, delivery_specs: Sequence[DeliverySpec], **extra_paths: Path | None
 ) -> OutputPaths:
-    """Beside the track as NAME-mastered, in its own format where that can be written, else as WAV; or `out`. Several
-    deliveries have their names behind it.
+    """The paths of a track's files: `out`, or NAME-mastered beside the track in its format (else WAV).
 
-    more: picture, export, report, null_test.
+    The names of several deliveries end in the delivery's name.
+
+    Args:
+        track: the input.
+        out: the master; None for a path beside the track.
+        delivery_specs: one master for each.
+        extra_paths: plot, export, report, null_test.
 
     Raises:
-        BadInputError: an ending that nothing can be written with.
+        BadInputError: a suffix of no known format.
     """
     if out is None:
         suffix = track.suffix if track.suffix.lower() in formats.WRITABLE_SUFFIXES else ".wav"
@@ -66,23 +76,30 @@ def resolve_output_paths(
 
 
 def check_outputs(track: Path, outputs: OutputPaths, force: bool, *other_inputs: Path | None) -> None:
-    """Raise before any work if an input would be overwritten, two outputs are one file, or something else would be
-    overwritten without `force`.
+    """Checks before any work that no input is overwritten, no two outputs are one file, and nothing else is overwritten
+    without `force`.
 
-    inputs: files beside the track that are read, such as edited settings.
+    Args:
+        track: the input.
+        outputs: the files to write.
+        force: allows to overwrite earlier outputs.
+        other_inputs: files that are read beside the track, such as edited settings.
+
+    Raises:
+        BadInputError: one of these.
     """
     input_paths = [track, *(path for path in other_inputs if path)]
     used_paths = {path.resolve() for path in input_paths}
     for path in outputs.files():
         try:
             exists = path.exists()
-        except OSError as error:  # a name that no file system takes
+        except OSError as error:  # for example, a name that is too long
             raise BadInputError(atomic_files.write_error_message(path, error)) from None
         if path.is_dir():
             raise BadInputError(f"'{path}' is a folder; name a file in it.")
         is_input = exists and any(other.exists() and path.samefile(other) for other in input_paths)
         if path.resolve() in used_paths or is_input:
-            raise BadInputError(f"'{path}' is the track itself or another file of this run; choose another name.")
+            raise BadInputError(f"'{path}' is the track or another file of this run; choose another name.")
         if exists and not force:
             raise BadInputError(
                 f"'{path}' exists already; add --force to overwrite it, or name another output with -o."

@@ -1,4 +1,4 @@
-"""The networks that come with the program."""
+"""The networks that are shipped with nmjax."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from nmjax.mastering.network import Network, load
 from nmjax.runtime.errors import BadInputError
 
 _WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
-DEFAULT_MODEL = "1a"  # by the benchmark's table, docs/results.md
-_REFERENCE_MODEL = "2"  # whose compressor is a better start, docs/results.md
+DEFAULT_MODEL = "1a"  # best in the benchmark, docs/results.md
+_REFERENCE_MODEL = "2"  # its compressor is a better starting point, docs/results.md
 
 
 def model_names() -> list[str]:
-    """Those that are there."""
+    """Names of the shipped networks."""
     return sorted(p.name for p in _WEIGHTS_FOLDER.iterdir() if p.is_dir()) if _WEIGHTS_FOLDER.is_dir() else []
 
 
 def model_folder(name: str | None = None) -> Path:
-    """Where a network lies; the best without a name.
+    """The folder of a network; of the default one without a name.
 
     Raises:
-        BadInputError: no such network.
+        BadInputError: there is no such network.
     """
     available = model_names()
     name = name or DEFAULT_MODEL
     if name not in available:
-        hint = f"there are: {', '.join(available)}" if available else "none comes with this version; give --ckpt DIR"
+        hint = f"there are: {', '.join(available)}" if available else "this version comes with none, give --ckpt DIR"
         raise BadInputError(f"There is no model '{name}'; {hint}.")
     return _WEIGHTS_FOLDER / name
 
 
 def load_for_references(log: Callable[[str], None]) -> Network:
-    """The network whose settings a reference moves where none is named; they say all that it does, so its residual is
-    left out."""
+    """The network whose settings are matched to a reference where none is named, without its residual: the settings
+    then describe everything that it does."""
     return dataclasses.replace(load(model_folder(_REFERENCE_MODEL), log), settings_only=True)

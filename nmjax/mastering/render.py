@@ -1,4 +1,4 @@
-"""From settings to sound: equaliser and stages in float64 at the file's own rate."""
+"""Equalizer and processors applied to streams, in float64 at the stream's own sample rate."""
 
 from __future__ import annotations
 
@@ -18,8 +18,16 @@ _CHUNK_SECONDS = 3
 
 
 def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iterator[np.ndarray]:
-    """The stream through the bands (arrays `[1, bands]`) with the filters' state carried; float64 inside, float32
-    out. Through bells of 0 dB it passes as it is."""
+    """The stream through peaking filters; bit-identical where all gains are 0 dB.
+
+    Args:
+        chunks: `[frames, channel]`.
+        bands: `[1, bands]`, for `sample_rate`.
+        sample_rate: in Hz.
+
+    Returns:
+        float32 chunks of 3 s; the filters run in float64, whose state passes from chunk to chunk.
+    """
     if is_flat(bands):
         yield from chunks
         return
@@ -29,7 +37,7 @@ def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iter
     for chunk in rechunk(chunks, chunk_frames):
         audio = np.zeros((1, chunk_frames, chunk.shape[1]), np.float64)
         audio[0, : len(chunk)] = chunk
-        with jax.enable_x64(True):  # not around the yield: the caller's own arithmetic stays as it is
+        with jax.enable_x64(True):  # not around the yield, where the caller's own code runs
             if state is None:
                 state = np.zeros((1, chunk.shape[1], bands.freq_hz.shape[1], 2), np.float64)
             equalized, state = _jit_equalize(audio, bands_f64, sample_rate, state)
@@ -43,7 +51,7 @@ def _jit_equalize(audio, bands, sample_rate, state):
 
 
 def active_processors(settings: Settings) -> list[str]:
-    """The stages that are there and change something, in the order of the chain."""
+    """Names of the processors that change the signal, in the order of the chain."""
     return [
         name
         for name, processor in PROCESSORS.items()
@@ -54,8 +62,18 @@ def active_processors(settings: Settings) -> list[str]:
 def apply_processor(
     chunks: AudioChunks, processor: str, settings: Settings, sample_rate: int, input_gain_db: float
 ) -> Iterator[np.ndarray]:
-    """The stream through one stage, which works at the model's level (so many dB above the stream's); its state is
-    carried and its delay taken off. float64 inside, float32 out."""
+    """The stream through one processor, without its latency.
+
+    Args:
+        chunks: `[frames, channel]`.
+        processor: its name.
+        settings: of all processors.
+        sample_rate: in Hz.
+        input_gain_db: gain from the stream's level to the model's, at which processors work.
+
+    Returns:
+        float32 chunks; the processor runs in float64, whose state passes from chunk to chunk.
+    """
     chunk_frames = _CHUNK_SECONDS * sample_rate // BLOCK_SIZE * BLOCK_SIZE
     values = jax.tree.map(lambda x: np.asarray(x, np.float64), getattr(settings, processor))
     skip, gain = PROCESSORS[processor].latency_samples, db_to_amplitude(input_gain_db)
@@ -75,7 +93,7 @@ def apply_processor(
 
 
 def _pad_end(chunks: AudioChunks, frames: int) -> Iterator[np.ndarray]:
-    """The stream, and as much silence as brings out what a delay holds back."""
+    """The stream followed by `frames` of silence, which flush a processor's latency."""
     channels = 1
     for chunk in chunks:
         channels = chunk.shape[1]
@@ -89,5 +107,5 @@ def _jit_process_block(processor, audio, settings, sample_rate, state):
 
 
 def is_flat(bands: Bands) -> bool:
-    """Whether these are bells that change nothing."""
+    """Whether all bands are peaking filters of 0 dB."""
     return bands.kind == "peaking" and not np.asarray(bands.gain_db).any()

@@ -63,7 +63,7 @@ def test_json_prints_only_json_with_measurements_and_settings(workspace, tmp_pat
     assert (track["track"], track["status"], track["error"]) == (str(workspace / "track.wav"), "done", "")
     assert track["files"] == {"settings": str(tmp_path / "m.wav.json")}
     (delivery,) = track["deliveries"]
-    assert (delivery["name"], delivery["file"], delivery["passed"]) == ("cd", str(out), False)
+    assert (delivery["name"], delivery["file"], delivery["status"]) == ("cd", str(out), "fail")
     assert delivery["lufs"] == pytest.approx(lufs(out), abs=0.05)
     assert track["input"]["lufs"] == pytest.approx(lufs(workspace / "track.wav"), abs=0.05)
     assert any("6 dB of limiting" in note for note in track["notes"])
@@ -151,7 +151,7 @@ def test_settings_without_their_network_report_the_omitted_residual(workspace, t
 def test_an_export_read_back_renders_the_same(workspace, tmp_path, suffix):
     export = tmp_path / f"eq{suffix}"
     first = infer(workspace, tmp_path / "m.wav", "--export", export, *PLAIN, phase="1a")
-    bands = load_settings_json(tmp_path / "m.wav.json")["eq_as_rendered"]["bands"]
+    bands = load_settings_json(tmp_path / "m.wav.json")["rendered_eq"]["bands"]
     result = READERS[suffix](export.read_text())
     np.testing.assert_allclose(np.asarray(result.gain_db)[0], [band["gain_db"] for band in bands], atol=1e-4)
     again = infer(workspace, tmp_path / "n.wav", "--settings", export, *PLAIN, phase=None)

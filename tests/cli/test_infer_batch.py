@@ -116,7 +116,7 @@ def test_edited_settings_for_all_and_changed_ones_again(checkpoint_root, song_fo
     arguments = [song_folder, "-o", tmp_path / "out", "--settings", settings, "--quiet"]
     for gain_db in (2.0, -2.0):
         bands = [{"freq_hz": 300.0, "gain_db": gain_db, "q": 1.0}]
-        settings.write_text(json.dumps({"format": "nmjax settings 1", "eq": {"bands": bands}}))
+        settings.write_text(json.dumps({"format": "nmjax settings 2", "eq": {"bands": bands}}))
         infer(checkpoint_root, *arguments)
         (band,) = load_settings_json(tmp_path / "out" / "b-mastered.wav.json")["eq"]["bands"]
         assert band["gain_db"] == gain_db
@@ -146,7 +146,7 @@ def test_an_album_shares_settings_and_keeps_relative_loudness(checkpoint_root, s
     infer(checkpoint_root, song_folder, "-o", plain, "--album", *PLAIN, "--bits", "float", phase=phase)
     levels, alone = ([lufs(output_dir / f"{stem}-mastered.wav") for stem in stems] for output_dir in (out, plain))
     np.testing.assert_allclose(np.diff(levels), np.diff(alone), atol=0.1)
-    limiting = load_settings_json(out / "a-mastered.wav.json")["delivery"]["custom"]["limiting_db"]
+    limiting = load_settings_json(out / "a-mastered.wav.json")["delivery"]["custom"]["max_gain_reduction_db"]
     assert limiting > 0.5  # relative loudness holds though one song is limited and another is not
     capsys.readouterr()
     infer(checkpoint_root, *arguments, phase=phase, code=3)

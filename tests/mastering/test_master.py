@@ -42,7 +42,7 @@ def master_track(track, out, phase, *deliveries, **options):
 def equalize_by_scipy(audio, settings, rate):
     """What the settings file says, by SciPy in float64: `[frames, channel]`."""
     out = audio
-    for band in settings["eq_as_rendered"]["bands"]:
+    for band in settings["rendered_eq"]["bands"]:
         out = sosfilt(peaking_sos(band["freq_hz"], band["gain_db"], band["q"], rate)[None], out, axis=0)
     return out
 
@@ -125,7 +125,7 @@ def test_high_peaks_fail_the_loudness_target_and_report_it(tmp_path):
     assert lufs(delivery.compliance.path) < -14.2
     assert delivery.compliance.true_peak_db <= -1.0
     reported = load_settings_json(result.outputs.settings)["delivery"]["streaming"]
-    assert reported["passed"] is False
+    assert reported["status"] == "fail"
     assert lufs(delivery.compliance.path) == pytest.approx(reported["lufs"], abs=0.05)
 
 
@@ -136,13 +136,16 @@ def test_silence_comes_out_as_silence(tmp_path):
     assert actual.shape == (30_000, 2)
     assert not actual.any()
     assert result.notes == ["The track is silent, and so is the master."]
-    assert load_settings_json(result.outputs.settings)["delivery"]["streaming"]["lufs"] is None
+    delivery = load_settings_json(result.outputs.settings)["delivery"]["streaming"]
+    assert (delivery["status"], delivery["lufs"]) == ("not_measured", None)
+    assert result.delivery_results[0].compliance.summary == "NOT MEASURED: the track is silent"
 
 
 def test_a_track_too_short_for_a_loudness_is_mastered_by_its_peak(tmp_path):
     track = write_audio(tmp_path / "a.wav", music(0.2))
     result = master_track(track, tmp_path / "m.wav", "1a")
     assert "too short or too quiet" in result.notes[0]
+    assert result.delivery_results[0].compliance.summary.startswith("NOT MEASURED: the track is shorter than 400 ms")
     assert soundfile.info(str(result.outputs.masters[0])).frames == round(0.2 * 44_100)
 
 

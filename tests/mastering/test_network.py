@@ -60,7 +60,7 @@ def test_phase_2_encodes_mid_and_side_of_a_stream_as_of_the_whole(frames, channe
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_encoder_inputs_are_mid_and_side(channels):
-    """Only two channels have a side; of more, the mean alone is heard."""
+    """Only a signal of two channels has a side; the mid of others is their mean."""
     audio = noise(5000, channels)
     source = SourceSignal(lambda: split_chunks(audio, 700), 44_100, -20.0, len(audio))
     side = (audio[:, 0] - audio[:, 1]) / 2 if channels == 2 else np.zeros(len(audio), np.float32)

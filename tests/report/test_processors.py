@@ -127,7 +127,7 @@ def test_a_ratio_below_1_expands_and_mono_has_no_width(track_dir, tmp_path):
 
 
 def test_without_processors_the_report_omits_them(track_dir, tmp_path):
-    eq_only = {"format": "nmjax settings 1", "eq": {"bands": BANDS}}
+    eq_only = {"format": "nmjax settings 2", "eq": {"bands": BANDS}}
     report = render(track_dir / "stereo.wav", tmp_path, eq_only)
     assert "Processors after" not in report.body and not report.chart_ids & PROCESSOR_CHARTS
     bypassed = ("--bypass", "compressor", "--bypass", "width")

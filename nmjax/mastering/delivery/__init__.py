@@ -1,1 +1,1 @@
-"""From a signal to files that are as loud as was asked for: planned, limited, written, verified."""
+"""From a rendered signal to a file that meets a delivery spec: plan, limit, write, verify."""

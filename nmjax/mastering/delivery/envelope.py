@@ -1,7 +1,7 @@
-"""How high a signal goes between its samples: the envelope that the limiter obeys.
+"""True-peak envelope by interpolation at eight times the rate: the detector of the limiter.
 
-Each gap between two samples is interpolated at seven points (eight times the rate) by a sinc of 24 samples under a
-Kaiser window. In blocks of 32 samples that is one matrix product, which takes a tenth of the time of a filter.
+Each gap between two samples is interpolated at seven points by a sinc of 24 samples with a Kaiser window. In blocks of
+32 samples this is one matrix product, which takes a tenth of the time of a filter.
 """
 
 from __future__ import annotations
@@ -15,41 +15,40 @@ from jaxtyping import Float
 
 from nmjax.audio.streams import AudioChunks, rechunk
 
-_OVERSAMPLING = 8  # the rate
-_HALF_TAPS = 12  # samples that an interpolated value hears on either side
-_KAISER_BETA = 6.0  # Kaiser's; with 12 samples nearest to what other 8x meters read
+_OVERSAMPLING = 8
+_HALF_TAPS = 12  # samples on either side of an interpolated value that it depends on
+_KAISER_BETA = 6.0  # with 12 samples, the closest to the readings of other 8x meters
 _ROW_SAMPLES = 32  # samples interpolated by one row of the product
-_ROWS_PER_PRODUCT = (
-    16  # in one product: as large as OpenBLAS computes without its threads, whose waiting costs more than they save
-)
-_PRODUCTS_PER_BATCH = 32  # at once: their results stay in the cache
-_BLOCK_FRAMES = 1 << 15  # frames
+_ROWS_PER_PRODUCT = 16  # few enough that OpenBLAS starts no threads, whose synchronization costs more than they save
+_PRODUCTS_PER_BATCH = 32  # the results of so many stay in the cache
+_BLOCK_FRAMES = 1 << 15
 
 
 def true_peak_envelope(
     chunks: AudioChunks, floor: float = 0.0, relative_floor: float = 0.0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The signal `[frames, channel]` in blocks of fixed size, each with its envelope `[frames]` float64.
+    """The signal `[frames, channel]` in blocks of fixed size, each with its envelope `[frames]` in float64.
 
-    The envelope is the largest amplitude over all channels at a sample and in the gaps on both sides of it; before and
-    after the signal is silence. Where it lies below `floor` (an amplitude), or below this `share` of the highest so
-    far, it may read too little: such places cost nothing.
+    The envelope of a sample is the largest amplitude over all channels, at the sample and in the gaps before and after
+    it. The signal is taken as silent before its start and after its end.
+
+    Args:
+        chunks: the signal.
+        floor: an amplitude; an envelope below it may be too low, because quiet rows are not interpolated.
+        relative_floor: the same, relative to the highest amplitude so far.
     """
-    before, block = None, None
+    before: np.ndarray | None = None
+    block: np.ndarray | None = None
     for after in itertools.chain(rechunk(chunks, _BLOCK_FRAMES), [None]):
-        if block is not None:
+        if block is not None and before is not None:
             floor = max(floor, relative_floor * float(np.abs(block).max()))
             envelope = _block_envelope(before, block, block[:0] if after is None else after, floor)
             floor = max(floor, relative_floor * float(envelope.max()))
             yield block, envelope
-            before = _last_samples(before, block)
+            before = np.concatenate([before, block])[-_HALF_TAPS:]
         elif after is not None:
             before = np.zeros((_HALF_TAPS, after.shape[1]), after.dtype)
         block = after
-
-
-def _last_samples(before: np.ndarray, block: np.ndarray) -> np.ndarray:
-    return np.concatenate([before, block])[-_HALF_TAPS:]
 
 
 def _block_envelope(
@@ -58,9 +57,9 @@ def _block_envelope(
     after: Float[np.ndarray, "_ channel"],
     floor: float,
 ) -> Float[np.ndarray, " frames"]:
-    """The envelope of one block between its neighbours."""
+    """The envelope of a block, given the samples before and after it."""
     frames = len(block)
-    gap_peaks = np.zeros(frames + 1, np.float32)  # gap i lies before sample i
+    gap_peaks = np.zeros(frames + 1, np.float32)  # gap i precedes sample i
     rows = -(-(frames + 1) // _ROW_SAMPLES)
     for channel in range(block.shape[1]):
         padded = np.zeros(rows * _ROW_SAMPLES + 2 * _HALF_TAPS - 1, np.float32)
@@ -68,13 +67,13 @@ def _block_envelope(
             segment = segment[: len(padded) - start, channel]
             padded[start : start + len(segment)] = segment
         gap_peaks = np.maximum(gap_peaks, _interpolated_peaks(padded, floor)[: frames + 1])
-    # NumPy's own maximum over so short an axis takes 50 times as long
+    # NumPy's maximum over so short an axis takes 50 times as long
     sample_peaks = functools.reduce(np.maximum, np.abs(block).T)
     return np.maximum(sample_peaks, np.maximum(gap_peaks[:-1], gap_peaks[1:])).astype(np.float64)
 
 
 def _interpolated_peaks(samples: Float[np.ndarray, " samples"], floor: float) -> Float[np.ndarray, " gaps"]:
-    """The largest interpolated amplitude in each gap, from `_HALF` samples on either side."""
+    """The largest interpolated amplitude in each gap, from `_HALF_TAPS` samples on either side."""
     matrix, max_gain = _interpolation_matrix()
     rows = np.lib.stride_tricks.sliding_window_view(samples, len(matrix))[::_ROW_SAMPLES]
     gap_peaks = np.zeros((len(rows), _ROW_SAMPLES), np.float32)
@@ -89,9 +88,9 @@ def _interpolated_peaks(samples: Float[np.ndarray, " samples"], floor: float) ->
 
 
 @functools.cache
-def _interpolation_matrix() -> tuple[Float[np.ndarray, "heard points"], float]:
-    """The matrix from `_ROW + 2·_HALF − 1` samples to seven points in each of `_ROW` gaps, and the largest value that
-    it can give for samples within ±1."""
+def _interpolation_matrix() -> tuple[Float[np.ndarray, "samples points"], float]:
+    """The matrix from `_ROW_SAMPLES + 2 · _HALF_TAPS − 1` samples to seven points in each of `_ROW_SAMPLES` gaps, and
+    its largest gain for samples within ±1."""
     offsets = np.arange(1, _OVERSAMPLING)[:, None] / _OVERSAMPLING - np.arange(1 - _HALF_TAPS, _HALF_TAPS + 1)[None]
     window = np.i0(_KAISER_BETA * np.sqrt(np.maximum(0.0, 1.0 - (offsets / _HALF_TAPS) ** 2))) / np.i0(_KAISER_BETA)
     taps = np.sinc(offsets) * window

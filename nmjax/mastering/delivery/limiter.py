@@ -1,9 +1,8 @@
-"""A look-ahead true-peak limiter: in pieces, linked over all channels, aligned to the sample.
+"""A lookahead true-peak limiter for streams: channels linked, no delay.
 
-The envelope between the samples says at each of them how much lower the signal has to be. That reduction is held while
-the peak is near, falls back slowly, and is smoothed by a window that is no longer than the hold, so that around a peak
-it is never less than what is needed. Everything works on the reduction 1 − gain, which is exactly 0 where nothing has
-to be done: there the samples pass to the bit.
+The true-peak envelope gives the gain reduction that each sample requires. A reduction is held around its peak, released
+slowly, and smoothed by a window no longer than the hold, so that it is never below what is required. All steps work on
+the reduction 1 − gain, which is exactly 0 below the threshold: there the samples are bit-identical.
 """
 
 from __future__ import annotations
@@ -19,32 +18,34 @@ from nmjax.audio.streams import AudioChunks
 from nmjax.audio.units import db_to_amplitude
 from nmjax.mastering.delivery.envelope import true_peak_envelope
 
-# What is kept below the ceiling: other meters' filters read up to 0.08 dB more than the envelope (white noise, 16x).
+# The threshold below the ceiling: filters of other meters read up to 0.08 dB above the envelope (white noise, 16x).
 CEILING_MARGIN_DB = 0.08
 _LOOKAHEAD_MS = 1.5  # length of the smoothing window
-_PEAK_HOLD_SAMPLES = 8  # on either side of a peak the gain is flat, as an interpolated peak hears its neighbours
+_PEAK_HOLD_SAMPLES = 8  # the gain is constant this far around a peak, because interpolation depends on its neighbors
 _RELEASE_MS = 60.0
-_SLOW_RELEASE_MS = (
-    200.0  # a mean of the reduction that holds it up in dense music, so that the gain does not follow bass waves
-)
-_MIN_REDUCTION = 1e-6  # a reduction that ends as 0, so that the signal passes to the bit again
+_SLOW_RELEASE_MS = 200.0  # of a mean that keeps the reduction up in dense music, so that it does not follow bass waves
+_MIN_REDUCTION = 1e-6  # a smaller reduction becomes 0, so that samples are bit-identical again
 _ACTIVE_REDUCTION_DB = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
 class GainReduction:
-    """What a limiter did. deepest_db: the largest gain reduction, 0 or more. share: of the time, 0 to 1, in which it
-    was more than 0.1 dB."""
+    """What a limiter did.
+
+    Attributes:
+        max_db: the deepest gain reduction in dB, 0 or more.
+        active_fraction: fraction of the time with more than 0.1 dB of it.
+    """
 
     max_db: float
     active_fraction: float
 
 
 class Limiter:
-    """Holds a signal's true peak below `ceiling_db` (dBTP); `reduction` says what it did, after the last piece.
+    """Limits the true peak of one signal to `ceiling_db` (dBTP); `gain_reduction` is complete after the last chunk.
 
-    It works to 0.08 dB below the ceiling, where the 8x and 16x meters that it was tried with read no overshoot, and
-    passes what stays below that to the bit.
+    The threshold is 0.08 dB below the ceiling: 8x and 16x meters read no overshoot there. Samples below the threshold
+    and away from peaks are bit-identical.
     """
 
     def __init__(self, sample_rate: int, ceiling_db: float):
@@ -54,7 +55,7 @@ class Limiter:
         self._total_frames, self._active_frames, self._max_reduction = 0, 0, 0.0
 
     def limit(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
-        """The signal `[frames, channel]`, float32 or float64, limited: same length, no delay, in pieces of its own."""
+        """The limited signal `[frames, channel]`, float32 or float64, of the same length; chunk sizes differ."""
         delay = self._smoother.delay
         pending, skip = None, delay
         for block, envelope in true_peak_envelope(chunks, self._threshold):
@@ -78,24 +79,25 @@ class Limiter:
 
     @property
     def gain_reduction(self) -> GainReduction:
-        """Of all that has passed."""
+        """Of all chunks so far."""
         return GainReduction(
-            abs(20.0 * math.log10(1.0 - self._max_reduction)), self._active_frames / max(1, self._total_frames)
+            max_db=abs(20.0 * math.log10(1.0 - self._max_reduction)),
+            active_fraction=self._active_frames / max(1, self._total_frames),
         )
 
 
 def required_reduction(envelope: Float[np.ndarray, " frames"], threshold: float) -> Float[np.ndarray, " frames"]:
-    """The reduction, 0 to below 1, that brings an envelope (an amplitude) down to `aim`."""
+    """The reduction (1 − gain, from 0 to below 1) that brings an envelope down to a threshold (both amplitudes)."""
     return 1.0 - threshold / np.maximum(envelope, threshold)
 
 
 class ReductionSmoother:
-    """From the reduction that is needed to the one that is done, `delay` values later; in blocks of any size.
+    """Holds, releases and smooths required reductions; its output lags by `delay` values. Blocks may have any size.
 
     Args:
-        rate: values a second.
-        flat: on so many values before and after a peak its reduction is kept whole.
-        half: the smoothing window is 2·half + 1 values long.
+        rate: values per second.
+        peak_hold: number of values before and after a peak at which its reduction is held.
+        half_window: the smoothing window has 2 · half_window + 1 values.
     """
 
     def __init__(self, rate: float, peak_hold: int, half_window: int):
@@ -105,12 +107,12 @@ class ReductionSmoother:
         self.delay = self._hold_samples + half_window
         self._release_rate = 1e3 / (_RELEASE_MS * rate)  # 1/samples
         self._slow_decay = math.exp(-1e3 / (_SLOW_RELEASE_MS * rate))
-        self._required_history = np.zeros(2 * self._hold_samples)  # the last values of each stage
+        self._required_history = np.zeros(2 * self._hold_samples)
         self._released_history = np.zeros(2 * half_window)
         self._release_state, self._slow_state = 0.0, np.zeros(1)
 
     def process(self, required: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
-        """The next reductions that are done; the first `delay` of all lie before the signal."""
+        """The next reductions to apply; the first `delay` of the stream precede the signal."""
         joined = np.concatenate([self._required_history, required])
         self._required_history = joined[len(required) :]
         if (
@@ -131,10 +133,10 @@ class ReductionSmoother:
         return maximum_filter1d(joined, size)[self._hold_samples : len(joined) - self._hold_samples]
 
     def _release(self, held: np.ndarray) -> np.ndarray:
-        """max(held, what is left of the last value), and no less than the slow mean of that.
+        """max(held, exponential decay of the last value), and at least a slow mean of that.
 
-        A falling exponential under a running maximum is a running maximum of held·exp(+t), in parts short enough for
-        that not to overflow.
+        A decaying exponential under a running maximum is the running maximum of held · exp(+t), computed in segments
+        short enough not to overflow.
         """
         from scipy.signal import lfilter
 
@@ -152,8 +154,6 @@ class ReductionSmoother:
         slow_release, self._slow_state = lfilter(
             [1.0 - self._slow_decay], [1.0, -self._slow_decay], fast_release, zi=self._slow_state
         )
-        self._slow_state[np.abs(self._slow_state) < 0.1 * _MIN_REDUCTION] = (
-            0.0  # before it fades into denormal numbers, which are slow
-        )
+        self._slow_state[np.abs(self._slow_state) < 0.1 * _MIN_REDUCTION] = 0.0  # avoids slow denormal numbers
         slow_release[slow_release < _MIN_REDUCTION] = 0.0
         return np.maximum(fast_release, slow_release)

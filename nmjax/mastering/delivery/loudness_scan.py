@@ -1,7 +1,7 @@
-"""One pass over a signal that answers how loud it would be at any gain under a limiter, without hearing it again.
+"""A one-pass scan of a signal that estimates its integrated loudness after any gain and limiting.
 
-The K-weighted energy and the highest peak of each 1.6 ms are kept (18 MB an hour): a limiter's gain changes slowly
-beside the K-weighting, so the energy after it is nearly that before it, times the gain's square.
+It stores the K-weighted energy and the highest peak of each 1.6 ms (18 MB per hour). A limiter's gain changes slowly
+compared with the K-weighting, so the energy after limiting is close to the energy before, times the squared gain.
 """
 
 from __future__ import annotations
@@ -18,15 +18,24 @@ from nmjax.mastering.delivery.envelope import true_peak_envelope
 from nmjax.mastering.delivery.limiter import ReductionSmoother, required_reduction
 
 _STEPS_PER_SECOND = 64 * HOPS_PER_SECOND
-_STEPS_PER_BLOCK = 1 << 16  # steps at a time
-_SEARCH_MARGIN_DB = 0.5  # a search for the gain looks a little beyond the limit
+_STEPS_PER_BLOCK = 1 << 16
+_SEARCH_MARGIN_DB = 0.5  # the gain search goes slightly beyond the limit
 
 
 class LoudnessScan:
-    """Loudness and peaks of a whole signal. true_peak: its highest amplitude, between samples too. frames: its length.
+    """Loudness and peaks of a whole signal.
 
-    limiting_db: the most that a limiter is going to take off the highest peak; lower peaks are known less well, which
-    saves time.
+    Attributes:
+        lufs: integrated loudness; −inf for silence and below 400 ms.
+        true_peak: highest amplitude, including between samples.
+        frames: length.
+
+    Args:
+        chunks: the signal, `[frames, channel]`.
+        sample_rate: in Hz.
+        channels: number of channels.
+        max_limiting_db: the deepest limiting that will be estimated. Lower peaks are stored less exactly, which saves
+            time.
     """
 
     def __init__(self, chunks: AudioChunks, sample_rate: int, channels: int, max_limiting_db: float = math.inf):
@@ -42,7 +51,7 @@ class LoudnessScan:
         self.lufs = self._loudness.integrated_lufs()
 
     def lufs_after_limiter(self, gain: float, threshold: float) -> float:
-        """About the loudness after a gain and a limiter that works to `aim` (both factors)."""
+        """The approximate loudness after a gain and a limiter with this threshold (both are factors)."""
         smoother = ReductionSmoother(_STEPS_PER_SECOND, 1, 0)
         reduction = np.empty(len(self._peaks) + smoother.delay, np.float32)
         for start in range(0, len(self._peaks), _STEPS_PER_BLOCK):

@@ -1,4 +1,4 @@
-"""Loudness and true peak of a stream, with constant memory."""
+"""Loudness and true peak of a stream in constant memory, by the compiled meter of `nmjax.dsp`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ import numpy as np
 from nmjax.audio.streams import AudioChunks, rechunk
 from nmjax.dsp import MeterState, initial_meter_state, read_meter, update_meter
 
-_CHUNK_SECONDS = 3  # measured at a time
+_CHUNK_SECONDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """lufs: integrated, −inf for silence and below 400 ms. true_peak_db: dBTP. peak: largest sample. frames: length."""
+    """Measurements of a signal.
+
+    Attributes:
+        lufs: integrated loudness; −inf for silence and below 400 ms.
+        true_peak_db: in dBTP.
+        peak: largest sample amplitude.
+        frames: length.
+    """
 
     lufs: float
     true_peak_db: float
@@ -27,7 +34,7 @@ class Measurement:
 
 
 class StreamMeter:
-    """Hears a signal as it passes; `result` after the last piece."""
+    """Measures a signal as it passes; `result` is complete after the last chunk."""
 
     def __init__(self, sample_rate: int, channels: int):
         self.sample_rate = sample_rate
@@ -35,7 +42,7 @@ class StreamMeter:
         self._total_frames = 0
 
     def tap(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
-        """The same signal, measured on the way, in pieces of 3 s."""
+        """The same signal in chunks of 3 s, measured as they pass."""
         chunk_frames = _CHUNK_SECONDS * self.sample_rate
         for chunk in rechunk(chunks, chunk_frames):
             audio = np.zeros((1, chunk_frames, chunk.shape[1]), np.float32)
@@ -46,15 +53,17 @@ class StreamMeter:
 
     @property
     def state(self) -> MeterState:
-        """As it stands; what an album is measured by."""
+        """The state so far; states of several songs can be combined to measure an album."""
         return self._state
 
     def result(self) -> Measurement:
-        """What was heard."""
+        """The measurement of all chunks so far."""
         meter_reading = _jit_read_meter(self._state, self.sample_rate)
-        peak = float(self._state.max_sample_peak[0])
         return Measurement(
-            float(meter_reading.integrated_lufs[0]), float(meter_reading.true_peak_db[0]), peak, self._total_frames
+            lufs=float(meter_reading.integrated_lufs[0]),
+            true_peak_db=float(meter_reading.true_peak_db[0]),
+            peak=float(self._state.max_sample_peak[0]),
+            frames=self._total_frames,
         )
 
 

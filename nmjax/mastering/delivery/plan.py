@@ -1,4 +1,4 @@
-"""What a master is asked for, loudness and ceiling, and what can be reached."""
+"""Delivery specs (loudness and true-peak ceiling), and the search for the gain that meets one."""
 
 from __future__ import annotations
 
@@ -14,19 +14,24 @@ from nmjax.mastering.delivery.limiter import CEILING_MARGIN_DB, GainReduction, L
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan, scan_meter
 from nmjax.runtime.errors import BadInputError
 
-StreamOpener = Callable[[], AudioChunks]  # from its start each time, `[frames, channel]`
+StreamOpener = Callable[[], AudioChunks]  # opens a signal from its start, as `[frames, channel]` chunks
 
-MIN_LUFS = -60.0  # that can be asked for
-TOLERANCE_LU = 0.1  # of what counts as reached
-_SEARCH_TOLERANCE_LU = 0.03  # of what is not tried again
+MIN_LUFS = -60.0  # the lowest loudness that a spec can ask for
+TOLERANCE_LU = 0.1  # largest deviation that meets the spec
+_SEARCH_TOLERANCE_LU = 0.03  # deviation at which the search stops
 _MAX_PASSES = 4
 _MAX_GAIN_DB = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
 class DeliverySpec:
-    """What is asked for. lufs: integrated loudness, −60 to 0; None: no gain. true_peak_db: ceiling in dBTP, −30 to 0;
-    None: no limiter. max_limiting_db: deepest gain reduction, 0 to 30. name: of the standard, for files and tables.
+    """Loudness and ceiling to deliver.
+
+    Attributes:
+        lufs: integrated loudness, −60 to 0 LUFS; None for no gain.
+        true_peak_db: ceiling, −30 to 0 dBTP; None for no limiter.
+        max_limiting_db: deepest gain reduction of the limiter, 0 to 30 dB.
+        name: of the standard, for file names and tables.
 
     Raises:
         BadInputError: a number outside its range.
@@ -48,24 +53,29 @@ class DeliverySpec:
 
     @property
     def allowed_limiting_db(self) -> float:
-        """Deepest gain reduction; 0 without a limiter."""
+        """Deepest gain reduction in dB; 0 without a limiter."""
         return 0.0 if self.true_peak_db is None else self.max_limiting_db
 
 
 PRESETS = {
     "streaming": DeliverySpec(),
-    "cd": DeliverySpec(-9.0, -0.3, name="cd"),
-    "club": DeliverySpec(-7.0, -0.3, name="club"),
+    "cd": DeliverySpec(lufs=-9.0, true_peak_db=-0.3, name="cd"),
+    "club": DeliverySpec(lufs=-7.0, true_peak_db=-0.3, name="club"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class DeliveryPlan:
-    """How a delivery is made and what it leads to.
+    """The gain and limiter of a delivery, and their result.
 
-    gain_db: before the limiter. ceiling_db: the limiter's, dBTP; None: none is needed. reduction: what it does. lufs:
-    loudness afterwards, −inf where there is none. true_peak_db: dBTP afterwards (dBFS where no ceiling was asked for).
-    reached: whether it is what was wanted. reason: a sentence where something is to be said, otherwise empty.
+    Attributes:
+        gain_db: before the limiter.
+        ceiling_db: of the limiter, in dBTP; None where it is not needed.
+        gain_reduction: what the limiter does.
+        lufs: loudness afterwards; −inf where there is none.
+        true_peak_db: true peak afterwards, in dBTP.
+        meets_spec: whether the spec is met.
+        note: a message for the user where it is not, or where there is no loudness; otherwise empty.
     """
 
     gain_db: float
@@ -80,128 +90,147 @@ class DeliveryPlan:
 def plan_delivery(
     open_stream: StreamOpener, sample_rate: int, channels: int, spec: DeliverySpec, scan: LoudnessScan | None = None
 ) -> DeliveryPlan:
-    """The gain with which the signal, limited, has the loudness that is wanted; less where that would take more
-    limiting than is allowed. Two passes over the signal as a rule, one where nothing has to be limited.
+    """Finds the gain at which the limited signal has the loudness of the spec; a lower one where that would take more
+    limiting than is allowed. Usually two passes over the signal, one where no limiter is needed.
 
-    survey: the signal's, where several deliveries are made of it; it saves one pass.
+    Args:
+        open_stream: opens the signal from its start.
+        sample_rate: in Hz.
+        channels: number of channels.
+        spec: loudness and ceiling.
+        scan: of the signal, where several deliveries share it; saves one pass.
     """
     scan = scan or LoudnessScan(open_stream(), sample_rate, channels, spec.allowed_limiting_db)
-    search = _GainSearch(open_stream, sample_rate, channels, spec, scan)
+    search = _GainSearch(spec, scan)
     if scan.true_peak == 0.0:
         return search.plan_without_limiter(0.0, "The track is silent, and so is the master.")
-    if spec.lufs is not None and not math.isfinite(scan.lufs):
+    if spec.lufs is None:
+        gain_db = min(0.0, search.max_gain_db)
+    elif math.isfinite(scan.lufs):
+        gain_db = min(search.max_gain_db, search.estimate_gain_db(spec.lufs))
+    else:
         note = (
-            "The track is too short or too quiet to have a loudness (400 ms above −70 LUFS); its peak alone was held."
+            "The track is too short or too quiet to have a loudness (400 ms above -70 LUFS); only its peak was limited."
         )
         return search.plan_without_limiter(min(0.0, search.headroom_db), note)
-    gain_db = search.max_gain_db if spec.lufs is not None else min(0.0, search.max_gain_db)
-    if spec.lufs is not None:
-        gain_db = min(gain_db, search.estimate_gain_db())
     if search.needs_limiter(gain_db):
-        return search.plan_with_limiter(gain_db)
+        return _plan_with_limiter(open_stream, sample_rate, channels, search, gain_db)
     return search.plan_without_limiter(gain_db, search.describe_shortfall(gain_db, scan.lufs + gain_db))
 
 
 def max_reachable_lufs(scan: LoudnessScan, spec: DeliverySpec) -> float:
-    """About the loudness up to which a signal's delivery needs no more limiting than is allowed."""
-    search = _GainSearch(lambda: (), 0, 0, spec, scan)
-    return (
-        search.estimate_lufs(search.max_gain_db)
-        if search.needs_limiter(search.max_gain_db)
-        else scan.lufs + search.max_gain_db
-    )
+    """The approximate loudness at which a signal's delivery takes all the limiting that is allowed."""
+    search = _GainSearch(spec, scan)
+    if search.needs_limiter(search.max_gain_db):
+        return search.estimate_lufs(search.max_gain_db)
+    return scan.lufs + search.max_gain_db
 
 
 def apply_delivery_plan(open_stream: StreamOpener, sample_rate: int, plan: DeliveryPlan) -> Iterator[np.ndarray]:
-    """The signal as planned, same length; to the bit the same where the plan is no gain and no limiter."""
+    """The delivered signal, of the same length; bit-identical where the plan has neither gain nor limiter."""
     amplified = scale_stream_db(open_stream(), plan.gain_db)
     yield from amplified if plan.ceiling_db is None else Limiter(sample_rate, plan.ceiling_db).limit(amplified)
 
 
+def _plan_with_limiter(
+    open_stream: StreamOpener, sample_rate: int, channels: int, search: _GainSearch, gain_db: float
+) -> DeliveryPlan:
+    """Renders with the limiter, measures, and corrects the estimated gain until the loudness meets the spec."""
+    target_lufs, ceiling_db = search.spec.lufs, search.ceiling_db
+    num_passes = 0
+    while True:
+        num_passes += 1
+        limiter, meter = Limiter(sample_rate, ceiling_db), scan_meter(sample_rate, channels)
+        for chunk in prefetch(limiter.limit(scale_stream_db(open_stream(), gain_db))):
+            meter.update(chunk)
+        lufs = meter.integrated_lufs()
+        shortfall_lu = 0.0 if target_lufs is None else target_lufs - lufs
+        at_max_gain = gain_db == search.max_gain_db and shortfall_lu > 0.0
+        if abs(shortfall_lu) <= _SEARCH_TOLERANCE_LU or at_max_gain or num_passes == _MAX_PASSES:
+            break
+        slope = (search.estimate_lufs(gain_db + 0.1) - search.estimate_lufs(gain_db)) / 0.1
+        gain_db = min(search.max_gain_db, gain_db + shortfall_lu / max(slope, 0.1))
+    note = search.describe_shortfall(gain_db, lufs)
+    return DeliveryPlan(
+        gain_db=gain_db,
+        ceiling_db=ceiling_db,
+        gain_reduction=limiter.gain_reduction,
+        lufs=lufs,
+        true_peak_db=ceiling_db - CEILING_MARGIN_DB,
+        meets_spec=not note,
+        note=note,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class _GainSearch:
-    """A delivery of one signal."""
+    """Limits and estimates of the gain of one delivery, from the scan of its signal."""
 
-    open_stream: StreamOpener
-    sample_rate: int
-    channels: int
     spec: DeliverySpec
     scan: LoudnessScan
 
     @property
+    def ceiling_db(self) -> float:
+        """Ceiling of the limiter in dBTP; inf without one."""
+        return math.inf if self.spec.true_peak_db is None else self.spec.true_peak_db
+
+    @property
     def headroom_db(self) -> float:
-        """Gain up to where the limiter would begin to work."""
+        """Gain above which the limiter reduces."""
         if self.spec.true_peak_db is None:
             return _MAX_GAIN_DB
         return self.spec.true_peak_db - CEILING_MARGIN_DB - amplitude_to_db(self.scan.true_peak)
 
     @property
     def max_gain_db(self) -> float:
-        """Gain up to where it would do more than is allowed."""
+        """Gain above which the limiter would reduce more than is allowed."""
         return min(_MAX_GAIN_DB, self.headroom_db + self.spec.allowed_limiting_db)
 
     def needs_limiter(self, gain_db: float) -> bool:
-        """Whether this much gain makes the limiter work."""
+        """Whether the limiter reduces at this gain."""
         return self.spec.true_peak_db is not None and gain_db > self.headroom_db
 
     def estimate_lufs(self, gain_db: float) -> float:
-        """About the loudness after this gain and the limiter, without hearing the signal again."""
+        """The approximate loudness after this gain and the limiter, without a pass over the signal."""
         return self.scan.lufs_after_limiter(
-            db_to_amplitude(gain_db), db_to_amplitude(self.spec.true_peak_db - CEILING_MARGIN_DB)
+            db_to_amplitude(gain_db), db_to_amplitude(self.ceiling_db - CEILING_MARGIN_DB)
         )
 
-    def estimate_gain_db(self) -> float:
-        """From the gain without a limiter upwards; `most_db` where even that is too little."""
+    def estimate_gain_db(self, target_lufs: float) -> float:
+        """The approximate gain to a loudness; `max_gain_db` where even that is too low."""
         from scipy.optimize import brentq
 
-        def shortfall_lu(gain_db: float) -> float:
-            return self.estimate_lufs(gain_db) - self.spec.lufs
+        def excess_lu(gain_db: float) -> float:
+            return self.estimate_lufs(gain_db) - target_lufs
 
-        min_gain_db = self.spec.lufs - self.scan.lufs
-        if not self.needs_limiter(min_gain_db) or min_gain_db >= self.max_gain_db or shortfall_lu(min_gain_db) >= 0.0:
+        min_gain_db = target_lufs - self.scan.lufs  # the gain without a limiter
+        if not self.needs_limiter(min_gain_db) or min_gain_db >= self.max_gain_db or excess_lu(min_gain_db) >= 0.0:
             return min_gain_db
-        return (
-            self.max_gain_db
-            if shortfall_lu(self.max_gain_db) <= 0.0
-            else brentq(shortfall_lu, min_gain_db, self.max_gain_db, xtol=1e-3)
-        )
-
-    def plan_with_limiter(self, gain_db: float) -> DeliveryPlan:
-        """With the limiter: what was estimated is put right by what a pass measures."""
-        target_lufs, ceiling_db = self.spec.lufs, self.spec.true_peak_db
-        for passes_left in reversed(range(_MAX_PASSES)):
-            limiter, loudness = Limiter(self.sample_rate, ceiling_db), scan_meter(self.sample_rate, self.channels)
-            for chunk in prefetch(limiter.limit(scale_stream_db(self.open_stream(), gain_db))):
-                loudness.update(chunk)
-            lufs = loudness.integrated_lufs()
-            shortfall_lu = 0.0 if target_lufs is None else target_lufs - lufs
-            if (
-                abs(shortfall_lu) <= _SEARCH_TOLERANCE_LU
-                or (gain_db == self.max_gain_db and shortfall_lu > 0.0)
-                or not passes_left
-            ):
-                break
-            slope = (self.estimate_lufs(gain_db + 0.1) - self.estimate_lufs(gain_db)) / 0.1
-            gain_db = min(self.max_gain_db, gain_db + shortfall_lu / max(slope, 0.1))
-        note = self.describe_shortfall(gain_db, lufs)
-        return DeliveryPlan(
-            gain_db, ceiling_db, limiter.gain_reduction, lufs, ceiling_db - CEILING_MARGIN_DB, not note, note
-        )
+        if excess_lu(self.max_gain_db) <= 0.0:
+            return self.max_gain_db
+        return float(brentq(excess_lu, min_gain_db, self.max_gain_db, xtol=1e-3))  # pyright: ignore[reportArgumentType]
 
     def plan_without_limiter(self, gain_db: float, note: str) -> DeliveryPlan:
-        """By gain alone: what it leads to needs no further pass."""
-        lufs, peak_db = self.scan.lufs + gain_db, amplitude_to_db(self.scan.true_peak) + gain_db
-        meets_spec = not self.describe_shortfall(gain_db, lufs)
-        return DeliveryPlan(gain_db, None, GainReduction(0.0, 0.0), lufs, peak_db, meets_spec, note)
+        """A plan with gain alone, whose result needs no pass over the signal."""
+        lufs = self.scan.lufs + gain_db
+        return DeliveryPlan(
+            gain_db=gain_db,
+            ceiling_db=None,
+            gain_reduction=GainReduction(max_db=0.0, active_fraction=0.0),
+            lufs=lufs,
+            true_peak_db=amplitude_to_db(self.scan.true_peak) + gain_db,
+            meets_spec=not self.describe_shortfall(gain_db, lufs),
+            note=note,
+        )
 
     def describe_shortfall(self, gain_db: float, lufs: float) -> str:
-        """What is not reached, as a sentence; empty where everything is, or where there is no loudness to reach."""
+        """A message where the spec is not met; empty where it is, or where there is no loudness."""
         spec, limit_text = self.spec, f"more than {self.spec.max_limiting_db:g} dB of limiting"
         if spec.lufs is None:
             message = f"{spec.true_peak_db} dBTP would take {limit_text}; the master is {-gain_db:.1f} dB quieter."
             return message if gain_db < 0.0 else ""
         if not math.isfinite(lufs) or abs(lufs - spec.lufs) <= TOLERANCE_LU:
             return ""
-        if self.spec.true_peak_db is None:
+        if spec.true_peak_db is None:
             limit_text = f"more than {_MAX_GAIN_DB:g} dB of gain"
         return f"{round(spec.lufs, 2):g} LUFS would take {limit_text}; the master is at {lufs:.1f} LUFS."

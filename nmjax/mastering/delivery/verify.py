@@ -1,13 +1,14 @@
-"""Is the file what was asked for? It is decoded again and measured by code that shares nothing with what made it.
+"""Checks a delivered file against its spec: the file is decoded and measured by a meter independent of the others.
 
-K-weighting by its formulas, integrated loudness and range from tenths of a second (ITU-R BS.1770-4, EBU Tech 3342), and
-the true peak by SciPy's polyphase filter at eight times the rate, the one that `scipy.signal.resample_poly` designs.
-Memory does not grow with the file but for ten numbers a second.
+K-weighting from its analog parameters, integrated loudness and loudness range from 100 ms energies (ITU-R BS.1770-4,
+EBU Tech 3342), and true peak by the polyphase filter of `scipy.signal.resample_poly` at eight times the rate. Memory
+grows by ten numbers per second of audio.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import math
 from collections.abc import Iterator
@@ -21,19 +22,41 @@ from nmjax.audio.streams import AudioChunks, prefetch
 from nmjax.dsp.loudness import channel_weights
 from nmjax.mastering.delivery.plan import TOLERANCE_LU, DeliverySpec
 
-PEAK_TOLERANCE_DB = 0.01  # dither of 16 bits moves a peak by a tenth of that
-_OVERSAMPLING = 8  # the rate
-_FILTER_SAMPLES = 10 * 2  # samples that an interpolated value hears
-_ROW_SAMPLES = (
-    32  # samples that are interpolated by one row of a matrix product, a tenth of the work of the filter itself
-)
-_ROWS_PER_PRODUCT = 16  # rows: OpenBLAS does not start its threads for so few, whose waiting costs more than they save
+PEAK_TOLERANCE_DB = 0.01  # dither at 16 bits changes a peak by a tenth of that
+_OVERSAMPLING = 8
+_FILTER_SAMPLES = 10 * 2  # input samples that an interpolated value depends on
+_ROW_SAMPLES = 32  # input samples per row of the matrix product, a tenth of the work of a filter
+_ROWS_PER_PRODUCT = 16  # few enough that OpenBLAS starts no threads, whose synchronization costs more than they save
+
+
+class ComplianceStatus(enum.StrEnum):
+    """Whether a file meets its spec."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_MEASURED = "not_measured"  # silence, or a loudness is asked for and the file is too short or quiet to have one
+
+    @property
+    def label(self) -> str:
+        """The status for people: PASS, FAIL or NOT MEASURED."""
+        return self.value.upper().replace("_", " ")
 
 
 @dataclasses.dataclass(frozen=True)
 class ComplianceResult:
-    """What a file holds; path: None for a signal in memory. lufs: −inf where there is no loudness. loudness_range: LU.
-    clipped: samples at or above what the format can hold. reason: why it fails, otherwise empty."""
+    """Measurements of a file, compared with its spec.
+
+    Attributes:
+        path: the file; None for a signal in memory.
+        lufs: integrated loudness; −inf where there is none.
+        true_peak_db: in dBTP; −inf for silence.
+        loudness_range_lu: in LU; 0 below 3 s.
+        sample_rate: in Hz.
+        frames: length of the file.
+        clipped: number of samples at or beyond full scale.
+        failure_reason: why the file fails; empty where nothing that could be measured does.
+        not_measured_reason: why there is no result; otherwise empty.
+    """
 
     path: Path | None
     lufs: float
@@ -42,39 +65,52 @@ class ComplianceResult:
     sample_rate: int
     frames: int
     clipped: int
-    failure_reason: str
+    failure_reason: str = ""
+    not_measured_reason: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether the file is what was asked for."""
+        """Whether no measurement misses the spec; also True where there is nothing to measure."""
         return not self.failure_reason
 
     @property
+    def status(self) -> ComplianceStatus:
+        """The result for programs."""
+        if self.failure_reason:
+            return ComplianceStatus.FAIL
+        return ComplianceStatus.NOT_MEASURED if self.not_measured_reason else ComplianceStatus.PASS
+
+    @property
     def summary(self) -> str:
-        """One line for a person."""
+        """The result in one line for people."""
+        if self.status == ComplianceStatus.NOT_MEASURED:
+            return f"NOT MEASURED: {self.not_measured_reason}"
+        loudness = f"{self.lufs:.1f} LUFS" if math.isfinite(self.lufs) else "no loudness"
         measurements = (
-            f"{self.lufs:.1f} LUFS  {self.true_peak_db:.1f} dBTP  LRA {self.loudness_range_lu:.1f} LU  "
+            f"{loudness}  {self.true_peak_db:.1f} dBTP  LRA {self.loudness_range_lu:.1f} LU  "
             f"{self.sample_rate} Hz  {self.clipped} clipped"
         )
         return f"PASS  {measurements}" if self.passed else f"FAIL  {measurements}  ({self.failure_reason})"
 
 
 def check_file_compliance(path: Path, spec: DeliverySpec) -> ComplianceResult:
-    """Decode a file and compare it with what was wanted.
+    """Decodes and measures a file and compares it with its spec.
 
     Raises:
         BadInputError: it cannot be read.
     """
     info = reader.probe(path)
     bits = int(info.subtype.removeprefix("PCM_")) if info.subtype in ("PCM_16", "PCM_24", "PCM_32") else 0
-    compliance = check_compliance(reader.read_chunks(path), info.sample_rate, info.channels, spec, bits)
+    compliance = check_compliance(
+        reader.read_chunks(path), sample_rate=info.sample_rate, channels=info.channels, spec=spec, bits=bits
+    )
     return dataclasses.replace(compliance, path=path)
 
 
 def check_compliance(
     chunks: AudioChunks, sample_rate: int, channels: int, spec: DeliverySpec, bits: int = 0
 ) -> ComplianceResult:
-    """The same of a signal. bits: of its integers, 0 for floats."""
+    """The same for a signal in memory. bits: of its integer samples; 0 for floats."""
     hops, clipped, frames = [np.zeros((0, 2))], 0, 0
     weighting, peak_tracker = _KWeightedEnergy(sample_rate, channels), _TruePeakTracker(channels)
     for chunk in prefetch(peak_tracker.tap(chunks)):
@@ -92,9 +128,20 @@ def check_compliance(
         sample_rate=sample_rate,
         frames=frames,
         clipped=clipped,
-        failure_reason="",
     )
-    return dataclasses.replace(compliance, failure_reason=_failure_reason(compliance, spec))
+    return dataclasses.replace(
+        compliance,
+        failure_reason=_failure_reason(compliance, spec),
+        not_measured_reason=_not_measured_reason(compliance, spec),
+    )
+
+
+def _not_measured_reason(compliance: ComplianceResult, spec: DeliverySpec) -> str:
+    if compliance.true_peak_db == -math.inf:
+        return "the track is silent"
+    if spec.lufs is not None and not math.isfinite(compliance.lufs):
+        return "the track is shorter than 400 ms, or never above -70 LUFS"
+    return ""
 
 
 def _failure_reason(compliance: ComplianceResult, spec: DeliverySpec) -> str:
@@ -114,14 +161,14 @@ def _failure_reason(compliance: ComplianceResult, spec: DeliverySpec) -> str:
 
 
 def _count_clipped(chunk: np.ndarray, bits: int) -> int:
-    """Samples at the ends of an integer's range; beyond full scale in the others."""
+    """Number of samples at the ends of the integer range; for floats, beyond full scale."""
     if not bits:
         return int(np.count_nonzero(np.abs(chunk) > 1.0))
     return int(np.count_nonzero((chunk >= np.float32(1.0 - 2.0 ** (1 - bits))) | (chunk <= -1.0)))
 
 
 class _KWeightedEnergy:
-    """The K-weighted energy of each tenth of a second."""
+    """The K-weighted energy of each 100 ms."""
 
     def __init__(self, sample_rate: int, channels: int):
         self._rate = sample_rate
@@ -132,7 +179,7 @@ class _KWeightedEnergy:
         self._num_hops = 0
 
     def hop_energies(self, chunk: Float[np.ndarray, "frames channel"]) -> Float[np.ndarray, "hops 2"]:
-        """Energy and frames of those that end in this piece."""
+        """Energy and number of frames of each 100 ms that ends in this chunk."""
         from scipy.signal import sosfilt
 
         weighted, self._state = sosfilt(self._sections, chunk.astype(np.float64), axis=0, zi=self._state)
@@ -145,22 +192,24 @@ class _KWeightedEnergy:
         return np.array(hops).reshape(-1, 2)
 
     def _next_hop_frames(self) -> int:
-        """The n-th tenth ends at the frame nearest to n·rate/10."""
+        """Frames of the next 100 ms; the n-th ends at the frame nearest to n · sample_rate / 10."""
         start, end = ((2 * n * self._rate + 10) // 20 for n in (self._num_hops, self._num_hops + 1))
         return end - start
 
 
 def _k_weighting(sample_rate: int) -> Float[np.ndarray, "2 6"]:
-    """The two filters of BS.1770 from their analogue parameters (B. De Man, "Evaluation of implementations of the
+    """The two filters of BS.1770 from their analog parameters (B. De Man, "Evaluation of implementations of the
     EBU R128 loudness measurement", AES 145)."""
     k = math.tan(math.pi * 1681.974450955533 / sample_rate)
     q, high_gain = 0.7071752369554196, 10.0 ** (3.999843853973347 / 20.0)
     mid_gain = high_gain**0.4996667741545416
     a0 = 1.0 + k / q + k * k
-    shelf = np.array([
-        high_gain + mid_gain * k / q + k * k, 2.0 * (k * k - high_gain), high_gain - mid_gain * k / q + k * k,
-        a0, 2.0 * (k * k - 1.0), 1.0 - k / q + k * k,
-    ]) / a0  # fmt: skip
+    shelf_numerator = [
+        high_gain + mid_gain * k / q + k * k,
+        2.0 * (k * k - high_gain),
+        high_gain - mid_gain * k / q + k * k,
+    ]
+    shelf = np.array([*shelf_numerator, a0, 2.0 * (k * k - 1.0), 1.0 - k / q + k * k]) / a0
     k, q = math.tan(math.pi * 38.13547087602444 / sample_rate), 0.5003270373238773
     a0 = 1.0 + k / q + k * k
     low_cut = np.array([1.0, -2.0, 1.0, 1.0, 2.0 * (k * k - 1.0) / a0, (1.0 - k / q + k * k) / a0])
@@ -168,7 +217,7 @@ def _k_weighting(sample_rate: int) -> Float[np.ndarray, "2 6"]:
 
 
 def _gated_block_lufs(energy: np.ndarray, sizes: np.ndarray, num_hops: int) -> np.ndarray:
-    """Loudness in LUFS of so many tenths in a row, one each 100 ms; those above −70 alone."""
+    """Loudness in LUFS of each block of `num_hops` · 100 ms, one every 100 ms, where it is above −70 LUFS."""
     if len(energy) < num_hops:
         return np.zeros(0)
     sliding_window = np.lib.stride_tricks.sliding_window_view
@@ -178,7 +227,7 @@ def _gated_block_lufs(energy: np.ndarray, sizes: np.ndarray, num_hops: int) -> n
 
 
 def _above_relative_gate(lufs: np.ndarray, gate_lu: float) -> np.ndarray:
-    """Those that lie above the mean of all and `gate` LU."""
+    """The blocks above the mean power of all, plus `gate_lu` (negative)."""
     return lufs[lufs > 10.0 * math.log10(np.mean(10.0 ** (lufs / 10.0))) + gate_lu]
 
 
@@ -189,7 +238,7 @@ def _integrated_lufs(lufs: np.ndarray) -> float:
 
 
 def _loudness_range_lu(lufs: np.ndarray) -> float:
-    """EBU Tech 3342: the 10th to the 95th percentile of the short-term loudness above the gate at −20 LU."""
+    """From the 10th to the 95th percentile of the short-term loudness above the gate of −20 LU (EBU Tech 3342)."""
     if not len(lufs):
         return 0.0
     ordered = np.sort(_above_relative_gate(lufs, -20.0))
@@ -198,49 +247,48 @@ def _loudness_range_lu(lufs: np.ndarray) -> float:
 
 
 class _TruePeakTracker:
-    """The largest amplitude at and between samples of what passes: `highest`, after the last piece."""
+    """The largest amplitude at and between samples: `true_peak`, complete after the last chunk."""
 
     def __init__(self, channels: int):
         self._pending_samples = np.zeros((_FILTER_SAMPLES, channels), np.float32)
         self.true_peak = 0.0
 
     def tap(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
-        """The same pieces, passed on."""
+        """Returns the chunks unchanged and measures them as they pass."""
         for chunk in chunks:
             self._update(chunk)
             yield chunk
-        self._update(
-            np.zeros((_ROW_SAMPLES + _FILTER_SAMPLES, self._pending_samples.shape[1]), np.float32)
-        )  # what rings on
+        ringing = np.zeros((_ROW_SAMPLES + _FILTER_SAMPLES, self._pending_samples.shape[1]), np.float32)
+        self._update(ringing)
 
     def _update(self, chunk: Float[np.ndarray, "frames channel"]) -> None:
         joined = np.concatenate([self._pending_samples, chunk])
         rows = (len(joined) - _FILTER_SAMPLES) // _ROW_SAMPLES
-        self._pending_samples = joined[rows * _ROW_SAMPLES :]  # needs to know what follows
+        self._pending_samples = joined[rows * _ROW_SAMPLES :]  # the interpolation needs the samples that follow
         self.true_peak = max(self.true_peak, float(np.abs(chunk).max(initial=0.0)))
         for channel in joined.T if rows else ():
             self.true_peak = _max_interpolated_peak(np.ascontiguousarray(channel), self.true_peak)
 
 
 def _max_interpolated_peak(samples: Float[np.ndarray, " frames"], known_peak: float) -> float:
-    """The largest interpolated amplitude, or `least`; places that cannot pass that are left out."""
+    """The largest interpolated amplitude, at least `known_peak`; rows that cannot exceed it are skipped."""
     matrix, max_gain = _interpolation_matrix()
     rows = np.lib.stride_tricks.sliding_window_view(samples, len(matrix))[::_ROW_SAMPLES]
     (loud,) = np.nonzero(np.maximum(rows.max(axis=1), -rows.min(axis=1)) * max_gain > known_peak)
-    row_batches = np.resize(
-        loud, (-(-len(loud) // _ROWS_PER_PRODUCT), _ROWS_PER_PRODUCT)
-    )  # the last ones are filled up with the first
+    row_batches = np.resize(loud, (-(-len(loud) // _ROWS_PER_PRODUCT), _ROWS_PER_PRODUCT))  # padded by repetition
     interpolated = rows[row_batches] @ matrix
     return max(known_peak, float(interpolated.max(initial=0.0)), -float(interpolated.min(initial=0.0)))
 
 
 @functools.cache
-def _interpolation_matrix() -> tuple[Float[np.ndarray, "heard points"], float]:
-    """What SciPy's `resample_poly` does for eight times the rate, as a matrix from `_ROW + _REACH` samples to the
-    values that hear no others, and the most that it can make of samples within ±1."""
+def _interpolation_matrix() -> tuple[Float[np.ndarray, "samples points"], float]:
+    """SciPy's `resample_poly` at eight times the rate as a matrix, and its largest gain for samples within ±1.
+
+    It maps `_ROW_SAMPLES + _FILTER_SAMPLES` samples to the interpolated values that depend on no others.
+    """
     from scipy.signal import firwin, upfirdn
 
-    taps = firwin(_OVERSAMPLING * _FILTER_SAMPLES + 1, 1.0 / _OVERSAMPLING, window=("kaiser", 5.0)) * _OVERSAMPLING
+    taps = firwin(_OVERSAMPLING * _FILTER_SAMPLES + 1, 1.0 / _OVERSAMPLING, window=("kaiser", 5.0)) * _OVERSAMPLING  # pyright: ignore[reportArgumentType]  (a stub without tuples)
     max_gain = max(np.abs(taps[phase::_OVERSAMPLING]).sum() for phase in range(_OVERSAMPLING))
     input_samples = _ROW_SAMPLES + _FILTER_SAMPLES
     return upfirdn(taps, np.eye(input_samples), _OVERSAMPLING)[

@@ -1,1 +1,1 @@
-"""Settings as a person reads and changes them: files, changes by flags, exports for other programs."""
+"""Settings for people: files that can be edited, overrides from flags, exports for other programs."""

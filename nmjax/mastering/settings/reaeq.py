@@ -1,17 +1,17 @@
 """A preset library for REAPER's ReaEQ (`.RPL`; in ReaEQ: +, "Import preset library").
 
-Its maker has not published the format. What is written here follows libraries and projects that REAPER itself wrote
-and that people have made public: a text frame around base64, and in it, little-endian,
+The format is not published. This writer follows libraries and projects that REAPER wrote and users published: a text
+frame around base64, and in it, little-endian,
 
-- the host's record of 60 bytes: the plug-in's id 'reeq' and 0xFEED5EEE; the number of inputs and a 64-bit mask of
-  channels for each, the same of outputs (here two each); the size of the state; 1; 0x00100000;
-- the plug-in's state: the size of a band (33 bytes) and their number; a band as type (8: a bell; 0 and 1 are shelves,
-  3 and 4 low- and high-pass), whether it is on, frequency in Hz, gain as a factor (double), bandwidth in octaves
-  (double), a byte 1; then 1, 1, the output's gain as a factor (double), 0;
+- the host's record of 60 bytes: the plug-in's id 'reeq' and 0xFEED5EEE; the number of inputs and a 64-bit channel mask
+  for each, the same for outputs (here two each); the size of the state; 1; 0x00100000;
+- the plug-in's state: the size of a band (33 bytes) and their number; each band as type (8: peaking; 0 and 1 are
+  shelves, 3 and 4 low- and high-pass), whether it is on, frequency in Hz, gain as a factor (double), bandwidth in
+  octaves (double), a byte 1; then 1, 1, the output gain as a factor (double), 0;
 - the name of the program between zero bytes, and 16.
 
-The bandwidth is B = 2/ln 2 · asinh(1/(2Q)), R. Bristow-Johnson's, between the points of half the gain in dB. Whether
-ReaEQ narrows it near half the rate, as the bilinear transform does, was not measured: compare high bands by eye.
+The bandwidth is B = 2/ln 2 · asinh(1/(2Q)) (R. Bristow-Johnson), between the points of half the gain in dB. Whether
+ReaEQ narrows it near half the rate, as the bilinear transform does, was not measured.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from nmjax.dsp import Bands
 from nmjax.runtime.errors import BadInputError
 
 _PEAKING_TYPE = 8
-_FREQ_HZ, _GAIN_DB, _OCTAVES = (20.0, 24_000.0), (-90.0, 24.0), (0.01, 4.0)  # what its knobs can show
+_FREQ_HZ, _GAIN_DB, _OCTAVES = (20.0, 24_000.0), (-90.0, 24.0), (0.01, 4.0)  # the ranges of its controls
 _LINE_LENGTH = 128  # characters of base64
 
 
 def to_reaeq(bands: Bands, sample_rate: int, title: str) -> str:
-    """A library with one preset.
+    """The text of a library with one preset.
 
     Args:
-        bands: `[1, bands]`, bells.
-        sample_rate: Hz; it becomes part of the preset's name, since the format has no comments.
+        bands: `[1, bands]`, peaking filters.
+        sample_rate: in Hz; part of the preset's name, because the format has no comments.
         title: the preset's name.
 
     Raises:
-        BadInputError: a band that ReaEQ has no setting for.
+        BadInputError: a band outside ReaEQ's ranges.
     """
     if bands.kind != "peaking":
-        raise BadInputError("Only bells can be exported; there is another kind of filter among the bands.")
+        raise BadInputError("Only peaking filters can be exported; the bands contain another kind.")
     printable = "".join(c if c.isprintable() and c != "`" else " " for c in title)
     name = " ".join([*printable.split(), f"({sample_rate} Hz)"])
     columns = (np.asarray(x, np.float64)[0].tolist() for x in (bands.freq_hz, bands.gain_db, bands.q))
@@ -54,7 +54,7 @@ def to_reaeq(bands: Bands, sample_rate: int, title: str) -> str:
 
 
 def q_to_octaves(q: float) -> float:
-    """The bandwidth in octaves of a bell with this Q."""
+    """The bandwidth in octaves of a peaking filter with this Q."""
     return 2.0 / np.log(2.0) * float(np.arcsinh(0.5 / q))
 
 
@@ -74,7 +74,7 @@ def _plugin_state(rows: list[tuple[float, float, float]]) -> bytes:
         ):
             if not low <= value <= high:
                 raise BadInputError(
-                    f"Band {band_number} has {value:.4g} {unit}, and ReaEQ {low:g} to {high:g}; export as .txt or .csv."
+                    f"Band {band_number} has {value:.4g} {unit}; choose {low:g} to {high:g}, or export as .txt or .csv."
                 )
         records.append(struct.pack("<iidddB", _PEAKING_TYPE, 1, freq_hz, db_to_amplitude(gain_db), octaves, 1))
     return b"".join(records) + struct.pack("<iidi", 1, 1, 1.0, 0)

@@ -1,6 +1,7 @@
-"""What may stand in a settings file: keys, kinds and ranges, each fault one sentence that says where and what instead.
+"""The settings file as pydantic models: keys, types and ranges.
 
-By hand, since a musician edits the file by hand: the sentences name bands by the number that the program prints.
+`parse_settings` reports the first error of a file in one sentence. Musicians edit these files by hand, so a message
+names bands by the number that the program prints, and suggests the nearest key for one that does not exist.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ import difflib
 import hashlib
 import json
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
 from nmjax.audio import reader
 from nmjax.models import PHASES, SAMPLE_RATE
@@ -17,46 +22,302 @@ from nmjax.models.encoder import LATENT_SIZE
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
 
-FORMAT = "nmjax settings 1"
+FORMAT = "nmjax settings 2"
 MAX_BANDS = 64
-BAND_RANGES = {  # of a band's fields: lowest, highest, unit
-    "freq_hz": (10.0, 24_000.0, " Hz"),
-    "gain_db": (-24.0, 24.0, " dB"),
-    "q": (0.1, 40.0, ""),
-    "gate": (0.0, 1.0, ""),
-}
 MAX_AMOUNT = 2.0
-READ_ONLY_KEYS = ("input_gain_db", "eq_as_rendered", "delivery")  # measured or computed again whenever a file is used
-_MAX_MAGNITUDE = 1e6  # of z and of what is only for reading; float32 and every formula are far from their ends
+READ_ONLY_KEYS = ("input_gain_db", "rendered_eq", "delivery")  # measured or computed again for every track
 _MAX_RENDERED_BANDS = 2 * MAX_BANDS  # the fit at another rate adds a few
+_MESSAGE: Literal["message"] = "message"  # a custom error: what is wrong with the value
+_SENTENCE: Literal["sentence"] = "sentence"  # a custom error that needs no label
 
 
-def parse_settings(text: str, source: str) -> dict[str, Any]:
-    """The tree of a settings file, checked; what may be left out is filled in.
+def _error(text: str, kind: Literal["message", "sentence"] = _MESSAGE) -> PydanticCustomError:
+    return PydanticCustomError(kind, "{text}", {"text": text})
+
+
+class Range(NamedTuple):
+    """A range of numbers, both ends included; as an annotation of a pydantic field, its check."""
+
+    low: float
+    high: float
+    unit: str = ""
+
+    def check(self, value: Any, label: str) -> float:
+        """Returns a value as a float.
+
+        Raises:
+            BadInputError: it is not a number, or not within the range; the message begins with `label`.
+        """
+        try:
+            return self._validate(value)
+        except PydanticCustomError as error:
+            raise BadInputError(f"{label} {error.message()}") from None
+
+    def _validate(self, value: Any) -> float:
+        unit = f" {self.unit}" if self.unit else ""
+        limits = f"{self.low:g} to {self.high:g}{unit}"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _error(f"is {_format_value(value)}; give a number from {limits}.")
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of hundreds of digits
+            number = math.inf
+        if not self.low <= number <= self.high:  # also refuses NaN
+            raise _error(f"is {number:g}{unit}; choose {limits}.")
+        return number
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+
+AMOUNT_RANGE = Range(0.0, MAX_AMOUNT)  # 0: nothing of it, 1: as predicted
+_FINITE = Range(-1e6, 1e6)  # for z and read-only numbers: far from the limits of float32 and of every formula
+
+
+def _whole_number(value: float) -> int:
+    if value % 1.0:
+        raise _error(f"is {value:g} Hz; give a whole number.")
+    return int(value)
+
+
+def _printable_name(value: str) -> str:
+    if not value.isprintable():
+        raise _error(f"is {_format_value(value)}; give a printable name, or null.")
+    return value
+
+
+SampleRate = Annotated[int, Range(reader.MIN_SAMPLE_RATE, reader.MAX_SAMPLE_RATE, "Hz"), AfterValidator(_whole_number)]
+Name = Annotated[str, AfterValidator(_printable_name)]
+
+
+class _StrictModel(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Band(_StrictModel):
+    """A peaking filter. Its effective gain is gain_db · gate."""
+
+    freq_hz: Annotated[float, Range(10.0, 24_000.0, "Hz")]
+    gain_db: Annotated[float, Range(-24.0, 24.0, "dB")]
+    q: Annotated[float, Range(0.1, 40.0)]
+    gate: Annotated[float, Range(0.0, 1.0)] = 1.0
+
+
+BAND_RANGES: dict[str, Range] = {
+    name: next(x for x in field.metadata if isinstance(x, Range)) for name, field in Band.model_fields.items()
+}
+
+
+class Equalizer(_StrictModel):
+    """The bands, and the rate in Hz at which they have their intended response."""
+
+    sample_rate: SampleRate = SAMPLE_RATE
+    bands: Annotated[list[Band], Field(max_length=MAX_BANDS)]
+
+    @model_validator(mode="after")
+    def _check_frequencies(self) -> Equalizer:
+        nyquist_hz = self.sample_rate / 2
+        for number, band in enumerate(self.bands, 1):
+            if band.freq_hz > nyquist_hz:
+                sentence = f"band {number} of eq: freq_hz is above half of eq.sample_rate, {nyquist_hz:g} Hz."
+                raise _error(f"{sentence} Choose a lower one.", _SENTENCE)
+        return self
+
+
+class RenderedBand(_StrictModel):
+    """A peaking filter at the track's rate, with the gate multiplied in; read-only."""
+
+    freq_hz: Annotated[float, _FINITE]
+    gain_db: Annotated[float, _FINITE]
+    q: Annotated[float, _FINITE]
+
+
+class RenderedEqualizer(_StrictModel):
+    """The bands as rendered at the track's rate; read-only."""
+
+    sample_rate: SampleRate
+    bands: Annotated[list[RenderedBand], Field(max_length=_MAX_RENDERED_BANDS)]
+
+
+class ModelId(_StrictModel):
+    """The network that predicted the settings: its phase, training step and checkpoint digest."""
+
+    phase: Literal[tuple(PHASES)]  # pyright: ignore[reportInvalidTypeForm]  (the table of phases is the source)
+    step: Annotated[int, Field(ge=0, lt=1 << 62)]
+    checkpoint: Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")]
+
+
+def _processor_model(processor: str) -> type[BaseModel]:
+    """A model with the processor's parameters; those that a file leaves out get their initial values."""
+    row = PROCESSORS[processor]
+    fields: dict[str, Any] = {
+        setting.name: (Annotated[float, Range(*row.limits[setting.name], setting.unit)], setting.initial)
+        for setting in row.settings
+    }
+    return create_model(processor, __base__=_StrictModel, **fields)
+
+
+class _SettingsFile(_StrictModel):
+    format: Literal["nmjax settings 2"]
+    track: Name | None = None
+    reference: Name | None = None
+    model: ModelId | None = None
+    input_gain_db: Annotated[float, Range(-200.0, 200.0, "dB")] = 0.0
+    residual_amount: Annotated[float, AMOUNT_RANGE] = 1.0
+    eq: Equalizer
+    rendered_eq: RenderedEqualizer | None = None
+    delivery: Any = None
+    checksum: Any = None
+    z: Annotated[list[Annotated[float, _FINITE]], Field(min_length=LATENT_SIZE, max_length=LATENT_SIZE)] | None = None
+
+
+_PROCESSOR_MODELS = {processor: _processor_model(processor) for processor in PROCESSORS}
+_PROCESSOR_FIELDS: dict[str, Any] = {name: (model | None, None) for name, model in _PROCESSOR_MODELS.items()}
+SettingsFile = create_model("SettingsFile", __base__=_SettingsFile, **_PROCESSOR_FIELDS)
+"""A settings file: `_SettingsFile`, and an optional field for each processor."""
+
+
+class ParsedSettings(NamedTuple):
+    """A checked settings file. read_only_edited: whether a read-only part differs from what the checksum says."""
+
+    file: _SettingsFile
+    processors: dict[str, dict[str, float] | None]
+    read_only_edited: bool
+
+
+def parse_settings(text: str, source: str) -> ParsedSettings:
+    """Parses and checks the text of a settings file; what may be left out gets its default.
 
     Args:
         text: the file's text.
-        source: its name, for the sentences.
+        source: its name, with which messages begin.
 
     Raises:
-        BadInputError: no JSON, or something in it that the format does not have or that lies out of its range.
+        BadInputError: not JSON, or the first key or value that the format does not allow.
     """
     try:
-        return _check_settings(json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_reject_constant))
+        tree = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
+        _check_format(tree)
+        file = SettingsFile.model_validate(tree)
+        has_read_only = any(key in tree for key in READ_ONLY_KEYS)
+        read_only_edited = has_read_only and file.checksum != read_only_checksum(tree)
+    except ValidationError as error:
+        raise BadInputError(f"'{source}': {_describe(error.errors(include_url=False)[0])}") from None
     except BadInputError as error:
         raise BadInputError(f"'{source}': {error}") from None
     except json.JSONDecodeError as error:
         raise BadInputError(
-            f"'{source}' is not whole JSON ({error.msg}, line {error.lineno}); mend it or take the file as it was."
+            f"'{source}' is not valid JSON ({error.msg}, line {error.lineno}). Correct it or use an unedited copy."
         ) from None
-    except (ValueError, OverflowError, RecursionError):  # integers of many digits, brackets within brackets
-        raise BadInputError(f"'{source}' is no settings file; take one that the program wrote.") from None
+    except (ValueError, OverflowError, RecursionError):  # integers of many digits, deeply nested brackets
+        raise BadInputError(f"'{source}' is not a settings file; use one that nmjax wrote beside a master.") from None
+    processors = {name: values and values.model_dump() for name in PROCESSORS for values in [getattr(file, name)]}
+    return ParsedSettings(file, processors, read_only_edited)
 
 
-def read_only_digest(tree: dict[str, Any]) -> str:
-    """A digest of what is only for reading, so that a change to it can be told from one to what counts."""
+def read_only_checksum(tree: dict[str, Any]) -> str:
+    """A digest of the read-only parts, to tell an edit of them from an edit that has an effect."""
     read_only = {key: _numbers_to_floats(tree[key]) for key in READ_ONLY_KEYS if tree.get(key) is not None}
     return hashlib.sha256(json.dumps(read_only, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def check_processor_value(value: Any, processor: str, field: str) -> float:
+    """Returns a processor's parameter as a float, if it exists and the value is within its limits.
+
+    Raises:
+        BadInputError: an unknown parameter, or a value that is not allowed.
+    """
+    fields = _PROCESSOR_MODELS[processor].model_fields
+    if field not in fields:
+        raise BadInputError(f"The {processor} has no {field!r}; {suggest_key(field, tuple(fields))}")
+    (limits,) = (x for x in fields[field].metadata if isinstance(x, Range))
+    return limits.check(value, f"{processor}.{field}")
+
+
+def suggest_key(key: str, keys: Sequence[str]) -> str:
+    """The end of a message about an unknown key: the nearest one of `keys`, or all of them."""
+    close_matches = difflib.get_close_matches(key, keys, 1, 0.5)
+    return f"did you mean '{close_matches[0]}'?" if close_matches else f"choose one of: {', '.join(keys)}."
+
+
+def _check_format(tree: Any) -> None:
+    """Checks that the file is a settings file of this version before anything in it is checked."""
+    if not isinstance(tree, dict) or "format" not in tree:
+        raise BadInputError(f'this is not a settings file; one begins with "format": "{FORMAT}".')
+    file_format = str(tree["format"])
+    if file_format.startswith("nmjax target"):
+        raise BadInputError("this is a reference target; give it as --target, and a master's JSON file as --settings.")
+    if file_format == "nmjax settings 1":
+        raise BadInputError(f"this file has an older format; master the track again to get one of '{FORMAT}'.")
+    if file_format != FORMAT:
+        raise BadInputError(
+            f"the format is {_format_value(tree['format'])}; this version reads '{FORMAT}', update nmjax."
+        )
+
+
+def _describe(error: ErrorDetails) -> str:
+    """A validation error as one sentence."""
+    kind, location, value = error["type"], error["loc"], error["input"]
+    label, parent = _label(location), _label(location[:-1])
+    if kind == _SENTENCE:
+        return error["msg"]
+    if kind == _MESSAGE:
+        return f"{label} {error['msg']}"
+    if kind == "string_unicode" and _keys_at(location):  # a key that is not valid Unicode
+        return f"{label} has an unknown key {_format_value(value)}; {suggest_key(value, _keys_at(location))}"
+    if kind == "extra_forbidden":
+        known = suggest_key(str(location[-1]), _keys_at(location[:-1]))
+        return f"{parent} has an unknown key {_format_value(location[-1])}; {known}"
+    if kind == "missing":
+        return f"{parent} has no '{location[-1]}'; add it."
+    if kind == "model_type":
+        return f"{label} is {_format_value(value)}; give keys in braces: {', '.join(_keys_at(location))}."
+    if kind == "list_type":
+        return f"{label} is {_format_value(value)}; give a list in brackets."
+    if label == "z":
+        return f"z has {len(value)} entries; give {LATENT_SIZE} numbers, or null."
+    if kind == "too_long":
+        return f"{label} has {len(value)} entries; give at most {error.get('ctx', {})['max_length']}."
+    hint = {
+        "model.phase": f"the phases are {', '.join(PHASES)}.",
+        "model.step": "give a whole number from 0.",
+        "model.checkpoint": "give the digest that nmjax wrote.",
+    }.get(label, "give a name, or null.")
+    return f"{label} is {_format_value(value)}; {hint}"
+
+
+def _label(location: tuple[int | str, ...]) -> str:
+    """What messages call a place in the file."""
+    match location:
+        case ():
+            return "the file"
+        case (section, "bands", int(index)):
+            return f"band {index + 1} of {section}"
+        case (section, "bands", int(index), field):
+            return f"band {index + 1} of {section}: {field}"
+        case ("z", int(index)):
+            return f"number {index + 1} of z"
+        case _:
+            return ".".join(map(str, location))
+
+
+def _keys_at(location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys of the model at a place in the file."""
+    match location:
+        case ():
+            model: type[BaseModel] = SettingsFile
+        case ("eq", "bands", _):
+            model = Band
+        case ("rendered_eq", "bands", _):
+            model = RenderedBand
+        case (section,):
+            sections = {"eq": Equalizer, "rendered_eq": RenderedEqualizer, "model": ModelId, **_PROCESSOR_MODELS}
+            if section not in sections:
+                return ()
+            model = sections[str(section)]
+        case _:
+            return ()
+    return tuple(model.model_fields)
 
 
 def _numbers_to_floats(value: Any) -> Any:
@@ -68,180 +329,21 @@ def _numbers_to_floats(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def check_band_value(value: Any, field: str, label: str) -> float:
-    """A band's value, if it is a number within the field's range. `where` begins the sentence otherwise."""
-    return _check_number(value, f"{label}: {field}", *BAND_RANGES[field])
-
-
-def check_processor_value(value: Any, processor: str, field: str) -> float:
-    """A stage's value, if there is such a field and it is a number within what the stage accepts."""
-    settings_by_name = {setting.name: setting for setting in PROCESSORS[processor].settings}
-    if field not in settings_by_name:
-        raise BadInputError(f"The {processor} has no {field!r}; {suggest_key(field, tuple(settings_by_name))}")
-    unit = f" {settings_by_name[field].unit}" if settings_by_name[field].unit else ""
-    return _check_number(value, f"{processor}.{field}", *PROCESSORS[processor].limits[field], unit)
-
-
-def check_amount(value: Any, label: str) -> float:
-    """An amount of 0 to 2: 0 is none of it, 1 what was predicted."""
-    return _check_number(value, label, 0.0, MAX_AMOUNT)
-
-
-def suggest_key(key: str, keys: tuple[str, ...]) -> str:
-    """How a sentence about an unknown `key` ends."""
-    close_matches = difflib.get_close_matches(key, keys, 1, 0.5)
-    return f"did you mean '{close_matches[0]}'?" if close_matches else f"there are: {', '.join(keys)}."
-
-
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON itself would take the last of two equal keys in silence."""
+    """An object whose keys differ; `json` itself would silently keep the last of two."""
     tree = dict(pairs)
     if len(tree) < len(pairs):
         keys = [key for key, _ in pairs]
         duplicate = next(key for key in keys if keys.count(key) > 1)
-        raise BadInputError(f"the key {_format_value(duplicate)} stands twice in one place; leave one of them.")
+        raise BadInputError(f"the key {_format_value(duplicate)} appears twice in the same object; keep one of them.")
     return tree
 
 
-def _reject_constant(constant: str) -> Any:
-    raise BadInputError(f"{constant} is no number that can be used; write a finite one.")
-
-
-def _check_settings(tree: Any) -> dict[str, Any]:
-    if not isinstance(tree, dict) or "format" not in tree:
-        raise BadInputError(f'this is no settings file; one begins with "format": "{FORMAT}".')
-    if str(tree["format"]).startswith("nmjax target"):
-        raise BadInputError("this is a target, which is for --target; settings are what lies beside a master.")
-    if tree["format"] != FORMAT:
-        raise BadInputError(
-            f"the format is {_format_value(tree['format'])}; this version reads '{FORMAT}', update nmjax."
-        )
-    optional = ("track", "reference", "model", *READ_ONLY_KEYS, *PROCESSORS, "residual_amount", "check", "z")
-    _check_keys(tree, ("format", "eq"), optional, "the file")
-    for key in ("track", "reference"):
-        name = tree.get(key)
-        if not (name is None or (isinstance(name, str) and name.isprintable())):
-            raise BadInputError(f"{key} is {_format_value(name)}; it is a name, or null.")
-    _check_rendered_eq(tree.get("eq_as_rendered"))
-    return {
-        "track": tree.get("track"),
-        "model": _check_model(tree.get("model")),
-        "input_gain_db": _check_number(tree.get("input_gain_db", 0.0), "input_gain_db", -200.0, 200.0, " dB"),
-        "residual_amount": check_amount(tree.get("residual_amount", 1.0), "residual_amount"),
-        "eq": _check_eq(tree["eq"]),
-        "stages": {processor: _check_processor(tree.get(processor), processor) for processor in PROCESSORS},
-        "reading_changed": any(key in tree for key in READ_ONLY_KEYS) and tree.get("check") != read_only_digest(tree),
-        "z": _check_latent(tree.get("z")),
-    }
-
-
-def _check_model(value: Any) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    _check_keys(value, ("phase", "step", "checkpoint"), (), "model")
-    if value["phase"] not in PHASES:
-        raise BadInputError(f"model.phase is {_format_value(value['phase'])}; the phases are {', '.join(PHASES)}.")
-    step, digest = value["step"], value["checkpoint"]
-    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 1 << 62:
-        raise BadInputError(f"model.step is {_format_value(step)}; it is a whole number from 0.")
-    if not isinstance(digest, str) or not 1 <= len(digest) <= 64 or set(digest) - set("0123456789abcdef"):
-        raise BadInputError(f"model.checkpoint is {_format_value(digest)}; it is the digest that the program wrote.")
-    return value
-
-
-def _check_eq(value: Any) -> dict[str, Any]:
-    _check_keys(value, ("bands",), ("sample_rate",), "eq")
-    sample_rate = _check_sample_rate(value.get("sample_rate", SAMPLE_RATE), "eq.sample_rate")
-    bands = _check_list(value["bands"], "eq.bands", MAX_BANDS)
-    rows = []
-    for number, band in enumerate(bands, 1):
-        label = f"band {number} of eq"
-        _check_keys(band, ("freq_hz", "gain_db", "q"), ("gate",), label)
-        rows.append({field: check_band_value(band.get(field, 1.0), field, label) for field in BAND_RANGES})
-        if rows[-1]["freq_hz"] > sample_rate / 2:
-            raise BadInputError(
-                f"{label}: freq_hz is above half of eq.sample_rate, {sample_rate / 2:g} Hz; choose a lower one."
-            )
-    return {"sample_rate": sample_rate, "bands": rows}
-
-
-def _check_processor(value: Any, processor: str) -> dict[str, float] | None:
-    """What a file leaves out stands as in an untrained network."""
-    if value is None:
-        return None
-    setting_table = PROCESSORS[processor].settings
-    _check_keys(value, (), tuple(setting.name for setting in setting_table), processor)
-    return {
-        setting.name: check_processor_value(value.get(setting.name, setting.initial), processor, setting.name)
-        for setting in setting_table
-    }
-
-
-def _check_rendered_eq(value: Any) -> None:
-    """For reading only, so that its numbers need no more than be numbers."""
-    if value is None:
-        return
-    _check_keys(value, ("sample_rate", "bands"), (), "eq_as_rendered")
-    _check_sample_rate(value["sample_rate"], "eq_as_rendered.sample_rate")
-    for number, band in enumerate(_check_list(value["bands"], "eq_as_rendered.bands", _MAX_RENDERED_BANDS), 1):
-        label = f"band {number} of eq_as_rendered"
-        _check_keys(band, ("freq_hz", "gain_db", "q"), (), label)
-        for field in band:
-            _check_number(band[field], f"{label}: {field}", -_MAX_MAGNITUDE, _MAX_MAGNITUDE)
-
-
-def _check_latent(value: Any) -> list[float] | None:
-    if value is None:
-        return None
-    numbers = _check_list(value, "z", LATENT_SIZE)
-    if len(numbers) != LATENT_SIZE:
-        raise BadInputError(f"z has {len(numbers)} numbers; it has {LATENT_SIZE}, or is null.")
-    return [_check_number(x, f"number {i} of z", -_MAX_MAGNITUDE, _MAX_MAGNITUDE) for i, x in enumerate(numbers, 1)]
-
-
-def _check_keys(value: Any, required: tuple[str, ...], optional: tuple[str, ...], label: str) -> None:
-    if not isinstance(value, dict):
-        raise BadInputError(
-            f"{label} is {_format_value(value)}; it has keys in braces: {', '.join(required + optional)}."
-        )
-    for key in value:
-        if key not in required + optional:
-            raise BadInputError(
-                f"{label} has a key {_format_value(key)} that does not exist; {suggest_key(key, required + optional)}"
-            )
-    for key in required:
-        if key not in value:
-            raise BadInputError(f"{label} has no '{key}'; add it.")
-
-
-def _check_list(value: Any, label: str, max_length: int) -> list[Any]:
-    if not isinstance(value, list):
-        raise BadInputError(f"{label} is {_format_value(value)}; it is a list in brackets.")
-    if len(value) > max_length:
-        raise BadInputError(f"{label} has {len(value)} entries; at most {max_length} can be used.")
-    return value
-
-
-def _check_number(value: Any, label: str, low: float, high: float, unit: str = "") -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadInputError(f"{label} is {_format_value(value)}; it is a number from {low:g} to {high:g}{unit}.")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer of hundreds of digits
-        number = math.inf
-    if not low <= number <= high:  # NaN is not
-        raise BadInputError(f"{label} is {number:g}{unit}; choose {low:g} to {high:g}{unit}.")
-    return number
-
-
-def _check_sample_rate(value: Any, label: str) -> int:
-    sample_rate = _check_number(value, label, reader.MIN_SAMPLE_RATE, reader.MAX_SAMPLE_RATE, " Hz")
-    if sample_rate % 1.0:
-        raise BadInputError(f"{label} is {sample_rate:g} Hz; it is a whole number.")
-    return int(sample_rate)
+def _reject_constant(constant: str) -> NoReturn:
+    raise BadInputError(f"{constant} is not allowed; write a finite number.")
 
 
 def _format_value(value: Any) -> str:
-    """A value as its file has it, if that is short; what no terminal should get is escaped."""
+    """A value as JSON, shortened; control characters and lone surrogates are escaped."""
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,4 +1,4 @@
-"""The verification against pyloudnorm, SciPy's own oversampling and EBU's figures; and that it can fail."""
+"""The verifying meter against pyloudnorm, SciPy's oversampling and EBU Tech 3342; PASS, FAIL and NOT MEASURED."""
 
 import numpy as np
 import pyloudnorm
@@ -6,7 +6,7 @@ import pytest
 from scipy.signal import resample_poly
 
 from nmjax.mastering.delivery.plan import DeliverySpec
-from nmjax.mastering.delivery.verify import _KWeightedEnergy, check_file_compliance
+from nmjax.mastering.delivery.verify import check_compliance, check_file_compliance
 from nmjax.runtime.errors import BadInputError
 from tests.mastering.delivery.test_delivery import synth_drums
 from tests.synthetic_audio import music, write_audio
@@ -67,7 +67,7 @@ def test_pass_and_fail_are_one_line(tmp_path):
     path = write_audio(tmp_path / "b.wav", audio, subtype="PCM_24")
     peak = check_file_compliance(path, NO_TARGETS).true_peak_db
     good = check_file_compliance(path, DeliverySpec(-14.0, -1.0))
-    assert good.passed and good.summary.startswith(f"PASS  -14.0 LUFS  {peak:.1f} dBTP  LRA ")
+    assert good.status == "pass" and good.passed and good.summary.startswith(f"PASS  -14.0 LUFS  {peak:.1f} dBTP  LRA ")
     assert good.summary.endswith(" LU  44100 Hz  0 clipped")
     for expected, reason in (
         (DeliverySpec(-14.2, -1.0), "0.2 LU above -14.2 LUFS"),
@@ -75,7 +75,8 @@ def test_pass_and_fail_are_one_line(tmp_path):
         (DeliverySpec(None, peak - 0.5), f"0.50 dB over {peak - 0.5:g} dBTP"),
     ):
         bad = check_file_compliance(path, expected)
-        assert not bad.passed and bad.summary.startswith("FAIL  -14.0") and bad.summary.endswith(f"({reason})")
+        assert (bad.status, bad.passed) == ("fail", False)
+        assert bad.summary.startswith("FAIL  -14.0") and bad.summary.endswith(f"({reason})")
 
 
 @pytest.mark.parametrize(("subtype", "clipped"), [("PCM_16", 3), ("PCM_24", 3), ("PCM_32", 3), ("FLOAT", 2)])
@@ -88,17 +89,35 @@ def test_clipped_samples_are_counted(tmp_path, subtype, clipped):
     assert "clipped" in check_file_compliance(path, DeliverySpec(None, 0.0)).failure_reason
 
 
-def test_silence_and_unreadable_files(tmp_path):
-    silent = check_file_compliance(write_audio(tmp_path / "x.wav", np.zeros((20_000, 2))), DeliverySpec())
-    assert silent.passed and silent.summary.startswith("PASS  -inf LUFS  -inf dBTP  LRA 0.0 LU")
+@pytest.mark.parametrize("spec", [DeliverySpec(), NO_TARGETS])
+def test_silence_is_not_measured(tmp_path, spec):
+    silent = check_file_compliance(write_audio(tmp_path / "x.wav", np.zeros((20_000, 2))), spec)
+    assert silent.summary == "NOT MEASURED: the track is silent"
+    assert (silent.status, silent.passed) == ("not_measured", True)
+
+
+@pytest.mark.parametrize("audio", [np.full((20, 2), 0.5), 1e-5 * music(1.0)])
+def test_a_file_without_a_loudness_is_not_measured(tmp_path, audio):
+    path = write_audio(tmp_path / "x.wav", audio, subtype="FLOAT")
+    result = check_file_compliance(path, DeliverySpec())
+    assert result.summary == "NOT MEASURED: the track is shorter than 400 ms, or never above -70 LUFS"
+    assert result.status == "not_measured"
+    peak_only = check_file_compliance(path, DeliverySpec(lufs=None, true_peak_db=-1.0))
+    assert peak_only.status == "pass" and peak_only.summary.startswith("PASS  no loudness")
+
+
+def test_an_unreadable_file_is_reported(tmp_path):
     (tmp_path / "y.wav").write_text("no audio")
     with pytest.raises(BadInputError, match="as audio"):
         check_file_compliance(tmp_path / "y.wav", NO_TARGETS)
 
 
-def test_the_meter_buffer_stays_bounded():
-    """Memory does not grow with the file."""
-    weighting = _KWeightedEnergy(44_100, 2)
-    for _ in range(50):
-        weighting.hop_energies(np.zeros((10_000, 2), np.float32))
-        assert len(weighting._pending_energy) < 4411
+def test_chunk_sizes_do_not_change_the_measurements():
+    audio = music(2.0).astype(np.float32)
+    whole, *others = (
+        check_compliance((audio[i : i + size] for i in range(0, len(audio), size)), 44_100, 2, NO_TARGETS)
+        for size in (len(audio), 10_000, 700)
+    )
+    for other in others:
+        assert other.lufs == pytest.approx(whole.lufs, abs=1e-9)
+        assert other.true_peak_db == pytest.approx(whole.true_peak_db, abs=1e-6)

@@ -1,4 +1,4 @@
-"""The survey against pyloudnorm, SciPy's oversampling, and itself with all peaks known."""
+"""The loudness scan against pyloudnorm, SciPy's oversampling, and a scan with all peaks exact."""
 
 import numpy as np
 import pyloudnorm
@@ -25,7 +25,8 @@ def test_loudness_and_true_peak_do_not_depend_on_the_announced_limiting(limiting
     assert result.lufs == pytest.approx(meter.integrated_loudness(x.astype(np.float64)), abs=0.02)
     peak = np.abs(resample_poly(np.pad(x.astype(np.float64), ((64, 64), (0, 0))), 16, 1, axis=0)).max()
     assert 20 * np.log10(result.true_peak / peak) == pytest.approx(0.0, abs=0.1)
-    assert result.true_peak == LoudnessScan([x], RATE, x.shape[1]).true_peak
+    # On some processors the last bit of a matrix product depends on its other rows.
+    assert result.true_peak == pytest.approx(LoudnessScan([x], RATE, x.shape[1]).true_peak, rel=1e-6)
 
 
 def test_estimates_agree_within_the_announced_limiting():
@@ -33,7 +34,6 @@ def test_estimates_agree_within_the_announced_limiting():
     whole, fast = (LoudnessScan([x], RATE, x.shape[1], limiting_db) for limiting_db in (np.inf, 6.0))
     for reduction_db in (0.0, 1.0, 3.0, 6.0):
         gain = 10 ** (reduction_db / 20) * 0.8 / whole.true_peak
-        assert fast.lufs_after_limiter(gain, 0.8) == whole.lufs_after_limiter(gain, 0.8)
-    assert fast.lufs_after_limiter(40.0, 0.8) != whole.lufs_after_limiter(
-        40.0, 0.8
-    )  # beyond it, it is allowed to differ
+        assert fast.lufs_after_limiter(gain, 0.8) == pytest.approx(whole.lufs_after_limiter(gain, 0.8), abs=1e-6)
+    beyond = [scan.lufs_after_limiter(40.0, 0.8) for scan in (fast, whole)]
+    assert abs(beyond[0] - beyond[1]) > 1e-4

@@ -1,4 +1,4 @@
-"""Settings as a file: what is written reads back to the bit, a person's changes count, what is wrong is said."""
+"""Settings files: bit-identical round trip, edits take effect, errors are reported."""
 
 import dataclasses
 import json
@@ -12,13 +12,14 @@ import pytest
 from nmjax.dsp import Bands
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.render import equalize_stream
-from nmjax.mastering.settings.file import ModelId, read_settings, settings_to_json
+from nmjax.mastering.settings.file import read_settings, settings_to_json
+from nmjax.mastering.settings.schema import ModelId
 from nmjax.models.parameters import EqSettings, Prediction, Settings
 from nmjax.runtime.errors import BadInputError
 from tests.dsp.oracles import noise, random_bands
 from tests.random_networks import random_network
 
-MODEL = ModelId("1c", 7, "0123456789abcdef")
+MODEL = ModelId(phase="1c", step=7, checkpoint="0123456789abcdef")
 
 
 def prediction(bands=10, seed=0):
@@ -34,9 +35,16 @@ def write_settings_file(path, settings_prediction=None, rate=44_100, model=MODEL
     """A settings file as the program writes it."""
     settings_prediction = settings_prediction or prediction()
     rendered = convert_bands_to_rate(settings_prediction.settings.eq.bands(), 44_100, rate)
-    path.write_text(
-        settings_to_json("track.wav", model, settings_prediction, rendered, rate, {"gain_db": -1.5}, **more)
+    text = settings_to_json(
+        track="track.wav",
+        model=model,
+        prediction=settings_prediction,
+        rendered_bands=rendered,
+        sample_rate=rate,
+        delivery={"gain_db": -1.5},
+        **more,
     )
+    path.write_text(text)
     return path
 
 
@@ -90,14 +98,21 @@ def test_loaded_settings_render_bit_identically(tmp_path, rate):
 
 def test_an_undecodable_name_keeps_the_file_valid(tmp_path):
     result = prediction(1)
-    text = settings_to_json("a\udcff\n.wav", MODEL, result, result.settings.eq.bands(), 44_100, {})
+    text = settings_to_json(
+        track="a\udcff\n.wav",
+        model=MODEL,
+        prediction=result,
+        rendered_bands=result.settings.eq.bands(),
+        sample_rate=44_100,
+        delivery={},
+    )
     (tmp_path / "a.json").write_bytes(text.encode())
     assert read_settings(tmp_path / "a.json").track == "a  .wav"
 
 
 def test_a_network_is_named_by_what_it_is(tmp_path):
-    stored = read_settings(write_settings_file(tmp_path / "a.json", model=random_network("1b")))
-    assert stored.model == ModelId("1b", 7, "0123456789abcdef")
+    stored = read_settings(write_settings_file(tmp_path / "a.json", model=random_network("1b").model_id))
+    assert stored.model == ModelId(phase="1b", step=7, checkpoint="0123456789abcdef")
 
 
 def test_bands_may_be_changed_added_removed_and_reordered(tmp_path):
@@ -123,18 +138,18 @@ def test_no_bands_is_a_flat_equalizer(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda tree: tree["eq_as_rendered"]["bands"][2].update(gain_db=1.25),
-        lambda tree: tree["eq_as_rendered"].update(sample_rate=44_100),
+        lambda tree: tree["rendered_eq"]["bands"][2].update(gain_db=1.25),
+        lambda tree: tree["rendered_eq"].update(sample_rate=44_100),
         lambda tree: tree.update(input_gain_db=0.0),
         lambda tree: tree["delivery"].update(gain_db=0.0),
-        lambda tree: tree.update(check=None),
+        lambda tree: tree.update(checksum=None),
     ],
 )
 def test_edits_of_read_only_fields_are_reported(tmp_path, change):
     path = edit_settings(write_settings_file(tmp_path / "a.json", rate=48_000), change)
     (note,) = read_settings(path).notes
-    assert "eq_as_rendered" in note
-    assert "change 'eq' or 'residual_amount'" in note
+    assert "rendered_eq" in note
+    assert "Edit 'eq' or 'residual_amount'" in note
 
 
 def test_a_change_to_the_bands_that_count_is_no_reason_to_warn(tmp_path):
@@ -154,7 +169,7 @@ def test_an_editor_that_orders_keys_and_shortens_numbers_changes_nothing(tmp_pat
 def test_a_file_written_by_hand_needs_only_bands(tmp_path):
     path = tmp_path / "mine.json"
     bands = '[{"freq_hz": 80, "gain_db": 2, "q": 1}]'
-    path.write_text(f'\ufeff{{"format": "nmjax settings 1", "eq": {{"sample_rate": 48000, "bands": {bands}}}}}')
+    path.write_text(f'\ufeff{{"format": "nmjax settings 2", "eq": {{"sample_rate": 48000, "bands": {bands}}}}}')
     stored = read_settings(path)
     assert (stored.model, stored.prediction.z, stored.sample_rate) == (None, None, 48_000)
     np.testing.assert_array_equal(stored.prediction.settings.eq.gate, [[1.0]])
@@ -170,7 +185,7 @@ def test_a_file_written_by_hand_needs_only_bands(tmp_path):
         (MODEL, 1.0, None, False, "--ckpt"),
         (MODEL, 1.0, "ffff456789abcdef", False, "not with ffff456789abcdef"),
         (MODEL, 0.0, None, False, None),
-        (ModelId("1a", 7, "0123456789abcdef"), 1.0, None, False, None),
+        (ModelId(phase="1a", step=7, checkpoint="0123456789abcdef"), 1.0, None, False, None),
         (None, 1.0, MODEL.checkpoint, False, "name no model"),
     ],
 )
@@ -182,7 +197,7 @@ def test_the_residual_needs_the_checkpoint_that_made_z(tmp_path, model, amount, 
 
 
 def test_loaded_settings_can_be_saved_again(tmp_path):
-    first = read_settings(write_settings_file(tmp_path / "a.json", residual_amount=0.5, eq_rate=44_100))
+    first = read_settings(write_settings_file(tmp_path / "a.json", residual_amount=0.5, eq_sample_rate=44_100))
     second = read_settings(
         write_settings_file(
             tmp_path / "b.json", first.prediction, model=first.model, residual_amount=first.residual_amount
@@ -214,33 +229,41 @@ def remove_key(*keys):
         (set_band(q=0), "q is 0; choose 0.1 to 40"),
         (set_band(q=10**400), "q is inf"),
         (set_band(gate=1.5), "gate is 1.5"),
-        (set_band(gain_db="2"), 'gain_db is "2"; it is a number'),
+        (set_band(gain_db="2"), 'gain_db is "2"; give a number'),
         (set_band(gain_db=True), "gain_db is true"),
         (set_band(gain_db=None), "gain_db is null"),
-        (set_band(gian_db=1), "key \"gian_db\" that does not exist; did you mean 'gain_db'?"),
+        (set_band(gian_db=1), "unknown key \"gian_db\"; did you mean 'gain_db'?"),
         (set_band(**{"\x1b[2J": 1}), r"\u001b[2J"),
         (remove_key("eq", "bands", 2, "q"), "band 3 of eq has no 'q'"),
         (remove_key("eq"), "has no 'eq'"),
-        (remove_key("format"), "no settings file"),
-        (lambda tree: tree.update(format="nmjax settings 2"), "update nmjax"),
-        (lambda tree: tree.update(format="nmjax target 1"), "for --target"),
-        (lambda tree: tree.update(eqs={}), "\"eqs\" that does not exist; did you mean 'eq'?"),
-        (lambda tree: tree["eq"].update(bands={}), "eq.bands is {}; it is a list"),
-        (lambda tree: tree["eq"].update(bands=7 * tree["eq"]["bands"]), "has 70 entries; at most 64"),
+        (remove_key("format"), "not a settings file"),
+        (lambda tree: tree.update(format="nmjax settings 3"), "update nmjax"),
+        (lambda tree: tree.update(format="nmjax settings 1"), "an older format; master the track again"),
+        (lambda tree: tree.update(format="nmjax target 1"), "as --target"),
+        (lambda tree: tree.update(eqs={}), "unknown key \"eqs\"; did you mean 'eq'?"),
+        (lambda tree: tree["eq"].update(bands={}), "eq.bands is {}; give a list"),
+        (lambda tree: tree["eq"].update(bands=7 * tree["eq"]["bands"]), "has 70 entries; give at most 64"),
         (lambda tree: tree["eq"].update(sample_rate=1000), "eq.sample_rate is 1000 Hz; choose 8000"),
         (lambda tree: tree["eq"].update(sample_rate=44_100.5), "whole number"),
-        (lambda tree: tree["eq_as_rendered"]["bands"][0].update(gate=1), 'key "gate" that does not exist'),
-        (lambda tree: tree.update(z=[1.0]), "z has 1 numbers; it has 512"),
+        (lambda tree: tree["rendered_eq"]["bands"][0].update(gate=1), 'unknown key "gate"'),
+        (lambda tree: tree.update(z=[1.0]), "z has 1 entries; give 512 numbers"),
         (lambda tree: tree["z"].__setitem__(4, 1e300), "number 5 of z"),
         (lambda tree: tree.update(residual_amount=3), "residual_amount is 3; choose 0 to 2"),
-        (lambda tree: tree.update(model="1b"), 'model is "1b"; it has keys'),
+        (lambda tree: tree.update(model="1b"), 'model is "1b"; give keys'),
         (lambda tree: tree["model"].update(phase="3"), "the phases are 1a, 1b, 1c"),
         (lambda tree: tree["model"].update(step=-1), "model.step"),
         (lambda tree: tree["model"].update(checkpoint="../../etc"), "model.checkpoint"),
         (lambda tree: tree.update(track="a\ud800"), "track is"),
         (lambda tree: tree.update(input_gain_db=1e9), "input_gain_db"),
-        (lambda tree: tree["eq_as_rendered"]["bands"][1].update(q="1"), "band 2 of eq_as_rendered: q"),
-        (lambda tree: tree["delivery"].update(x=10**400), "no settings file"),
+        (lambda tree: tree["rendered_eq"]["bands"][1].update(q="1"), "band 2 of rendered_eq: q"),
+        (lambda tree: tree["delivery"].update(x=10**400), "not a settings file"),
+        (set_band(**{"\ud800": 1}), "unknown key"),
+        (set_band(gain_db={"a": 1}), 'gain_db is {"a": 1}; give a number'),
+        (lambda tree: tree.update(compressor=5), "compressor is 5; give keys in braces: threshold_db"),
+        (
+            lambda tree: tree.update(compressor={"ratoi": 5}),
+            "compressor has an unknown key \"ratoi\"; did you mean 'ratio'?",
+        ),
     ],
 )
 def test_invalid_settings_are_reported_in_one_sentence(tmp_path, change, says):
@@ -251,21 +274,22 @@ def test_invalid_settings_are_reported_in_one_sentence(tmp_path, change, says):
     assert says in sentence
     assert sentence.startswith("'a.json'")
     assert "\n" not in sentence
+    assert len(sentence.split()) <= 35
     sentence.encode()
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "not whole JSON"),
-        (b"[" * 100_000, "no settings file"),
-        (b"1" * 5000, "no settings file"),
-        (b'"text"', "no settings file"),
-        (b"\xff\xfe\x00", "no text in UTF-8"),
+        (b"", "not valid JSON"),
+        (b"[" * 100_000, "not a settings file"),
+        (b"1" * 5000, "not a settings file"),
+        (b'"text"', "not a settings file"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
         (b" " * 4_000_001, "larger than 4 MB"),
-        (b'{"format": "nmjax settings 1", "eq": {"bands": [{"freq_hz": NaN, "gain_db": 0, "q": 1}]}}', "NaN"),
-        (b'{"format": "nmjax settings 1", "eq": {"bands": [{"freq_hz": 1e999, "gain_db": 0, "q": 1}]}}', "inf"),
-        (b'{"format": "nmjax settings 1", "eq": {"bands": []}, "eq": {"bands": []}}', '"eq" stands twice'),
+        (b'{"format": "nmjax settings 2", "eq": {"bands": [{"freq_hz": NaN, "gain_db": 0, "q": 1}]}}', "NaN"),
+        (b'{"format": "nmjax settings 2", "eq": {"bands": [{"freq_hz": 1e999, "gain_db": 0, "q": 1}]}}', "inf"),
+        (b'{"format": "nmjax settings 2", "eq": {"bands": []}, "eq": {"bands": []}}', '"eq" appears twice'),
     ],
 )
 def test_invalid_files_are_rejected(tmp_path, content, says):
@@ -277,7 +301,7 @@ def test_invalid_files_are_rejected(tmp_path, content, says):
 
 def test_a_file_cut_short_anywhere_is_refused(tmp_path):
     text = write_settings_file(tmp_path / "a.json").read_text().rstrip()
-    for end in range(0, len(text), 97):
+    for end in range(0, len(text), 997):
         (tmp_path / "cut.json").write_text(text[:end])
         with pytest.raises(BadInputError, match=r"cut\.json"):
             read_settings(tmp_path / "cut.json")
@@ -314,14 +338,14 @@ def test_an_equalizer_preset_of_another_program_is_imported(tmp_path):
 def test_an_import_without_a_rate_reports_the_assumed_one_and_checks_ranges(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("freq_hz,gain_db,q\n105,-2.5,0.71\n")
-    assert "44100 Hz was taken" in read_settings(path).notes[0]
+    assert "44100 Hz is assumed" in read_settings(path).notes[0]
     path.write_text("freq_hz,gain_db,q\n105,-2.5,0.71\n105,-32.5,0.71\n")
     with pytest.raises(BadInputError, match=r"'a\.csv': band 2: gain_db is -32\.5 dB"):
         read_settings(path)
 
 
 def test_bands_of_another_kind_are_not_skipped_at_zero_gain():
-    """Only bells of 0 dB may be passed by; a notch has no gain and is heard."""
+    """A notch has no gain, but a response."""
     audio = noise(1, 5000, 1)
     notch = Bands(jnp.full((1, 1), 1000.0), jnp.zeros((1, 1)), jnp.ones((1, 1)), "notch")
     assert np.abs(np.concatenate(list(equalize_stream([audio], notch, 44_100))) - audio).max() > 1e-3
