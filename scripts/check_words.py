@@ -112,6 +112,7 @@ ALLOWED = (
     r"https?://\S+",
     r"\bpage faults?\b",
     r"\bstands for\b",
+    r"^Equaliser: Generic",  # a line of REW's files
     r"\baria-labelledby\b",
     r"\bcarry\b(?=.*\bscan\b|[,)\]]| =)|(?<=scan).*\bcarry\b|return carry\b|= carry$",  # of lax.scan
 )

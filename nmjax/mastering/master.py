@@ -62,7 +62,7 @@ def master(
     Args:
         track: the file to master.
         outputs: where the files go; `observers` write the plot, the report and the null test.
-        network: None where settings are given and their residual is not wanted.
+        network: None where settings are given and rendered without a residual.
         options: the same for every track.
         progress: called with a name and the chunks of each pass over the audio, which it returns unchanged.
         observers: follow the audio of every stage and write further files.

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 ENVIRONMENT.pop("XLA_FLAGS", None)
 
-# Reads, measures and carries tags over for each file of a folder; a line of JSON each. Memory: that of Python, NumPy
+# Reads, measures and copies the tags of each file of a folder; a line of JSON each. Memory: that of Python, NumPy
 # and SciPy, and 300 MB.
 READ_SCRIPT = """
 import json, resource, sys, time
@@ -67,7 +67,7 @@ def audio_dir(tmp_path_factory):
 
 
 def corrupt_bytes(data: bytes, rng: random.Random) -> bytes:
-    """Cut, overwritten, with a number that lies, or with something left out; most of it near the start."""
+    """Cut, overwritten, with a wrong number, or with bytes left out; most damage is near the start."""
     data, reach = bytearray(data), rng.choice([64, 256, 4096, len(data)])
     offset = rng.randrange(min(reach, len(data)))
     match rng.randrange(4):
@@ -159,7 +159,7 @@ def test_an_interrupt_at_any_time_leaves_no_partial_files(tmp_path, checkpoint_d
 
 @pytest.mark.parametrize("most", [100_000, 600_000, 1_100_000])
 def test_a_full_disk_leaves_the_older_master_whole(tmp_path, checkpoint_dir, most, capsys):
-    """A limit on a file's size stands in for the disk: the spool does not fit, the master does not, or its tags."""
+    """A limit on file size simulates the disk: the spool, the master or its tags do not fit."""
     track = write_audio(tmp_path / "a.wav", music(3.0))
     out = tmp_path / "m.wav"
     out.write_bytes(b"an older master")

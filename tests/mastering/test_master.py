@@ -69,7 +69,7 @@ def test_rate_length_format_and_loudness(tmp_path, phase, rate, channels, name, 
 
 @pytest.mark.parametrize("rate", [44_100, 96_000])
 def test_the_master_matches_the_settings_file(tmp_path, rate):
-    """An equaliser's phase, nulled against SciPy's filters in float64 from the written settings."""
+    """The phase of the equalizer, nulled against SciPy's filters in float64 from the written settings."""
     audio = music(3.2, rate).astype(np.float32)
     track = write_audio(tmp_path / "a.wav", audio, rate, "FLOAT")
     result = master_track(track, tmp_path / "m.wav", "1a", NO_DELIVERY)
@@ -99,7 +99,7 @@ def test_the_residual_is_added_where_it_belongs(tmp_path):
 
 
 def test_at_another_rate_the_residual_is_aligned_to_the_sample(tmp_path):
-    """The same sound at 44.1 and at 88.2 kHz: what is added to the equaliser's output is the same, resampled."""
+    """The same signal at 44.1 and at 88.2 kHz: the residual is the same, resampled."""
     from scipy.signal import resample_poly
 
     audio = resample_poly(music(3.2, 22_050), 2, 1, axis=0)  # nothing near half the rate
@@ -227,7 +227,7 @@ def test_analyzing_an_excerpt_predicts_nearly_the_same_settings(tmp_path):
 
 
 def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path):
-    """A limit on the size of files stands in for the disk: the write fails half way."""
+    """A limit on file size simulates a full disk: the write fails half way."""
     track = write_audio(tmp_path / "a.wav", music(3.0))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))

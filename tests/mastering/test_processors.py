@@ -1,7 +1,7 @@
-"""The stages behind the equaliser on a track: the file is what its settings say, in constant memory, at any level.
+"""The processors after the equalizer on a track: the master matches its settings, in constant memory, at any level.
 
-The oracle is one call over the whole signal in float64 (`nmjax.models.processors.play`, itself checked in tests/models)
-behind SciPy's equaliser.
+The oracle is one call over the whole signal in float64 (the processors themselves are tested in tests/models) after
+SciPy's equalizer.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ def master_audio(audio, rate, settings, **more):
 
 
 def render_offline(audio, rate, tree):
-    """What a settings file says, rendered at once: SciPy's bells, then each stage in float64; `[frames, channel]`."""
+    """A settings file rendered in one call: SciPy's peaking filters, then each processor in float64; `[frames, channel]`."""
     for band in tree["rendered_eq"]["bands"]:
         audio = sosfilt(peaking_sos(band["freq_hz"], band["gain_db"], band["q"], rate)[None], audio, axis=0)
     gain = 10.0 ** (tree["input_gain_db"] / 20.0)

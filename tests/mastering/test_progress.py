@@ -1,4 +1,4 @@
-"""Bars pass a signal on as it is, show where it stands, and leave nothing behind."""
+"""Progress bars return the signal unchanged, show the position, and clear the screen."""
 
 from __future__ import annotations
 

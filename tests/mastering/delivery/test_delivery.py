@@ -146,7 +146,7 @@ def test_other_rates_and_layouts(rate, channels):
 
 
 def test_the_lfe_does_not_count():
-    """pyloudnorm knows no LFE, so it hears the other five."""
+    """pyloudnorm has no LFE, so it measures the other five."""
     audio = np.tile(synth_drums(3.0), (1, 3))
     audio[:, 3] *= 3.0
     _, out = plan_and_deliver(audio, DeliverySpec(-24.0, -1.0))

@@ -148,7 +148,7 @@ def test_a_peak_between_two_blocks_is_limited():
 
 
 def test_the_gain_does_not_follow_a_bass_wave():
-    """A 60 Hz sine that is limited by 7 dB keeps its shape: what is not at 60 Hz lies 35 dB lower."""
+    """A 60 Hz sine that is limited by 7 dB keeps its shape: everything but 60 Hz is 35 dB lower."""
     rate = 44_100
     audio = sine(3 * rate, 60 / rate, 2.0)[:, None].astype(np.float32)
     out = limit_audio(audio, rate)[0][rate : 2 * rate, 0].astype(np.float64)

@@ -28,7 +28,7 @@ def test_loudness_is_pyloudnorms_and_peaks_are_those_of_the_whole(rate, channels
 
 
 def test_true_peak_between_chunks_and_after_the_end():
-    """The crest of a sine that lies between two samples, once where the meter's own pieces meet, once at the end."""
+    """A sine's peak between two samples, once at the boundary of two blocks of the meter, once at the end."""
     rate, piece = 8_000, 24_000  # the meter measures 3 s at a time
     for position in (piece, piece + 40):
         audio = np.zeros((piece + 40, 1), np.float32)

@@ -70,7 +70,7 @@ def test_an_unreachable_loudness_fails_with_its_value(tmp_path):
 
 
 def test_no_targets_is_bit_identical(tmp_path):
-    """An untouched 16-bit file comes out to the bit: no gain, no limiter, no dither."""
+    """An unchanged 16-bit file is delivered bit-identically: no gain, no limiter, no dither."""
     steps = np.random.default_rng(0).integers(-(2**15), 2**15, (20_000, 2))
     for suffix in ("wav", "flac"):
         deliver(

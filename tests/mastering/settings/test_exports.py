@@ -29,7 +29,7 @@ def make_random_bands(rng, count, gain_db=24.0):
 
 
 def curve_db(freq_hz, gain_db, q, rate):
-    """The curve of bells after the cookbook, by SciPy, `[points]`."""
+    """The response of peaking filters from the cookbook, by SciPy, `[points]`."""
     at = np.geomspace(5.0, 0.4999 * rate, 3000)
     rows = (np.asarray(x, np.float64).reshape(-1) for x in (freq_hz, gain_db, q))
     return 20.0 * np.log10(np.abs(sosfreqz(peaking_sos(*rows, rate), worN=at, fs=rate)[1]))
@@ -116,7 +116,7 @@ def test_a_preset_of_reaeq_is_as_reaper_writes_one(tmp_path):
 
 
 def test_the_host_record_of_four_bands_is_to_the_byte_what_reaper_writes(tmp_path):
-    """As it stands at the head of a library that was exported from REAPER."""
+    """The header of a library that was exported from REAPER."""
     bands = Bands(jnp.full((1, 4), 1000.0), jnp.zeros((1, 4)), jnp.ones((1, 4)))
     export_eq(bands, 44_100, tmp_path / "eq.RPL", "x")
     line = (tmp_path / "eq.RPL").read_text().splitlines()[2].strip()

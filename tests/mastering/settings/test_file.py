@@ -73,7 +73,7 @@ def test_a_settings_file_round_trips_bit_identically(tmp_path):
 
 
 def test_every_float32_reads_back_from_its_fewest_digits(tmp_path):
-    """Powers of two and their neighbours are where a decimal could fall to the wrong side."""
+    """Decimals are most likely to be rounded wrongly at powers of two and their neighbors."""
     powers = 2.0 ** np.arange(-60, 19, dtype=np.float32)
     values = np.concatenate([powers, np.nextafter(powers, np.float32(0)), -powers, np.zeros(3)])[:512]
     random = np.random.default_rng(3).integers(0, 2**32, 200_000, dtype=np.uint32).view(np.float32)
