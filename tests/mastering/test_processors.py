@@ -52,7 +52,7 @@ def master_audio(audio, rate, settings, **more):
 
 
 def render_offline(audio, rate, tree):
-    """A settings file rendered in one call: SciPy's peaking filters, then each processor in float64; `[frames, channel]`."""
+    """A settings file rendered in one call: SciPy's peaking filters, processors in float64; `[frames, channel]`."""
     for band in tree["rendered_eq"]["bands"]:
         audio = sosfilt(peaking_sos(band["freq_hz"], band["gain_db"], band["q"], rate)[None], audio, axis=0)
     gain = 10.0 ** (tree["input_gain_db"] / 20.0)
