@@ -20,7 +20,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 # About a minute: folders whose tests compile little and start no program.
-FAST := tests/audio tests/data tests/losses tests/report tests/runtime tests/mastering/settings tests/test_config.py
+FAST := tests/audio tests/data tests/report tests/runtime tests/mastering/settings tests/test_config.py
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest $(FAST)
 
