@@ -30,7 +30,7 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nmjax-tests-")  # indexe
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 _MAX_MEMORY_MAPS = 25_000  # Linux allows 65,530 a process; one module adds up to 20,000
-_OPTIMIZED = {"dsp", "losses", "reference"}  # folders whose programs take longer to run than to compile
+_OPTIMIZED = {"dsp", "reference"}  # folders whose programs take longer to run than to compile
 
 
 @pytest.fixture(autouse=True, scope="module")
