@@ -243,11 +243,11 @@ def test_from_python_values_are_set_as_well():
     audio = music(3.2).astype(np.float32)
     by_file = master_audio(audio, 44_100, settings_json(saturator=None, width=None))
     plain = {"format": "nmjax settings 2", "eq": {"bands": BANDS}}
-    by_hand = master_audio(audio, 44_100, plain, stages={"compressor": PROCESSOR_VALUES["compressor"]})
+    by_hand = master_audio(audio, 44_100, plain, processors={"compressor": PROCESSOR_VALUES["compressor"]})
     np.testing.assert_array_equal(by_file.audio, by_hand.audio)
     assert by_hand.settings["compressor"] == PROCESSOR_VALUES["compressor"] and by_hand.settings["width"] is None
-    with pytest.raises(BadInputError, match="There is no stage 'limiter'"):
-        master_audio(audio, 44_100, plain, stages={"limiter": {}})
+    with pytest.raises(BadInputError, match="no processor 'limiter'"):
+        master_audio(audio, 44_100, plain, processors={"limiter": {}})
     assert Overrides(processors={"width": {"low": 0.0}}).processors == {"width": {"low": 0.0}}
 
 
