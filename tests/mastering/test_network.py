@@ -76,8 +76,8 @@ def test_the_residual_of_a_stream_is_that_of_the_whole(frames):
     z = random_network("1c").predict(split_chunks(audio[:, :1], 700)).z
     streamed = np.concatenate(list(random_network("1c").residual_stream(split_chunks(audio, 333), z)))
     once = np.asarray(apply_model("predict_residual", audio[None], jnp.asarray(z)))[0]
-    assert peak_error_db(streamed, once) <= -105.0
-    assert np.abs(once).max() > 1e-3
+    assert peak_error_db(streamed, once) <= -110.0
+    assert np.abs(once).max() > 1e-2
 
 
 def test_digital_silence_gets_no_residual_and_music_all_of_it():

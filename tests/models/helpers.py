@@ -47,6 +47,10 @@ def random_variables(shapes, seed=0):
     """
     rng = np.random.default_rng(seed)
 
+    def draw_order(item):
+        collection, part, *_ = names = [part.key for part in item[0]]
+        return ("batch_stats", "warm_start", "params").index(collection), part == "processors", names
+
     def fill(path, leaf):
         unit = rng.standard_normal(leaf.shape)
         names = [part.key for part in path]
@@ -61,7 +65,9 @@ def random_variables(shapes, seed=0):
         }[names[-1]]
         return jnp.asarray(to_z * value, jnp.float32)
 
-    return jax.tree_util.tree_map_with_path(fill, shapes)
+    leaves, _ = jax.tree_util.tree_flatten_with_path(shapes)
+    values = {path: fill(path, leaf) for path, leaf in sorted(leaves, key=draw_order)}
+    return jax.tree_util.tree_map_with_path(lambda path, _: values[path], shapes)
 
 
 def peak_error_db(result, expected):
