@@ -71,7 +71,7 @@ class OptionSpec:
             return ""
         if self.high is None:
             return f"{self.low:g} or more"
-        return f"between {self.low:g} and {self.high:g}" if self.exclusive else f"{self.low:g} to {self.high:g}"
+        return f"between {self.low:g} and {self.high:g}" if self.exclusive else f"{self.low:g} to {self.high:.10g}"
 
     def find_problem(self, value: Any) -> str:
         """What is wrong with a value, as the end of a message that starts with the option's name; empty if nothing."""

@@ -127,7 +127,7 @@ def test_invalid_options_of_infer(words, message):
         (train.COMMAND, ["--phase", "1a", "--dropout", "0.1"], "There is no option --dropout; "),
         (train.COMMAND, ["--phase", "1a", "--seed", "x"], "--seed must be a whole number; it is 'x'."),
         (evaluate.COMMAND, ["--data", "m"], "--out is missing; see 'nmjax evaluate --help'."),
-        (evaluate.COMMAND, ["--data", "m", "--out", "o", "--seed", "-1"], "--seed must be 0 to 4.29497e+09"),
+        (evaluate.COMMAND, ["--data", "m", "--out", "o", "--seed", "-1"], "--seed must be 0 to 4294967295"),
         (evaluate.COMMAND, ["--data", "m", "--out", "o", "more"], "'more' is not an option of 'nmjax evaluate'"),
         (evaluate.COMMAND, ["--data", "m", "--out", "o", "--conditions", "tone,loud"], "--conditions cannot be 'loud'"),
         (evaluate.COMMAND, ["--data", "m", "--out", "o", "--seconds", "3"], "--seconds must be 5 to 600; it is 3."),
