@@ -162,7 +162,7 @@ def validate_config(values: dict[str, Any]) -> Config:
     for key, value in flatten_config(values):
         if isinstance(value, bool) and key not in _BOOLEAN_KEYS:  # pydantic would accept true for 1
             raise BadInputError(
-                f"Setting '{key}' cannot be {str(value).lower()}. (YAML also reads yes, no, on and off so.)"
+                f"Setting '{key}' cannot be {str(value).lower()}; YAML reads yes, no, on and off as true or false."
             )
     try:
         config = Config.model_validate(values)

@@ -91,7 +91,7 @@ def test_integers_are_scaled_to_full_scale():
         (np.full(500, np.nan), 44_100, {}, "NaN"),
         (np.full(500, 30_000.0), 44_100, {}, "+60 dBFS"),
         (np.array(["a"]), 44_100, {}, "give numbers"),
-        (np.zeros(1), 44_100, {}, "single sample"),
+        (np.zeros(1), 44_100, {}, "fewer than 2 samples"),
         (np.zeros(500), 44_100, {"deliver": "radio"}, "'radio'"),
         (np.zeros(500), 44_100, {"lufs": "loud"}, "lufs must be a number or 'none' or 'reference'; it is 'loud'"),
         (np.zeros(500), 44_100, {"bands": {9: {"gain_db": 1.0}}}, "no band 9"),

@@ -82,9 +82,7 @@ class TrackFeatures:
         return self.max_hz >= CENTERS_HZ * 2.0 ** (1.0 / 12.0)
 
 
-def track_features(
-    chunks: Iterable[Float[np.ndarray, "time channel"]], max_hz: float = SAMPLE_RATE / 2
-) -> TrackFeatures:
+def track_features(chunks: Iterable[Float[np.ndarray, "_ channel"]], max_hz: float = SAMPLE_RATE / 2) -> TrackFeatures:
     """Features of audio at SAMPLE_RATE.
 
     Args:

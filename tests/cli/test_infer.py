@@ -216,7 +216,7 @@ def test_names_with_markup_or_undecodable_bytes(workspace, tmp_path, capsys):
 
 INVALID_ARGUMENTS = [  # one for each source of errors; the others are in test_parser.py and mastering/test_request.py
     (["--eq-amount", "half"], ["--eq-amount", "'half'"]),
-    (["--band", "9.gain_db=1"], ["no band 9", "there are 5"]),
+    (["--band", "9.gain_db=1"], ["no band 9", "the last one is 5"]),
     (["--band", "1.gain_db=99"], ["99", "24"]),
     (["--settings", "track.wav"], ["'track.wav'", "settings"]),
     (["--model", "1z"], ["--ckpt and --model"]),

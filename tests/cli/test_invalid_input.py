@@ -74,12 +74,12 @@ INFER = [
     (["text.wav"], ["'text.wav'", "cannot be read as audio"]),
     (["nothing.wav"], ["'nothing.wav'"]),
     (["none.wav"], ["'none.wav'", "0 samples"]),
-    (["one.wav"], ["'one.wav'", "single sample"]),
+    (["one.wav"], ["'one.wav'", "fewer than 2 samples"]),
     (["nan/nan.wav"], ["'nan/nan.wav'", "NaN"]),
     (["nine.wav"], ["'nine.wav'", "9 channels", "1 to 8"]),
     (["three.wav", "-o", "m.mp3"], ["'m.mp3'", "3 channels", "WAV"]),
     (["good.wav", "-o", "taken.wav"], ["'taken.wav'", "--force"]),
-    (["good.wav", "-o", "good.wav", "--force"], ["'good.wav'", "the track itself"]),
+    (["good.wav", "-o", "good.wav", "--force"], ["'good.wav'", "is the track or another file of this run"]),
     (["good.wav", "-o", "songs"], ["'songs'"]),
     (["good.wav", "-o", "m.m4a"], ["'m.m4a'", ".flac"]),
     (["good.wav", "-o", "m.wav", "--plot", "m.pdf"], ["'m.pdf'", ".png"]),
@@ -87,7 +87,10 @@ INFER = [
     (["good.wav", "-o", "m.wav", "--plot", "/proc/m.png"], ["/proc/m.png", "cannot be written"]),
     (["good.wav", "-o", f"{'x' * 300}.wav"], ["cannot be written"]),
     (["loud.wav"], ["'loud.wav'", "+60 dBFS"]),
-    (["track.wav.json", "-o", "track.wav", "--force"], ["'track.wav.json'", "the track itself"]),
+    (
+        ["track.wav.json", "-o", "track.wav", "--force"],
+        ["'track.wav.json'", "is the track or another file of this run"],
+    ),
     (["good.wav", "-o", "a_file/m.wav"], ["a_file", "cannot be written"]),
     (["good.wav", "-o", "/proc/m.wav"], ["/proc/m.wav", "cannot be written"]),
     ([f"{'x' * 300}.wav"], ["xxx.wav", "too long"]),
@@ -170,7 +173,7 @@ def test_train_refuses_to_start_from_a_later_phase_or_another_width(capsys, work
     later = save_network("1c", tmp_path / "later")
     start = ["train", "--phase", "1b", "--data", "songs", "--out", "new", "--config", "smoke", *OVERRIDES]
     assert "phase 1c" in error_message(capsys, workspace, [*start, "--init-from", str(later), "model.width=0.07"])
-    assert "set model.width=0.07" in error_message(capsys, workspace, [*start, "--init-from", "run"])
+    assert "Set model.width=0.07" in error_message(capsys, workspace, [*start, "--init-from", "run"])
 
 
 def test_a_damaged_checkpoint_is_not_used(capsys, workspace, tmp_path):
