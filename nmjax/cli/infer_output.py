@@ -26,7 +26,7 @@ from nmjax.runtime.text import to_printable
 
 JSON_FORMAT = "nmjax infer 1"
 SKIPPED = "skipped"  # status of a track that an earlier run has mastered
-_SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "eq", "compressor", "saturator", "width")
+_SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "eq", *PROCESSORS)
 
 
 def print_result(result: MasteringResult, eq_title: str, eq_bypassed: bool, console: Console) -> None:
