@@ -16,10 +16,10 @@ FAST_COMPILE = {"xla_backend_optimization_level": 0}  # compiler options, for pr
 
 
 @functools.cache
-def init_phase(phase):
+def init_phase(phase, seed=4):
     """A phase's model and its untrained variables."""
     model = MasteringModel(phase, WIDTH)
-    key = jax.random.key(4, impl="rbg")  # the default generator takes three times as long to compile
+    key = jax.random.key(seed, impl="rbg")  # the default generator takes three times as long to compile
     return model, jax.jit(model.init, compiler_options=FAST_COMPILE)(key, noise((1, 64, 1)))
 
 

@@ -31,7 +31,7 @@ def flatten_names(tree):
 @functools.cache
 def training_gradients(phase):
     """Parameter name → gradient for each step of a training that imitates a filtered signal."""
-    model, variables = init_phase(phase)
+    model, variables = init_phase(phase, seed=7)
     rest = {name: tree for name, tree in variables.items() if name != "params"}
     source = noise((2, 240, 2), seed=1)
     target = source - 0.7 * jnp.roll(source, 1, axis=1)
@@ -90,4 +90,4 @@ def test_most_channels_get_a_gradient(phase):
     steps = training_gradients(phase)
     for name in steps[0]:
         if name.endswith("kernel"):
-            assert np.mean(has_gradient(steps, name)) >= 0.4, name
+            assert np.mean(has_gradient(steps, name)) >= 0.5, name
