@@ -313,8 +313,9 @@ def test_a_bad_argument_is_one_sentence_and_exit_code_2(workspace, tmp_path, cap
 
 
 def test_an_album_shares_its_processors_and_a_folder_does_not(workspace, tmp_path, capsys):
+    plain = ["--lufs", "none", "--true-peak", "none"]  # random settings may leave peaks that no delivery reaches
     for arguments, name in ((["--album"], "album"), ([], "each")):
-        infer(capsys, workspace / "album", "--ckpt", workspace / "2", "-o", tmp_path / name, *arguments)
+        infer(capsys, workspace / "album", "--ckpt", workspace / "2", "-o", tmp_path / name, *arguments, *plain)
     files = [f"{song}-mastered.wav.json" for song in "ab"]
     shared, own = ([tree_of(tmp_path / name / file) for file in files] for name in ("album", "each"))
     for stage in PROCESSORS:
