@@ -22,7 +22,6 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio import reader
-from nmjax.mastering import pretrained
 from nmjax.mastering.delivery.plan import apply_delivery_plan, plan_delivery
 from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
 from nmjax.mastering.master import (
@@ -33,6 +32,7 @@ from nmjax.mastering.master import (
     settings_json,
 )
 from nmjax.mastering.network import Network, load
+from nmjax.mastering.option_checks import check_network_options
 from nmjax.mastering.references import (
     build_reference_target,
     check_reference,
@@ -40,7 +40,7 @@ from nmjax.mastering.references import (
     read_reference_features,
 )
 from nmjax.mastering.request import MasteringRequest
-from nmjax.mastering.resolve import check_residual_options, load_network, resolve_options
+from nmjax.mastering.resolve import load_network, resolve_options
 from nmjax.mastering.settings.file import StoredSettings, read_settings, settings_from_json
 from nmjax.mastering.types import InputSignal
 from nmjax.reference.features import TrackFeatures
@@ -110,7 +110,11 @@ def master(
         raise BadInputError("ckpt and model name two networks; give one of them.")
     input_signal = _input_signal(audio, sample_rate)
     mastering_options = resolve_options(request, _reference_target(request, reference), _read_settings(settings))
-    network = _load_network(request, ckpt, has_settings=settings is not None, has_reference=reference is not None)
+    if isinstance(ckpt, Network):
+        network = ckpt
+        check_network_options(request, mastering_options, network)
+    else:
+        network = load_network(request, mastering_options, lambda _: None)
     analyzed_track = analyze_track(input_signal, network, mastering_options)
     (spec, *others) = mastering_options.delivery_specs
     if others:
@@ -144,23 +148,6 @@ def _documented_signature() -> inspect.Signature:
 
 
 master.__signature__ = _documented_signature()  # pyright: ignore[reportFunctionMemberAccess]
-
-
-def _load_network(
-    request: MasteringRequest, ckpt: str | Path | Network | None, has_settings: bool, has_reference: bool
-) -> Network | None:
-    if isinstance(ckpt, Network):
-        network = ckpt
-    elif request.ckpt or request.model:
-        return load_network(request, lambda _: None)
-    elif has_settings:
-        network = None
-    elif has_reference:
-        network = pretrained.load_for_references(lambda _: None)
-    else:
-        return load_network(request, lambda _: None)
-    check_residual_options(request, network)
-    return network
 
 
 def _read_settings(settings: str | Path | Mapping[str, Any] | None) -> StoredSettings | None:

@@ -105,8 +105,8 @@ class MasterFactory:
     def __call__(self) -> MasterFn:
         """Load the network and the settings."""
         enable_compilation_cache()
-        network = load_network(self.request, lambda _: None)
-        return make_master(network, resolve_options(self.request))
+        options = resolve_options(self.request)
+        return make_master(load_network(self.request, options, lambda _: None), options)
 
 
 def make_master(network: Network | None, options: MasteringOptions, album_notes: Sequence[str] = ()) -> MasterFn:

@@ -64,6 +64,8 @@ def _run(options: EvaluateOptions) -> None:
         raise BadInputError("--seconds and --excerpts-per-song have no effect with --whole-songs; leave them out.")
     if options.listening_test and options.spectra:
         raise BadInputError("--spectra has no effect with --listening-test, which writes no plots; leave it out.")
+    if options.matchering and not any(name.startswith("matchering-") for name in options.systems):
+        raise BadInputError("--matchering has no effect without such a system; add --systems matchering-same.")
     from nmjax.data import parse_sources
     from nmjax.evaluation.benchmark import EvaluationRequest, run
 

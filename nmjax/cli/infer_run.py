@@ -48,7 +48,7 @@ def _run_single(options: InferOptions, console: Console) -> int:
     references = (Path(file.path) for file in request.reference_files())
     check_outputs(track, outputs, options.force, settings, options.save_target, *references)
     mastering_options = _resolve_options(options, console)
-    network = load_network(request, lambda message: print_line(console, message))
+    network = load_network(request, mastering_options, lambda message: print_line(console, message))
     with ProgressBars(console, info.frames) as bars:
         result = master(
             track, outputs, network, mastering_options, progress=bars, observers=_make_observers(info, outputs)
@@ -102,7 +102,7 @@ def _run_batch(options: InferOptions, console: Console) -> int:
 
     jobs = find_batch_jobs(batch_request, log)
     mastering_options = _resolve_options(options, console, (file for job in jobs for file in job.files))
-    network = load_network(batch_request.mastering, log)
+    network = load_network(batch_request.mastering, mastering_options, log)
     summary = run_batch(batch_request, jobs, network, mastering_options, console)
     _save_target(options, mastering_options, console)
     if options.json:

@@ -75,6 +75,10 @@ class TrainOptions(Options):
 def _run(options: TrainOptions) -> None:
     from nmjax.config import load_config
 
+    if options.seed is not None and any(word.startswith("seed=") for word in options.overrides):
+        raise BadInputError("--seed and the setting seed=N name two seeds; give one of them.")
+    if options.dry_run and options.fit_spectral:
+        raise BadInputError("--dry-run prints the cost of a train step, and --fit-spectral makes none; leave one out.")
     seed = [] if options.seed is None else [f"seed={options.seed}"]
     config = load_config(options.phase, list(options.config), [*options.overrides, *seed])
     if config.phase != options.phase:

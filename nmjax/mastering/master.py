@@ -30,7 +30,7 @@ from nmjax.mastering.references import match_reference
 from nmjax.mastering.render import active_processors, is_flat
 from nmjax.mastering.settings import exports
 from nmjax.mastering.settings.file import settings_to_json
-from nmjax.mastering.settings.overrides import apply_overrides
+from nmjax.mastering.settings.overrides import apply_overrides, neutral_processor_notes
 from nmjax.mastering.settings.schema import MAX_AMOUNT
 from nmjax.mastering.types import AnalyzedTrack, InputSignal, MasteringOptions, MasteringResult, RenderPlan
 from nmjax.models import SAMPLE_RATE
@@ -168,9 +168,10 @@ def plan_render(
     if stored_settings:
         prediction = with_input_gain(stored_settings.prediction, signal.input_gain_db)
         eq_sample_rate = stored_settings.sample_rate
-        can_render, residual_note = stored_settings.check_residual(network.checkpoint_digest if network else None)
-        residual_amount = stored_settings.residual_amount if can_render else 0.0
-        notes += [residual_note] if residual_note else []
+        obstacle = stored_settings.residual_obstacle(network.checkpoint_digest if network else None)
+        residual_amount = 0.0 if obstacle else stored_settings.residual_amount
+        if obstacle and stored_settings.has_residual and overrides.residual_scale:
+            notes.append(f"The residual is left out: {obstacle}.")
     elif options.album:
         prediction, match = options.album.prediction, options.album.match
     elif network:
@@ -182,6 +183,7 @@ def plan_render(
         prediction = match.prediction
     notes += match.notes if match else ()
     prediction = apply_overrides(overrides, prediction, eq_sample_rate)
+    notes += neutral_processor_notes(overrides, prediction.settings)
     residual_amount = min(residual_amount * overrides.residual_scale, MAX_AMOUNT)
     if not network or not network.has_residual or not math.isfinite(signal.lufs):
         residual_amount = 0.0  # the network needs a finite loudness to scale the signal to its level

@@ -10,8 +10,9 @@ from pathlib import Path
 from nmjax.mastering import pretrained
 from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
 from nmjax.mastering.network import Network, load
+from nmjax.mastering.option_checks import bypassed_elements, check_combinations, check_network_options
 from nmjax.mastering.references import build_reference_target, read_reference_features
-from nmjax.mastering.request import CHAIN_NAMES, MATCH_REFERENCE, NONE, MasteringRequest
+from nmjax.mastering.request import MATCH_REFERENCE, MasteringRequest
 from nmjax.mastering.settings.file import StoredSettings, read_settings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.mastering.types import MasteringOptions
@@ -38,21 +39,20 @@ def resolve_options(
     """
     has_reference = request.has_reference or reference_target is not None
     has_settings = request.settings is not None or settings is not None
-    _check_combinations(request, has_reference, has_settings)
+    check_combinations(request, has_reference, has_settings)
     if request.has_reference:
         reference_target = read_reference_target(request)
     delivery_specs = resolve_delivery_specs(request)
     if request.lufs == MATCH_REFERENCE:
         lufs = _reference_lufs(reference_target)
         delivery_specs = tuple(dataclasses.replace(spec, lufs=lufs) for spec in delivery_specs)
-    bypass = set(CHAIN_NAMES) - {request.solo} if request.solo else request.bypass
     return MasteringOptions(
         delivery_specs=delivery_specs,
         overrides=Overrides(
             eq_amount=request.eq_amount,
             residual_amount=request.residual_amount,
             bands=request.bands,
-            bypass=frozenset(bypass),
+            bypass=frozenset(bypassed_elements(request)),
             processors=request.processors,
         ),
         settings=read_settings(Path(request.settings)) if request.settings else settings,
@@ -99,20 +99,30 @@ def custom_delivery_note(request: MasteringRequest, specs: tuple[DeliverySpec, .
     return f"Delivery '{CUSTOM}': {_format_levels(spec)}; the preset '{preset.name}' is {_format_levels(preset)}."
 
 
-def load_network(request: MasteringRequest, log: Callable[[str], None] = print) -> Network | None:
+def load_network(
+    request: MasteringRequest, options: MasteringOptions | None = None, log: Callable[[str], None] = print
+) -> Network | None:
     """The network of a request; None where settings are rendered without one.
 
+    Args:
+        request: the request.
+        options: what was resolved from it; None for a request without a reference and without settings.
+        log: called with messages.
+
     Raises:
-        BadInputError: two networks are named, the network cannot be loaded, or `residual_amount` has no effect on it.
+        BadInputError: two networks are named, the network cannot be loaded, or an option has no effect on it.
     """
+    options = options or MasteringOptions()
     is_named = request.ckpt or request.model
-    if request.settings and not is_named:
+    if options.settings and not is_named:
         network = None
-    elif request.has_reference and not is_named:
+    elif options.reference_target and not is_named:
         network = pretrained.load_for_references(log)
     else:
         network = load_named_network(request.ckpt, request.model, log)
-    check_residual_options(request, network)
+    check_network_options(request, options, network)
+    if network and options.settings and not options.settings.has_residual:
+        log("The network has no effect: only a residual needs one, and the settings have none.")
     return network
 
 
@@ -125,25 +135,6 @@ def load_named_network(ckpt: str | None, model: str | None, log: Callable[[str],
     if ckpt and model:
         raise BadInputError("--ckpt and --model name two networks; give one of them.")
     return load(Path(ckpt) if ckpt else pretrained.model_folder(model), log)
-
-
-def check_residual_options(request: MasteringRequest, network: Network | None) -> None:
-    """Raises BadInputError where an option scales or isolates a residual that the network does not have."""
-    if network is not None and network.has_residual:
-        return
-    for flag, is_given in (
-        ("--residual-amount", request.is_given("residual_amount")),
-        ("--solo residual", request.solo == "residual"),
-    ):
-        if is_given and network is None:
-            raise BadInputError(
-                f"{flag} has no effect without a network; add the --ckpt DIR or --model NAME of the settings."
-            )
-        if is_given and network is not None:
-            raise BadInputError(
-                f"{flag} has no effect: the network of phase {network.config.phase} has no residual here; "
-                "name another one with --model."
-            )
 
 
 def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
@@ -162,50 +153,6 @@ def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
         aspect_weights=request.reference_weights,
         same_song=request.same_song,
     )
-
-
-def _check_combinations(request: MasteringRequest, has_reference: bool, has_settings: bool) -> None:
-    """Raises BadInputError for options that exclude each other, or that have no effect together."""
-    if request.references and request.target:
-        raise BadInputError("--reference and --target both name a target; give one of them.")
-    if has_settings and has_reference:
-        raise BadInputError("--settings is rendered as it is, so a reference has no effect; give one of them.")
-    if has_settings and request.lufs == MATCH_REFERENCE:
-        raise BadInputError("--lufs reference has no effect with --settings, which uses no reference; give a number.")
-    if request.solo and request.bypass:
-        raise BadInputError("--solo leaves out all other processors; do not give --bypass with it.")
-    left_out = set(CHAIN_NAMES) - {request.solo} if request.solo else set(request.bypass)
-    without_effect = [
-        (
-            "--reference-strength",
-            request.is_given("reference_strength"),
-            "without --reference or --target",
-            has_reference,
-        ),
-        (
-            "--reference-weights",
-            request.is_given("reference_weights"),
-            "without --reference or --target",
-            has_reference,
-        ),
-        ("--same-song", request.same_song, "without --reference or --target", has_reference),
-        ("--analysis-seconds", request.analysis_seconds is not None, "with --settings", not has_settings),
-        ("--eq-amount", request.is_given("eq_amount"), "where the EQ is bypassed", "eq" not in left_out),
-        ("--band", bool(request.bands), "where the EQ is bypassed", "eq" not in left_out),
-        (
-            "--residual-amount",
-            request.is_given("residual_amount"),
-            "where the residual is bypassed",
-            "residual" not in left_out,
-        ),
-        ("--max-limiting", request.max_limiting is not None, "with --true-peak none", request.true_peak != NONE),
-    ]
-    without_effect += [
-        (f"--set {name}", True, f"where the {name} is bypassed", name not in left_out) for name in request.processors
-    ]
-    for flag, is_given, condition, has_effect in without_effect:
-        if is_given and not has_effect:
-            raise BadInputError(f"{flag} has no effect {condition}; leave it out.")
 
 
 def _reference_lufs(reference_target: ReferenceTarget | None) -> float:

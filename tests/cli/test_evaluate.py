@@ -28,6 +28,11 @@ def evaluate(workspace, out, *more):
     return main(["evaluate", "--data", str(workspace / "songs"), "--out", str(workspace / out), *seconds, *more])
 
 
+def test_matchering_without_its_systems_is_rejected(workspace, capsys):
+    assert evaluate(workspace, "none", "--matchering", "python") == 2
+    assert "--matchering has no effect without such a system; add --systems" in capsys.readouterr().err
+
+
 def select_rows(rows, condition, system):
     return [r for r in rows if r["condition"] == condition and r["system"] == system]
 

@@ -147,6 +147,23 @@ def test_settings_without_their_network_report_the_omitted_residual(workspace, t
         assert "settings of m.wav.json" in printed
 
 
+def test_scaling_a_residual_that_settings_do_not_have_is_an_error(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.wav", phase="1a")
+    for options in (["--residual-amount", "0.5"], ["--solo", "residual"]):
+        options = ["--settings", tmp_path / "m.wav.json", *options]
+        out = infer(workspace, tmp_path / "n.wav", *options, phase="1b", code=2)
+        assert not out.exists()
+        assert "has no effect: the settings are those of phase 1a, which has no residual." in capsys.readouterr().err
+
+
+def test_a_processor_that_is_set_and_still_neutral_is_reported(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.wav", "--set", "compressor.attack_ms=5", phase="1a")
+    remark = "--set compressor changes nothing: the compressor is neutral. Also set its ratio or makeup_db."
+    assert remark in capsys.readouterr().out.replace("\n", " ")
+    infer(workspace, tmp_path / "m.wav", "--set", "compressor.ratio=1", "--force", phase="1a")
+    assert "changes nothing" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".csv"])
 def test_an_export_read_back_renders_the_same(workspace, tmp_path, suffix):
     export = tmp_path / f"eq{suffix}"

@@ -148,6 +148,8 @@ TRAIN = [
     (["--data", "songs", "--data", "songs"], ["song_0.wav' is in --data songs and in --data songs"]),
     (["--data", "songs", "--data", "left", "--target", "mono"], ["--target goes with one --data"]),
     (["--data", "songs", "augment.speed_semitones=13"], ["augment.speed_semitones", "12"]),
+    (["--seed", "1", "seed=2"], ["two seeds"]),
+    (["--dry-run", "--fit-spectral"], ["--dry-run", "--fit-spectral", "leave one out"]),
     ([], ["--data is missing"]),
 ]
 

@@ -9,9 +9,10 @@ import nmjax
 from nmjax.mastering import pretrained
 from nmjax.mastering.network import load
 from nmjax.mastering.request import MasteringRequest, WeightedFile
-from nmjax.mastering.resolve import load_network
+from nmjax.mastering.resolve import load_network, read_reference_target
+from nmjax.mastering.types import MasteringOptions
 from nmjax.runtime.errors import BadInputError
-from tests.synthetic_audio import music
+from tests.synthetic_audio import music, write_audio
 
 
 @pytest.mark.parametrize("name", pretrained.model_names())
@@ -30,18 +31,22 @@ def test_each_network_loads_and_predicts_moderate_settings(name):
 def test_the_best_network_is_the_default():
     assert pretrained.DEFAULT_MODEL in pretrained.model_names()
     assert (
-        load_network(MasteringRequest(), lambda _: None).checkpoint_digest
+        load_network(MasteringRequest(), log=lambda _: None).checkpoint_digest
         == load(pretrained.model_folder(pretrained.DEFAULT_MODEL)).checkpoint_digest
     )
 
 
 def test_a_reference_selects_another_network(tmp_path):
     """Of which the settings say all; named, it is as it is."""
-    references = (WeightedFile("a.wav"),)
+    path = write_audio(tmp_path / "a.wav", music(4.0))
+    target = read_reference_target(MasteringRequest(references=(WeightedFile(str(path)),)))
+    options = MasteringOptions(reference_target=target)
 
-    def load_for(model=None):
-        return load_network(MasteringRequest(references=references, model=model), lambda _: None)
+    def load_for(model=None, **request):
+        return load_network(MasteringRequest(model=model, **request), options, lambda _: None)
 
+    with pytest.raises(BadInputError, match="default network for references is used without its residual"):
+        load_for(residual_amount=0.5)
     result = load_for()
     assert result.config.phase == "2" and not result.has_residual
     assert load_for("2").has_residual

@@ -1,17 +1,24 @@
 """From options to checked mastering options."""
 
 import copy
+import json
 
 import pytest
 
 from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
+from nmjax.mastering.option_checks import check_network_options
 from nmjax.mastering.request import CHAIN_NAMES, MasteringRequest, WeightedFile
 from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
+from nmjax.mastering.settings.file import settings_from_json
 from nmjax.mastering.settings.overrides import CHAIN_ELEMENTS
 from nmjax.mastering.settings.schema import MAX_AMOUNT
+from nmjax.mastering.types import MasteringOptions
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import option_specs
-from tests.random_networks import save_network
+from tests.random_networks import random_network, save_network
+
+PHASE_1A = {"phase": "1a", "step": 7, "checkpoint": "fedcba9876543210"}
+PHASE_1B = {**PHASE_1A, "phase": "1b"}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +97,11 @@ def test_invalid_values_are_rejected(options, message):
         ({"bypass": ("eq",), "eq_amount": 0.5}, "--eq-amount has no effect where the EQ is bypassed"),
         ({"solo": "residual", "bands": {1: {"q": 1.0}}}, "--band has no effect where the EQ is bypassed"),
         ({"bypass": ("residual",), "residual_amount": 0.5}, "--residual-amount has no effect"),
+        ({"bands": {1: {"q": 1.0}}, "eq_amount": 0.0}, "--band has no effect with --eq-amount 0"),
+        (
+            {"target": "t.json", "reference_strength": 0.0, "same_song": True},
+            "--same-song has no effect with --reference-strength 0",
+        ),
         ({"solo": "eq", "processors": {"width": {"low": 1.0}}}, "--set width has no effect"),
         ({"true_peak": "none", "max_limiting": 3.0}, "--max-limiting has no effect with --true-peak none"),
     ],
@@ -99,21 +111,76 @@ def test_options_without_effect_are_rejected(options, message):
         resolve_options(MasteringRequest(**options))
 
 
+def eq_settings(**values):
+    """Settings of an equalizer written by hand."""
+    band = {"freq_hz": 100.0, "gain_db": 1.0, "q": 1.0}
+    return settings_from_json(
+        json.dumps({"format": "nmjax settings 2", "eq": {"bands": [band]}, **values}), "hand.json"
+    )
+
+
+@pytest.mark.parametrize("request_", [{"residual_amount": 0.5}, {"solo": "residual"}])
+@pytest.mark.parametrize(
+    ("network", "options", "message"),
+    [
+        ("1a", MasteringOptions(), "a network of phase 1a has no residual; name another one with --model."),
+        (None, MasteringOptions(settings=eq_settings(residual_amount=0)), "the residual_amount of the settings is 0."),
+        ("1b", MasteringOptions(settings=eq_settings()), "the settings do not name the network"),
+        ("1b", MasteringOptions(settings=eq_settings(model=PHASE_1A)), "phase 1a, which has no residual."),
+        (
+            None,
+            MasteringOptions(settings=eq_settings(model=PHASE_1B, z=[0.0] * 512)),
+            "name it with --model or --ckpt.",
+        ),
+        ("1b", MasteringOptions(settings=eq_settings(model=PHASE_1B, z=[0.0] * 512)), "another network"),
+    ],
+)
+def test_residual_options_without_a_residual_are_rejected(request_, network, options, message):
+    with pytest.raises(BadInputError, match=f"^--(residual-amount|solo residual) has no effect: .*{message}"):
+        check_network_options(MasteringRequest(**request_), options, network and random_network(network))
+
+
+def test_residual_options_with_a_residual_are_accepted():
+    network = random_network("1b")
+    model = {"phase": "1b", "step": 7, "checkpoint": network.checkpoint_digest}
+    for options in (MasteringOptions(), MasteringOptions(settings=eq_settings(model=model, z=[0.0] * 512))):
+        check_network_options(MasteringRequest(residual_amount=0.5), options, network)
+        check_network_options(MasteringRequest(solo="residual"), options, network)
+
+
+def test_solo_of_a_processor_that_nothing_has_is_rejected():
+    message = "--solo width has no effect: a network of phase 1b has no width; add one with --set"
+    with pytest.raises(BadInputError, match=message):
+        check_network_options(MasteringRequest(solo="width"), MasteringOptions(), random_network("1b"))
+    settings = MasteringOptions(settings=eq_settings())
+    with pytest.raises(BadInputError, match="--solo width has no effect: the settings have no width"):
+        check_network_options(MasteringRequest(solo="width"), settings, None)
+    for options in (settings, MasteringOptions()):
+        request = MasteringRequest(solo="width", processors={"width": {"low": 0.5}})
+        check_network_options(request, options, random_network("1b"))
+    settings = MasteringOptions(settings=eq_settings(width={"low": 0.5}))
+    check_network_options(MasteringRequest(solo="width"), settings, None)
+
+
+def test_a_network_that_settings_do_not_use_is_reported(tmp_path):
+    ckpt, messages = str(save_network("1a", tmp_path / "run")), []
+    for values in ({"residual_amount": 0}, {}):
+        load_network(MasteringRequest(ckpt=ckpt), MasteringOptions(settings=eq_settings(**values)), messages.append)
+    assert messages == ["The network has no effect: only a residual needs one, and the settings have none."]
+
+
 def test_network_selection(tmp_path, monkeypatch):
     ckpt = str(save_network("1a", tmp_path / "run"))
 
-    def load(**options):
-        return load_network(MasteringRequest(**options), lambda _: None)
+    settings = MasteringOptions(settings=eq_settings())
 
-    assert load(settings="x.json") is None
-    assert load(settings="x.json", ckpt=ckpt).step == 7
+    def load(options=None, **request):
+        return load_network(MasteringRequest(**request), options, lambda _: None)
+
+    assert load(settings) is None
+    assert load(settings, ckpt=ckpt).step == 7
     with pytest.raises(BadInputError, match="two networks"):
         load(ckpt=ckpt, model="1a")
-    for options in ({"residual_amount": 0.5}, {"solo": "residual"}):
-        with pytest.raises(BadInputError, match="no effect: the network of phase 1a has no residual"):
-            load(ckpt=ckpt, **options)
-        with pytest.raises(BadInputError, match="no effect without a network"):
-            load(settings="x.json", **options)
     monkeypatch.setattr("nmjax.mastering.pretrained._WEIGHTS_FOLDER", tmp_path / "none")
     with pytest.raises(BadInputError, match="give --ckpt DIR"):
         load()

@@ -32,8 +32,9 @@ from nmjax.runtime.errors import BadInputError
 MAX_BYTES = 4_000_000
 _FLAT_BAND = Band(freq_hz=1000.0, gain_db=0.0, q=1.0)  # for a file without bands
 
+_EDITABLE_KEYS = ("eq", *PROCESSORS, "residual_amount")
 _READ_ONLY_NOTE = (
-    f"Edits of read-only parts ({', '.join(READ_ONLY_KEYS)}) have no effect. Edit 'eq' or 'residual_amount' instead."
+    f"Edits of read-only parts ({', '.join(READ_ONLY_KEYS)}) have no effect. Edit one of: {', '.join(_EDITABLE_KEYS)}."
 )
 
 
@@ -57,22 +58,29 @@ class StoredSettings:
     track: str | None = None
     notes: tuple[str, ...] = ()
 
-    def check_residual(self, checkpoint_digest: str | None) -> tuple[bool, str | None]:
-        """Whether a network can render the residual, and a message where the settings have one and it cannot.
+    @property
+    def has_residual(self) -> bool:
+        """Whether the network that predicted the settings adds a residual, of which an amount is rendered."""
+        return self.residual_amount > 0.0 and (self.model is None or PHASES[self.model.phase].has_residual)
+
+    def residual_obstacle(self, checkpoint_digest: str | None) -> str:
+        """Why no residual is rendered, as the end of a sentence; empty where a network can render it.
 
         Args:
             checkpoint_digest: of the network; None where none is loaded.
         """
-        if self.residual_amount == 0.0 or (self.model and not PHASES[self.model.phase].has_residual):
-            return False, None
+        if self.model and not PHASES[self.model.phase].has_residual:
+            return f"the settings are those of phase {self.model.phase}, which has no residual"
+        if self.residual_amount == 0.0:
+            return "the residual_amount of the settings is 0"
         if self.model is None or self.prediction.z is None:
-            return False, "The settings name no model and z: they are rendered without a residual."
-        origin = f"made with checkpoint {self.model.checkpoint} (phase {self.model.phase})"
+            return "the settings do not name the network and z that it needs"
+        if checkpoint_digest == self.model.checkpoint:
+            return ""
+        origin = f"phase {self.model.phase}, step {self.model.step}"
         if checkpoint_digest is None:
-            return False, f"The settings were {origin}; without it (--ckpt) the residual is left out."
-        if checkpoint_digest != self.model.checkpoint:
-            return False, f"The settings were {origin}, not with {checkpoint_digest}: the residual is left out."
-        return True, None
+            return f"it needs the network of the settings ({origin}); name it with --model or --ckpt"
+        return f"the settings are those of another network ({origin}); name that one with --model or --ckpt"
 
 
 def settings_to_json(

@@ -111,6 +111,16 @@ def apply_overrides(overrides: Overrides, prediction: Prediction, sample_rate: i
     )
 
 
+def neutral_processor_notes(overrides: Overrides, settings: Settings) -> list[str]:
+    """A message for each processor whose overrides leave it neutral, unless they set a neutral value themselves."""
+    notes = []
+    for name, fields in overrides.processors.items():
+        values, deciding = getattr(settings, name), [x.name for x in PROCESSORS[name].settings if x.neutral is not None]
+        if values is not None and PROCESSORS[name].is_neutral(values) and not set(deciding) & set(fields):
+            notes.append(f"--set {name} changes nothing: the {name} is neutral. Also set its {' or '.join(deciding)}.")
+    return notes
+
+
 def _override_processors(overrides: Overrides, settings: Settings, batch: int) -> dict[str, Any]:
     """Each processor's settings; None where there are none or it is bypassed."""
     processors = {}
