@@ -104,8 +104,10 @@ def _choose_subtype(path: Path, info: AudioInfo, subtypes: tuple[str, ...], bits
         raise BadInputError(f"Unknown bit depth '{bits}'. Choose one of: {', '.join(BIT_DEPTHS)}.")
     if BIT_DEPTHS[bits] not in subtypes:
         possible = [name for name, subtype in BIT_DEPTHS.items() if subtype in subtypes]
-        remedy = f"Choose {' or '.join(possible)}" if possible else "Leave out the bit depth"
-        raise BadInputError(f"'{path}' cannot have the bit depth '{bits}'. {remedy}.")
+        if not possible:
+            name = _LOSSY_NAMES[subtypes[0]]
+            raise BadInputError(f"'{path}': {name} has no bit depth; leave out --bits, or choose WAV, FLAC or AIFF.")
+        raise BadInputError(f"'{path}' cannot have the bit depth '{bits}'. Choose {' or '.join(possible)}.")
     return BIT_DEPTHS[bits]
 
 

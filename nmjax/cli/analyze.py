@@ -43,7 +43,9 @@ class AnalyzeOptions(Options):
     groups: Path | None = option(
         None, metavar="CSV", parse=read_path, help="columns track,group; default: the genre of the CSV, or the folder"
     )
-    only: tuple[str, ...] = option((), metavar="GROUP", parse=read_text, repeat=True, help="leave out all other groups")
+    only: tuple[str, ...] = option(
+        (), metavar="GROUP", parse=read_text, repeat=True, help="analyze only the tracks of this group"
+    )
     max_tracks: int | None = option(
         None, metavar="N", parse=read_int, low=2, help="this many tracks at most, evenly spaced"
     )
@@ -71,7 +73,7 @@ class AnalyzeOptions(Options):
         parse=read_int,
         low=0,
         high=UINT32_MAX,
-        help="of confidence intervals, tests, clusters and probes",
+        help="draw confidence intervals, tests, clusters and probes from this seed",
     )
     ablate: bool = option(
         False, group=_ABLATION, help="train 1b and 1c at equal cost, or load them from --out, and compare them"
@@ -100,7 +102,7 @@ def _run(options: AnalyzeOptions) -> None:
     overrides = [word for word in options.data if "=" in word and not Path(word).exists()]
     folders = [word for word in options.data if word not in overrides]
     if not folders:
-        raise BadInputError("FOLDER is missing; see 'nmjax analyze --help'.")
+        raise BadInputError("Give a folder: nmjax analyze FOLDER. See 'nmjax analyze --help'.")
     unused, condition = (_ANALYSIS_ONLY, "with --ablate") if options.ablate else (_ABLATION_ONLY, "without --ablate")
     for name in unused:
         if options.is_given(name):

@@ -44,7 +44,12 @@ class EvaluateOptions(Options):
     whole_songs: bool = option(False, help="whole songs instead of excerpts")
     excerpts_per_song: int = option(1, metavar="N", parse=read_int, low=1, high=1000, help="number of excerpts")
     seed: int = option(
-        0, metavar="N", parse=read_int, low=0, high=UINT32_MAX, help="of the excerpts and the degradations"
+        0,
+        metavar="N",
+        parse=read_int,
+        low=0,
+        high=UINT32_MAX,
+        help="draw the excerpts and the degradations from this seed",
     )
     spectra: int = option(
         0,

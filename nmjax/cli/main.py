@@ -57,7 +57,7 @@ def _run(arguments: list[str]) -> int:
         print(f"nmjax {__version__}")
         return ExitCode.SUCCESS
     if name not in COMMANDS:
-        problem = f"There is no command '{name}'" if name else "A command is missing"
+        problem = f"There is no command '{name}'" if name else "Give a command"
         raise BadInputError(f"{problem}; {suggest(name, COMMANDS)} See 'nmjax --help'.")
     command = COMMANDS[name]
     parser = CommandParser(command)

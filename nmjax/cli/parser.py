@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NoReturn
 
 from nmjax.runtime.errors import BadInputError
-from nmjax.runtime.options import OptionError, OptionSpec, OptionsType, default_of, option_specs
+from nmjax.runtime.options import OptionError, OptionSpec, OptionsType, default_of, nearest, option_specs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +40,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def __init__(self, command: Command):
         self._specs = option_specs(command.options)
+        self._metavars = {option_label(name, spec): spec.metavar for name, spec in self._specs.items()}
         self._command = command
         positionals = [spec.metavar for spec in self._specs.values() if spec.positional]
         usage = " ".join(["%(prog)s [options]", *(f"{metavar} ..." for metavar in positionals)])
@@ -53,8 +52,13 @@ class CommandParser(argparse.ArgumentParser):
             groups[spec.group].add_argument(*_names(name, spec), **_argparse_keywords(command, name, spec))
 
     def error(self, message: str) -> NoReturn:
-        message = re.sub(r"^argument (\S+?): ", lambda match: f"{match[1].split('/')[-1]}: ", message)
-        raise BadInputError(f"{message[0].upper()}{message[1:]}; see '{self.prog} --help'.")
+        names, _, problem = message.removeprefix("argument ").partition(": ")
+        flag = names.split("/")[-1]
+        if problem == "expected one argument":
+            message = f"{flag} has no value; write {flag} {self._metavars[flag]}"
+        elif problem.startswith("ignored explicit argument"):
+            message = f"{flag} takes no value; write {flag} alone"
+        raise BadInputError(f"{message[0].upper()}{message[1:]}. See '{self.prog} --help'.")
 
     def format_help(self) -> str:
         return f"{self._command.summary}\n\n{format_examples(self._command)}\n{super().format_help()}"
@@ -73,7 +77,7 @@ class CommandParser(argparse.ArgumentParser):
             raw = getattr(namespace, name)
             if raw is None or (spec.positional and not raw):
                 if spec.required:
-                    raise BadInputError(f"{option_label(name, spec)} is missing; see '{self.prog} --help'.")
+                    raise BadInputError(self._missing(name, spec))
                 continue
             try:
                 values[name] = _read(spec, raw)
@@ -84,13 +88,19 @@ class CommandParser(argparse.ArgumentParser):
         except OptionError as error:
             raise BadInputError(f"{option_label(error.name, self._specs[error.name])} {error.problem}") from None
 
+    def _missing(self, name: str, spec: OptionSpec) -> str:
+        """The message about a required option that is not given."""
+        if spec.positional:
+            return f"Give a {spec.metavar.lower()}: {self.prog} {spec.metavar}. See '{self.prog} --help'."
+        return f"Add {option_label(name, spec)} {spec.metavar}. See '{self.prog} --help'."
+
     def _reject(self, argument: str) -> NoReturn:
         if not argument.startswith("-"):
             raise BadInputError(f"'{argument}' is not an option of '{self.prog}'; see '{self.prog} --help'.")
         flag = argument.partition("=")[0]
         flags = [option_label(name, spec) for name, spec in self._specs.items() if not spec.positional]
-        matches = difflib.get_close_matches(flag, flags, 1, 0.6)
-        hint = f"did you mean {matches[0]}? " if matches else ""
+        match = nearest(flag.lstrip("-"), [name.removeprefix("--") for name in flags])
+        hint = f"did you mean --{match}? " if match else ""
         raise BadInputError(f"There is no option {flag}; {hint}'{self.prog} --help' lists all options.")
 
 

@@ -20,7 +20,7 @@ class TrainOptions(Options):
         metavar="PHASE",
         parse=str.lower,
         choices=("1a", "1b", "1c", "2"),
-        help="1a EQ; 1b EQ + residual; 1c gated EQ + residual; 2 gray box",
+        help="1a EQ; 1b EQ + residual; 1c gated EQ + residual; 2 gated EQ + compressor, saturator and width + residual",
     )
     data: tuple[str, ...] = option(
         (),
@@ -45,7 +45,7 @@ class TrainOptions(Options):
         parse=read_int,
         low=0,
         high=UINT32_MAX,
-        help="of initial weights, order, degradation and split; default: that of the config",
+        help="draw initial weights, data order, degradations and split from this seed; default: that of the config",
     )
     init_from: Path | None = option(
         None, metavar="DIR", parse=read_path, help="warm start from the run folder of an earlier phase"

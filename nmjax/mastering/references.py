@@ -12,12 +12,12 @@ from jaxtyping import Float
 from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_excerpts
 from nmjax.mastering.analysis import SourceSignal
-from nmjax.mastering.settings.schema import suggest_key
 from nmjax.models import SAMPLE_RATE, Prediction
 from nmjax.reference import target_file
 from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.match import ReferenceMatch, ReferenceTarget, match_settings
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.options import suggest
 
 MIN_SECONDS = 3.0  # of a reference
 _NUM_EXCERPTS, _EXCERPT_SECONDS = 8, 3.0  # of a track whose dynamics are matched
@@ -47,7 +47,7 @@ def build_reference_target(
     """
     for aspect in aspect_weights:
         if aspect not in MATCH_ASPECTS:
-            raise BadInputError(f"A reference has no feature {aspect!r}; {suggest_key(aspect, MATCH_ASPECTS)}")
+            raise BadInputError(f"A reference has no feature {aspect!r}; {suggest(aspect, MATCH_ASPECTS)}")
     checked_weights = {
         aspect: _check_fraction(value, f"The reference's weight of {aspect}")
         for aspect, value in aspect_weights.items()

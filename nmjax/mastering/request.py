@@ -16,6 +16,8 @@ from nmjax.runtime.options import Options, option, read_float, read_float_or, re
 
 MATCH_REFERENCE = "reference"  # value of `lufs`: the loudness of the reference
 NONE = "none"  # value of `lufs` and `true_peak`: no gain, no limiter
+# The names of `models.processors.PROCESSORS` are repeated here because that table imports JAX, and `--help` must not.
+# tests/mastering/test_request.py compares both.
 CHAIN_NAMES = ("eq", "compressor", "saturator", "width", "residual")
 _MAX_REFERENCE_WEIGHT = 1e6
 
@@ -165,10 +167,15 @@ class MasteringRequest(Options):
         parse=read_text,
         repeat=True,
         choices=CHAIN_NAMES,
-        help="leave this out",
+        help="leave this processor out of the chain",
     )
     solo: str | None = option(
-        None, group=_RENDERING, metavar="PROCESSOR", parse=read_text, choices=CHAIN_NAMES, help="leave all others out"
+        None,
+        group=_RENDERING,
+        metavar="PROCESSOR",
+        parse=read_text,
+        choices=CHAIN_NAMES,
+        help="render this processor alone",
     )
     eq_amount: float = option(
         1.0, group=_RENDERING, metavar="X", parse=read_float, low=0.0, high=2.0, help="scales the gains of the EQ in dB"
@@ -221,7 +228,7 @@ class MasteringRequest(Options):
         parse=read_float_or(NONE, MATCH_REFERENCE),
         low=-60.0,
         high=0.0,
-        help="another loudness, 'none', or 'reference' for the loudness of the reference",
+        help="deliver this loudness; 'none' applies no gain, 'reference' uses the loudness of the reference",
     )
     true_peak: float | str | None = option(
         None,
@@ -230,7 +237,7 @@ class MasteringRequest(Options):
         parse=read_float_or(NONE),
         low=-30.0,
         high=0.0,
-        help="another ceiling, or 'none' for no limiter",
+        help="deliver with this ceiling; 'none' uses no limiter",
     )
     max_limiting: float | None = option(
         None,

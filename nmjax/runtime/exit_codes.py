@@ -8,7 +8,7 @@ import enum
 class ExitCode(enum.IntEnum):
     """What the exit code of a command means; the highest problem in this order decides."""
 
-    SUCCESS = 0, "everything was done"
+    SUCCESS = 0, "everything was done; a master that is NOT MEASURED (silent, or too short or quiet) does not fail"
     TRACKS_FAILED = 1, "some of many tracks could not be mastered, or the run was cut short"
     BAD_INPUT = 2, "an option or an input cannot be used; a message on stderr says which"
     OUT_OF_SPEC = 3, "all masters are written, and at least one misses its loudness or true-peak ceiling (FAIL)"

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 from nmjax.runtime.errors import BadInputError
 
 UINT32_MAX = 2**32 - 1
+_MIN_PREFIX = 3  # letters of the beginning of a name that suggest the name
+_MIN_SIMILARITY = 0.75  # of `difflib`; one wrong letter in four
 
 
 class OptionError(BadInputError):
@@ -158,11 +160,18 @@ def _read_value(spec: OptionSpec, name: str, value: Any) -> Any:
     return tuple(texts) if is_list else items[0]
 
 
-def suggest(word: str, choices: Iterable[str]) -> str:
-    """ "did you mean 'x'?", or the list of all choices where none is similar."""
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The choice that begins with the word, or differs from it by about one letter in four; empty where none does."""
     choices = list(choices)
-    matches = difflib.get_close_matches(word, choices, 1, 0.6)
-    return f"did you mean '{matches[0]}'?" if matches else f"choose one of: {', '.join(choices)}."
+    longer = [choice for choice in choices if len(word) >= _MIN_PREFIX and choice.startswith(word)]
+    return next(iter(longer or difflib.get_close_matches(word, choices, 1, _MIN_SIMILARITY)), "")
+
+
+def suggest(word: str, choices: Iterable[str]) -> str:
+    """ "did you mean 'x'?", or the list of all choices where none is near."""
+    choices = list(choices)
+    match = nearest(word, choices)
+    return f"did you mean '{match}'?" if match else f"choose one of: {', '.join(choices)}."
 
 
 # Readers of values: from the text on the command line to the value. Their messages follow the option's name.
@@ -210,6 +219,8 @@ def read_float_or(*words: str) -> Callable[[str], float | str]:
         try:
             return float(text)
         except ValueError:
-            raise ValueError(f"must be a number or {' or '.join(map(repr, words))}; it is '{text}'.") from None
+            raise ValueError(
+                f"must be a number{', '.join(['', *words[:-1]])} or {words[-1]}; it is '{text}'."
+            ) from None
 
     return read

@@ -43,7 +43,11 @@ def test_the_format_follows_the_name_and_the_input(name, given, expected):
 def test_a_bit_depth_can_be_chosen_where_the_format_supports_it():
     assert choose_format(Path("a.wav"), audio_info(), "float").subtype == "FLOAT"
     assert choose_format(Path("a.flac"), audio_info(), "16").subtype == "PCM_16"
-    for name, bits, word in (("a.flac", "32", "16 or 24"), ("a.mp3", "16", "Leave"), ("a.wav", "20", "Unknown")):
+    for name, bits, word in (
+        ("a.flac", "32", "16 or 24"),
+        ("a.mp3", "16", "MP3 has no bit depth; leave out --bits"),
+        ("a.wav", "20", "Unknown"),
+    ):
         with pytest.raises(BadInputError, match=word):
             choose_format(Path(name), audio_info(), bits)
 

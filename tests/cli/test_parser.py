@@ -83,7 +83,7 @@ def test_python_keywords_build_the_same_options():
         (["--eq-amount", "half"], "--eq-amount must be a number; it is 'half'."),
         (["--eq-amount", "2.1"], "--eq-amount must be 0 to 2; it is 2.1."),
         (["--residual-amount", "-1"], "--residual-amount must be 0 to 2; it is -1."),
-        (["--lufs", "loud"], "--lufs must be a number or 'none' or 'reference'; it is 'loud'."),
+        (["--lufs", "loud"], "--lufs must be a number, none or reference; it is 'loud'."),
         (["--lufs", "3"], "--lufs must be -60 to 0; it is 3."),
         (["--lufs", ""], "--lufs must be a number"),
         (["--true-peak", "1"], "--true-peak must be -30 to 0; it is 1."),
@@ -105,11 +105,18 @@ def test_python_keywords_build_the_same_options():
         (["--reference-strength", "nan"], "--reference-strength must be 0 to 1; it is nan."),
         (["--reference-weights", "tone"], "--reference-weights tone is ''; give a number from 0 to 1"),
         (["--reference-weights", "tone=1,tone=0"], "--reference-weights gives two weights of tone"),
-        (["--lufs"], "--lufs: expected one argument; see 'nmjax infer --help'."),
+        (["--lufs"], "--lufs has no value; write --lufs LUFS. See 'nmjax infer --help'."),
+        (["-o"], "--out has no value; write --out PATH. See 'nmjax infer --help'."),
+        (["--force=1"], "--force takes no value; write --force alone. See 'nmjax infer --help'."),
         (["--foo"], "There is no option --foo; "),
         (["--foo"], "'nmjax infer --help' lists all options."),
+        (["--bogus"], "There is no option --bogus; 'nmjax infer --help' lists all options."),
         (["--lufz=-9"], "There is no option --lufz; did you mean --lufs?"),
-        (["--del", "cd"], "There is no option --del; "),  # abbreviations would change with each new option
+        (["--refrence", "r.wav"], "There is no option --refrence; did you mean --reference?"),
+        (
+            ["--del", "cd"],
+            "There is no option --del; did you mean --deliver?",
+        ),  # abbreviations would change with each new option
     ],
 )
 def test_invalid_options_of_infer(words, message):
@@ -121,12 +128,12 @@ def test_invalid_options_of_infer(words, message):
 @pytest.mark.parametrize(
     ("command", "words", "message"),
     [
-        (infer.COMMAND, [], "TRACK is missing; see 'nmjax infer --help'."),
+        (infer.COMMAND, [], "Give a track: nmjax infer TRACK. See 'nmjax infer --help'."),
         (train.COMMAND, ["--phase", "3"], "--phase cannot be '3'; choose one of: 1a, 1b, 1c, 2."),
-        (train.COMMAND, [], "--phase is missing; see 'nmjax train --help'."),
+        (train.COMMAND, [], "Add --phase PHASE. See 'nmjax train --help'."),
         (train.COMMAND, ["--phase", "1a", "--dropout", "0.1"], "There is no option --dropout; "),
         (train.COMMAND, ["--phase", "1a", "--seed", "x"], "--seed must be a whole number; it is 'x'."),
-        (evaluate.COMMAND, ["--data", "m"], "--out is missing; see 'nmjax evaluate --help'."),
+        (evaluate.COMMAND, ["--data", "m"], "Add --out DIR. See 'nmjax evaluate --help'."),
         (evaluate.COMMAND, ["--data", "m", "--out", "o", "--seed", "-1"], "--seed must be 0 to 4294967295"),
         (evaluate.COMMAND, ["--data", "m", "--out", "o", "more"], "'more' is not an option of 'nmjax evaluate'"),
         (evaluate.COMMAND, ["--data", "m", "--out", "o", "--conditions", "tone,loud"], "--conditions cannot be 'loud'"),
@@ -152,7 +159,7 @@ def test_invalid_options_of_other_commands(command, words, message):
     ("words", "message"),
     [
         (["infre"], "There is no command 'infre'; did you mean 'infer'? See 'nmjax --help'."),
-        ([], "A command is missing; choose one of: infer, train, evaluate, analyze, targets, options."),
+        ([], "Give a command; choose one of: infer, train, evaluate, analyze, targets, options."),
     ],
 )
 def test_an_unknown_command_names_the_nearest_one(words, message, capsys):

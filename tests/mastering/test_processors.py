@@ -19,8 +19,9 @@ from nmjax.cli.main import main
 from nmjax.mastering.master import master
 from nmjax.mastering.output_paths import resolve_output_paths
 from nmjax.mastering.render import active_processors, apply_processor
+from nmjax.mastering.request import CHAIN_NAMES
 from nmjax.mastering.settings.file import read_settings, settings_from_json
-from nmjax.mastering.settings.overrides import CHAIN_ELEMENTS, Overrides, apply_overrides
+from nmjax.mastering.settings.overrides import Overrides, apply_overrides
 from nmjax.mastering.types import MasteringOptions
 from nmjax.models import processors
 from nmjax.models.processors import PROCESSORS
@@ -216,7 +217,7 @@ def test_overrides_set_values_and_add_or_remove_processors():
 
 @pytest.mark.parametrize("part", ["eq", *PROCESSORS, "residual"])
 def test_solo_leaves_one_part(part):
-    control = Overrides(bypass=frozenset(CHAIN_ELEMENTS) - {part})
+    control = Overrides(bypass=frozenset(CHAIN_NAMES) - {part})
     result = apply_overrides(control, parse_settings()).settings
     assert active_processors(result) == [part] * (part in PROCESSORS)
     assert bool(np.any(result.eq.gain_db)) == (part == "eq")

@@ -10,9 +10,9 @@ from nmjax.mastering.option_checks import check_network_options
 from nmjax.mastering.request import CHAIN_NAMES, MasteringRequest, WeightedFile
 from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
 from nmjax.mastering.settings.file import settings_from_json
-from nmjax.mastering.settings.overrides import CHAIN_ELEMENTS
 from nmjax.mastering.settings.schema import MAX_AMOUNT
 from nmjax.mastering.types import MasteringOptions
+from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import option_specs
 from tests.random_networks import random_network, save_network
@@ -201,7 +201,7 @@ def test_a_request_equals_its_copy_in_another_process_and_folder(tmp_path, monke
 
 def test_names_and_ranges_agree_with_the_code_that_uses_them():
     specs = option_specs(MasteringRequest)
-    assert CHAIN_NAMES == CHAIN_ELEMENTS
+    assert ("eq", *PROCESSORS, "residual") == CHAIN_NAMES
     assert specs["deliver"].choices == tuple(PRESETS)
     for name in ("eq_amount", "residual_amount"):
         assert (specs[name].low, specs[name].high) == (0.0, MAX_AMOUNT)

@@ -9,19 +9,18 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from nmjax.mastering.request import CHAIN_NAMES
 from nmjax.mastering.settings.schema import (
     AMOUNT_RANGE,
     BAND_RANGES,
     MAX_BANDS,
     check_processor_value,
-    suggest_key,
 )
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.parameters import EqSettings, Prediction, Settings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
-
-CHAIN_ELEMENTS = ("eq", *PROCESSORS, "residual")
+from nmjax.runtime.options import suggest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Overrides:
         eq_amount: 0 to 2, scales the bands' gains in dB.
         residual_amount: 0 to 2, scales the residual's waveform.
         bands: by number from 1, the values that replace predicted ones: freq_hz, gain_db, q, gate.
-        bypass: elements of the chain that are left out, of `CHAIN_ELEMENTS`.
+        bypass: elements of the chain that are left out, of `CHAIN_NAMES`.
         processors: by name, the values that replace predicted ones; a processor that was not predicted is added.
 
     Raises:
@@ -49,11 +48,11 @@ class Overrides:
         AMOUNT_RANGE.check(self.eq_amount, "The EQ amount")
         AMOUNT_RANGE.check(self.residual_amount, "The residual amount")
         for element in sorted(self.bypass):
-            if element not in CHAIN_ELEMENTS:
-                raise BadInputError(f"{element!r} cannot be bypassed; {suggest_key(element, CHAIN_ELEMENTS)}")
+            if element not in CHAIN_NAMES:
+                raise BadInputError(f"{element!r} cannot be bypassed; {suggest(element, CHAIN_NAMES)}")
         for processor, fields in self.processors.items():
             if processor not in PROCESSORS:
-                raise BadInputError(f"There is no processor {processor!r}; {suggest_key(processor, tuple(PROCESSORS))}")
+                raise BadInputError(f"There is no processor {processor!r}; {suggest(processor, tuple(PROCESSORS))}")
             for field, value in fields.items():
                 check_processor_value(value, processor, field)
         for number, fields in self.bands.items():
@@ -61,7 +60,7 @@ class Overrides:
                 raise BadInputError(f"There is no band {number}; the first one is 1.")
             for field, value in fields.items():
                 if field not in BAND_RANGES:
-                    raise BadInputError(f"A band has no {field!r}; {suggest_key(field, tuple(BAND_RANGES))}")
+                    raise BadInputError(f"A band has no {field!r}; {suggest(field, tuple(BAND_RANGES))}")
                 BAND_RANGES[field].check(value, f"Band {number}: {field}")
 
     @property

@@ -6,11 +6,9 @@ names bands by the number that the program prints, and suggests the nearest key 
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
@@ -21,6 +19,7 @@ from nmjax.models import PHASES, SAMPLE_RATE
 from nmjax.models.encoder import LATENT_SIZE
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.options import suggest
 
 FORMAT = "nmjax settings 2"
 MAX_BANDS = 64
@@ -195,6 +194,8 @@ def parse_settings(text: str, source: str) -> ParsedSettings:
     Raises:
         BadInputError: not JSON, or the first key or value that the format does not allow.
     """
+    if not text.strip():
+        raise BadInputError(f"'{source}' is empty; use a settings file that nmjax wrote beside a master.")
     try:
         tree = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
         _check_format(tree)
@@ -229,15 +230,9 @@ def check_processor_value(value: Any, processor: str, field: str) -> float:
     """
     fields = _PROCESSOR_MODELS[processor].model_fields
     if field not in fields:
-        raise BadInputError(f"The {processor} has no {field!r}; {suggest_key(field, tuple(fields))}")
+        raise BadInputError(f"The {processor} has no {field!r}; {suggest(field, tuple(fields))}")
     (limits,) = (x for x in fields[field].metadata if isinstance(x, Range))
     return limits.check(value, f"{processor}.{field}")
-
-
-def suggest_key(key: str, keys: Sequence[str]) -> str:
-    """The end of a message about an unknown key: the nearest one of `keys`, or all of them."""
-    close_matches = difflib.get_close_matches(key, keys, 1, 0.5)
-    return f"did you mean '{close_matches[0]}'?" if close_matches else f"choose one of: {', '.join(keys)}."
 
 
 def _check_format(tree: Any) -> None:
@@ -264,9 +259,9 @@ def _describe(error: ErrorDetails) -> str:
     if kind == _MESSAGE:
         return f"{label} {error['msg']}"
     if kind == "string_unicode" and _keys_at(location):  # a key that is not valid Unicode
-        return f"{label} has an unknown key {_format_value(value)}; {suggest_key(value, _keys_at(location))}"
+        return f"{label} has an unknown key {_format_value(value)}; {suggest(value, _keys_at(location))}"
     if kind == "extra_forbidden":
-        known = suggest_key(str(location[-1]), _keys_at(location[:-1]))
+        known = suggest(str(location[-1]), _keys_at(location[:-1]))
         return f"{parent} has an unknown key {_format_value(location[-1])}; {known}"
     if kind == "missing":
         return f"{parent} has no '{location[-1]}'; add it."

@@ -286,7 +286,8 @@ def test_invalid_settings_are_reported_in_one_sentence(tmp_path, change, says):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "not valid JSON"),
+        (b"", "'a.json' is empty; use a settings file"),
+        (b"{", "not valid JSON"),
         (b"[" * 100_000, "not a settings file"),
         (b"1" * 5000, "not a settings file"),
         (b'"text"', "not a settings file"),
