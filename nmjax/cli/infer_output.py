@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,23 @@ _SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "eq"
 
 
 def print_result(result: MasteringResult, eq_title: str, eq_bypassed: bool, console: Console) -> None:
-    """Print settings, measurements, notes and files of a track."""
+    """Print settings, measurements, notes and files of a track; no settings for silence, which they do not change."""
+    is_silent = result.input_scan.true_peak == 0.0
+    if not is_silent:
+        _print_settings(result, eq_title, eq_bypassed, console)
+    for delivery in result.delivery_results:
+        print_line(console, f"{delivery.spec.name}: {delivery.compliance.summary}")
+    if not is_silent:
+        lufs, true_peak_db = result.input_scan.lufs, amplitude_to_db(result.input_scan.true_peak)
+        loudness = f"{lufs:.1f} LUFS" if math.isfinite(lufs) else "no loudness"
+        print_line(console, f"Input: {loudness}, {true_peak_db:.1f} dBTP.")
+    for note in result.notes:
+        print_line(console, to_printable(note))
+    for label, path in _labeled_files(result.outputs):
+        print_line(console, f"{label + ':':11}{to_printable(path)}")
+
+
+def _print_settings(result: MasteringResult, eq_title: str, eq_bypassed: bool, console: Console) -> None:
     residual_amount = result.render_plan.residual_amount
     residual_label = "" if residual_amount in (0.0, 1.0) else f", residual × {residual_amount:g}"
     if eq_bypassed:
@@ -39,14 +56,6 @@ def print_result(result: MasteringResult, eq_title: str, eq_bypassed: bool, cons
         console.print(_eq_table(result, f"{eq_title}{residual_label}"))
     if processors_table := _processors_table(result.render_plan.prediction.settings):
         console.print(processors_table)
-    for delivery in result.delivery_results:
-        print_line(console, f"{delivery.spec.name}: {delivery.compliance.summary}")
-    true_peak_db = amplitude_to_db(result.input_scan.true_peak)
-    print_line(console, f"Input: {result.input_scan.lufs:.1f} LUFS, {true_peak_db:.1f} dBTP.")
-    for note in result.notes:
-        print_line(console, to_printable(note))
-    for label, path in _labeled_files(result.outputs):
-        print_line(console, f"{label + ':':11}{to_printable(path)}")
 
 
 def _labeled_files(outputs: OutputPaths) -> list[tuple[str, Path]]:

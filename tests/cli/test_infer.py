@@ -164,6 +164,21 @@ def test_a_processor_that_is_set_and_still_neutral_is_reported(workspace, tmp_pa
     assert "changes nothing" not in capsys.readouterr().out
 
 
+def test_a_track_without_a_loudness_prints_no_infinities(workspace, tmp_path, capsys):
+    """Silence, whose settings are of no interest, and 20 samples."""
+    write_audio(tmp_path / "silence.wav", np.zeros((22_050, 2)))
+    write_audio(tmp_path / "short.wav", np.full((20, 2), 0.1))
+    printed = {}
+    for name in ("silence", "short"):
+        assert main(["infer", str(tmp_path / f"{name}.wav"), "--ckpt", str(workspace / "1a")]) == 0
+        printed[name] = capsys.readouterr().out.replace("\n", " ")
+        assert "-inf" not in printed[name]
+    assert "NOT MEASURED: the track is silent The track is silent, and so is the master." in printed["silence"]
+    assert "Hz" not in printed["silence"]
+    assert "Input: no loudness, -" in printed["short"]
+    assert "never above -70 LUFS), so it is delivered without gain." in printed["short"]
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".csv"])
 def test_an_export_read_back_renders_the_same(workspace, tmp_path, suffix):
     export = tmp_path / f"eq{suffix}"

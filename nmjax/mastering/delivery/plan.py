@@ -109,10 +109,10 @@ def plan_delivery(
     elif math.isfinite(scan.lufs):
         gain_db = min(search.max_gain_db, search.estimate_gain_db(spec.lufs))
     else:
-        note = (
-            "The track is too short or too quiet to have a loudness (400 ms above -70 LUFS); only its peak was limited."
-        )
-        return search.plan_without_limiter(min(0.0, search.headroom_db), note)
+        gain_db = min(0.0, search.headroom_db)
+        change = f"turned down by {-gain_db:.1f} dB, below the ceiling" if gain_db < 0.0 else "delivered without gain"
+        note = f"The track has no loudness (it is shorter than 400 ms, or never above -70 LUFS), so it is {change}."
+        return search.plan_without_limiter(gain_db, note)
     if search.needs_limiter(gain_db):
         return _plan_with_limiter(open_stream, sample_rate, channels, search, gain_db)
     return search.plan_without_limiter(gain_db, search.describe_shortfall(gain_db, scan.lufs + gain_db))

@@ -127,11 +127,11 @@ def test_silence_and_too_short_audio_are_reported():
     assert plan.meets_spec and "silent" in plan.note and not out.any()
     short = np.full((1000, 1), 1.5, np.float32)
     plan, out = plan_and_deliver(short, DeliverySpec())
-    assert plan.meets_spec and "too short" in plan.note
+    assert plan.meets_spec and plan.note.endswith(f"so it is turned down by {-plan.gain_db:.1f} dB, below the ceiling.")
     assert true_peak_db(out) <= -1.0
     np.testing.assert_allclose(out, short * out[0, 0] / 1.5)
     quiet, same = plan_and_deliver(0.1 * short, DeliverySpec())
-    assert quiet.gain_db == 0.0
+    assert quiet.gain_db == 0.0 and quiet.note.endswith("so it is delivered without gain.")
     np.testing.assert_array_equal(same, 0.1 * short)
 
 
