@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from nmjax.audio.streams import AudioChunks, windows
 from nmjax.config import Config, restore_config
 from nmjax.mastering.settings.schema import ModelId
 from nmjax.models import ENCODERS, PHASES, Prediction, build_model, residual
+from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.checkpoints import find_checkpoint
 from nmjax.runtime.errors import BadInputError
 
@@ -158,5 +159,22 @@ def load(run_folder: Path, log=print) -> Network:
         config = restore_config(meta["config"])
     except (BadInputError, KeyError, TypeError):
         raise BadInputError(f"'{run_folder}' is from another version of nmjax; train it again.") from None
+    variables = checkpoints.restore_model(step)
+    _check_processors(run_folder, variables["params"].get("processors", {}))
     digest_bytes = (checkpoints.folder / str(step) / "digests.json").read_bytes()
-    return Network(config, checkpoints.restore_model(step), step, hashlib.sha256(digest_bytes).hexdigest()[:16])
+    return Network(config, variables, step, hashlib.sha256(digest_bytes).hexdigest()[:16])
+
+
+def _check_processors(run_folder: Path, decoders: Mapping[str, Any]) -> None:
+    """Raises BadInputError where a network with processors predicts others, or other settings, than PROCESSORS has."""
+    trained = {name: decoder["settings"]["dense"]["bias"].shape[0] for name, decoder in decoders.items()}
+    present = {name: len(processor.settings) for name, processor in PROCESSORS.items()}
+    if trained and trained != present:
+        raise BadInputError(
+            f"'{run_folder}' predicts {_count_settings(trained)}; this version of nmjax has "
+            f"{_count_settings(present)}. Train the network again, or use the version that trained it."
+        )
+
+
+def _count_settings(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count} settings)" for name, count in counts.items())

@@ -129,7 +129,9 @@ class Processor:
         )
 
 
-PROCESSORS = {  # in the order of the chain
+# In the order of the chain. A network of phase 2 has a decoder per row, with an output per setting: a new row or a new
+# setting makes all of them unloadable, the shipped one (nmjax/weights/2) included, until they are trained again.
+PROCESSORS = {
     "compressor": Processor(
         settings_type=Compressor,
         settings=(

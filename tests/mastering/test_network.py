@@ -9,6 +9,8 @@ from nmjax.mastering import network as network_module
 from nmjax.mastering.analysis import SourceSignal, encode_signal
 from nmjax.mastering.network import load
 from nmjax.models import build_model
+from nmjax.models.processors import PROCESSORS
+from nmjax.runtime.errors import BadInputError
 from tests.models.helpers import peak_error_db
 from tests.random_networks import random_network, save_network
 
@@ -98,3 +100,12 @@ def test_a_saved_network_is_restored(tmp_path):
     assert result.step == 7
     for a, b in zip(jax.tree.leaves(result.variables), jax.tree.leaves(random_network("1c").variables), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_network_with_other_processors_says_so(tmp_path, monkeypatch):
+    folder = save_network("2", tmp_path / "run")
+    load(folder)
+    monkeypatch.setitem(PROCESSORS, "second", PROCESSORS["width"])
+    message = r"run' predicts compressor \(6 settings\), .*; this version of nmjax has .*, second \(2 settings\)"
+    with pytest.raises(BadInputError, match=message):
+        load(folder)
