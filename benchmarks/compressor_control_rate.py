@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from nmjax.dsp import Compressor, compress
-from nmjax.dsp.compressor import compress_per_sample
+from nmjax.dsp.compressor_per_sample import compress_per_sample
 
 RATE, SECONDS, SONGS = 44_100, 20, 10
 RENDER = jax.jit(compress, static_argnums=2)

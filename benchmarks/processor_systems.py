@@ -63,7 +63,7 @@ class Compress(Nmjax):
 class CompressPerSample(Compress):
     @staticmethod
     def process(audio, settings):
-        from nmjax.dsp.compressor import compress_per_sample
+        from nmjax.dsp.compressor_per_sample import compress_per_sample
 
         return compress_per_sample(audio, settings, RATE)[0]
 

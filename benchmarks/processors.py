@@ -40,7 +40,7 @@ def ballistics_db(worker):
     import jax.numpy as jnp
 
     from nmjax.dsp import Compressor, control_hop, gain_reduction_db
-    from nmjax.dsp.compressor import compress_per_sample, overshoot_per_sample_db
+    from nmjax.dsp.compressor_per_sample import compress_per_sample, overshoot_per_sample_db
 
     with jax.enable_x64(True):
         audio = jnp.asarray(signals(CASE), jnp.float64)

@@ -27,9 +27,7 @@ from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
 from nmjax.mastering.master import (
     CHUNK_FRAMES,
     analyze_track,
-    delivery_to_dict,
     render_track,
-    settings_json,
 )
 from nmjax.mastering.network import Network, load
 from nmjax.mastering.option_checks import check_network_options
@@ -41,6 +39,7 @@ from nmjax.mastering.references import (
 )
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.resolve import load_network, resolve_options
+from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings.file import StoredSettings, read_settings, settings_from_json
 from nmjax.mastering.types import InputSignal
 from nmjax.reference.features import TrackFeatures

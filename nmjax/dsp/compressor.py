@@ -6,7 +6,7 @@ The gain in dB is makeup − slope·envelope with slope = 1 − 1/ratio. Ratio 1
 gradient by the ratio, and a ratio below 1 expands upwards with the same ballistics.
 
 The recursion runs at a control rate, one control point every `control_hop` samples (0.25 to 0.36 ms); the gain is
-interpolated between the points. `compress_per_sample` is the reference with one step per sample. The level is the mean
+interpolated between the points. The reference, `compressor_per_sample`, has one step per sample. The level is the mean
 power of all channels under a Hann window of eight points (2.9 ms at 44.1 kHz) that ends with the sample: short enough
 for musical attack times, and long enough that no peak falls between two points
 (`benchmarks/compressor_control_rate.py`).
@@ -181,45 +181,13 @@ def gain_reduction_db(
     return settings.slope.astype(audio.dtype)[:, None] * envelope_db[:, 1:], state
 
 
-def overshoot_per_sample_db(
-    audio: Float[Array, "batch time channel"], settings: Compressor, sample_rate: float
-) -> Float[Array, "batch time"]:
-    """The overshoot at each sample in dB: the input of the reference recursion in `compress_per_sample`."""
-    power = jnp.mean(audio * audio, axis=2)
-    window = _level_window(control_hop(sample_rate), audio.dtype)
-    level_power = jax.vmap(lambda p: jnp.convolve(p, window[::-1], precision=HIGHEST_PRECISION)[: p.shape[0]])(power)
-    return overshoot_db(_sine_level_db(level_power), settings)
-
-
-def compress_per_sample(
-    audio: Float[Array, "batch time channel"], settings: Compressor, sample_rate: float
-) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch time"]]:
-    """Reference form of `compress`: one step of the recursion per sample, from rest; slow.
-
-    Returns:
-        the compressed signal, and the gain in dB at each sample.
-    """
-    check_settings(settings, COMPRESSOR_LIMITS, audio.shape[0])
-    settings = jax.tree.map(lambda x: x.astype(audio.dtype), settings)
-    overshoot = overshoot_per_sample_db(audio, settings, sample_rate)
-    attack, release = (-jnp.expm1(-1e3 / (t * sample_rate)) for t in (settings.attack_ms, settings.release_ms))
-
-    def step(envelope, current):
-        envelope = envelope + jnp.where(current > envelope, attack, release) * (current - envelope)
-        return envelope, envelope
-
-    _, envelope = jax.lax.scan(step, jnp.zeros_like(overshoot[:, 0]), overshoot.T)
-    gain_db = settings.makeup_db[:, None] - settings.slope[:, None] * envelope.T
-    return audio * db_to_amplitude(gain_db)[:, :, None], gain_db
-
-
-def _level_window(hop: int, dtype) -> Float[Array, " window"]:
+def level_window(hop: int, dtype) -> Float[Array, " window"]:
     """The Hann window of the level detector, oldest sample first, with sum 1; its ends are half a sample from 0."""
     positions = (np.arange(_WINDOW_POINTS * hop) + 0.5) / (_WINDOW_POINTS * hop)
     return jnp.asarray(np.sin(np.pi * positions) ** 2 * (2.0 / (_WINDOW_POINTS * hop)), dtype)
 
 
-def _sine_level_db(power: Array) -> Array:
+def sine_level_db(power: Array) -> Array:
     """The peak level in dBFS of a sine of that mean power."""
     return (10.0 / math.log(10.0)) * safe_log(power, _POWER_FLOOR) + _SINE_CREST_DB
 
@@ -245,7 +213,7 @@ def _overshoot_envelope_db(audio, settings, sample_rate, state, sidechain_hz) ->
     hop = control_hop(sample_rate)
     power = jnp.pad(jnp.mean(sidechain * sidechain, axis=2), ((0, 0), (0, -time % hop)))
     power = jnp.concatenate([state.recent_power, power], axis=1)
-    overshoot = overshoot_db(_sine_level_db(_windowed_power(power, hop)), settings)
+    overshoot = overshoot_db(sine_level_db(_windowed_power(power, hop)), settings)
     overshoot = jnp.concatenate([state.overshoot_db[:, None], overshoot], axis=1)
     envelope_db = _apply_ballistics(overshoot, state.envelope_db, settings, 1e3 * hop / sample_rate)
     recent_power = power[:, power.shape[1] - state.recent_power.shape[1] :]
@@ -265,7 +233,7 @@ def _windowed_power(power: Float[Array, "batch time"], hop: int) -> Float[Array,
     """
     batch, time = power.shape
     num_hops = time // hop
-    window = _level_window(hop, power.dtype).reshape(_WINDOW_POINTS, hop)
+    window = level_window(hop, power.dtype).reshape(_WINDOW_POINTS, hop)
     contributions = jnp.einsum("bnj,wj->wbn", power.reshape(batch, num_hops, hop), window, precision=HIGHEST_PRECISION)
     windowed = (contributions[i, :, i : num_hops - _WINDOW_POINTS + 1 + i] for i in range(_WINDOW_POINTS))
     return jnp.asarray(sum(windowed))

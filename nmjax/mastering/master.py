@@ -16,20 +16,18 @@ from nmjax.audio import reader
 from nmjax.audio.formats import OutputFormat, choose_format
 from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks, add_streams, scale_stream_db
-from nmjax.audio.units import json_number
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, predict_settings, process_chain, residual_stream, with_input_gain
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import MIN_LUFS, DeliveryPlan, StreamOpener
-from nmjax.mastering.delivery.verify import ComplianceResult
+from nmjax.mastering.delivery.plan import MIN_LUFS, StreamOpener
 from nmjax.mastering.delivery.write import DeliveryResult, write_delivery
 from nmjax.mastering.network import Network
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.references import match_reference
 from nmjax.mastering.render import active_processors, is_flat
+from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings import exports
-from nmjax.mastering.settings.file import settings_to_json
 from nmjax.mastering.settings.overrides import apply_overrides, neutral_processor_notes
 from nmjax.mastering.settings.schema import MAX_AMOUNT
 from nmjax.mastering.types import AnalyzedTrack, InputSignal, MasteringOptions, MasteringResult, RenderPlan
@@ -289,39 +287,3 @@ def _write_settings_files(
     temporary_paths[outputs.settings].write_text(text, encoding="utf-8")
     if outputs.export:
         exports.export_eq(result.render_plan.rendered_bands, sample_rate, temporary_paths[outputs.export], track_name)
-
-
-def settings_json(
-    *,
-    track_name: str,
-    render_plan: RenderPlan,
-    sample_rate: int,
-    network: Network | None,
-    options: MasteringOptions,
-    delivery_by_name: dict,
-) -> str:
-    """The text of the settings file of a track rendered at `sample_rate` (Hz)."""
-    model = network.model_id if network else None
-    return settings_to_json(
-        track=track_name,
-        model=options.settings.model if options.settings else model,
-        prediction=render_plan.prediction,
-        rendered_bands=render_plan.rendered_bands,
-        sample_rate=sample_rate,
-        delivery=delivery_by_name,
-        residual_amount=render_plan.residual_amount,
-        eq_sample_rate=render_plan.eq_sample_rate,
-        reference=render_plan.match.reference_target.description if render_plan.match else None,
-    )
-
-
-def delivery_to_dict(compliance: ComplianceResult, delivery_plan: DeliveryPlan) -> dict[str, str | float | None]:
-    """A delivery for JSON; None for a number that is not finite."""
-    return {
-        "status": str(compliance.status),
-        "gain_db": json_number(delivery_plan.gain_db),
-        "lufs": json_number(compliance.lufs),
-        "true_peak_db": json_number(compliance.true_peak_db),
-        "loudness_range_lu": json_number(compliance.loudness_range_lu),
-        "max_gain_reduction_db": json_number(delivery_plan.gain_reduction.max_db),
-    }

@@ -14,7 +14,7 @@ from tensorboardX import SummaryWriter
 
 from nmjax.dsp.filterbanks import THIRD_OCTAVES_HZ
 from nmjax.models import SAMPLE_RATE
-from nmjax.training.step import RESPONSE_HZ
+from nmjax.training.validation_step import RESPONSE_HZ
 
 _RATIO_TERMS = ("mr_stft", "eq_response")  # terms of a validation whose ratio is printed besides that of the whole
 _TERM_LABELS = {"loss": "loss", "mr_stft": "stft", "eq_response": "eq"}  # short: everything fits into 80 columns

@@ -21,7 +21,8 @@ from nmjax.runtime.errors import BadInputError
 from nmjax.training.augment import EqDistribution
 from nmjax.training.sharding import DataSharding
 from nmjax.training.state import TrainState
-from nmjax.training.step import Metrics, RandomInputs, jit_train_step, make_validation_step
+from nmjax.training.step import Metrics, RandomInputs, jit_train_step
+from nmjax.training.validation_step import make_validation_step
 
 Arrays = dict[str, np.ndarray]
 _MAX_ROLLBACKS = 3  # to one checkpoint, before the run gives up

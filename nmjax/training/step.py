@@ -1,4 +1,4 @@
-"""The train step and the validation step: pure functions, one compiled program each."""
+"""The train step: a pure function, one compiled program."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ from nmjax.training.state import TrainState, apply_update, build_optimizer
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-RESPONSE_HZ = np.geomspace(20.0, 20_000.0, 200)
 _RESPONSE_MIN_HZ, _RESPONSE_MAX_HZ = 25.0, 16_000.0  # of the loss term eq_response
 # Folded into the seed's key; the shuffle indices 0, 1, 2, … are folded in too, so these are far away from them.
-_VALIDATION_FOLD, _DROPOUT_FOLD = 2**31 - 1, 2**31 - 2
+VALIDATION_FOLD, _DROPOUT_FOLD = 2**31 - 1, 2**31 - 2
 
 
 @typing.no_type_check
@@ -110,7 +109,7 @@ def crop_segment(pair: Pair, position: Float[Array, " batch"], config: Config) -
     return Pair(crop(pair.source, starts), crop(pair.target, starts), jnp.minimum(pair.lengths, size))
 
 
-def _signal_objective(
+def signal_objective(
     output: Float[Array, "batch time channel"], pair: Pair, bands: Bands | None, config: Config
 ) -> tuple[Array, Metrics]:
     """The weighted sum of the signal terms and, if it has a weight, of `eq_response`; and each term by name.
@@ -165,7 +164,7 @@ def _loss(
         ),
     )
     eq = prediction.settings.eq
-    signal, terms = _signal_objective(output, segment, eq.bands(), config)
+    signal, terms = signal_objective(output, segment, eq.bands(), config)
     penalty, penalty_terms = regularization(
         eq.gain_db,
         eq.q,
@@ -271,48 +270,3 @@ def compiler_options() -> dict | None:
     (models/fast_conv.py) save time. Without that pass the compiler keeps them, as on other devices.
     """
     return {"xla_disable_hlo_passes": "cse_barrier_expander"} if jax.default_backend() == "cpu" else None
-
-
-@cache
-def make_validation_step(config: Config) -> Callable[[dict, Batch], tuple[Metrics, Batch]]:
-    """The function `(variables, batch) → (metrics, sample)`, with the same degradations every time, not augmented.
-
-    Metrics are the signal terms of the output and, with the prefix `identity/`, those of the unprocessed input. The
-    sample is of the first excerpt: `input`, `output`, `target` `[time, channel]`; `eq_response_db` `[points]`, the
-    equalizer's response at RESPONSE_HZ; `target_response_db` `[31]`, the third-octave levels of the target's mid
-    relative to those of the input's.
-    """
-    model = build_model(config)
-
-    def step(variables: dict, batch: Batch) -> tuple[Metrics, Batch]:
-        key = jax.random.fold_in(jax.random.key(config.seed), _VALIDATION_FOLD)
-        draws = draw_uniforms(key, batch["number"], degrade.degradation_shapes(config.degrade))
-        pair = make_pair(batch, draws, config)
-        segment = crop_segment(pair, jnp.full(len(pair.source), 0.5), config)
-        output, prediction = typing.cast(
-            tuple[Array, Prediction],
-            model.apply(variables, pair.source, pair.lengths, segment=(segment.source, segment.lengths)),
-        )
-        eq = prediction.settings.eq
-        signal, terms = _signal_objective(output, segment, eq.bands(), config)
-        identity_signal, identity_terms = _signal_objective(segment.source, segment, None, config)
-        metrics = {
-            "signal": signal,
-            **terms,
-            "identity/signal": identity_signal,
-            **{f"identity/{name}": value for name, value in identity_terms.items()},
-            "rendered_gain_db": jnp.mean(jnp.abs(eq.rendered_gain_db)),
-        }
-        target_level_db, source_level_db = (
-            third_octave_spectrum_db(audio[:1], SAMPLE_RATE)[0, 0] for audio in (segment.target, segment.source)
-        )
-        sample = {
-            "input": segment.source[0],
-            "output": output[0],
-            "target": segment.target[0],
-            "eq_response_db": response_db(eq.bands(), jnp.asarray(RESPONSE_HZ, jnp.float32), SAMPLE_RATE)[0],
-            "target_response_db": target_level_db - source_level_db,
-        }
-        return metrics, sample
-
-    return step

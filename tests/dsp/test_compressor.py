@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nmjax.dsp import Compressor, compress, control_hop, gain_reduction_db, static_curve_db
-from nmjax.dsp.compressor import STREAM_BLOCK, compress_per_sample
+from nmjax.dsp.compressor import STREAM_BLOCK
+from nmjax.dsp.compressor_per_sample import compress_per_sample
 
 from .oracles import cookbook_sos, error_db, noise, sosfilt_batch
 

@@ -10,7 +10,8 @@ from nmjax.config import load_config
 from nmjax.dsp import integrated_loudness, response_db
 from nmjax.models import build_model
 from nmjax.training.state import create_train_state, initial_variables
-from nmjax.training.step import RandomInputs, make_train_step, make_validation_step
+from nmjax.training.step import RandomInputs, make_train_step
+from nmjax.training.validation_step import make_validation_step
 from tests.synthetic_audio import music
 from tests.training.tiny_run import smooth_eq_distribution
 

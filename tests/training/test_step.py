@@ -10,7 +10,8 @@ import pytest
 from nmjax.config import load_config
 from nmjax.models import build_model
 from nmjax.training.state import apply_update, create_train_state, initial_variables, learning_rate_schedule
-from nmjax.training.step import Pair, RandomInputs, crop_segment, make_train_step, make_validation_step
+from nmjax.training.step import Pair, RandomInputs, crop_segment, make_train_step
+from nmjax.training.validation_step import make_validation_step
 from tests.synthetic_audio import music
 from tests.training.tiny_run import smooth_eq_distribution, tiny_config
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import ErrorDetails
 
 from nmjax.audio import reader
+from nmjax.mastering.settings.ranges import MESSAGE, SENTENCE, Range, format_value, value_error
 from nmjax.models import PHASES, SAMPLE_RATE
 from nmjax.models.encoder import LATENT_SIZE
 from nmjax.models.processors import PROCESSORS
@@ -26,48 +26,6 @@ MAX_BANDS = 64
 MAX_AMOUNT = 2.0
 READ_ONLY_KEYS = ("input_gain_db", "rendered_eq", "delivery")  # measured or computed again for every track
 _MAX_RENDERED_BANDS = 2 * MAX_BANDS  # the fit at another rate adds a few
-_MESSAGE: Literal["message"] = "message"  # a custom error: what is wrong with the value
-_SENTENCE: Literal["sentence"] = "sentence"  # a custom error that needs no label
-
-
-def _error(text: str, kind: Literal["message", "sentence"] = _MESSAGE) -> PydanticCustomError:
-    return PydanticCustomError(kind, "{text}", {"text": text})
-
-
-class Range(NamedTuple):
-    """A range of numbers, both ends included; as an annotation of a pydantic field, its check."""
-
-    low: float
-    high: float
-    unit: str = ""
-
-    def check(self, value: Any, label: str) -> float:
-        """Returns a value as a float.
-
-        Raises:
-            BadInputError: it is not a number, or not within the range; the message begins with `label`.
-        """
-        try:
-            return self._validate(value)
-        except PydanticCustomError as error:
-            raise BadInputError(f"{label} {error.message()}") from None
-
-    def _validate(self, value: Any) -> float:
-        unit = f" {self.unit}" if self.unit else ""
-        limits = f"{self.low:g} to {self.high:g}{unit}"
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _error(f"is {_format_value(value)}; give a number from {limits}.")
-        try:
-            number = float(value)
-        except OverflowError:  # an integer of hundreds of digits
-            number = math.inf
-        if not self.low <= number <= self.high:  # also refuses NaN
-            raise _error(f"is {number:g}{unit}; choose {limits}.")
-        return number
-
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._validate)
-
 
 AMOUNT_RANGE = Range(0.0, MAX_AMOUNT)  # 0: nothing of it, 1: as predicted
 _FINITE = Range(-1e6, 1e6)  # for z and read-only numbers: far from the limits of float32 and of every formula
@@ -75,13 +33,13 @@ _FINITE = Range(-1e6, 1e6)  # for z and read-only numbers: far from the limits o
 
 def _whole_number(value: float) -> int:
     if value % 1.0:
-        raise _error(f"is {value:g} Hz; give a whole number.")
+        raise value_error(f"is {value:g} Hz; give a whole number.")
     return int(value)
 
 
 def _printable_name(value: str) -> str:
     if not value.isprintable():
-        raise _error(f"is {_format_value(value)}; give a printable name, or null.")
+        raise value_error(f"is {format_value(value)}; give a printable name, or null.")
     return value
 
 
@@ -119,7 +77,7 @@ class Equalizer(_StrictModel):
         for number, band in enumerate(self.bands, 1):
             if band.freq_hz > nyquist_hz:
                 sentence = f"band {number} of eq: freq_hz is above half of eq.sample_rate, {nyquist_hz:g} Hz."
-                raise _error(f"{sentence} Choose a lower one.", _SENTENCE)
+                raise value_error(f"{sentence} Choose a lower one.", SENTENCE)
         return self
 
 
@@ -246,7 +204,7 @@ def _check_format(tree: Any) -> None:
         raise BadInputError(f"this file has an older format; master the track again to get one of '{FORMAT}'.")
     if file_format != FORMAT:
         raise BadInputError(
-            f"the format is {_format_value(tree['format'])}; this version reads '{FORMAT}', update nmjax."
+            f"the format is {format_value(tree['format'])}; this version reads '{FORMAT}', update nmjax."
         )
 
 
@@ -254,21 +212,21 @@ def _describe(error: ErrorDetails) -> str:
     """A validation error as one sentence."""
     kind, location, value = error["type"], error["loc"], error["input"]
     label, parent = _label(location), _label(location[:-1])
-    if kind == _SENTENCE:
+    if kind == SENTENCE:
         return error["msg"]
-    if kind == _MESSAGE:
+    if kind == MESSAGE:
         return f"{label} {error['msg']}"
     if kind == "string_unicode" and _keys_at(location):  # a key that is not valid Unicode
-        return f"{label} has an unknown key {_format_value(value)}; {suggest(value, _keys_at(location))}"
+        return f"{label} has an unknown key {format_value(value)}; {suggest(value, _keys_at(location))}"
     if kind == "extra_forbidden":
         known = suggest(str(location[-1]), _keys_at(location[:-1]))
-        return f"{parent} has an unknown key {_format_value(location[-1])}; {known}"
+        return f"{parent} has an unknown key {format_value(location[-1])}; {known}"
     if kind == "missing":
         return f"{parent} has no '{location[-1]}'; add it."
     if kind == "model_type":
-        return f"{label} is {_format_value(value)}; give keys in braces: {', '.join(_keys_at(location))}."
+        return f"{label} is {format_value(value)}; give keys in braces: {', '.join(_keys_at(location))}."
     if kind == "list_type":
-        return f"{label} is {_format_value(value)}; give a list in brackets."
+        return f"{label} is {format_value(value)}; give a list in brackets."
     if label == "z":
         return f"z has {len(value)} entries; give {LATENT_SIZE} numbers, or null."
     if kind == "too_long":
@@ -278,7 +236,7 @@ def _describe(error: ErrorDetails) -> str:
         "model.step": "give a whole number from 0.",
         "model.checkpoint": "give the digest that nmjax wrote.",
     }.get(label, "give a name, or null.")
-    return f"{label} is {_format_value(value)}; {hint}"
+    return f"{label} is {format_value(value)}; {hint}"
 
 
 def _label(location: tuple[int | str, ...]) -> str:
@@ -330,15 +288,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(tree) < len(pairs):
         keys = [key for key, _ in pairs]
         duplicate = next(key for key in keys if keys.count(key) > 1)
-        raise BadInputError(f"the key {_format_value(duplicate)} appears twice in the same object; keep one of them.")
+        raise BadInputError(f"the key {format_value(duplicate)} appears twice in the same object; keep one of them.")
     return tree
 
 
 def _reject_constant(constant: str) -> NoReturn:
     raise BadInputError(f"{constant} is not allowed; write a finite number.")
-
-
-def _format_value(value: Any) -> str:
-    """A value as JSON, shortened; control characters and lone surrogates are escaped."""
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
