@@ -5,7 +5,7 @@ indexed files.
 
 MUSIC is a folder; without it, noise is written (WAV, 44.1 and 48 kHz). Each row reads batches for a few seconds after
 the first one; `first batch` is the time until that one, including the start of threads or workers. `waiting` is the
-fraction of the training time (1A and 1B at `small`, after two steps) spent waiting for the next batch. The 100,000
+fraction of the training time (1a and 1b at `small`, after two steps) spent waiting for the next batch. The 100,000
 files are links to a few WAV files, with an index of songs of four minutes.
 """
 

@@ -1,4 +1,4 @@
-"""How fast is a 1B training step, and how much memory does it take? nmjax beside the same network in PyTorch.
+"""How fast is a 1b training step, and how much memory does it take? nmjax beside the same network in PyTorch.
 
     python benchmarks/train_step.py --python PEERS/bin/python                      # paper size, 1 × 5 s mono
     python benchmarks/train_step.py --python PEERS/bin/python --width 0.25 --batch 12 --seconds 2
@@ -220,7 +220,7 @@ def step_program(batch, channels, seconds, **model):
 
 
 def print_memory(options):
-    print(f"## Memory of a compiled 1B step, width {options.width}, excerpts of {options.seconds} s, GB\n")
+    print(f"## Memory of a compiled 1b step, width {options.width}, excerpts of {options.seconds} s, GB\n")
     print_row(["batch", "channels", "dtype", "plain", "remat"])
     print_row(["---:", "---:", "---", "---:", "---:"])
     for batch, channels, dtype in [(16, 1, "float32"), (32, 1, "float32"), (32, 1, "bfloat16"), (32, 2, "float32")]:

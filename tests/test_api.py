@@ -21,7 +21,7 @@ from tests.synthetic_audio import music, write_audio
 
 @pytest.fixture(scope="module")
 def checkpoint_dir(tmp_path_factory):
-    """A run's folder of phase 1B."""
+    """A run's folder of phase 1b."""
     return save_network("1b", tmp_path_factory.mktemp("run"))
 
 

@@ -54,7 +54,7 @@ class AblationRequest:
         out: folder of the results and of the runs.
         validation: music to evaluate on; None takes a share of `data`.
         max_songs: songs to fit to at most, evenly spaced.
-        sweep: `SETTING=A,B,C`; each value is a network of phase 1C.
+        sweep: `SETTING=A,B,C`; each value is a network of phase 1c.
         extra_checkpoints: `[NAME=]DIR` of networks to evaluate too.
         overrides: `key=value` of the config of all fitted networks.
         gate_threshold: a band is active if its gate is above it.

@@ -26,7 +26,7 @@ def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iter
         sample_rate: in Hz.
 
     Returns:
-        float32 chunks of 3 s; the filters run in float64, whose state passes from chunk to chunk.
+        float32 chunks of 3 s. The filters run in float64, and their state passes from chunk to chunk.
     """
     if is_flat(bands):
         yield from chunks
@@ -72,7 +72,7 @@ def apply_processor(
         input_gain_db: gain from the stream's level to the model's, at which processors work.
 
     Returns:
-        float32 chunks; the processor runs in float64, whose state passes from chunk to chunk.
+        float32 chunks. The processor runs in float64, and its state passes from chunk to chunk.
     """
     chunk_frames = _CHUNK_SECONDS * sample_rate // BLOCK_SIZE * BLOCK_SIZE
     values = jax.tree.map(lambda x: np.asarray(x, np.float64), getattr(settings, processor))

@@ -26,9 +26,9 @@ class ChainData:
 
     Attributes:
         settings: of one track.
-        analyses: of the input ("input") and of the output of the equalizer ("eq") and of each processor that was
-            rendered, in the order of the chain.
-        gain_traces: of the equalizer and of each processor that was rendered, in the order of the chain.
+        analyses: in the order of the chain, of the signal before it ("input") and after the equalizer ("eq") and each
+            processor that was rendered, by its name.
+        gain_traces: in the order of the chain, of the equalizer and each processor that was rendered, by its name.
     """
 
     settings: Settings

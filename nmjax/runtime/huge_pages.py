@@ -4,7 +4,7 @@ Why: XLA allocates its temporary arrays at each step again, and Linux maps new m
 later) asks for pages of 2 MB if GLIBC_TUNABLES contains glibc.malloc.hugetlb=1, which it reads only when a process
 starts: hence the exec.
 
-Measured on 2 CPU cores: page faults of a train step (1B, `small`, 4 × 3 s) 213,000 → 760. On an idle machine the
+Measured on 2 CPU cores: page faults of a train step (1b, `small`, 4 × 3 s) 213,000 → 760. On an idle machine the
 residual with its gradient took 2.9 → 2.4 s and the encoder 1.74 → 1.58 s of wall time. On a busy machine with little
 free memory (medians of 5 alternating runs, CPU time) a train step took 3.6 s either way, and the master of a song 5.2 →
 5.05 s. Results are bit-identical.

@@ -22,7 +22,7 @@ PLAIN = ["--lufs", "none", "--true-peak", "none"]
 
 @pytest.fixture(scope="module")
 def checkpoint_root(tmp_path_factory):
-    """Runs of phases 1A and 1B."""
+    """Runs of phases 1a and 1b."""
     root = tmp_path_factory.mktemp("runs")
     for phase in ("1a", "1b"):
         save_network(phase, root / phase)

@@ -26,7 +26,7 @@ RATE = 44_100
 
 @pytest.fixture(scope="module")
 def checkpoint_dir(tmp_path_factory):
-    """Run folder of phase 1A."""
+    """Run folder of phase 1a."""
     return save_network("1a", tmp_path_factory.mktemp("run"))
 
 

@@ -109,7 +109,7 @@ def test_short_signals_in_a_long_batch(model, variables, channels, inputs, lengt
         assert peak_error_db(result[1, :length], numpy_models.residual(variables, signals, *inputs)[1]) <= -105.0
 
 
-# Phase 2 contains every module of the others, except the decoder of 1A and 1B.
+# Phase 2 contains every module of the others, except the decoder of 1a and 1b.
 @pytest.mark.parametrize(
     ("phase", "train"),
     [

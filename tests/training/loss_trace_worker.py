@@ -44,7 +44,7 @@ class SyntheticBatches:
 
 
 def main(devices: int, *arguments: str) -> None:
-    """Train 20 steps of phase 1B."""
+    """Train 20 steps of phase 1b."""
     from nmjax.models import build_model
     from nmjax.training.loop import TrainingLoop
     from nmjax.training.state import create_train_state, initial_variables

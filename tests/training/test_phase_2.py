@@ -1,4 +1,4 @@
-"""Training of phase 2: the processors learn to undo a narrowed side, and runs start from 1C and resume."""
+"""Training of phase 2: the processors learn to undo a narrowed side, and runs start from 1c and resume."""
 
 import shutil
 
@@ -72,7 +72,7 @@ def test_frozen_modules_keep_their_values_and_every_processor_decoder_is_updated
 RUN_OVERRIDES = ("data.channels=2", "train.warmup_steps=1", "train.validate_every=2", "train.checkpoint_every=2")
 
 
-@pytest.mark.slow  # two runs of the command; tests/training/test_resume.py does the same with 1A
+@pytest.mark.slow  # two runs of the command; tests/training/test_resume.py does the same with 1a
 def test_a_run_starts_from_1c_and_resumes_bit_identically(tmp_path, capsys):
     config = tiny_config("1c")
     variables = initial_variables(build_model(config), 3)
