@@ -29,8 +29,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nmjax-tests-")  # indexes and decoded copies of test music
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# Node ids of tests that take seconds and rarely fail; `make test-all` runs them.
+SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")
+
 _MAX_MEMORY_MAPS = 25_000  # Linux allows 65,530 a process; one module adds up to 20,000
 _OPTIMIZED = {"dsp", "reference"}  # folders whose programs take longer to run than to compile
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by `-m`
+def pytest_collection_modifyitems(items):
+    """Mark the tests that are listed in slow_tests.txt."""
+    slow_tests = set(SLOW_TESTS.read_text().splitlines())
+    for item in items:
+        if item.nodeid in slow_tests:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True, scope="module")

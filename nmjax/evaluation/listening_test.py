@@ -11,6 +11,7 @@ from string import ascii_uppercase
 
 import numpy as np
 import soundfile
+from jaxtyping import Float
 
 from nmjax import html
 from nmjax.evaluation.examples import Example, rng_for
@@ -26,6 +27,7 @@ ORIGINAL = "original"
 _EXCERPT_SECONDS = 15.0  # from the middle of an example
 _MAX_PEAK = 0.99
 _TEMPLATES = Path(__file__).with_name("templates")
+SongAudio = Float[np.ndarray, "_ _"]  # time and channels, which differ between the songs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +63,7 @@ def render_versions(example: Example, systems: Mapping[str, System]) -> dict[str
     return {name: x * min(1.0, _MAX_PEAK / max(peak, 1e-9)) for name, x in versions.items()}
 
 
-def write_page(folder: Path, songs: Sequence[tuple[str, Mapping[str, Audio]]], seed: int) -> Path:
+def write_page(folder: Path, songs: Sequence[tuple[str, Mapping[str, SongAudio]]], seed: int) -> Path:
     """Write `index.html` and its sounds in `audio/` (FLAC, 24 bits).
 
     Args:
