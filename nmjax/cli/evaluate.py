@@ -15,7 +15,10 @@ class EvaluateOptions(Options):
     """Options of `nmjax evaluate`."""
 
     data: tuple[str, ...] = option(
-        metavar="PATH", parse=read_text, repeat=True, help="mastered music: a folder or a CSV, as for training"
+        metavar="PATH",
+        parse=read_text,
+        repeat=True,
+        help="mastered music, or a CSV of pairs, as for training; pairs are not degraded: their input is given",
     )
     out: Path = option(metavar="DIR", parse=read_path, help="folder of the table, the rows and the plots")
     systems: tuple[str, ...] = option(
@@ -81,7 +84,7 @@ def _run(options: EvaluateOptions) -> None:
             systems=[name for name in options.systems if name],
             checkpoints=list(options.ckpt),
             matchering=options.matchering,
-            conditions=list(options.conditions),
+            conditions=options.conditions if options.is_given("conditions") else (),
             excerpt_seconds=None if options.whole_songs else options.seconds,
             excerpts_per_song=options.excerpts_per_song,
             seed=options.seed,

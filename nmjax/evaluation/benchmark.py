@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import track
 
 from nmjax import plots
-from nmjax.data import DataSource, find_all_songs
+from nmjax.data import DataSource, Song, find_all_songs
 from nmjax.evaluation import listening_test
-from nmjax.evaluation.examples import Example, ExamplePlan, plan_examples, read_example, rng_for
+from nmjax.evaluation.degradations import DEFAULT_CONDITIONS
+from nmjax.evaluation.examples import PAIRS, Example, ExamplePlan, plan_examples, read_example, rng_for
 from nmjax.evaluation.metrics import Audio, Memo, compute_metrics, lufs, normalize_loudness
 from nmjax.evaluation.reference_metrics import reference_distance, style_transfer_errors
 from nmjax.evaluation.spectra import example_spectra, plot_example_spectra, select_examples
@@ -41,7 +42,7 @@ class EvaluationRequest:
         systems: names of systems; the input is always evaluated too.
         checkpoints: `DIR` or `NAME=DIR` of each network.
         matchering: Python interpreter of an environment with Matchering.
-        conditions: some of degradations.CONDITIONS.
+        conditions: some of degradations.CONDITIONS; empty: `tone` and `mix`, or PAIRS for pairs.
         excerpt_seconds: duration of an excerpt; None for whole songs.
         excerpts_per_song: number of excerpts per song.
         seed: of excerpts and degradations.
@@ -54,7 +55,7 @@ class EvaluationRequest:
     systems: list[str]
     checkpoints: list[str]
     matchering: str | None
-    conditions: list[str]
+    conditions: tuple[str, ...]
     excerpt_seconds: float | None
     excerpts_per_song: int
     seed: int
@@ -83,6 +84,7 @@ def run(request: EvaluationRequest, console: Console | None = None) -> None:
     if request.listening_test:
         listening_test.check_num_systems(len(systems))
     songs = find_all_songs(request.data, report=lambda sentence: print_line(console, sentence))
+    request = dataclasses.replace(request, conditions=_choose_conditions(request.conditions, songs))
     plans = list(plan_examples(songs, request.excerpt_seconds, request.excerpts_per_song, request.seed))
     if request.listening_test:
         return _write_listening_test(request, systems, plans, console)
@@ -100,6 +102,15 @@ def run(request: EvaluationRequest, console: Console | None = None) -> None:
         _plot_spectra(rows, jobs, systems, request)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     print_line(console, f"Written to '{request.out}': examples.parquet, table.md and plots.")
+
+
+def _choose_conditions(conditions: tuple[str, ...], songs: Sequence[Song]) -> tuple[str, ...]:
+    """The given conditions or the default; PAIRS alone where the songs have an unmastered side."""
+    if songs[0].input is None:
+        return conditions or DEFAULT_CONDITIONS
+    if conditions:
+        raise BadInputError("--conditions has no effect on pairs, whose input is given; leave it out.")
+    return (PAIRS,)
 
 
 def _collect_rows(

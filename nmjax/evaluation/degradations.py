@@ -11,6 +11,7 @@ from jaxtyping import Float
 from scipy.signal import lfilter, oaconvolve, sosfilt
 
 CONDITIONS = ("tone", "mix", "heavy")
+DEFAULT_CONDITIONS = ("tone", "mix")
 EQ_GRID_HZ = np.geomspace(20.0, 20_000.0, 240)  # at which EQ curves are given
 _HEAVY_SCALE = 2.0
 _TONE_RMS_DB = (0.8, 3.8)  # RMS of a curve over log frequency

@@ -13,10 +13,13 @@ from jaxtyping import Float
 from nmjax.audio import reader
 from nmjax.data import Song
 from nmjax.data.catalog import LEVEL_BLOCK_SECONDS
+from nmjax.data.segment_reader import SegmentReader
+from nmjax.data.segments import Segment
 from nmjax.evaluation.degradations import apply_condition
 from nmjax.evaluation.metrics import Audio, lufs, normalize_loudness
 from nmjax.models import SAMPLE_RATE
 
+PAIRS = "pairs"  # the condition of songs that have an unmastered side
 _MIN_SECONDS = 5.0  # shorter examples are skipped
 _MAX_REFERENCE_SECONDS = 30.0  # of another song
 _MIN_ACTIVE_SHARE = 0.9  # of an excerpt's blocks
@@ -100,19 +103,22 @@ def plan_examples(
 
 
 def read_example(plan: ExamplePlan, condition: str, seed: int, with_references: bool = True) -> Example | None:
-    """Read and degrade an example; None for silence, which has no loudness.
+    """Read an example, and degrade it unless it is a pair; None for silence, which has no loudness.
 
     Args:
         plan: where to read from.
-        condition: one of degradations.CONDITIONS.
+        condition: one of degradations.CONDITIONS, or PAIRS for a song that has an unmastered side.
         seed: of the degradation.
         with_references: whether to read the references too.
     """
-    target = read_excerpt(plan.excerpt).astype(np.float64)
+    if condition == PAIRS:
+        target, source = read_pair(plan.excerpt)
+    else:
+        target = read_excerpt(plan.excerpt).astype(np.float64)
+        source = apply_condition(target, condition, SAMPLE_RATE, rng_for(seed, plan.name, condition))
     target_lufs = lufs(target, SAMPLE_RATE)
     if not np.isfinite(target_lufs):
         return None
-    source = apply_condition(target, condition, SAMPLE_RATE, rng_for(seed, plan.name, condition))
     same_song, other_song = (plan.same_song, plan.other_song) if with_references else (None, None)
     return Example(
         lufs=target_lufs,
@@ -130,6 +136,14 @@ def read_excerpt(excerpt: SongExcerpt) -> Audio:
     frames = reader.read_frames(Path(recording.path), round(excerpt.start * rate), round(excerpt.seconds * rate))
     audio = frames / np.float32(recording.scale)
     return reader.resample(np.ascontiguousarray(audio[:, :2]), rate, SAMPLE_RATE)
+
+
+def read_pair(excerpt: SongExcerpt) -> tuple[Audio, Audio]:
+    """The mastered and the aligned unmastered side of an excerpt at SAMPLE_RATE, float64, at most two channels."""
+    channels = min(excerpt.song.target.channels, 2)
+    read = SegmentReader(excerpt.seconds, SAMPLE_RATE, channels)
+    sides = read(Segment(excerpt.song, np.array([excerpt.start]), jitter_seconds=0.0), np.random.default_rng(0))
+    return tuple(sides[name][: sides["length"]].astype(np.float64) for name in ("target", "input"))
 
 
 def _sample_other_song(song: Song, songs: Sequence[Song], rng: np.random.Generator) -> SongExcerpt | None:

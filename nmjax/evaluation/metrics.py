@@ -3,7 +3,8 @@
 These are an independent check: they share no code with the losses of training or the features of reference matching,
 although some measure the same (loudness range, crest factor, width). Spectra are compared up to 16 kHz, because the
 music is lossy. All metrics are errors, 0 for the original itself, except `si_sdr_input_db`, which measures how much a
-system changes its input.
+system changes its input. `si_error`, 10^(−SI-SDR/20), is the amplitude of all that is not the scaled original,
+relative to it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ METRICS = {
     "crest_db": "dB",
     "width_db": "dB",
     "loudness_range_lu": "LU",
+    "si_error": "",
     "si_sdr_input_db": "dB",
 }
 
@@ -89,6 +91,7 @@ def compute_metrics(
     if whole_song:
         ranges = [loudness_range_lu(x, sample_rate) for x in (output, target)]
         result["loudness_range_lu"] = abs(ranges[0] - ranges[1])
+    result["si_error"] = 10.0 ** (-si_sdr_db(output, target) / 20.0)
     result["si_sdr_input_db"] = si_sdr_db(output, source)
     return result
 
@@ -213,9 +216,9 @@ def loudness_range_lu(audio: Audio, sample_rate: int) -> float:
     return float(high - low)
 
 
-def si_sdr_db(output: Audio, source: Audio) -> float:
-    """Scale-invariant signal-to-distortion ratio relative to the input (Le Roux et al. 2019), at most 100 dB."""
-    y, x = output.ravel(), source.ravel()
+def si_sdr_db(output: Audio, reference: Audio) -> float:
+    """Scale-invariant signal-to-distortion ratio (Le Roux et al. 2019), at most 100 dB."""
+    y, x = output.ravel(), reference.ravel()
     projection = (y @ x) / max(x @ x, 1e-12) * x
     signal = projection @ projection
     distortion = max(np.sum((y - projection) ** 2), 1e-10 * signal, 1e-22)

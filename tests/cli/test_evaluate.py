@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import matplotlib.image
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy.signal import butter, lfilter
 
 from nmjax.cli.main import main
 from nmjax.evaluation import benchmark
@@ -83,6 +85,31 @@ def test_results_before_an_interrupt_are_saved(workspace, monkeypatch, capsys):
     assert "Condition: tone (2 examples" in (workspace / "before" / "interrupted" / "table.md").read_text()
     assert (workspace / "before" / "table.md").read_text() == "whole"
     assert len(calls) < 6
+
+
+def test_pairs_are_aligned_and_compared_with_their_own_master(workspace, capsys):
+    mix = music(12.0, seed=8)
+    master = lfilter(*butter(1, 300.0, fs=44_100), mix, axis=0) + 0.5 * mix  # a gentle low shelf
+    write_audio(workspace / "pairs" / "mix.wav", mix, subtype="FLOAT")
+    late = np.concatenate([np.zeros((100, 2)), master[:-100]])
+    write_audio(workspace / "pairs" / "master.wav", 0.3 * late, subtype="FLOAT")
+    catalog = workspace / "pairs" / "pairs.csv"
+    catalog.write_text("input,target\nmix.wav,master.wav\n")
+    arguments = ["evaluate", "--data", str(catalog), "--out", str(workspace / "paired"), "--whole-songs"]
+    assert main([*arguments, "--systems", "oracle-eq5"]) == 0
+    rows = pq.read_table(workspace / "paired" / "examples.parquet").to_pylist()
+    source, oracle = (select_rows(rows, "pairs", system)[0] for system in ("input", "oracle-eq5"))
+    assert len(rows) == 2
+    assert source["crest_db"] == pytest.approx(abs(crest_db(mix) - crest_db(master)), abs=0.02)
+    assert oracle["tonal_mid_db"] < 0.3 * source["tonal_mid_db"]
+    assert oracle["si_error"] < 0.5 * source["si_error"]
+    capsys.readouterr()
+    assert main([*arguments, "--conditions", "mix"]) == 2
+    assert "--conditions has no effect on pairs" in capsys.readouterr().err
+
+
+def crest_db(audio):
+    return 20.0 * np.log10(np.abs(audio).max() / np.sqrt(np.mean(audio**2)))
 
 
 def test_whole_songs_have_a_loudness_range(workspace):
