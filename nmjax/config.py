@@ -23,7 +23,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1, le=1_000_000_000)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=1_000_000_000)]
-_SIGNAL_TERMS = ("mr_stft", "a_weighted", "lufs", "eq_response")  # loss terms that compare the output with the target
+_SIGNAL_TERMS = ("mr_stft", "a_weighted", "lufs", "eq_response", "relative_error")  # these compare with the target
 _BOOLEAN_KEYS = {"model.remat", "model.skip_connections", "loss.match_level"}
 
 
@@ -66,6 +66,9 @@ class DegradeConfig(_FrozenModel, frozen=True):
     expansion: Annotated[float, Field(ge=0, lt=1)]
     side_std_db: NonNegative
     level_std_db: NonNegative
+    damage_prob: Fraction
+    min_drive_db: NonNegative
+    max_drive_db: NonNegative
 
 
 class AugmentConfig(_FrozenModel, frozen=True):
@@ -84,6 +87,7 @@ class LossConfig(_FrozenModel, frozen=True):
     a_weighted: NonNegative
     lufs: NonNegative
     eq_response: NonNegative
+    relative_error: NonNegative
     gain: NonNegative
     q: NonNegative
     gate_l1: NonNegative
@@ -170,6 +174,11 @@ def validate_config(values: dict[str, Any]) -> Config:
         raise BadInputError(_validation_message(error)) from None
     if not any(getattr(config.loss, term) for term in _SIGNAL_TERMS):
         raise BadInputError(f"The loss has no signal term. Give one of {', '.join(_SIGNAL_TERMS)} a weight above 0.")
+    if config.degrade.min_drive_db > config.degrade.max_drive_db:
+        raise BadInputError(
+            f"degrade.min_drive_db ({config.degrade.min_drive_db:g}) is above degrade.max_drive_db "
+            f"({config.degrade.max_drive_db:g}). Give a smaller minimum."
+        )
     return config
 
 

@@ -51,7 +51,7 @@ def test_a_wrong_override_is_one_line(override, word):
 
 
 def test_a_wrong_file_is_reported(tmp_path):
-    with pytest.raises(BadInputError, match="one of: phase_1a"):
+    with pytest.raises(BadInputError, match="one of: damage, pairs, phase_1a"):
         load_config("1a", ["smal"])
     for text, word in (("- a\n", "keys and values"), ("a: [", "not valid YAML"), ("\n", "keys and values")):
         (tmp_path / "x.yaml").write_text(text)

@@ -38,8 +38,9 @@ class EvaluateOptions(Options):
         ("tone", "mix"),
         metavar="NAME,...",
         parse=read_list,
-        choices=("tone", "mix", "heavy"),
-        help="tone, mix (tone, dynamics and width), heavy (twice the mix)",
+        choices=("tone", "rough", "mix", "heavy", "damage"),
+        help="tone, rough (tone of 4 to 8 dB RMS), mix (tone, dynamics and width), heavy (twice the mix), "
+        "damage (clipping or saturation)",
     )
     seconds: float = option(
         30.0, metavar="N", parse=read_float, low=5.0, high=600.0, help="length of an excerpt, at most half of its song"

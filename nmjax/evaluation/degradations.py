@@ -1,7 +1,8 @@
 """The benchmark's degradations, in NumPy and SciPy (float64), independent of those in training (training/degrade.py).
 
-Three conditions: `tone` is a random smooth EQ curve. `mix` is an EQ curve, dynamics (downward expansion or mild
-compression) and a change of the stereo width above 200 Hz. `heavy` is `mix` with everything doubled.
+`tone` is a random smooth EQ curve. `rough` is a tonal degradation of 4 to 8 dB RMS: wide bumps, missing treble, a tilt.
+`mix` is an EQ curve, dynamics (downward expansion or mild compression) and a change of the stereo width above 200 Hz.
+`heavy` is `mix` with everything doubled. `damage` is clipping or saturation, see `nmjax.evaluation.damage`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import lfilter, oaconvolve, sosfilt
 
-CONDITIONS = ("tone", "mix", "heavy")
+from nmjax.evaluation.damage import apply_damage, random_damage
+
+CONDITIONS = ("tone", "rough", "mix", "heavy", "damage")
 DEFAULT_CONDITIONS = ("tone", "mix")
 EQ_GRID_HZ = np.geomspace(20.0, 20_000.0, 240)  # at which EQ curves are given
 _HEAVY_SCALE = 2.0
 _TONE_RMS_DB = (0.8, 3.8)  # RMS of a curve over log frequency
+_ROUGH_RMS_DB = (4.0, 8.0)
 _SMOOTH_OCTAVES = (0.4, 1.2)  # standard deviation of the smoothing kernel
 _TAPS = 8192
 _EXPANSION_PROB = 2.0 / 3.0  # compression otherwise
@@ -37,9 +41,12 @@ def apply_condition(
         sample_rate: Hz.
         rng: source of all random parameters.
     """
+    if condition == "damage":
+        return apply_damage(np.asarray(target, np.float64), random_damage(rng))
     scale = _HEAVY_SCALE if condition == "heavy" else 1.0
-    source = apply_eq_curve(target, scale * random_eq_curve_db(rng), sample_rate)
-    if condition != "tone":
+    curve_db = random_rough_curve_db(rng) if condition == "rough" else scale * random_eq_curve_db(rng)
+    source = apply_eq_curve(target, curve_db, sample_rate)
+    if condition in ("mix", "heavy"):
         source = apply_dynamics(source, sample_rate, rng, scale)
         if target.shape[1] == 2:
             source = apply_side_shelf(source, scale * _SIDE_GAIN_STD_DB * rng.standard_normal(), sample_rate)
@@ -55,6 +62,20 @@ def random_eq_curve_db(rng: np.random.Generator) -> Float[np.ndarray, " points"]
     curve = curve / np.sqrt(np.sum(kernel**2, axis=1))  # the same variance at the ends as in the middle
     curve -= curve.mean()
     return curve * rng.uniform(*_TONE_RMS_DB) / np.sqrt(np.mean(curve**2))
+
+
+def random_rough_curve_db(rng: np.random.Generator) -> Float[np.ndarray, " points"]:
+    """A curve at `EQ_GRID_HZ` of one or two wide bumps or dips, often missing treble, and a tilt; 4 to 8 dB RMS."""
+    octaves = np.log2(EQ_GRID_HZ)
+    curve = rng.uniform(-1.0, 1.0) * (octaves - octaves.mean())  # dB per octave
+    for _ in range(rng.integers(1, 3)):
+        center, width = np.log2(np.exp(rng.uniform(np.log(80.0), np.log(5000.0)))), rng.uniform(0.5, 1.2)
+        curve += rng.choice([-1.0, 1.0]) * rng.uniform(4.0, 9.0) * np.exp(-0.5 * ((octaves - center) / width) ** 2)
+    if rng.uniform() < 0.6:
+        corner = np.log2(rng.uniform(4000.0, 8000.0))
+        curve -= rng.uniform(4.0, 9.0) / (1.0 + np.exp(-4.0 * (octaves - corner)))
+    curve -= curve.mean()
+    return curve * rng.uniform(*_ROUGH_RMS_DB) / np.sqrt(np.mean(curve**2))
 
 
 def apply_eq_curve(

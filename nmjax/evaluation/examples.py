@@ -143,7 +143,8 @@ def read_pair(excerpt: SongExcerpt) -> tuple[Audio, Audio]:
     channels = min(excerpt.song.target.channels, 2)
     read = SegmentReader(excerpt.seconds, SAMPLE_RATE, channels)
     sides = read(Segment(excerpt.song, np.array([excerpt.start]), jitter_seconds=0.0), np.random.default_rng(0))
-    return tuple(sides[name][: sides["length"]].astype(np.float64) for name in ("target", "input"))
+    target, source = (sides[name][: sides["length"]].astype(np.float64) for name in ("target", "input"))
+    return target, source
 
 
 def _sample_other_song(song: Song, songs: Sequence[Song], rng: np.random.Generator) -> SongExcerpt | None:

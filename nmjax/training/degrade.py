@@ -21,6 +21,7 @@ from nmjax.dsp.numerics import db_to_amplitude
 from nmjax.dsp.stft import mid_side
 from nmjax.dsp.svf import Svf, high_shelf, low_shelf, peaking
 from nmjax.models import MODEL_LUFS
+from nmjax.training.damage import DamageDraws, damage_shapes
 from nmjax.training.random_inputs import normal_from_uniform, per_example
 
 _LOW_SHELF_HZ = (60.0, 400.0)
@@ -44,6 +45,7 @@ class DegradationDraws(struct.PyTreeNode):
         exponent: `[batch]`, the dynamics.
         side_gain: `[batch]`, the stereo width.
         level: `[batch]`, the common level of input and target.
+        damage: clipping and saturation; None where the config has none.
     """
 
     low_shelf_freq: Array
@@ -56,6 +58,7 @@ class DegradationDraws(struct.PyTreeNode):
     exponent: Array
     side_gain: Array
     level: Array
+    damage: DamageDraws | None
 
 
 def degradation_shapes(config: DegradeConfig) -> DegradationDraws:
@@ -72,6 +75,7 @@ def degradation_shapes(config: DegradeConfig) -> DegradationDraws:
         exponent=scalar,
         side_gain=scalar,
         level=scalar,
+        damage=damage_shapes() if config.damage_prob else None,
     )
 
 
@@ -191,3 +195,17 @@ def normalize_pair(
         return apply_gain_db(audio, loudness_gain_db(audio, sample_rate, MODEL_LUFS) + offset_db)
 
     return normalize(source), normalize(target)
+
+
+def normalize_damaged_pair(
+    damaged: Float[Array, "batch time channel"],
+    target: Float[Array, "batch time channel"],
+    offset_db: Float[Array, " batch"],
+    sample_rate: float,
+) -> tuple[Float[Array, "batch time channel"], Float[Array, "batch time channel"]]:
+    """A clipped or saturated input at −20 LUFS + `offset_db`, and the target with the same gain.
+
+    Clipping lowers the loudness, and its repair is to raise it again: samples below the ceiling stay as they are.
+    """
+    gain_db = loudness_gain_db(damaged, sample_rate, MODEL_LUFS) + offset_db
+    return apply_gain_db(damaged, gain_db), apply_gain_db(target, gain_db)

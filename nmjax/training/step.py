@@ -17,11 +17,12 @@ from jaxtyping import Array, Float, Int, Key
 from nmjax.config import Config
 from nmjax.dsp import Bands, response_db, third_octave_spectrum_db
 from nmjax.dsp.filterbanks import THIRD_OCTAVES_HZ
-from nmjax.losses import eq_response_loss, regularization, signal_loss
+from nmjax.losses import eq_response_loss, regularization, relative_error_loss, signal_loss
 from nmjax.models import SAMPLE_RATE, MasteringModel, Prediction, build_model
 from nmjax.models.processors import distance_from_neutral
 from nmjax.training import augment, degrade
 from nmjax.training.augment import AugmentationDraws, EqDistribution
+from nmjax.training.damage import damage_batch
 from nmjax.training.degrade import DegradationDraws
 from nmjax.training.random_inputs import draw_uniforms, per_example
 from nmjax.training.state import TrainState, apply_update, build_optimizer
@@ -91,6 +92,9 @@ def make_pair(batch: Batch, draws: DegradationDraws, config: Config) -> Pair:
         source = degrade.degrade_batch(batch["target"], draws, config.degrade, SAMPLE_RATE)
     offset_db = degrade.level_offset_db(draws, config.degrade)
     pair = degrade.normalize_pair(source, batch["target"], offset_db, SAMPLE_RATE)
+    if draws.damage is not None:
+        damaged = damage_batch(pair[0], draws.damage, config.degrade)
+        pair = degrade.normalize_damaged_pair(damaged, pair[1], offset_db, SAMPLE_RATE)
     return Pair(*jax.lax.stop_gradient(pair), batch["length"])
 
 
@@ -112,12 +116,16 @@ def crop_segment(pair: Pair, position: Float[Array, " batch"], config: Config) -
 def signal_objective(
     output: Float[Array, "batch time channel"], pair: Pair, bands: Bands | None, config: Config
 ) -> tuple[Array, Metrics]:
-    """The weighted sum of the signal terms and, if it has a weight, of `eq_response`; and each term by name.
+    """The weighted sum of the signal terms and, if they have a weight, of `relative_error` and `eq_response`; and each
+    term by name.
 
     `eq_response` is the distance between the equalizer's response and the difference of the third-octave spectra of
     target and input. `bands` are the equalizer's; None for a flat response.
     """
     signal, terms = signal_loss(output, pair.target, SAMPLE_RATE, config.loss)
+    if config.loss.relative_error:
+        terms = {**terms, "relative_error": relative_error_loss(output, pair.target, pair.source)}
+        signal += config.loss.relative_error * terms["relative_error"]
     if not config.loss.eq_response:
         return signal, terms
     max_hz = min(config.loss.max_hz, _RESPONSE_MAX_HZ)

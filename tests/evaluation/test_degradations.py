@@ -97,3 +97,18 @@ def test_the_heavy_condition_doubles_the_curve():
     tone, heavy = (x - x.mean() for x in (levels[t] - levels["before"] for t in ("tone", "heavy")))
     assert np.std(tone) > 0.5
     np.testing.assert_allclose(heavy, 2.0 * tone, atol=0.3)
+
+
+def test_the_rough_condition_has_4_to_8_db_rms():
+    curves = [degradations.random_rough_curve_db(np.random.default_rng(seed)) for seed in range(200)]
+    rms_db = np.sqrt(np.mean(np.square(curves), axis=1))
+    assert 4.0 <= rms_db.min() < 4.3 and 7.7 < rms_db.max() <= 8.0
+    assert np.abs(np.mean(curves, axis=1)).max() < 1e-9
+    treble = np.mean([curve[degradations.EQ_GRID_HZ > 9000.0].mean() for curve in curves])
+    assert treble < -2.0
+
+
+def test_the_damage_condition_leaves_small_signals_and_a_tenth_of_the_examples():
+    noise = np.random.default_rng(0).standard_normal((RATE // 4, 1)) * 0.1
+    results = [degradations.apply_condition(noise, "damage", RATE, np.random.default_rng(seed)) for seed in range(60)]
+    assert 1 <= sum(np.array_equal(result, noise) for result in results) <= 15
