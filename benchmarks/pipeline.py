@@ -109,6 +109,8 @@ class WaitTimer:
 
     def log_validation(self, step: int, metrics: dict, is_best: bool, sample: dict) -> None: ...
 
+    def flush(self) -> None: ...
+
     def log_step(self, step: int, metrics: dict[str, float]) -> None:
         now = time.perf_counter()
         if step > WARMUP_STEPS:

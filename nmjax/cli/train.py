@@ -85,6 +85,9 @@ def _run(options: TrainOptions) -> None:
         raise BadInputError(f"--phase {options.phase} and the setting phase={config.phase} differ; give one of them.")
     if not options.coordinator and (options.num_processes is not None or options.process_id is not None):
         raise BadInputError("--num-processes and --process-id have no effect without --coordinator; add it.")
+    from nmjax.runtime.compilation_cache import enable_compilation_cache
+
+    enable_compilation_cache()
     if options.dry_run:
         from nmjax.training import profile
 

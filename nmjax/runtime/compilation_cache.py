@@ -1,4 +1,4 @@
-"""JAX's persistent compilation cache: only the first master waits for the compiler.
+"""JAX's persistent compilation cache: only the first master and the first start of a training wait for the compiler.
 
 JAX_ENABLE_COMPILATION_CACHE=false switches it off, JAX_COMPILATION_CACHE_DIR moves it.
 """

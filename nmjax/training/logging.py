@@ -10,10 +10,11 @@ from types import TracebackType
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
 
 from nmjax.dsp.filterbanks import THIRD_OCTAVES_HZ
 from nmjax.models import SAMPLE_RATE
+from nmjax.runtime.errors import BadInputError
+from nmjax.training.event_file import EventFile
 from nmjax.training.validation_step import RESPONSE_HZ
 
 _RATIO_TERMS = ("mr_stft", "eq_response")  # terms of a validation whose ratio is printed besides that of the whole
@@ -37,7 +38,7 @@ class RunLogger:
         self, folder: Path, total_steps: int, start_step: int, batch_size: int, console: Console | None = None
     ):
         self.console = console or Console()
-        self._writer = SummaryWriter(str(folder), purge_step=start_step + 1)
+        self._events = EventFile(folder, first_step=start_step + 1)
         columns = (BarColumn(8), MofNCompleteColumn(), TextColumn("{task.fields[terms]}"), TimeRemainingColumn())
         self._progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self._task = self._progress.add_task("train", total=total_steps, completed=start_step, terms="compiling")
@@ -51,8 +52,8 @@ class RunLogger:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
-        with contextlib.suppress(OSError):  # a full disk, which has been reported already
-            self._writer.close()
+        with contextlib.suppress(BadInputError):  # a full disk, which has been reported already
+            self._events.close()
 
     def info(self, message: str) -> None:
         """A line above the progress bar."""
@@ -62,9 +63,9 @@ class RunLogger:
         """Log the metrics of one step; `data_wait_seconds` is the time for which it waited for data."""
         self._update_speed(metrics["data_wait_seconds"])
         for name, value in metrics.items():
-            self._writer.add_scalar(f"train/{name}", value, step)
-        self._writer.add_scalar("train/excerpts_per_second", self._excerpts_per_second, step)
-        self._writer.add_scalar("train/data_wait_fraction", self._wait_fraction, step)
+            self._events.add_scalar(f"train/{name}", value, step)
+        self._events.add_scalar("train/excerpts_per_second", self._excerpts_per_second, step)
+        self._events.add_scalar("train/data_wait_fraction", self._wait_fraction, step)
         terms = " ".join(f"{label} {metrics[name]:.3f}" for name, label in _TERM_LABELS.items() if name in metrics)
         terms = f"{terms}{self._validation_summary}"
         skipped = f" skipped {metrics['skipped']:.0f}" if metrics["skipped"] else ""
@@ -91,7 +92,7 @@ class RunLogger:
     ) -> None:
         """Log the metrics of a validation beside those of the unprocessed input, and the first excerpt."""
         for name, value in metrics.items():
-            self._writer.add_scalar(f"validation/{name}", value, step)
+            self._events.add_scalar(f"validation/{name}", value, step)
         self._log_sample(step, sample)
         loss, identity_loss = metrics["signal"], metrics["identity/signal"]
         suffix = ", the best so far" if is_best and step else ""
@@ -101,6 +102,10 @@ class RunLogger:
         )
         self._validation_summary = f" val {loss:.3f} (input {identity_loss:.3f})"
         self._last_time = time.monotonic()
+
+    def flush(self) -> None:
+        """Write everything that was logged to the disk."""
+        self._events.flush()
 
     def _log_sample(self, step: int, sample: dict[str, np.ndarray]) -> None:
         """Log the equalizer's response as an image and the excerpt as audio; input and target at step 0 only."""
@@ -113,10 +118,10 @@ class RunLogger:
             sample["target_response_db"],
             f"step {step}",
         )
-        self._writer.add_image("validation/eq_response", image, step, dataformats="HWC")
+        self._events.add_image("validation/eq_response", image, step)
         for name in ("input", "target", "output") if step == 0 else ("output",):
             audio = sample[name] / max(1.0, float(np.abs(sample[name]).max()))
-            self._writer.add_audio(f"validation/{name}", audio, step, SAMPLE_RATE)
+            self._events.add_audio(f"validation/{name}", audio, step, SAMPLE_RATE)
 
 
 class NullLogger:
@@ -134,6 +139,8 @@ class NullLogger:
     def log_validation(
         self, step: int, metrics: dict[str, float], is_best: bool, sample: dict[str, np.ndarray]
     ) -> None: ...
+
+    def flush(self) -> None: ...
 
 
 def _term_ratios(metrics: dict[str, float]) -> str:

@@ -46,6 +46,7 @@ class TrainingLogger(Protocol):
     def info(self, message: str) -> None: ...
     def log_step(self, step: int, metrics: dict[str, float]) -> None: ...
     def log_validation(self, step: int, metrics: dict[str, float], is_best: bool, sample: Arrays) -> None: ...
+    def flush(self) -> None: ...
 
 
 class _PendingStep(NamedTuple):
@@ -136,7 +137,7 @@ class TrainingLoop:
         step, train = int(self.state.step), self.config.train
         if step == 0:
             self._validate(step, logger)
-            self._save(self.latest_checkpoints, step)
+            self._save(self.latest_checkpoints, step, logger)
         pending: _PendingStep | None = None
         while step < train.steps:
             batch, wait_seconds = self._next_batch()
@@ -155,7 +156,7 @@ class TrainingLoop:
             if validate:
                 self._validate(step, logger)
             if stop or step == train.steps or (save_interval and consecutive_skips == 0):
-                self._save(self.latest_checkpoints, step)
+                self._save(self.latest_checkpoints, step, logger)
             if stop:
                 break
         return step == train.steps
@@ -206,9 +207,10 @@ class TrainingLoop:
             self.best_loss = metrics["signal"]
         logger.log_validation(step, metrics, improved, {k: np.asarray(x) for k, x in results[0][1].items()})
         if improved:
-            self._save(self.best_checkpoints, step)
+            self._save(self.best_checkpoints, step, logger)
 
-    def _save(self, checkpoints: Checkpoints, step: int) -> None:
+    def _save(self, checkpoints: Checkpoints, step: int, logger: TrainingLogger) -> None:
+        logger.flush()  # a run that resumes from this checkpoint logs no earlier step again
         meta = {
             "config": self.config.model_dump(mode="json"),
             "step": step,

@@ -14,6 +14,7 @@ from rich.table import Table
 from nmjax.config import Config
 from nmjax.data import SONG_SPECTRUM_HZ, spectrum_covariance
 from nmjax.models import SAMPLE_RATE, build_model
+from nmjax.runtime.slow_compile_alarm import hide_slow_compile_alarm
 from nmjax.training.augment import eq_distribution
 from nmjax.training.state import TrainState, count_params, create_train_state, initial_variables
 from nmjax.training.step import RandomInputs, jit_train_step
@@ -51,7 +52,8 @@ def profile_step(config: Config) -> dict[str, float]:
         f"{name} parameters": count_params(module_params) for name, module_params in params.items()
     }
     profile["parameters"] = count_params(params)
-    compiled = jit_train_step(config).lower(state, batch, random_inputs).compile()
+    with hide_slow_compile_alarm():
+        compiled = jit_train_step(config).lower(state, batch, random_inputs).compile()
     profile["flops"] = float((compiled.cost_analysis() or {}).get("flops", float("nan")))
     profile["bytes"] = float(step_bytes(compiled))
     seconds = []

@@ -16,19 +16,29 @@ from nmjax.config import Config
 from nmjax.runtime.errors import BadInputError
 
 
-class DataSharding:
-    """The device mesh with its two shardings: over the batch axis, and replicated.
+def check_batch_size(config: Config) -> None:
+    """Check that every device of every process gets the same number of rows of every micro-batch.
 
     Raises:
         BadInputError: The batch cannot be divided evenly among devices and micro-batches.
     """
+    devices, micro_batches = jax.device_count(), config.train.grad_accum_steps
+    if config.data.batch_size % (devices * micro_batches):
+        divisor = f"the {devices} device{'s' * (devices > 1)}"
+        divisor += f" times {micro_batches} micro-batches" * (micro_batches > 1)
+        raise BadInputError(f"data.batch_size must be a multiple of {divisor}; it is {config.data.batch_size}.")
+
+
+class DataSharding:
+    """The device mesh with its two shardings: over the batch axis, and replicated.
+
+    Raises:
+        BadInputError: see `check_batch_size`.
+    """
 
     def __init__(self, config: Config):
-        devices, micro_batches = jax.device_count(), config.train.grad_accum_steps
-        if config.data.batch_size % (devices * micro_batches):
-            divisor = f"the {devices} device{'s' * (devices > 1)}"
-            divisor += f" times {micro_batches} micro-batches" * (micro_batches > 1)
-            raise BadInputError(f"data.batch_size must be a multiple of {divisor}; it is {config.data.batch_size}.")
+        check_batch_size(config)
+        devices = jax.device_count()
         # Auto axes: with Explicit ones, the default, reshapes and scans in the step would raise.
         mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
         self.batch_sharding = NamedSharding(mesh, PartitionSpec("data"))

@@ -15,17 +15,19 @@ from nmjax.models import SAMPLE_RATE, build_model
 from nmjax.runtime import distributed
 from nmjax.runtime.checkpoints import Checkpoints
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.slow_compile_alarm import hide_slow_compile_alarm
 from nmjax.training.augment import eq_distribution
 from nmjax.training.logging import NullLogger, RunLogger
 from nmjax.training.loop import TrainingLoop, graceful_stop
 from nmjax.training.provenance import record_start
 from nmjax.training.request import TrainingRequest, load_songs
 from nmjax.training.run_folder import find_resume_step, folder_lock, write_split
+from nmjax.training.sharding import check_batch_size
 from nmjax.training.spectral_fit.checkpoint import save_spectral_fit
 from nmjax.training.spectral_fit.excerpts import check_enough_albums
 from nmjax.training.spectral_fit.fit import check_spectral_encoder, fit_spectral_variables
 from nmjax.training.state import count_params, create_train_state, initial_variables
-from nmjax.training.warm_start import init_from_checkpoint
+from nmjax.training.warm_start import find_warm_start, init_from_checkpoint
 
 
 def train(request: TrainingRequest, console: Console | None = None) -> None:
@@ -44,10 +46,13 @@ def train(request: TrainingRequest, console: Console | None = None) -> None:
     console = console or Console(quiet=not distributed.is_main_process())
     report = _reporter(console)
     config, out = request.config, request.out
+    check_batch_size(config)
     resume_step = find_resume_step(config, out, report)
     if resume_step is not None and resume_step >= config.train.steps:
         report(f"The run in '{out}' is complete ({resume_step} steps).")
         return
+    if resume_step is None and request.init_from:  # an error comes before the music is read, which can take minutes
+        find_warm_start(config, request.init_from, report=lambda _: None)
     training, held_out = load_songs(request, report)
     variables = initial_variables(build_model(config), config.seed)
     if resume_step is None and request.init_from:
@@ -151,7 +156,7 @@ def _run_loop(loop: TrainingLoop, out: Path, start_step: int, console: Console) 
         )
     else:
         logger = NullLogger()
-    with logger, graceful_stop(loop):
+    with hide_slow_compile_alarm(), logger, graceful_stop(loop):
         try:
             finished = loop.train(logger)
         except KeyboardInterrupt:

@@ -11,7 +11,7 @@ import numpy as np
 from nmjax.config import Config, restore_config
 from nmjax.models import PHASES
 from nmjax.models.decoder import FIVE_BANDS_HZ, INITIAL_GATE, TEN_BANDS_HZ
-from nmjax.runtime.checkpoints import MergeReport, find_checkpoint, merge_variables
+from nmjax.runtime.checkpoints import Checkpoints, MergeReport, find_checkpoint, merge_variables
 from nmjax.runtime.errors import BadInputError
 
 _HEADS = ("frequency", "gain", "q")
@@ -65,6 +65,28 @@ def init_from_checkpoint(fresh: dict, config: Config, folder: Path, report: Call
         report: Called with messages about what was transferred, what is new and what did not fit.
 
     Raises:
+        BadInputError: See `find_warm_start`.
+    """
+    checkpoints, step = find_warm_start(config, folder, report)
+    variables, merge_report = transfer_params(fresh, checkpoints.restore_model(step))
+    report(
+        f"Warm start from {checkpoints.folder / str(step)}: "
+        f"{len(merge_report.transferred)} arrays transferred, {len(merge_report.new)} new."
+    )
+    for label, names in (
+        ("New", merge_report.new),
+        ("Not transferred because of another shape", merge_report.mismatched),
+        ("Not used", merge_report.unused),
+    ):
+        if names:
+            report(f"{label}: {', '.join(_module_names(names))}.")
+    return variables
+
+
+def find_warm_start(config: Config, folder: Path, report: Callable[[str], None]) -> tuple[Checkpoints, int]:
+    """The checkpoint of a folder from which a run with this config can start; arguments as `init_from_checkpoint`.
+
+    Raises:
         BadInputError: No usable checkpoint, or one of a later phase or with another encoder, width or frequency map.
     """
     checkpoints, step = find_checkpoint(folder, report)
@@ -81,19 +103,7 @@ def init_from_checkpoint(fresh: dict, config: Config, folder: Path, report: Call
                 f"'{folder}' was trained with model.{name}={other}, but this run has {current}. "
                 f"Set model.{name}={other}."
             )
-    variables, merge_report = transfer_params(fresh, checkpoints.restore_model(step))
-    report(
-        f"Warm start from {checkpoints.folder / str(step)}: "
-        f"{len(merge_report.transferred)} arrays transferred, {len(merge_report.new)} new."
-    )
-    for label, names in (
-        ("New", merge_report.new),
-        ("Not transferred because of another shape", merge_report.mismatched),
-        ("Not used", merge_report.unused),
-    ):
-        if names:
-            report(f"{label}: {', '.join(_module_names(names))}.")
-    return variables
+    return checkpoints, step
 
 
 def _module_names(names: list[str]) -> list[str]:

@@ -14,11 +14,15 @@ from nmjax import __version__
 from nmjax.cli.main import main
 from nmjax.config import load_config
 from nmjax.data import find_songs
+from nmjax.runtime import compilation_cache
 from nmjax.runtime.checkpoints import Checkpoints, find_checkpoint
 from nmjax.runtime.errors import BadInputError
+from nmjax.training import loop, profile, trainer
+from nmjax.training.logging import RunLogger
 from nmjax.training.provenance import git_revision
 from nmjax.training.run_folder import folder_lock
 from tests.synthetic_audio import write_audio, write_songs
+from tests.training.event_records import scalar_steps
 from tests.training.tiny_run import RecordingLogger, new_run, tiny_config, train_arguments
 
 
@@ -29,6 +33,52 @@ def test_one_training_per_folder(tmp_path, capsys):
         assert main(train_arguments("1a", music, out, "train.steps=1")) == 2
     assert "Another training is running" in capsys.readouterr().err
     assert not any(out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("phase", "arguments", "reason"),
+    [
+        ("1a", ["train.grad_accum_steps=3"], "multiple of the 4 devices times 3 micro-batches; it is 4"),
+        ("1a", ["--init-from", "absent"], "'absent' is missing"),
+        ("1b", ["--init-from", "later"], "phase 1c, from which phase 1b cannot start"),
+    ],
+)
+def test_settings_are_checked_before_the_music_is_read(tmp_path, monkeypatch, capsys, phase, arguments, reason):
+    monkeypatch.chdir(tmp_path)
+    music = write_songs(tmp_path / "music", 1, 1.0)
+    variables = {"params": {"a": jnp.zeros(1)}}
+    meta = {"config": tiny_config("1c").model_dump(mode="json")}
+    Checkpoints(tmp_path / "later" / "best").save(0, variables, variables, meta)
+    assert main(train_arguments(phase, music, tmp_path / "run", *arguments)) == 2
+    output = capsys.readouterr()
+    assert reason in output.err
+    assert "Scanning" not in output.out
+
+
+class LogReader(Checkpoints):
+    """Checkpoints that read the run's event file at the moment when they are saved, as if the run were killed then."""
+
+    def __init__(self, folder, log_folder):
+        super().__init__(folder)
+        self._log_folder = log_folder
+        self.logged_steps = {}
+
+    def save(self, step, model, training, meta):
+        self.logged_steps[step] = scalar_steps(self._log_folder, "train/loss")
+        super().save(step, model, training, meta)
+
+
+def test_every_step_before_a_checkpoint_is_on_the_disk_when_it_is_saved(tmp_path, monkeypatch):
+    """A run that is killed after the checkpoint never logs these steps again."""
+    metrics = {"loss": np.float32(1.0), "skipped": np.int32(0), "consecutive_skips": np.int32(0)}
+    monkeypatch.setattr(loop, "jit_train_step", lambda *_, **__: lambda state, *_: (state, metrics))  # saves compiling
+    config = tiny_config("1a", "train.steps=5", "train.checkpoint_every=2")
+    run = new_run(config, find_songs(write_songs(tmp_path / "music", 2, 1.0)), tmp_path / "run")
+    run.validation_batches = []
+    run.latest_checkpoints = LogReader(tmp_path / "run" / "latest", tmp_path / "run" / "log")
+    with RunLogger(tmp_path / "run" / "log", total_steps=5, start_step=0, batch_size=4) as logger:
+        assert run.train(logger)
+    assert run.latest_checkpoints.logged_steps == {step: list(range(1, step + 1)) for step in (0, 2, 4, 5)}
 
 
 class NanBatches:
@@ -166,3 +216,16 @@ def test_validation_on_silence_does_not_divide_by_zero(tmp_path, capsys):
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert re.fullmatch(rf"nmjax {re.escape(__version__)}\n", capsys.readouterr().out)
+
+
+def test_the_compilation_cache_is_switched_on_before_anything_compiles(tmp_path, monkeypatch):
+    """A resume loads its programs instead of compiling them again."""
+    calls = []
+    monkeypatch.setattr(compilation_cache, "enable_compilation_cache", lambda: calls.append("cache"))
+    monkeypatch.setattr(trainer, "train", lambda request: calls.append("train"))
+    monkeypatch.setattr(trainer, "fit_spectral", lambda request: calls.append("fit"))
+    monkeypatch.setattr(profile, "print_profile", lambda config: calls.append("profile"))
+    arguments = train_arguments("1a", write_songs(tmp_path / "music", 1, 1.0), tmp_path / "run")
+    for flags in ([], ["--fit-spectral"], ["--dry-run"]):
+        assert main([*arguments, *flags]) == 0
+    assert calls == ["cache", "train", "cache", "fit", "cache", "profile"]

@@ -64,6 +64,8 @@ class RecordingLogger:
     def log_validation(self, step: int, metrics: dict[str, float], is_best: bool, sample: dict) -> None:
         self.validations.append((step, metrics["signal"]))
 
+    def flush(self) -> None: ...
+
 
 def new_run(
     config: Config,
