@@ -118,9 +118,9 @@ def master(
     (spec, *others) = mastering_options.delivery_specs
     if others:
         raise BadInputError("nmjax.master makes one delivery; name one with deliver.")
-    with render_track(analyzed_track, network) as open_stream:
-        plan = plan_delivery(open_stream, sample_rate, input_signal.channels, spec)
-        chunks = [chunk.astype(np.float32) for chunk in apply_delivery_plan(open_stream, sample_rate, plan)]
+    with render_track(analyzed_track, network) as rendered:
+        plan = plan_delivery(rendered.open_stream, sample_rate, input_signal.channels, spec)
+        chunks = [chunk.astype(np.float32) for chunk in apply_delivery_plan(rendered.open_stream, sample_rate, plan)]
     mastered = np.concatenate(chunks).reshape(np.shape(audio))
     compliance = check_compliance(_to_chunks(mastered), sample_rate, input_signal.channels, spec)
     json_text = settings_json(

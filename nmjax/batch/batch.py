@@ -133,6 +133,7 @@ def _outcome(result: MasteringResult, album_notes: Sequence[str]) -> TrackOutcom
         true_peak_db=reports[0].true_peak_db,
         input_lufs=result.input_scan.lufs,
         input_true_peak_db=amplitude_to_db(result.input_scan.true_peak),
+        residual_level_db=result.residual_level_db,
         notes=[*album_notes, *reasons, *result.notes],
     )
 

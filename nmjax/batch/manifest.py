@@ -48,6 +48,7 @@ class ManifestEntry:
         compliance: PASS, FAIL or NOT MEASURED.
         lufs, true_peak_db: of the first master, in LUFS and dBTP; None where not finite.
         input_lufs, input_true_peak_db: of the input.
+        residual_level_db: level of the residual relative to the track; None for none or a silent one.
         notes: messages about the master.
         seconds: duration of the work.
         time: when the line was written, UTC.
@@ -67,6 +68,7 @@ class ManifestEntry:
     true_peak_db: float | None = None
     input_lufs: float | None = None
     input_true_peak_db: float | None = None
+    residual_level_db: float | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     time: str = ""

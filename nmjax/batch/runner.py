@@ -38,6 +38,7 @@ class TrackOutcome:
         compliance: PASS, FAIL where a delivery misses its loudness or ceiling, or NOT MEASURED (silence).
         lufs, true_peak_db: of the first master, in LUFS and dBTP.
         input_lufs, input_true_peak_db: of the input.
+        residual_level_db: level of the residual relative to the track; None where none was rendered.
         notes: messages for the user.
     """
 
@@ -46,6 +47,7 @@ class TrackOutcome:
     true_peak_db: float
     input_lufs: float
     input_true_peak_db: float
+    residual_level_db: float | None
     notes: list[str]
 
 
@@ -217,6 +219,7 @@ def master_job(job: Job, options_digest: str, master: MasterFn) -> ManifestEntry
         true_peak_db=json_number(outcome.true_peak_db),
         input_lufs=json_number(outcome.input_lufs),
         input_true_peak_db=json_number(outcome.input_true_peak_db),
+        residual_level_db=json_number(outcome.residual_level_db),
         notes=outcome.notes,
         seconds=_elapsed_seconds(start_time),
     )

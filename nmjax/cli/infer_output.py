@@ -19,6 +19,7 @@ from nmjax.batch.manifest import DONE, FAILED, ManifestEntry, file_stamp
 from nmjax.batch.runner import BatchSummary
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.render import active_processors
+from nmjax.mastering.residual_level import describe_residual
 from nmjax.mastering.types import MasteringResult
 from nmjax.models import Settings
 from nmjax.models.processors import PROCESSORS
@@ -56,6 +57,8 @@ def _print_settings(result: MasteringResult, eq_title: str, eq_bypassed: bool, c
         console.print(_eq_table(result, f"{eq_title}{residual_label}"))
     if processors_table := _processors_table(result.render_plan.prediction.settings):
         console.print(processors_table)
+    if result.residual_level_db is not None:
+        print_line(console, describe_residual(result.residual_level_db))
 
 
 def _labeled_files(outputs: OutputPaths) -> list[tuple[str, Path]]:
@@ -119,6 +122,7 @@ def result_to_dict(result: MasteringResult) -> dict[str, Any]:
         extra_files=_extra_files(result.outputs),
         input_lufs=json_number(result.input_scan.lufs),
         input_true_peak_db=json_number(amplitude_to_db(result.input_scan.true_peak)),
+        residual_level_db=json_number(result.residual_level_db),
         notes=[*reasons, *result.notes],
     )
 
@@ -144,6 +148,7 @@ def _entry_to_dict(entry: ManifestEntry, status: str) -> dict[str, Any]:
         settings_file=settings_file if is_unchanged else None,  # edited settings are not those of the master
         input_lufs=entry.input_lufs,
         input_true_peak_db=entry.input_true_peak_db,
+        residual_level_db=entry.residual_level_db,
         notes=entry.notes,
     )
 
@@ -156,6 +161,7 @@ def _track_to_dict(
     settings_file: Path | None,
     input_lufs: float | None,
     input_true_peak_db: float | None,
+    residual_level_db: float | None,
     notes: Sequence[str],
     extra_files: Mapping[str, Path | None] | None = None,
     error: str = "",
@@ -168,6 +174,9 @@ def _track_to_dict(
         "status": status,
         "error": error,
         "input": {"lufs": input_lufs, "true_peak_db": input_true_peak_db},
+        "residual": None
+        if residual_level_db is None
+        else {"level_db": residual_level_db, "summary": describe_residual(residual_level_db)},
         "deliveries": [
             {"name": name, "file": os.path.abspath(path), **measurements} for path, (name, measurements) in deliveries
         ],

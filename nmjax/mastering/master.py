@@ -15,7 +15,7 @@ import numpy as np
 from nmjax.audio import reader
 from nmjax.audio.formats import OutputFormat, choose_format
 from nmjax.audio.reader import AudioInfo
-from nmjax.audio.streams import AudioChunks, add_streams, scale_stream_db
+from nmjax.audio.streams import AudioChunks, scale_stream_db
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, predict_settings, process_chain, residual_stream, with_input_gain
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
@@ -26,11 +26,19 @@ from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.references import match_reference
 from nmjax.mastering.render import active_processors, is_flat
+from nmjax.mastering.residual_level import ResidualMeter
 from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings import exports
 from nmjax.mastering.settings.overrides import apply_overrides, neutral_processor_notes
 from nmjax.mastering.settings.schema import MAX_AMOUNT
-from nmjax.mastering.types import AnalyzedTrack, InputSignal, MasteringOptions, MasteringResult, RenderPlan
+from nmjax.mastering.types import (
+    AnalyzedTrack,
+    InputSignal,
+    MasteringOptions,
+    MasteringResult,
+    RenderedTrack,
+    RenderPlan,
+)
 from nmjax.models import SAMPLE_RATE
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
@@ -86,11 +94,11 @@ def master(
     notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]
     with contextlib.ExitStack() as stack:
         temporary_paths = {path: stack.enter_context(atomic_files.temporary_sibling(path)) for path in outputs.files()}
-        open_rendered = stack.enter_context(
+        rendered = stack.enter_context(
             render_track(analyzed_track, network, options.album_gain_db, folder=outputs.masters[0].parent, tap=tap)
         )
         delivery_results = _write_deliveries(
-            open_stream=lambda: progress("Delivering", open_rendered()),
+            open_stream=lambda: progress("Delivering", rendered.open_stream()),
             info=info,
             formats=formats,
             outputs=outputs,
@@ -108,11 +116,12 @@ def master(
             input_scan=analyzed_track.input_scan,
             render_plan=analyzed_track.render_plan,
             delivery_results=delivery_results,
+            residual_level_db=rendered.residual_level_db,
             notes=notes,
         )
         _write_settings_files(result, temporary_paths, options)
         for observer in observers:
-            observer.write_files(result, open_rendered, temporary_paths)
+            observer.write_files(result, rendered.open_stream, temporary_paths)
         # The first master last: where it exists, all other files do.
         atomic_files.commit_files([(temporary_paths[path], path) for path in reversed(outputs.files())])
     return result
@@ -201,26 +210,27 @@ def render_track(
     gain_db: float = 0.0,
     folder: Path | None = None,
     tap: StreamTap = no_tap,
-) -> Iterator[StreamOpener]:
-    """Renders a track and opens the result, from its start at each call.
+) -> Iterator[RenderedTrack]:
+    """Renders a track; the result can be read until the context ends.
 
-    The result is the input itself where nothing is changed, otherwise a temporary file in `folder`.
+    It is the input itself where nothing is changed, otherwise a temporary file in `folder`.
     """
     signal, render_plan = analyzed_track.signal, analyzed_track.render_plan
     settings, channels = render_plan.prediction.settings, analyzed_track.input_signal.channels
     has_processing = not is_flat(render_plan.rendered_bands) or bool(active_processors(settings))
     if not render_plan.residual_amount and not has_processing and gain_db == 0.0:
-        yield signal.read_chunks
+        yield RenderedTrack(signal.read_chunks)
         return
     audio = process_chain(signal, settings, render_plan.rendered_bands, tap)
+    residual_meter = ResidualMeter()
     if network and render_plan.residual_amount:
         residual = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
-        audio = add_streams(audio, tap("residual", residual))
+        audio = residual_meter.add(audio, tap("residual", residual))
     with tempfile.TemporaryFile(dir=folder) as spool:
         for chunk in scale_stream_db(audio, gain_db):
             spool.write(np.ascontiguousarray(chunk, np.float32).data)
         spool.flush()
-        yield lambda: _read_spool(spool.fileno(), channels)
+        yield RenderedTrack(lambda: _read_spool(spool.fileno(), channels), residual_meter.level_db)
 
 
 def _read_spool(file_descriptor: int, channels: int) -> Iterator[np.ndarray]:

@@ -106,6 +106,20 @@ class AnalyzedTrack:
 
 
 @dataclasses.dataclass(frozen=True)
+class RenderedTrack:
+    """A track after equalizer, processors and residual, before delivery.
+
+    Attributes:
+        open_stream: opens it from its start at each call.
+        residual_level_db: level of the residual relative to the signal to which it was added; −inf for a silent one,
+            None where none was rendered.
+    """
+
+    open_stream: StreamOpener
+    residual_level_db: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class MasteringResult:
     """A mastered track.
 
@@ -116,6 +130,7 @@ class MasteringResult:
         input_scan: measurements of the input.
         render_plan: the settings that were rendered.
         delivery_results: one for each master.
+        residual_level_db: see `RenderedTrack`.
         notes: messages for the user.
     """
 
@@ -125,4 +140,5 @@ class MasteringResult:
     input_scan: LoudnessScan
     render_plan: RenderPlan
     delivery_results: list[DeliveryResult]
+    residual_level_db: float | None
     notes: list[str]

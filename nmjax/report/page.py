@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nmjax import html
+from nmjax.mastering.residual_level import SILENCE_DB, describe_residual
 from nmjax.models.parameters import EqSettings
 from nmjax.reference.match import ReferenceMatch
 from nmjax.report import figures
@@ -21,7 +22,6 @@ from nmjax.report.track_analysis import SignalAnalysis
 from nmjax.runtime import atomic_files
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_SILENCE_DB = -100.0  # a change or a residual below this level, relative to its signal, counts as none
 _DYNAMIC_RANGE_DB = 60.0  # bands further below the loudest are not named as the residual's strongest
 
 
@@ -120,7 +120,7 @@ def write_report(path: Path, data: ReportData) -> None:
 def render_page(data: ReportData) -> str:
     """Render the report as HTML. Its content security policy allows its own script and style, and no request."""
     before, after = data.input_analysis, data.master_analysis
-    residual = data.residual if data.residual and data.residual.level_db >= _SILENCE_DB else None
+    residual = data.residual if data.residual and data.residual.level_db >= SILENCE_DB else None
     eq_db = figures.band_responses_db(data.eq, before.freq_hz).sum(axis=0)
     change = measure_spectral_change(before, after, eq_db)
     return html.render_page(
@@ -139,9 +139,10 @@ def render_page(data: ReportData) -> str:
             change=figures.change_figure(change, eq_db[: len(change.freq_hz)]),
             loudness=figures.loudness_figure(before, after, data.target_lufs),
         ),
+        residual_summary=describe_residual(data.residual.level_db) if data.residual else None,
         residual_peak=_find_residual_peak(residual) if residual else None,
         residual_figure=figures.residual_figure(residual) if residual else None,
-        silence_db=_SILENCE_DB,
+        silence_db=SILENCE_DB,
     )
 
 

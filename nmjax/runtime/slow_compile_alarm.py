@@ -1,4 +1,4 @@
-"""XLA's alarm about a slow compilation, kept off the terminal. NMJAX_COMPILE_ALARM=1 shows it.
+"""Filter of stderr that removes XLA's alarm about a slow compilation. NMJAX_COMPILE_ALARM=1 shows it.
 
 Why: after two minutes of compiling, XLA prints a block that asks for a bug report, although nothing is wrong: a train
 step takes that long on two cores. XLA has no switch for it, and its log level would hide real errors as well. So stderr

@@ -70,6 +70,15 @@ def test_json_prints_only_json_with_measurements_and_settings(workspace, tmp_pat
     settings = load_settings_json(tmp_path / "m.wav.json")
     assert track["settings"]["eq"] == settings["eq"] and len(settings["eq"]["bands"]) == 5
     assert track["settings"]["model"] == settings["model"]
+    level_db = track["residual"]["level_db"]
+    assert -80.0 < level_db < 20.0  # a random network
+    assert track["residual"]["summary"].startswith(f"The residual adds {level_db:.1f} dB".replace("-", "−"))
+
+
+def test_a_residual_that_is_left_out_has_no_level(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.wav", "--json", "--bypass", "residual")
+    (track,) = json.loads(capsys.readouterr().out)["tracks"]
+    assert track["residual"] is None
 
 
 @pytest.mark.parametrize("more", [[], ["--quiet"], ["--json"]])

@@ -152,6 +152,10 @@ def test_an_album_shares_settings_and_keeps_relative_loudness(checkpoint_root, s
     infer(checkpoint_root, *arguments, phase=phase, code=3)
     printed = capsys.readouterr().out
     assert "3 done before" in printed
+    infer(checkpoint_root, *arguments, "--json", phase=phase, code=3)
+    tracks = json.loads(capsys.readouterr().out)["tracks"]
+    assert [track["status"] for track in tracks] == 3 * ["skipped"]
+    assert all(-80.0 < track["residual"]["level_db"] < 20.0 for track in tracks)
 
 
 def test_an_album_without_headroom_is_quieter_and_reports_why(checkpoint_root, song_folder, tmp_path, capsys):

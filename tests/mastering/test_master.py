@@ -96,6 +96,9 @@ def test_the_residual_is_added_where_it_belongs(tmp_path):
     actual, _ = soundfile.read(str(result.outputs.masters[0]), always_2d=True)
     assert peak_error_db(actual, expected) <= -105.0
     assert np.abs(residual).max() > 1e-2
+    added = actual - equalize_by_scipy(audio.astype(np.float64), settings, 44_100)
+    expected_db = 10.0 * np.log10(np.mean(added**2) / np.mean((actual - added) ** 2))
+    assert result.residual_level_db == pytest.approx(expected_db, abs=0.01)
 
 
 def test_at_another_rate_the_residual_is_aligned_to_the_sample(tmp_path):

@@ -7,7 +7,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 
 def scalar_steps(folder: Path, name: str) -> list[int]:
-    """The steps at which a scalar stands in the event files of a folder, in their order."""
+    """The steps of a scalar in the event files of a folder, in their order."""
     return [
         event.step
         for path in sorted(folder.glob("events*"))
