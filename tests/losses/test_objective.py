@@ -21,6 +21,7 @@ CONFIG = LossConfig(
     a_weighted=1.3,
     lufs=0.11,
     eq_response=0.0,
+    relative_error=0.0,
     gain=0.017,
     q=0.023,
     gate_l1=0.031,
