@@ -40,6 +40,7 @@ class ModelConfig(_FrozenModel, frozen=True):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     bn_momentum: Annotated[float, Field(ge=0, lt=1)]
     dtype: Literal["float32", "bfloat16"]
+    precision: Literal["highest", "high", "default"]
     remat: StrictBool
     skip_connections: StrictBool
 

@@ -10,7 +10,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from nmjax.models.layers import BiasInitDense
+from nmjax.models.layers import DEFAULT_PRECISION, BiasInitDense
 from nmjax.models.parameters import EqSettings
 
 MIN_FREQ_HZ, MAX_FREQ_HZ = 20.0, 20_000.0
@@ -62,19 +62,22 @@ class ParametricDecoder(nn.Module):
         frequency_map: `log` or `linear`, see `freq_from_raw`.
         dropout: Dropout rate after each hidden layer.
         initial_freqs_hz: Frequencies of the bands before training, one per band.
+        precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
     """
 
     frequency_map: str = "log"
     dropout: float = 0.2
     initial_freqs_hz: tuple[float, ...] = FIVE_BANDS_HZ
+    precision: str = DEFAULT_PRECISION
 
     def setup(self):
-        self.hidden = [nn.Dense(_HIDDEN_SIZE), nn.Dense(_HIDDEN_SIZE)]
+        self.hidden = [nn.Dense(_HIDDEN_SIZE, precision=self.precision) for _ in range(2)]
         self.drop = nn.Dropout(self.dropout)  # a submodule's name seeds its dropout masks
         bands = len(self.initial_freqs_hz)
-        self.frequency = BiasInitDense(tuple(raw_from_freq(f, self.frequency_map) for f in self.initial_freqs_hz))
-        self.gain = BiasInitDense((0.0,) * bands)
-        self.q = BiasInitDense((_logit((_INITIAL_Q - MIN_Q) / (MAX_Q - MIN_Q)),) * bands)
+        initial_raw_freqs = tuple(raw_from_freq(f, self.frequency_map) for f in self.initial_freqs_hz)
+        self.frequency = BiasInitDense(initial_raw_freqs, self.precision)
+        self.gain = BiasInitDense((0.0,) * bands, self.precision)
+        self.q = BiasInitDense((_logit((_INITIAL_Q - MIN_Q) / (MAX_Q - MIN_Q)),) * bands, self.precision)
 
     def __call__(
         self, z: Float[Array, "batch latent"], train: bool = False
@@ -105,8 +108,8 @@ class AdaptiveDecoder(ParametricDecoder):
     def setup(self):
         super().setup()
         bands = len(self.initial_freqs_hz)
-        self.selector = nn.Dense(_GATE_HIDDEN_SIZE)
-        self.gate = BiasInitDense((_INITIAL_GATE_LOGIT,) * bands)
+        self.selector = nn.Dense(_GATE_HIDDEN_SIZE, precision=self.precision)
+        self.gate = BiasInitDense((_INITIAL_GATE_LOGIT,) * bands, self.precision)
         self.gain_divisor = self.variable("warm_start", "gain_divisor", jnp.ones, (bands,))
 
     def __call__(

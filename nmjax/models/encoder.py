@@ -7,7 +7,15 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from nmjax.models.fast_conv import convolve
-from nmjax.models.layers import ConvNorm, apply_mask, length_mask, maybe_remat, mean_pool, scale_channels
+from nmjax.models.layers import (
+    DEFAULT_PRECISION,
+    ConvNorm,
+    apply_mask,
+    length_mask,
+    maybe_remat,
+    mean_pool,
+    scale_channels,
+)
 
 STRIDE = 16  # samples per frame; chunks of a stream start at multiples of it
 MARGIN = 528  # samples on each side of a frame in its receptive field (515), rounded up to whole frames
@@ -28,16 +36,30 @@ class TcnBlock(nn.Module):
     dilation: int
     bn_momentum: float
     dtype: str
+    precision: str = DEFAULT_PRECISION
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch frames channel"], mask: Bool[Array, "batch frames 1"] | None, train: bool
     ) -> Float[Array, "batch frames features"]:
-        conv_args = {"kernel": 3, "dilation": self.dilation, "bn_momentum": self.bn_momentum, "dtype": self.dtype}
+        conv_args = {
+            "kernel": 3,
+            "dilation": self.dilation,
+            "bn_momentum": self.bn_momentum,
+            "dtype": self.dtype,
+            "precision": self.precision,
+        }
         y = apply_mask(nn.relu(ConvNorm(self.features, **conv_args, name="first")(x, mask, train)), mask)
         y = ConvNorm(self.features, **conv_args, name="second")(y, mask, train)
         if x.shape[-1] != self.features:
-            x = nn.Conv(self.features, (1,), conv_general_dilated=convolve, dtype=self.dtype, name="projection")(x)
+            x = nn.Conv(
+                features=self.features,
+                kernel_size=(1,),
+                conv_general_dilated=convolve,
+                dtype=self.dtype,
+                precision=self.precision,
+                name="projection",
+            )(x)
         return apply_mask(nn.relu(x + y), mask)
 
 
@@ -49,19 +71,21 @@ class Encoder(nn.Module):
         bn_momentum: Momentum of the running BatchNorm statistics.
         dtype: Type of the arithmetic up to the frames; their mean and z are float32.
         remat: Whether to keep only each block's input for the gradient and to recompute the block.
+        precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
     """
 
     width: float = 1.0
     bn_momentum: float = 0.99
     dtype: str = "float32"
     remat: bool = False
+    precision: str = DEFAULT_PRECISION
 
     def setup(self):
-        norm_args = {"bn_momentum": self.bn_momentum, "dtype": self.dtype}
+        norm_args = {"bn_momentum": self.bn_momentum, "dtype": self.dtype, "precision": self.precision}
         conv, block = (maybe_remat(c, self.remat) for c in (ConvNorm, TcnBlock))
         self.stem = [conv(scale_channels(c, self.width), 15, 4, **norm_args) for c in _STEM_CHANNELS]
         self.blocks = [block(scale_channels(c, self.width), d, **norm_args) for c, d in _BLOCKS]
-        self.out = nn.Dense(LATENT_SIZE)
+        self.out = nn.Dense(LATENT_SIZE, precision=self.precision)
 
     def frames(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False

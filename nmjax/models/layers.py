@@ -8,6 +8,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from nmjax.models.fast_conv import convolve
 
+# Of convolutions and dense layers. With "default", a GPU rounds float32 operands to TF32 (10 bits of mantissa) and a
+# TPU to bfloat16 (7 bits), without saying so. On a CPU all settings are the same.
+DEFAULT_PRECISION = "highest"
+
 
 def scale_channels(channels: int, width: float) -> int:
     """A channel count times the width multiplier, at least 1."""
@@ -55,6 +59,7 @@ class ConvNorm(nn.Module):
 
     Attributes:
         dtype: Type of the arithmetic and of the output. Parameters and statistics are float32.
+        precision: Precision of float32 products, see `DEFAULT_PRECISION`.
     """
 
     features: int
@@ -63,6 +68,7 @@ class ConvNorm(nn.Module):
     dilation: int = 1
     bn_momentum: float = 0.99
     dtype: str = "float32"
+    precision: str = DEFAULT_PRECISION
 
     @nn.compact
     def __call__(
@@ -80,6 +86,7 @@ class ConvNorm(nn.Module):
             kernel_dilation=self.dilation,
             conv_general_dilated=convolve,
             dtype=self.dtype,
+            precision=self.precision,
             name="conv",
         )(x)
         norm = nn.BatchNorm(use_running_average=not train, momentum=self.bn_momentum, dtype=self.dtype, name="norm")
@@ -94,13 +101,21 @@ class BiasInitDense(nn.Module):
 
     Attributes:
         initial_values: One value per output.
+        precision: Precision of float32 products, see `DEFAULT_PRECISION`.
     """
 
     initial_values: tuple[float, ...]
+    precision: str = DEFAULT_PRECISION
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch hidden"]) -> Float[Array, "batch values"]:
         def bias(key, shape, dtype=jnp.float32):
             return jnp.asarray(self.initial_values, dtype)
 
-        return nn.Dense(len(self.initial_values), kernel_init=nn.initializers.zeros, bias_init=bias, name="dense")(x)
+        return nn.Dense(
+            features=len(self.initial_values),
+            kernel_init=nn.initializers.zeros,
+            bias_init=bias,
+            precision=self.precision,
+            name="dense",
+        )(x)

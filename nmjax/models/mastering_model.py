@@ -11,7 +11,7 @@ from nmjax.dsp import equalize
 from nmjax.models import encoder, spectral_encoder
 from nmjax.models.decoder import INITIAL_FREQS_HZ, AdaptiveDecoder, ParametricDecoder
 from nmjax.models.encoder import Encoder
-from nmjax.models.layers import apply_mask, length_mask
+from nmjax.models.layers import DEFAULT_PRECISION, apply_mask, length_mask
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
 from nmjax.models.phases import PHASES, Phase
 from nmjax.models.processors import ProcessorDecoders, apply_chain
@@ -42,6 +42,7 @@ class MasteringModel(nn.Module):
             remat.
         frozen: Names of submodules that run in training as in inference: no dropout, running statistics.
         skips: Whether the residual has skip connections.
+        precision: Precision of float32 products in all layers, see `layers.DEFAULT_PRECISION`.
 
     Raises:
         ValueError: Unknown phase, frequency map or encoder.
@@ -57,6 +58,7 @@ class MasteringModel(nn.Module):
     encoder_kind: str = "tcn"
     frozen: tuple[str, ...] = ()
     skips: bool = True
+    precision: str = DEFAULT_PRECISION
 
     @property
     def phase_properties(self) -> Phase:
@@ -69,14 +71,21 @@ class MasteringModel(nn.Module):
         if self.encoder_kind not in ENCODERS:
             raise ValueError(f"encoder_kind must be one of {', '.join(ENCODERS)}; it is '{self.encoder_kind}'")
         phase = self.phase_properties
-        network_args = {"width": self.width, "bn_momentum": self.bn_momentum, "dtype": self.dtype, "remat": self.remat}
-        self.encoder = Encoder(**network_args) if self.encoder_kind == "tcn" else SpectralEncoder()
+        network_args = {
+            "width": self.width,
+            "bn_momentum": self.bn_momentum,
+            "dtype": self.dtype,
+            "remat": self.remat,
+            "precision": self.precision,
+        }
+        is_tcn = self.encoder_kind == "tcn"
+        self.encoder = Encoder(**network_args) if is_tcn else SpectralEncoder(precision=self.precision)
         decoder = AdaptiveDecoder if phase.has_gates else ParametricDecoder
-        self.decoder = decoder(self.frequency_map, self.dropout, INITIAL_FREQS_HZ[phase.num_bands])
+        self.decoder = decoder(self.frequency_map, self.dropout, INITIAL_FREQS_HZ[phase.num_bands], self.precision)
         if phase.has_residual:
             self.residual = Residual(**network_args, skips=self.skips)
         if phase.has_processors:
-            self.processors = ProcessorDecoders()
+            self.processors = ProcessorDecoders(precision=self.precision)
 
     def _is_training(self, module: str, train: bool) -> bool:
         return train and module not in self.frozen
@@ -183,6 +192,7 @@ def build_model(config: Config) -> MasteringModel:
         encoder_kind=model.encoder,
         frozen=config.train.frozen,
         skips=model.skip_connections,
+        precision=model.precision,
     )
 
 

@@ -31,7 +31,7 @@ from nmjax.dsp import (
 )
 from nmjax.dsp.compressor import STREAM_BLOCK, initial_compressor_state
 from nmjax.dsp.saturator import initial_saturator_state
-from nmjax.models.layers import BiasInitDense
+from nmjax.models.layers import DEFAULT_PRECISION, BiasInitDense
 
 BLOCK_SIZE = STREAM_BLOCK  # blocks of a stream are multiples of this many samples
 _HIDDEN_SIZE = 64
@@ -208,24 +208,33 @@ class ProcessorDecoder(nn.Module):
 
     Attributes:
         processor: Name of a row of PROCESSORS.
+        precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
     """
 
     processor: str
+    precision: str = DEFAULT_PRECISION
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latent"]) -> Any:
         processor = PROCESSORS[self.processor]
-        hidden = nn.relu(nn.Dense(_HIDDEN_SIZE, name="hidden")(z))
-        return processor.from_raw(BiasInitDense((0.0,) * len(processor.settings), name="settings")(hidden))
+        hidden = nn.relu(nn.Dense(_HIDDEN_SIZE, precision=self.precision, name="hidden")(z))
+        out = BiasInitDense((0.0,) * len(processor.settings), self.precision, name="settings")
+        return processor.from_raw(out(hidden))
 
 
 class ProcessorDecoders(nn.Module):
-    """z of mid and of the side → settings of every processor, by name."""
+    """z of mid and of the side → settings of every processor, by name.
+
+    Attributes:
+        precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
+    """
+
+    precision: str = DEFAULT_PRECISION
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latent"], z_side: Float[Array, "batch latent"]) -> dict[str, Any]:
         z_mid_side = jnp.concatenate([z, z_side], axis=1)
         return {
-            name: ProcessorDecoder(name, name=name)(z_mid_side if processor.uses_side else z)
+            name: ProcessorDecoder(name, self.precision, name=name)(z_mid_side if processor.uses_side else z)
             for name, processor in PROCESSORS.items()
         }

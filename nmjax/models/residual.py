@@ -10,7 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from nmjax.models.fast_conv import convolve
-from nmjax.models.layers import ConvNorm, apply_mask, length_mask, maybe_remat, scale_channels
+from nmjax.models.layers import DEFAULT_PRECISION, ConvNorm, apply_mask, length_mask, maybe_remat, scale_channels
 
 STRIDE = 8  # the lowest rate is an eighth; chunks of a stream start at multiples of it
 MARGIN = 176  # samples on each side of an output in its receptive field, rounded up to a multiple of STRIDE
@@ -29,6 +29,7 @@ class FilmBlock(nn.Module):
     bn_momentum: float
     dtype: str
     concat_skip: bool = True
+    precision: str = DEFAULT_PRECISION
 
     @nn.compact
     def __call__(
@@ -42,10 +43,22 @@ class FilmBlock(nn.Module):
         if skip is not None:
             x = upsample2x(x, None if mask is None else mask[:, ::2])
             x = jnp.concatenate([x, skip], axis=-1) if self.concat_skip else x
-        dense_args = {"features": self.features, "kernel_init": _FILM_INIT, "dtype": self.dtype}
+        dense_args = {
+            "features": self.features,
+            "kernel_init": _FILM_INIT,
+            "dtype": self.dtype,
+            "precision": self.precision,
+        }
         gamma = nn.Dense(**dense_args, bias_init=nn.initializers.ones, name="gamma")(z)
         beta = nn.Dense(**dense_args, name="beta")(z)
-        layer = ConvNorm(self.features, 15, bn_momentum=self.bn_momentum, dtype=self.dtype, name="layer")
+        layer = ConvNorm(
+            features=self.features,
+            kernel=15,
+            bn_momentum=self.bn_momentum,
+            dtype=self.dtype,
+            precision=self.precision,
+            name="layer",
+        )
         x = nn.relu(layer(x, mask, train))
         return apply_mask(film(x, gamma, beta), mask)
 
@@ -84,6 +97,7 @@ class Residual(nn.Module):
         dtype: Type of the arithmetic; the residual itself is float32.
         remat: Whether to keep only each block's input for the gradient and to recompute the block.
         skips: Whether each upsampling block also gets the output of the downsampling block of the same rate.
+        precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
     """
 
     width: float = 1.0
@@ -91,6 +105,7 @@ class Residual(nn.Module):
     dtype: str = "float32"
     remat: bool = False
     skips: bool = True
+    precision: str = DEFAULT_PRECISION
 
     @nn.compact
     def __call__(
@@ -118,6 +133,7 @@ class Residual(nn.Module):
                 bn_momentum=self.bn_momentum,
                 dtype=self.dtype,
                 concat_skip=self.skips,
+                precision=self.precision,
                 name=name,
             )
             return module(x, mask, train, z, skip)
@@ -129,7 +145,14 @@ class Residual(nn.Module):
         x = block("bottleneck", _BOTTLENECK_CHANNELS, len(_DOWN_CHANNELS), x)
         for level in reversed(range(len(_DOWN_CHANNELS))):
             x = block(f"up_{level}", _DOWN_CHANNELS[level], level, x, skips[level])
-        conv_args = {"kernel_init": nn.initializers.zeros, "conv_general_dilated": convolve, "dtype": self.dtype}
-        x = nn.Conv(1, (1,), **conv_args, name="out")(x).astype(jnp.float32)
+        x = nn.Conv(
+            features=1,
+            kernel_size=(1,),
+            kernel_init=nn.initializers.zeros,
+            conv_general_dilated=convolve,
+            dtype=self.dtype,
+            precision=self.precision,
+            name="out",
+        )(x).astype(jnp.float32)
         x = jnp.moveaxis(x[:, :time].reshape(batch, channels, time), 1, 2)
         return apply_mask(x, length_mask(lengths, time))

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.numerics import safe_log, safe_sqrt
 from nmjax.models.encoder import LATENT_SIZE
-from nmjax.models.layers import length_mask, mean_pool
+from nmjax.models.layers import DEFAULT_PRECISION, length_mask, mean_pool
 
 WINDOW, HOP = 4096, 1024
 STRIDE = HOP  # samples per frame; chunks of a stream start at multiples of it
@@ -40,10 +40,15 @@ class SpectralEncoder(nn.Module):
     """Audio `[batch, time, 1]` → z `[batch, 512]`, for any length from one sample; same methods as `Encoder`.
 
     It has no width multiplier: its cost is that of one FFT.
+
+    Attributes:
+        precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
     """
 
+    precision: str = DEFAULT_PRECISION
+
     def setup(self):
-        self.out = nn.Dense(LATENT_SIZE)
+        self.out = nn.Dense(LATENT_SIZE, precision=self.precision)
 
     def frames(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.extend import core
 
 from nmjax.dsp import (
     Compressor,
@@ -23,39 +22,10 @@ from nmjax.dsp.stft import magnitudes
 from nmjax.dsp.true_peak import true_peak_db
 from nmjax.losses.loudness import lufs_loss
 from nmjax.losses.spectral import a_weighted_loss, mr_stft_loss
+from tests.products import is_highest, precisions
 
-PRODUCTS = {"dot_general", "conv_general_dilated", "ragged_dot_general"}
 AUDIO = jnp.zeros((2, 20_000, 2))  # above 400 ms, so that loudness measures something
 BANDS = Bands(*(jnp.ones((2, 3)) for _ in range(3)))
-
-
-def inner_jaxprs(value):
-    """The jaxprs inside an equation's parameter."""
-    if isinstance(value, core.ClosedJaxpr):
-        return [value.jaxpr]
-    if isinstance(value, core.Jaxpr):
-        return [value]
-    return [jaxpr for item in value for jaxpr in inner_jaxprs(item)] if isinstance(value, (tuple, list)) else []
-
-
-def product_precisions(jaxpr):
-    """The precision of every product in a jaxpr and in the jaxprs inside it."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name in PRODUCTS:
-            yield equation.params["precision"]
-        for value in equation.params.values():
-            for inner in inner_jaxprs(value):
-                yield from product_precisions(inner)
-
-
-def precisions(function, *arguments):
-    return list(product_precisions(jax.make_jaxpr(function)(*arguments).jaxpr))
-
-
-def is_highest(precision):
-    """Whether both operands have the highest precision, in either notation."""
-    both = precision if isinstance(precision, tuple) else (precision, precision)
-    return all(one == jax.lax.Precision.HIGHEST for one in both)
 
 
 def energy(function):

@@ -18,6 +18,8 @@ QUESTION = (
 )
 ALARM = f"{HEADER}\n{STARS}\n{QUESTION}\n{STARS}\n"
 ALARM_AT_THE_END = f"{HEADER}The operation took 2m12.850942799s\n\n{STARS}\n{QUESTION}\n{STARS}\n"
+SHORT_HEADER = "E1129 16:13:45.277501    6996 slow_operation_alarm.cc:73] "  # of jaxlib 0.10
+SHORT_ALARM = ALARM.replace(HEADER, SHORT_HEADER)
 REAL_ERROR = "2026-01-02 03:04:06.1: E external/xla/xla/client.cc:12] INTERNAL: no memory\n"
 FOLDING = (
     f"{HEADER}Constant folding an instruction is taking > 1s:\n\n  %reduce = f32[] reduce(%a)\n\n"
@@ -39,7 +41,7 @@ def filtered(text):
     return b"".join(drop_alarm(text.encode().splitlines(keepends=True))).decode()
 
 
-@pytest.mark.parametrize("alarm", [ALARM, ALARM_AT_THE_END, ALARM + ALARM_AT_THE_END])
+@pytest.mark.parametrize("alarm", [ALARM, ALARM_AT_THE_END, ALARM + ALARM_AT_THE_END, SHORT_ALARM])
 def test_the_block_is_left_out_between_other_lines(alarm):
     assert filtered(f"before\n{alarm}{REAL_ERROR}") == f"before\n{REAL_ERROR}"
 
