@@ -17,6 +17,8 @@ from nmjax.models import SAMPLE_RATE
 
 PERCENTILES = (5, 25, 50, 75, 95)
 _CHUNK_ROWS = 4096
+MIN_CLUSTERED_TRACKS = 20  # as for probes; among a handful, k-means always finds groups
+MIN_CLUSTERED_SPREAD_DB = 0.1  # RMS; responses that differ less sound alike
 _MAX_CLUSTERS = 6
 _MAX_SILHOUETTE_TRACKS = 1000  # the silhouette compares all pairs of tracks
 _NUM_NULL_SAMPLES = 20
@@ -103,9 +105,9 @@ class ResponseClusters:
 def cluster_responses(responses_db: Float[np.ndarray, "tracks points"], seed: int = 0) -> ResponseClusters | None:
     """Two to six clusters by k-means, as many as give the highest mean silhouette (Rousseeuw 1987).
 
-    None for fewer than four tracks, or for responses that are all alike.
+    None for fewer than 20 tracks, or for responses that differ by less than 0.1 dB RMS.
     """
-    if len(responses_db) < 4 or np.ptp(responses_db, axis=0).max() < 1e-6:
+    if len(responses_db) < MIN_CLUSTERED_TRACKS or response_spread_db(responses_db) < MIN_CLUSTERED_SPREAD_DB:
         return None
     rng = np.random.default_rng(seed)
     best = _best_kmeans(responses_db, rng)

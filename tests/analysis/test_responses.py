@@ -76,4 +76,8 @@ def test_three_clusters_are_recovered_and_one_gaussian_is_not_divided():
 
 def test_nothing_to_cluster():
     assert cluster_responses(np.ones((10, 31))) is None
-    assert cluster_responses(np.random.default_rng(0).standard_normal((3, 31))) is None
+    draw = np.random.default_rng(0)
+    assert cluster_responses(draw.standard_normal((19, 31))) is None
+    two_groups = np.repeat([[-1.0], [1.0]], 15, axis=0) * np.linspace(-1, 1, 31)[None]
+    assert cluster_responses(0.05 * two_groups + 0.001 * draw.standard_normal((30, 31))) is None
+    assert cluster_responses(two_groups + 0.001 * draw.standard_normal((30, 31))).silhouette > 0.9

@@ -9,6 +9,8 @@ import numpy as np
 from nmjax.analysis.context import THIRD_OCTAVE_FREQ_HZ, AnalysisContext, base_name, nominal_frequency_label
 from nmjax.analysis.page import Figure, PageSection, Table
 from nmjax.analysis.responses import (
+    MIN_CLUSTERED_SPREAD_DB,
+    MIN_CLUSTERED_TRACKS,
     PERCENTILES,
     ResponseClusters,
     centered_eq_responses_db,
@@ -44,6 +46,11 @@ def responses_section(context: AnalysisContext) -> PageSection:
         sentences.append(results.sentence)
         figures.append(results.figure)
         tables.append(results.table)
+    else:
+        sentences.append(
+            f"No clusters: they need {MIN_CLUSTERED_TRACKS} tracks or more whose responses differ by "
+            f"{MIN_CLUSTERED_SPREAD_DB:g} dB RMS or more."
+        )
     return PageSection("Responses", sentences, figures, tables, ["responses.csv", "responses-tracks.csv"])
 
 
