@@ -91,7 +91,7 @@ def compute_metrics(
     if whole_song:
         ranges = [loudness_range_lu(x, sample_rate) for x in (output, target)]
         result["loudness_range_lu"] = abs(ranges[0] - ranges[1])
-    result["si_error"] = 10.0 ** (-si_sdr_db(output, target) / 20.0)
+    result["si_error"] = scale_invariant_error(output, target)
     result["si_sdr_input_db"] = si_sdr_db(output, source)
     return result
 
@@ -214,6 +214,13 @@ def loudness_range_lu(audio: Audio, sample_rate: int) -> float:
     power = power[power > 0.01 * np.mean(power)]
     low, high = np.percentile(10.0 * np.log10(power), [10, 95])
     return float(high - low)
+
+
+def scale_invariant_error(output: Audio, target: Audio) -> float:
+    """Amplitude of what differs from the scaled target, relative to it: 10^(−SI-SDR/20), 0 for the target itself."""
+    y, x = output.ravel(), target.ravel()
+    projection = (y @ x) / max(x @ x, 1e-12) * x
+    return float(np.linalg.norm(y - projection) / max(np.linalg.norm(projection), 1e-12))
 
 
 def si_sdr_db(output: Audio, reference: Audio) -> float:

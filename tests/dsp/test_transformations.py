@@ -23,9 +23,9 @@ from nmjax.dsp import (
 )
 from nmjax.dsp.cascade import cascade, cascade_per_sample, choose_block_length, initial_state
 from nmjax.dsp.svf import peaking
+from tests.products import inner_jaxprs
 
 from .oracles import error_db, noise, peaking_sos, random_bands, sosfilt_batch
-from .test_matmul_precision import inner_jaxprs
 
 RATE = 44_100.0
 FIVE_SECONDS = 220_500

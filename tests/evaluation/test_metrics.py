@@ -80,6 +80,7 @@ def test_centroid_crest_width_and_si_sdr():
     e *= 0.1 * np.linalg.norm(x) / np.linalg.norm(e)
     assert metrics.si_sdr_db(0.3 * (x + e), x) == pytest.approx(20.0, abs=1e-6)
     assert metrics.si_sdr_db(x, x) == pytest.approx(100.0)
+    assert metrics.scale_invariant_error(0.3 * (x + e), x) == pytest.approx(0.1, rel=1e-6)
 
 
 def test_mr_stft_of_a_gain_has_a_closed_form():
