@@ -69,7 +69,7 @@ def random_rough_curve_db(rng: np.random.Generator) -> Float[np.ndarray, " point
     octaves = np.log2(EQ_GRID_HZ)
     curve = rng.uniform(-1.0, 1.0) * (octaves - octaves.mean())  # dB per octave
     for _ in range(rng.integers(1, 3)):
-        center, width = np.log2(np.exp(rng.uniform(np.log(80.0), np.log(5000.0)))), rng.uniform(0.5, 1.2)
+        center, width = rng.uniform(*np.log2((80.0, 5000.0))), rng.uniform(0.5, 1.2)
         curve += rng.choice([-1.0, 1.0]) * rng.uniform(4.0, 9.0) * np.exp(-0.5 * ((octaves - center) / width) ** 2)
     if rng.uniform() < 0.6:
         corner = np.log2(rng.uniform(4000.0, 8000.0))

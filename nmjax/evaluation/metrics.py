@@ -218,15 +218,20 @@ def loudness_range_lu(audio: Audio, sample_rate: int) -> float:
 
 def scale_invariant_error(output: Audio, target: Audio) -> float:
     """Amplitude of what differs from the scaled target, relative to it: 10^(−SI-SDR/20), 0 for the target itself."""
-    y, x = output.ravel(), target.ravel()
-    projection = (y @ x) / max(x @ x, 1e-12) * x
-    return float(np.linalg.norm(y - projection) / max(np.linalg.norm(projection), 1e-12))
+    projection, rest = _project(output, target)
+    return float(np.linalg.norm(rest) / max(np.linalg.norm(projection), 1e-12))
 
 
 def si_sdr_db(output: Audio, reference: Audio) -> float:
     """Scale-invariant signal-to-distortion ratio (Le Roux et al. 2019), at most 100 dB."""
+    projection, rest = _project(output, reference)
+    signal = projection @ projection
+    distortion = max(np.sum(rest**2), 1e-10 * signal, 1e-22)
+    return float(10.0 * np.log10(max(signal, 1e-12) / distortion))
+
+
+def _project(output: Audio, reference: Audio) -> tuple[Float[np.ndarray, " samples"], Float[np.ndarray, " samples"]]:
+    """The part of the output that is the scaled reference, and the rest."""
     y, x = output.ravel(), reference.ravel()
     projection = (y @ x) / max(x @ x, 1e-12) * x
-    signal = projection @ projection
-    distortion = max(np.sum((y - projection) ** 2), 1e-10 * signal, 1e-22)
-    return float(10.0 * np.log10(max(signal, 1e-12) / distortion))
+    return projection, y - projection

@@ -5,7 +5,6 @@ The benchmark's damage (`nmjax.evaluation`) is written apart from this module.
 
 from __future__ import annotations
 
-import math
 import typing
 
 import jax
@@ -15,7 +14,7 @@ from jaxtyping import Array, Float
 
 from nmjax.config import DegradeConfig
 from nmjax.dsp.numerics import db_to_amplitude
-from nmjax.training.random_inputs import per_example
+from nmjax.training.random_inputs import log_uniform, per_example
 
 _KNEE = (1.5, 8.0)  # exponent of soft clipping; 2 is close to tanh, ∞ is hard
 _HARD_SHARE = 1.0 / 3.0  # of the damaged excerpts
@@ -67,7 +66,7 @@ def damage_batch(
     drive_db = config.min_drive_db + (config.max_drive_db - config.min_drive_db) * draws.drive
     peak = jnp.max(jnp.abs(audio), axis=(1, 2))
     ceiling = (jnp.maximum(peak, 1e-6) * db_to_amplitude(-drive_db))[:, None, None]
-    knee = jnp.exp(jnp.log(_KNEE[0]) + math.log(_KNEE[1] / _KNEE[0]) * draws.knee)[:, None, None]
+    knee = log_uniform(draws.knee, _KNEE)[:, None, None]
     asymmetric = (draws.offset - _SYMMETRIC_SHARE) / (1.0 - _SYMMETRIC_SHARE)
     offset = (_MAX_OFFSET * jnp.maximum(asymmetric, 0.0))[:, None, None]
     is_hard = (draws.kind < _HARD_SHARE)[:, None, None]

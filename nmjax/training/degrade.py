@@ -22,7 +22,7 @@ from nmjax.dsp.stft import mid_side
 from nmjax.dsp.svf import Svf, high_shelf, low_shelf, peaking
 from nmjax.models import MODEL_LUFS
 from nmjax.training.damage import DamageDraws, damage_shapes
-from nmjax.training.random_inputs import normal_from_uniform, per_example
+from nmjax.training.random_inputs import log_uniform, normal_from_uniform, per_example
 
 _LOW_SHELF_HZ = (60.0, 400.0)
 _HIGH_SHELF_HZ = (2_000.0, 10_000.0)
@@ -79,29 +79,24 @@ def degradation_shapes(config: DegradeConfig) -> DegradationDraws:
     )
 
 
-def _log_uniform(uniform: Array, bounds: tuple[float, float]) -> Array:
-    low, high = (math.log(b) for b in bounds)
-    return jnp.exp(low + (high - low) * uniform)
-
-
 def random_eq(draws: DegradationDraws, config: DegradeConfig, sample_rate: float) -> Svf:
     """The filters of each excerpt, `[batch, 2 + num_peaks]`: a low shelf, a high shelf and the peaking filters."""
     shelf_q = jnp.full_like(draws.low_shelf_freq, math.sqrt(0.5))
     filters = (
         low_shelf(
-            _log_uniform(draws.low_shelf_freq, _LOW_SHELF_HZ),
+            log_uniform(draws.low_shelf_freq, _LOW_SHELF_HZ),
             config.shelf_std_db * normal_from_uniform(draws.low_shelf_gain),
             shelf_q,
             sample_rate,
         ),
         high_shelf(
-            _log_uniform(draws.high_shelf_freq, _HIGH_SHELF_HZ),
+            log_uniform(draws.high_shelf_freq, _HIGH_SHELF_HZ),
             config.shelf_std_db * normal_from_uniform(draws.high_shelf_gain),
             shelf_q,
             sample_rate,
         ),
         peaking(
-            _log_uniform(draws.peak_freq, _PEAK_HZ),
+            log_uniform(draws.peak_freq, _PEAK_HZ),
             config.peaking_std_db * normal_from_uniform(draws.peak_gain),
             _PEAK_Q[0] + (_PEAK_Q[1] - _PEAK_Q[0]) * draws.peak_q,
             sample_rate,
@@ -191,10 +186,8 @@ def normalize_pair(
     The offset imitates that inference normalizes a track as a whole: a section is louder or quieter than the track.
     """
 
-    def normalize(audio):
-        return apply_gain_db(audio, loudness_gain_db(audio, sample_rate, MODEL_LUFS) + offset_db)
-
-    return normalize(source), normalize(target)
+    source_gain_db, target_gain_db = (_model_gain_db(audio, offset_db, sample_rate) for audio in (source, target))
+    return apply_gain_db(source, source_gain_db), apply_gain_db(target, target_gain_db)
 
 
 def normalize_damaged_pair(
@@ -207,5 +200,12 @@ def normalize_damaged_pair(
 
     Clipping lowers the loudness, and its repair is to raise it again: samples below the ceiling stay as they are.
     """
-    gain_db = loudness_gain_db(damaged, sample_rate, MODEL_LUFS) + offset_db
+    gain_db = _model_gain_db(damaged, offset_db, sample_rate)
     return apply_gain_db(damaged, gain_db), apply_gain_db(target, gain_db)
+
+
+def _model_gain_db(
+    audio: Float[Array, "batch time channel"], offset_db: Float[Array, " batch"], sample_rate: float
+) -> Float[Array, " batch"]:
+    """The gain that brings each signal to −20 LUFS + `offset_db`."""
+    return loudness_gain_db(audio, sample_rate, MODEL_LUFS) + offset_db

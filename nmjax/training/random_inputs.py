@@ -10,6 +10,7 @@ import math
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
@@ -72,3 +73,9 @@ def normal_from_uniform(uniform: Float[Array, "..."]) -> Float[Array, "..."]:
     """A standard normal, truncated to ±2.5 (variance 0.91), from a uniform number in [0, 1)."""
     coverage = math.erf(_MAX_SIGMAS * math.sqrt(0.5))
     return math.sqrt(2.0) * jax.scipy.special.erfinv(coverage * (2.0 * uniform - 1.0))
+
+
+def log_uniform(uniform: Float[Array, "..."], bounds: tuple[float, float]) -> Float[Array, "..."]:
+    """A number between positive bounds, uniform on a log scale, from a uniform number in [0, 1)."""
+    low, high = (math.log(b) for b in bounds)
+    return jnp.exp(low + (high - low) * uniform)
