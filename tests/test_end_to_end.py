@@ -34,9 +34,10 @@ def decoder_kernel(folder):
     return model["params"]["decoder"]["gain"]["dense"]["kernel"]
 
 
-def test_train_resumes_after_a_kill_and_infer_uses_the_result(tmp_path):
+@pytest.mark.parametrize("encoder", ["spectral", pytest.param("tcn", marks=pytest.mark.slow)])
+def test_train_resumes_after_a_kill_and_infer_uses_the_result(tmp_path, encoder):
     music_folder = write_songs(tmp_path / "music", 4, 1.0)
-    train = train_arguments("1a", music_folder, tmp_path / "run", *STEPS)[1:]
+    train = train_arguments("1a", music_folder, tmp_path / "run", *STEPS, f"model.encoder={encoder}")[1:]
     command = [sys.executable, str(ROOT / "train.py"), *map(str, train)]
     victim = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240

@@ -130,7 +130,7 @@ def test_ten_random_kills_do_not_change_the_result(tmp_path):
         assert process.returncode == -signal.SIGKILL
     assert kills == 10
     assert read_trace(tmp_path / "killed") == read_trace(tmp_path / "uninterrupted")
-    ours, theirs = (np.load(tmp_path / name / "final.npz") for name in ("killed", "straight"))
+    ours, theirs = (np.load(tmp_path / name / "final.npz") for name in ("killed", "uninterrupted"))
     for key in theirs:
         np.testing.assert_array_equal(ours[key], theirs[key])
 
