@@ -1,7 +1,7 @@
 """nmjax: neural audio mastering in JAX and Flax, with readable settings."""
 
 __version__ = "0.1.0"
-__all__ = ["Result", "load", "master"]
+__all__ = ["Finding", "Result", "inspect", "load", "master"]
 
 
 def __getattr__(name: str):

@@ -1,4 +1,5 @@
-"""Mastering from Python: `nmjax.master` gives the same samples as `nmjax infer` with a float file.
+"""Mastering from Python: `nmjax.master` gives the same samples as `nmjax infer` with a float file;
+`nmjax.inspect` reports what is wrong with a track.
 
 import nmjax
 
@@ -12,9 +13,9 @@ again = nmjax.master(audio, 44_100, ckpt="runs/1b", settings=result.settings)
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 from collections.abc import Iterator, Mapping
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from jaxtyping import Float
 from nmjax.audio import reader
 from nmjax.mastering.delivery.plan import apply_delivery_plan, plan_delivery
 from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
+from nmjax.mastering.diagnosis.diagnosis import diagnose
+from nmjax.mastering.diagnosis.finding import Finding
+from nmjax.mastering.diagnosis.inspection import inspect_file, scan_track
 from nmjax.mastering.master import (
     CHUNK_FRAMES,
     analyze_track,
@@ -47,7 +51,7 @@ from nmjax.reference.match import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import default_of, from_keywords, option_specs
 
-__all__ = ["Result", "load", "master"]
+__all__ = ["Finding", "Result", "inspect", "load", "master"]
 Reference = str | Path | tuple[np.ndarray, int]
 _EXPLICIT = ("ckpt", "settings", "references", "bits")  # options with a parameter of their own, or for files only
 
@@ -135,15 +139,35 @@ def master(
     return Result(mastered, json.loads(json_text), compliance, notes)
 
 
-def _documented_signature() -> inspect.Signature:
+def inspect(track: str | Path | np.ndarray, sample_rate: int | None = None) -> list[Finding]:
+    """What `nmjax inspect` finds in a track, the worst first; empty where nothing is wrong.
+
+    Args:
+        track: a file, or audio `[time, channel]` or `[time]`, 1 to 8 channels, full scale ±1; integers are scaled.
+        sample_rate: of audio in memory, 8,000 to 192,000 Hz; a file has its own.
+
+    Raises:
+        BadInputError: the track cannot be used; the message says why.
+    """
+    if isinstance(track, str | Path):
+        if sample_rate is not None:
+            raise BadInputError(f"'{track}' has its own sample rate; leave sample_rate out.")
+        return inspect_file(track)[-1]
+    if sample_rate is None:
+        raise BadInputError("Audio in memory needs its sample rate; give nmjax.inspect(audio, sample_rate).")
+    signal = _input_signal(track, sample_rate)
+    return diagnose(*scan_track(signal.read_chunks(), signal.sample_rate, signal.channels))
+
+
+def _documented_signature() -> Signature:
     """The signature of `master` with its options by name, for `help(nmjax.master)` and editors."""
-    *parameters, _ = inspect.signature(master).parameters.values()
+    *parameters, _ = signature(master).parameters.values()
     parameters += [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default_of(MasteringRequest, name))
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default_of(MasteringRequest, name))
         for name in option_specs(MasteringRequest)
         if name not in _EXPLICIT
     ]
-    return inspect.Signature(parameters, return_annotation=Result)
+    return Signature(parameters, return_annotation=Result)
 
 
 master.__signature__ = _documented_signature()  # pyright: ignore[reportFunctionMemberAccess]

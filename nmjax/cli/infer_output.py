@@ -17,6 +17,7 @@ from rich.text import Text
 from nmjax.audio.units import amplitude_to_db, json_number
 from nmjax.batch.manifest import DONE, FAILED, ManifestEntry, file_stamp
 from nmjax.batch.runner import BatchSummary
+from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.render import active_processors
 from nmjax.mastering.residual_level import describe_residual
@@ -111,8 +112,8 @@ def results_to_json(tracks: Sequence[Mapping[str, Any]], stop_reason: str = "") 
     return json.dumps(tree, indent=1)
 
 
-def result_to_dict(result: MasteringResult) -> dict[str, Any]:
-    """A track that was mastered alone."""
+def result_to_dict(result: MasteringResult, findings: Sequence[Finding]) -> dict[str, Any]:
+    """A track that was mastered alone, with the findings of its diagnosis."""
     reasons = [x.compliance.failure_reason for x in result.delivery_results if x.compliance.failure_reason]
     return _track_to_dict(
         track=result.info.path,
@@ -124,6 +125,7 @@ def result_to_dict(result: MasteringResult) -> dict[str, Any]:
         input_true_peak_db=json_number(amplitude_to_db(result.input_scan.true_peak)),
         residual_level_db=json_number(result.residual_level_db),
         notes=[*reasons, *result.notes],
+        findings=findings,
     )
 
 
@@ -165,6 +167,7 @@ def _track_to_dict(
     notes: Sequence[str],
     extra_files: Mapping[str, Path | None] | None = None,
     error: str = "",
+    findings: Sequence[Finding] | None = None,
 ) -> dict[str, Any]:
     settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file else {}
     deliveries = zip(masters, settings.get("delivery", {}).items(), strict=False)
@@ -173,6 +176,7 @@ def _track_to_dict(
         "track": os.path.abspath(track),
         "status": status,
         "error": error,
+        "findings": None if findings is None else [finding.to_dict() for finding in findings],
         "input": {"lufs": input_lufs, "true_peak_db": input_true_peak_db},
         "residual": None
         if residual_level_db is None

@@ -6,14 +6,21 @@ import sys
 from collections.abc import Sequence
 
 from nmjax import __version__
-from nmjax.cli import analyze, evaluate, infer, options_page, targets, train
+from nmjax.cli import analyze, evaluate, infer, inspect, options_page, targets, train
 from nmjax.cli.parser import CommandParser
 from nmjax.runtime import signals
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.exit_codes import ExitCode
 from nmjax.runtime.options import suggest
 
-DOCUMENTED_COMMANDS = (infer.COMMAND, train.COMMAND, evaluate.COMMAND, analyze.COMMAND, targets.COMMAND)
+DOCUMENTED_COMMANDS = (
+    infer.COMMAND,
+    inspect.COMMAND,
+    train.COMMAND,
+    evaluate.COMMAND,
+    analyze.COMMAND,
+    targets.COMMAND,
+)
 COMMANDS = {command.name: command for command in (*DOCUMENTED_COMMANDS, options_page.make_command(DOCUMENTED_COMMANDS))}
 _HELP = """Neural audio mastering with settings you can read.
 

@@ -50,6 +50,10 @@ class LoudnessScan:
         self.true_peak = float(self._peaks.max(initial=0.0))
         self.lufs = self._loudness.integrated_lufs()
 
+    def loudness_range_lu(self) -> float:
+        """Loudness range in LU (EBU Tech 3342); NaN below 3 s."""
+        return self._loudness.loudness_range_lu()
+
     def lufs_after_limiter(self, gain: float, threshold: float) -> float:
         """The approximate loudness after a gain and a limiter with this threshold (both are factors)."""
         smoother = ReductionSmoother(_STEPS_PER_SECOND, 1, 0)

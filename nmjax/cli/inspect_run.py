@@ -1,0 +1,76 @@
+"""`nmjax inspect` at work: the findings of each track as text or JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from nmjax.audio import reader
+from nmjax.audio.units import amplitude_to_db, json_number
+from nmjax.cli.inspect import InspectOptions
+from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures
+from nmjax.mastering.diagnosis.finding import Finding, Severity
+from nmjax.mastering.diagnosis.inspection import inspect_file
+from nmjax.runtime.console import print_line
+from nmjax.runtime.number_format import format_fixed, format_time
+from nmjax.runtime.text import to_printable
+
+JSON_FORMAT = "nmjax inspect 1"
+_LABEL_WIDTH = max(len(severity) for severity in Severity) + 2
+
+
+def run_inspect(options: InspectOptions, console: Console | None = None) -> None:
+    """Inspect the tracks and print what was found.
+
+    Raises:
+        BadInputError: a track cannot be read; headers are checked before the first track is inspected.
+    """
+    console = console or Console()
+    infos = [reader.probe(track) for track in options.tracks]
+    tracks = []
+    for info in infos:
+        _, loudness, findings = inspect_file(info.path)
+        tracks.append(_track_to_dict(info.path, loudness, findings))
+        if options.json:
+            continue
+        seconds = format_time(info.frames / info.sample_rate)
+        true_peak_db = amplitude_to_db(loudness.true_peak)
+        levels = f"{format_fixed(loudness.lufs, 'LUFS')}, {format_fixed(true_peak_db, 'dBTP')}"
+        print_line(console, f"{to_printable(info.path)}: {seconds}, {info.sample_rate:,} Hz, {levels}")
+        print_findings(findings, console)
+    if options.json:
+        print(json.dumps({"format": JSON_FORMAT, "tracks": tracks}, indent=1))
+
+
+def print_findings(findings: Sequence[Finding], console: Console) -> None:
+    """Print each finding in two lines: what was found and what can be done."""
+    if not findings:
+        print_line(console, "No defects were found.")
+    for finding in findings:
+        print_line(console, f"{finding.severity + ':':{_LABEL_WIDTH}}{finding.sentence}{_rank(finding)}")
+        print_line(console, f"{'':{_LABEL_WIDTH}}{finding.remedy}")
+
+
+def _rank(finding: Finding) -> str:
+    """Where the value ranks among the training songs, such as " (higher than 99 % of songs)"."""
+    if finding.percentile is None:
+        return ""
+    is_high = finding.percentile >= 50.0
+    share = math.floor(finding.percentile if is_high else 100.0 - finding.percentile)
+    return f" ({'higher' if is_high else 'lower'} than {share} % of songs)"
+
+
+def _track_to_dict(path: Path, loudness: LoudnessMeasures, findings: Sequence[Finding]) -> dict[str, Any]:
+    return {
+        "track": os.path.abspath(path),
+        "lufs": json_number(loudness.lufs),
+        "true_peak_db": json_number(amplitude_to_db(loudness.true_peak)),
+        "loudness_range_lu": json_number(loudness.loudness_range_lu),
+        "findings": [finding.to_dict() for finding in findings],
+    }

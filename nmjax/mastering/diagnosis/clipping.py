@@ -1,0 +1,133 @@
+"""Clipped waveforms: flat tops at any level, and how far the peaks went beyond before they were cut."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+
+from nmjax.audio.units import amplitude_to_db
+from nmjax.mastering.diagnosis.finding import Finding, Severity
+
+_TOLERANCE = 1.01 / 32_768  # samples of a flat top differ by no more: a file of 16 bits rounds
+_MIN_RUN = 3  # samples of a flat top
+_NEAR = 0.98  # of the block's peak: samples that flat tops are compared with
+_MIN_FLAT_SHARE = 0.3  # of the samples near the peak; at the smooth top of a bass note less than a tenth are flat
+_MIN_PEAK = 0.01  # −40 dBFS: below, 16 bits are too coarse to see the shape of a top
+_MIN_RUNS = 5  # in the whole track
+_PROBLEM_SHARE = 1e-4  # of all samples
+_OVERSHOOT_PERCENT = 90.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ClippingStatistics:
+    """Flat tops of a signal.
+
+    Attributes:
+        runs: their number, over all channels.
+        samples: their samples.
+        overshoot_db: the 90th percentile of how far the waveform would have continued beyond its flat tops.
+        num_samples: all samples of all channels.
+    """
+
+    runs: int
+    samples: int
+    overshoot_db: float
+    num_samples: int
+
+    @property
+    def share(self) -> float:
+        """Clipped samples among all."""
+        return self.samples / max(1, self.num_samples)
+
+
+class ClippingScan:
+    """Finds flat tops block by block; one that a block's end cuts is left out."""
+
+    def __init__(self):
+        self._runs = self._samples = self._num_samples = 0
+        self._overshoots = np.zeros(601, np.int64)  # in steps of 0.05 dB, up to 30 dB
+
+    def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
+        """Add a block."""
+        self._num_samples += block.size
+        for channel in block:
+            for signal in (channel, -channel):
+                for length, overshoot_db in _flat_tops(signal):
+                    self._runs += 1
+                    self._samples += length
+                    self._overshoots[min(600, int(overshoot_db / 0.05))] += 1
+
+    def result(self) -> ClippingStatistics:
+        """The statistics of the signal so far."""
+        counts = np.cumsum(self._overshoots)
+        overshoot_db = 0.05 * float(np.searchsorted(counts, _OVERSHOOT_PERCENT / 100.0 * counts[-1]))
+        return ClippingStatistics(self._runs, self._samples, overshoot_db, self._num_samples)
+
+
+def _flat_tops(signal: Float[np.ndarray, " frames"]) -> Iterator[tuple[int, float]]:
+    """Length and overshoot in dB of each flat top at the positive peak of a block."""
+    peak = float(signal.max(initial=0.0))
+    if peak < _MIN_PEAK:
+        return
+    (near,) = np.nonzero(signal >= _NEAR * peak)
+    if len(near) < _MIN_RUN:
+        return
+    is_flat = (np.diff(near) == 1) & (np.abs(np.diff(signal[near])) <= _TOLERANCE)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_flat, [False]])))
+    first, last = near[edges[::2]], near[edges[1::2]]
+    ends_inside = (last - first >= _MIN_RUN - 1) & (first >= 2) & (last < len(signal) - 2)
+    first, last = first[ends_inside], last[ends_inside]
+    rise = signal[first] - signal[first - 1]
+    fall = signal[last] - signal[last + 1]
+    is_top = (rise > _TOLERANCE) & (fall > _TOLERANCE)
+    length = (last - first + 1)[is_top]
+    if len(length) == 0 or length.sum() < _MIN_FLAT_SHARE * len(near):
+        return
+    # The parabola with the slopes at both ends of a run of T samples rises to slope · T / 4 above them. The slopes are
+    # those before the run: the step into it is cut short.
+    slope_in = np.maximum(rise, signal[first - 1] - signal[first - 2])[is_top]
+    slope_out = np.maximum(fall, signal[last + 1] - signal[last + 2])[is_top]
+    height = 0.5 * (slope_in + slope_out) * (length + 1) / 4.0
+    yield from zip(length.tolist(), (20.0 * np.log10(1.0 + height / signal[first[is_top]])).tolist(), strict=True)
+
+
+def find_clipping(clipping: ClippingStatistics) -> list[Finding]:
+    """Clipped samples, where at least five flat tops were found."""
+    if clipping.runs < _MIN_RUNS:
+        return []
+    severity = Severity.PROBLEM if clipping.share >= _PROBLEM_SHARE else Severity.WARNING
+    return [
+        Finding(
+            name="clipping",
+            value=float(clipping.samples),
+            unit="samples",
+            severity=severity,
+            sentence=f"{clipping.samples:,} samples in {clipping.runs:,} peaks are cut off flat; the loudest would"
+            f" reach about {clipping.overshoot_db:.1f} dB higher.",
+            remedy="Turn the mix down before the output and export again, or restore the peaks with a declipper.",
+        )
+    ]
+
+
+def find_true_peak_overs(true_peak: float) -> list[Finding]:
+    """A true peak above full scale (ITU-R BS.1770-4, annex 2).
+
+    Args:
+        true_peak: highest amplitude, including between samples.
+    """
+    true_peak_db = amplitude_to_db(true_peak)
+    if true_peak_db <= 0.0:
+        return []
+    return [
+        Finding(
+            name="true_peak",
+            value=true_peak_db,
+            unit="dBTP",
+            severity=Severity.WARNING if true_peak_db > 1.0 else Severity.INFO,
+            sentence=f"Peaks between samples reach {true_peak_db:.1f} dB above full scale; players may distort them.",
+            remedy="Nothing to do: the master is delivered below its true-peak ceiling.",
+        )
+    ]

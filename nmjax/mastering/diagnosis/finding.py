@@ -1,0 +1,48 @@
+"""A finding: what a detector reports about a track."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any
+
+from nmjax.audio.units import json_number
+
+
+class Severity(enum.StrEnum):
+    """How much a finding matters to the master."""
+
+    INFO = "info"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+SEVERITY_ORDER = {severity: rank for rank, severity in enumerate(reversed(Severity))}  # worst first
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One observation about a track.
+
+    Attributes:
+        name: of the detector's subject, such as "hum"; stable, for programs.
+        value: the measured quantity.
+        unit: of the value; "" for a pure number.
+        severity: how much it matters.
+        sentence: what was found, for a musician.
+        remedy: what can be done about it.
+        percentile: where the value ranks among the training songs, 0 to 100; None where no table has it.
+    """
+
+    name: str
+    value: float
+    unit: str
+    severity: Severity
+    sentence: str
+    remedy: str
+    percentile: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding for JSON."""
+        percentile = None if self.percentile is None else round(self.percentile, 1)
+        return {**dataclasses.asdict(self), "value": json_number(self.value), "percentile": percentile}

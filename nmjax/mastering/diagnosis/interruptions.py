@@ -1,0 +1,164 @@
+"""Silence, cut-off ends, dropouts and clicks, from the cells of the waveform."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import scipy.ndimage
+from jaxtyping import Bool, Float
+
+from nmjax.mastering.diagnosis.cells import CELL_SECONDS, CellStatistics
+from nmjax.mastering.diagnosis.finding import Finding, Severity
+from nmjax.runtime.number_format import format_time
+
+_SILENT_POWER = 10.0**-7.0  # −70 dBFS
+_MIN_LEADING_S, _MIN_TRAILING_S = 3.0, 8.0
+_EDGE_S = 0.02  # at both ends of the track
+_CUT_OFF_DB = -26.0  # a track that is this loud, relative to its loud sections, at an end was cut there
+_DROPOUT_S = (0.004, 0.12)
+_BEFORE_DROPOUT_S = 0.03
+_DROPOUT_DB = -30.0  # relative to loud sections: how loud the music is on both sides of it
+_LOUD_PERCENT = 95.0
+_CLICK_REACH = 8  # cells on either side: 23 ms, longer than a period of the lowest square wave
+_MIN_CLICK_RATIO = 25.0  # over the largest second difference around
+_MAX_CLICK_SAMPLES = 4  # second differences that one or two wrong samples change; a drum is wider
+_MIN_CLICK = 0.01  # −40 dBFS: amplitude of the second difference
+_MAX_CLICKS_PER_S = 4.0  # more is a rhythm
+
+
+@dataclasses.dataclass(frozen=True)
+class _Level:
+    """Power of all channels by cell, and that of loud sections."""
+
+    power: Float[np.ndarray, " cells"]
+    loud: float
+
+
+def find_interruptions(cells: CellStatistics) -> list[Finding]:
+    """Silence, cut-off ends, dropouts and clicks."""
+    power = cells.power.mean(axis=1)
+    if not len(power) or power.max() < _SILENT_POWER:
+        return [_silent_track()] if len(power) else []
+    audible = power[power >= _SILENT_POWER]
+    level = _Level(power, float(np.percentile(audible, _LOUD_PERCENT)))
+    return [*_find_silence(level), *_find_cut_ends(level), *_find_dropouts(level), *find_clicks(cells)]
+
+
+def _silent_track() -> Finding:
+    return Finding(
+        name="silence",
+        value=100.0,
+        unit="%",
+        severity=Severity.PROBLEM,
+        sentence="The track is silent.",
+        remedy="Check the export.",
+    )
+
+
+def _find_silence(level: _Level) -> list[Finding]:
+    (audible,) = np.nonzero(level.power >= _SILENT_POWER)
+    ends = {
+        "leading_silence": (audible[0] * CELL_SECONDS, _MIN_LEADING_S, "starts after"),
+        "trailing_silence": ((len(level.power) - 1 - audible[-1]) * CELL_SECONDS, _MIN_TRAILING_S, "ends with"),
+    }
+    return [
+        Finding(
+            name=name,
+            value=float(seconds),
+            unit="s",
+            severity=Severity.INFO,
+            sentence=f"The track {verb} {seconds:.1f} s of silence.",
+            remedy="Trim it, unless it is meant.",
+        )
+        for name, (seconds, limit, verb) in ends.items()
+        if seconds >= limit
+    ]
+
+
+def _find_cut_ends(level: _Level) -> list[Finding]:
+    num_cells = max(1, round(_EDGE_S / CELL_SECONDS))
+    limit = level.loud * 10.0 ** (_CUT_OFF_DB / 10.0)
+    # The last cells only: a note may start at once, but it does not end at once.
+    end = float(level.power[-num_cells:].min())
+    if end < limit:
+        return []
+    return [
+        Finding(
+            name="cut_end",
+            value=10.0 * float(np.log10(end / level.loud)),
+            unit="dB",
+            severity=Severity.WARNING,
+            sentence="The music stops while it is still loud: the end seems to be cut off.",
+            remedy="Export up to the end of the last note and its reverb, or fade it out.",
+        )
+    ]
+
+
+def _find_dropouts(level: _Level) -> list[Finding]:
+    """Short gaps of digital silence with music close on both sides."""
+    is_zero = level.power == 0.0
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_zero, [False]])))
+    first, stop = edges[::2], edges[1::2]
+    seconds = (stop - first) * CELL_SECONDS
+    reach = round(_BEFORE_DROPOUT_S / CELL_SECONDS)
+    limit = level.loud * 10.0 ** (_DROPOUT_DB / 10.0)
+    is_inside = (seconds >= _DROPOUT_S[0]) & (seconds <= _DROPOUT_S[1]) & (first >= reach)
+    is_inside &= stop + reach <= len(level.power)
+    gaps = [
+        start
+        for start, end in zip(first[is_inside], stop[is_inside], strict=True)
+        if level.power[start - 2 : start].max() >= limit and level.power[end : end + 2].max() >= limit
+    ]
+    if not gaps:
+        return []
+    return [
+        Finding(
+            name="dropouts",
+            value=float(len(gaps)),
+            unit="",
+            severity=Severity.PROBLEM,
+            sentence=f"The music is interrupted by digital silence {_times(len(gaps))}, first at"
+            f" {format_time(gaps[0] * CELL_SECONDS)}.",
+            remedy="Export again with a larger audio buffer, or edit the gap.",
+        )
+    ]
+
+
+def find_clicks(cells: CellStatistics) -> list[Finding]:
+    """Wrong samples: second differences far above those around, within a few samples."""
+    is_click = np.asarray(click_cells(cells).any(axis=1))
+    positions = np.flatnonzero(is_click)
+    seconds = len(is_click) * CELL_SECONDS
+    if not len(positions) or len(positions) > _MAX_CLICKS_PER_S * seconds:
+        return []
+    return [
+        Finding(
+            name="clicks",
+            value=float(len(positions)),
+            unit="",
+            severity=Severity.PROBLEM if len(positions) >= 3 else Severity.WARNING,
+            sentence=f"The waveform jumps for a sample or two (a click) {_times(len(positions))}, first at"
+            f" {format_time(positions[0] * CELL_SECONDS)}.",
+            remedy="Repair it with a declicker, or cross-fade the edit where it happens.",
+        )
+    ]
+
+
+def click_cells(cells: CellStatistics) -> Bool[np.ndarray, "cells channel"]:
+    """Which cells hold a click. The cells beside it are left out: a click at the border reaches into them."""
+    bend = cells.bend
+    padded = np.pad(bend, ((_CLICK_REACH, _CLICK_REACH), (0, 0)))
+    around = np.zeros_like(bend)
+    for offset in (*range(-_CLICK_REACH, -1), *range(2, _CLICK_REACH + 1)):
+        start = _CLICK_REACH + offset
+        around = np.maximum(around, padded[start : start + len(bend)])
+    is_peak = bend == scipy.ndimage.maximum_filter1d(bend, 3, axis=0)
+    is_click = is_peak & (bend >= _MIN_CLICK) & (bend >= _MIN_CLICK_RATIO * around)
+    is_click &= cells.spike_width <= _MAX_CLICK_SAMPLES
+    is_click[:_CLICK_REACH] = is_click[max(0, len(bend) - _CLICK_REACH) :] = False  # nothing to compare with
+    return is_click
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")

@@ -1,0 +1,84 @@
+"""One pass over a signal that collects what all detectors need."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from nmjax.audio.streams import AudioChunks
+from nmjax.mastering.diagnosis.cells import CellScan, CellStatistics, cell_frames
+from nmjax.mastering.diagnosis.clipping import ClippingScan, ClippingStatistics
+from nmjax.mastering.diagnosis.file_quality import SampleStatistics
+from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum, SpectrumScan
+
+_CELLS_PER_BLOCK = 512
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrackStatistics:
+    """What the detectors look at."""
+
+    sample_rate: int
+    channels: int
+    samples: SampleStatistics
+    cells: CellStatistics
+    clipping: ClippingStatistics
+    spectrum: LongTermSpectrum
+
+    @property
+    def seconds(self) -> float:
+        """Length of the signal."""
+        return self.samples.num_frames / self.sample_rate
+
+
+class TrackScan:
+    """Collects `TrackStatistics` while a signal streams by; how it is cut into chunks does not matter.
+
+    Args:
+        sample_rate: Hz.
+        channels: number of channels.
+    """
+
+    def __init__(self, sample_rate: int, channels: int):
+        self._sample_rate, self._channels = sample_rate, channels
+        self._samples = SampleStatistics(channels)
+        self._cells, self._clipping = CellScan(sample_rate, channels), ClippingScan()
+        self._spectrum = SpectrumScan(sample_rate, channels)
+        self._block = np.zeros((channels, _CELLS_PER_BLOCK * cell_frames(sample_rate)), np.float32)
+        self._num_buffered = 0
+
+    def watch(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
+        """Yield the same chunks, `[frames, channel]`, and add them."""
+        for chunk in chunks:
+            self.update(chunk)
+            yield chunk
+
+    def update(self, chunk: np.ndarray) -> None:
+        """Add a chunk `[frames, channel]`."""
+        start = 0
+        while start < len(chunk):
+            part = chunk[start : start + self._block.shape[1] - self._num_buffered]
+            self._block[:, self._num_buffered : self._num_buffered + len(part)] = part.T
+            self._num_buffered, start = self._num_buffered + len(part), start + len(part)
+            if self._num_buffered == self._block.shape[1]:
+                self._add_block()
+
+    def result(self) -> TrackStatistics:
+        """The statistics of the whole signal. Call it once, at the end."""
+        self._add_block()
+        return TrackStatistics(
+            self._sample_rate,
+            self._channels,
+            self._samples,
+            self._cells.result(),
+            self._clipping.result(),
+            self._spectrum.result(),
+        )
+
+    def _add_block(self) -> None:
+        block, self._num_buffered = self._block[:, : self._num_buffered], 0
+        if block.shape[1]:
+            for collector in (self._samples, self._cells, self._clipping, self._spectrum):
+                collector.update(block)

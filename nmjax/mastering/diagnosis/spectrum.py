@@ -1,0 +1,150 @@
+"""Long-term spectrum of a signal: powers, cross power of two channels, and the level that each bin keeps.
+
+Windows of about 3 s (Hann, overlapping by half; Welch, "The use of fast Fourier transform for the estimation of power
+spectra", 1967) tell a steady tone from a note beside it. A histogram of levels for each bin gives any percentile over
+time in memory that does not grow: music comes and goes, so a low percentile shows what is always there.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Complex, Float
+
+_WINDOW_SECONDS = 2.0  # at least; the size is the next power of two
+_STEP_DB = 1.5  # of the histogram
+_MIN_DB = -150.0
+_NUM_STEPS = 108  # up to +12 dB
+_FLOOR_POWER = 1e-15
+MIN_WINDOWS = 8  # below, percentiles over time mean nothing
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LongTermSpectrum:
+    """Spectrum of a whole signal. A full-scale sine has 0 dB at its frequency.
+
+    Attributes:
+        bin_hz: spacing of the bins.
+        num_windows: how many windows were averaged.
+        power: mean power of the channels.
+        left, right: mean power of the first and the last channel.
+        cross: mean of left · conj(right).
+        advance: mean of X[t] · conj(X[t − 1]) over successive windows X of the mean of the channels that do not
+            overlap. Its magnitude is the power of what keeps its phase, its angle 2π times the frequency in bins.
+        phase_lock: the same with all magnitudes set to 1, so that loud music does not count more: 1 for a steady tone,
+            about 1/√windows for anything else.
+        histogram: how many windows had which level, summed over the channels.
+    """
+
+    bin_hz: float
+    num_windows: int
+    power: Float[np.ndarray, " bins"]
+    left: Float[np.ndarray, " bins"]
+    right: Float[np.ndarray, " bins"]
+    cross: Complex[np.ndarray, " bins"]
+    advance: Complex[np.ndarray, " bins"]
+    phase_lock: Complex[np.ndarray, " bins"]
+    histogram: np.ndarray
+
+    @property
+    def freq_hz(self) -> Float[np.ndarray, " bins"]:
+        """Centers of the bins."""
+        return np.arange(len(self.power)) * self.bin_hz
+
+    def bins(self, low_hz: float, high_hz: float) -> slice:
+        """The bins of a band."""
+        return slice(math.ceil(low_hz / self.bin_hz), math.floor(high_hz / self.bin_hz) + 1)
+
+    def band_power(self, low_hz: float, high_hz: float) -> float:
+        """Sum of the mean power in a band."""
+        return float(self.power[self.bins(low_hz, high_hz)].sum())
+
+    @functools.cached_property
+    def level_db(self) -> Float[np.ndarray, " bins"]:
+        """Mean power in dB."""
+        return 10.0 * np.log10(self.power + _FLOOR_POWER)
+
+    def percentile_db(self, percent: float) -> Float[np.ndarray, " bins"]:
+        """The level in dB below which a bin is for `percent` of the time, interpolated within a step of 1.5 dB."""
+        rank = percent / 100.0 * self.num_windows
+        counts = np.cumsum(self.histogram, axis=1, dtype=np.uint16)
+        step = np.argmax(counts >= rank, axis=1)
+        index = np.arange(len(step))
+        inside = self.histogram[index, step]
+        below = counts[index, step] - inside
+        return _MIN_DB + _STEP_DB * (step + (rank - below) / np.maximum(inside, 1))
+
+
+class SpectrumScan:
+    """Collects a `LongTermSpectrum`; memory does not grow with the signal.
+
+    Args:
+        sample_rate: Hz.
+        channels: number of channels.
+    """
+
+    def __init__(self, sample_rate: int, channels: int):
+        self.size = 1 << math.ceil(math.log2(sample_rate * _WINDOW_SECONDS))
+        self._bin_hz = sample_rate / self.size
+        hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.size) / self.size)
+        self._window = (hann / (0.25 * self.size)).astype(np.float32)  # a full-scale sine has magnitude 1
+        num_bins = self.size // 2 + 1
+        self._powers = np.zeros((3, num_bins))
+        self._cross, self._advance, self._phase_lock = np.zeros((3, num_bins), complex)
+        self._earlier: collections.deque[np.ndarray] = collections.deque(maxlen=2)
+        self._histogram = np.zeros((num_bins, _NUM_STEPS), np.uint16)
+        self._row_starts = np.arange(num_bins) * _NUM_STEPS
+        self._num_windows = 0
+        self._tail = np.zeros((channels, 0), np.float32)
+
+    def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
+        """Add the windows that a block completes."""
+        samples = np.concatenate([self._tail, block], axis=1)
+        hop, start = self.size // 2, 0
+        while start + self.size <= samples.shape[1]:
+            self._add_window(samples[:, start : start + self.size])
+            start += hop
+        self._tail = samples[:, start:].copy()
+
+    def result(self) -> LongTermSpectrum:
+        """The spectrum of the signal so far."""
+        count = max(1, self._num_windows)
+        power, left, right = self._powers / count
+        return LongTermSpectrum(
+            bin_hz=self._bin_hz,
+            num_windows=self._num_windows,
+            power=power,
+            left=left,
+            right=right,
+            cross=self._cross / count,
+            advance=self._advance / max(1, count - 2),
+            phase_lock=self._phase_lock / max(1, count - 2),
+            histogram=self._histogram,
+        )
+
+    def _add_window(self, samples: np.ndarray) -> None:
+        bins = np.asarray(scipy.fft.rfft(samples * self._window))
+        powers = np.square(np.real(bins)) + np.square(np.imag(bins))
+        mean = sum(powers) / np.float32(len(powers))
+        for accumulated, power in zip(self._powers, (mean, powers[0], powers[-1]), strict=True):
+            accumulated += power
+        if len(bins) > 1:
+            self._cross += bins[0] * np.conj(bins[-1])
+        self._add_advance(bins.sum(axis=0) / np.float32(len(bins)))
+        level_db = np.float32(10.0) * np.log10(mean + np.float32(_FLOOR_POWER))
+        step = np.clip((level_db - _MIN_DB) / np.float32(_STEP_DB), 0, _NUM_STEPS - 1).astype(np.intp)
+        self._histogram.ravel()[self._row_starts + step] += 1
+        self._num_windows += 1
+
+    def _add_advance(self, mean: Complex[np.ndarray, " bins"]) -> None:
+        """Compare a window with the last one that it does not overlap, two hops earlier."""
+        if len(self._earlier) == 2:
+            product = mean * np.conj(self._earlier[0])
+            self._advance += product
+            self._phase_lock += product / (np.abs(product) + np.float32(_FLOOR_POWER))
+        self._earlier.append(mean)

@@ -1,0 +1,58 @@
+"""Broad tonal balance against the training songs."""
+
+from __future__ import annotations
+
+from nmjax.audio.units import power_to_db
+from nmjax.mastering.diagnosis.finding import Finding, Severity
+from nmjax.mastering.diagnosis.percentiles import percentile_of, quantile
+from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
+
+BANDS_HZ = {
+    "bass": (30.0, 120.0),
+    "low_mids": (120.0, 500.0),
+    "mids": (500.0, 2_000.0),
+    "presence": (2_000.0, 6_000.0),
+    "air": (6_000.0, 15_000.0),
+}
+_NAMES = {"bass": "bass", "low_mids": "low mids", "mids": "midrange", "presence": "upper mids", "air": "highs"}
+_EXTREME_PERCENT = 0.5
+_MARGIN_DB = 2.0  # beyond the extreme songs
+
+
+def balance_db(spectrum: LongTermSpectrum) -> dict[str, float]:
+    """Power of each of `BANDS_HZ` in dB, relative to the mean of the bands' levels."""
+    levels = {name: power_to_db(spectrum.band_power(*band) + 1e-15) for name, band in BANDS_HZ.items()}
+    mean_db = sum(levels.values()) / len(levels)
+    return {name: level_db - mean_db for name, level_db in levels.items()}
+
+
+def find_tonal_balance(spectrum: LongTermSpectrum) -> list[Finding]:
+    """The band that deviates most from the training songs, if any is outside their range."""
+    if spectrum.num_windows < MIN_WINDOWS:
+        return []
+    excess = {}
+    for name, level_db in balance_db(spectrum).items():
+        low, high = (quantile(f"balance_{name}_db", p) for p in (_EXTREME_PERCENT, 100.0 - _EXTREME_PERCENT))
+        excess[name] = max(0.0, level_db - high - _MARGIN_DB) - max(0.0, low - _MARGIN_DB - level_db)
+    name = max(excess, key=lambda key: abs(excess[key]))
+    if excess[name] == 0.0:
+        return []
+    level_db = balance_db(spectrum)[name]
+    median_db = quantile(f"balance_{name}_db", 50.0)
+    direction, opposite = ("more", "Lower") if excess[name] > 0.0 else ("less", "Raise")
+    return [
+        Finding(
+            name="tonal_balance",
+            value=level_db - median_db,
+            unit="dB",
+            severity=Severity.WARNING,
+            sentence=f"The track has {abs(level_db - median_db):.0f} dB {direction} {_NAMES[name]} than the median song"
+            f" ({_range_text(BANDS_HZ[name])}).",
+            remedy=f"{opposite} the {_NAMES[name]} with a broad EQ, or give a reference in this style.",
+            percentile=percentile_of(f"balance_{name}_db", level_db),
+        )
+    ]
+
+
+def _range_text(band_hz: tuple[float, float]) -> str:
+    return f"{band_hz[0]:,.0f} to {band_hz[1]:,.0f} Hz"

@@ -1,0 +1,52 @@
+"""Flat tops at any level, against clipping at a known ceiling."""
+
+import numpy as np
+import pytest
+
+from nmjax.mastering.diagnosis.clipping import ClippingScan, find_clipping
+from tests.mastering.diagnosis.songs import RATE, findings_of, song
+
+
+def scan(audio):
+    clipping = ClippingScan()
+    clipping.update(np.ascontiguousarray(audio.T, np.float32))
+    return clipping.result()
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.3])
+@pytest.mark.parametrize("bits", [16, 24])
+def test_clipped_samples_are_counted_at_any_level(gain, bits):
+    audio = song(8.0)
+    ceiling = np.quantile(np.abs(audio), 0.999)
+    clipped = np.round(gain * np.clip(audio, -ceiling, ceiling) * 2 ** (bits - 1)) / 2 ** (bits - 1)
+    truth = np.count_nonzero(np.abs(audio) >= ceiling)
+    statistics = scan(clipped)
+    assert 0.6 * truth <= statistics.samples <= truth * 1.05
+    (finding,) = find_clipping(statistics)
+    assert finding.severity == "problem"
+
+
+def test_the_overshoot_is_that_of_the_original_peaks():
+    time = np.arange(RATE) / RATE
+    sine = np.sin(2.0 * np.pi * 441.0 * time)[:, None]
+    for ceiling in (0.9, 0.7, 0.5):
+        expected_db = -20.0 * np.log10(ceiling)
+        assert scan(np.clip(sine, -ceiling, ceiling)).overshoot_db == pytest.approx(expected_db, rel=0.35)
+
+
+@pytest.mark.parametrize("freq_hz", [30.0, 60.0, 1_000.0])
+def test_the_smooth_tops_of_bass_notes_are_not_clipped(freq_hz):
+    sine = np.sin(2.0 * np.pi * freq_hz * np.arange(RATE) / RATE)[:, None]
+    assert not find_clipping(scan(np.round(0.9 * sine * 2**15) / 2**15))
+
+
+def test_a_square_wave_and_silence_are_not_music_that_clips_by_accident():
+    assert not find_clipping(scan(np.zeros((RATE, 2))))
+    assert not find_clipping(scan(song(4.0)))
+
+
+def test_true_peaks_above_full_scale():
+    audio = song(4.0)
+    loud = audio / np.abs(audio).max() * 1.2
+    assert findings_of(loud)["true_peak"].value == pytest.approx(1.6, abs=0.2)
+    assert "true_peak" not in findings_of(0.5 * loud)
