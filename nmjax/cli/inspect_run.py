@@ -53,7 +53,7 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
     if not findings:
         print_line(console, "No defects were found.")
     for finding in findings:
-        print_line(console, f"{finding.severity + ':':{_LABEL_WIDTH}}{finding.sentence}{_rank(finding)}")
+        print_line(console, f"{finding.severity + ':':{_LABEL_WIDTH}}{finding.sentence.removesuffix(".")}{_rank(finding)}.")
         print_line(console, f"{'':{_LABEL_WIDTH}}{finding.remedy}")
 
 
@@ -62,7 +62,7 @@ def _rank(finding: Finding) -> str:
     if finding.percentile is None:
         return ""
     is_high = finding.percentile >= 50.0
-    share = math.floor(finding.percentile if is_high else 100.0 - finding.percentile)
+    share = min(99, math.floor(finding.percentile if is_high else 100.0 - finding.percentile))
     return f" ({'higher' if is_high else 'lower'} than {share} % of songs)"
 
 
