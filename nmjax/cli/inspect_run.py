@@ -53,7 +53,8 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
     if not findings:
         print_line(console, "No defects were found.")
     for finding in findings:
-        print_line(console, f"{finding.severity + ':':{_LABEL_WIDTH}}{finding.sentence.removesuffix(".")}{_rank(finding)}.")
+        sentence = f"{finding.sentence.removesuffix('.')}{_rank(finding)}."
+        print_line(console, f"{finding.severity + ':':{_LABEL_WIDTH}}{sentence}")
         print_line(console, f"{'':{_LABEL_WIDTH}}{finding.remedy}")
 
 
