@@ -55,7 +55,8 @@ def describe_residual(level_db: float) -> str:
     """A sentence about a residual at this level, relative to the signal to which it is added."""
     if level_db < SILENCE_DB:
         return "The residual adds nothing to this track."
-    percent = format_general(100.0 * db_to_amplitude(level_db), digits=2)
+    percent = 100.0 * db_to_amplitude(level_db)
+    percent = format_general(percent, digits=2) if percent < 100.0 else f"{percent:.0f}"
     return (
         f"The residual adds {format_fixed(level_db, 'dB')} ({percent} % of the track's amplitude), "
         "which no setting describes; --bypass residual leaves it out."

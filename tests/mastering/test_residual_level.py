@@ -33,4 +33,5 @@ def test_no_residual_has_no_level_and_a_silent_one_is_minus_infinity():
 
 def test_the_sentence_gives_level_and_share_of_the_amplitude():
     assert describe_residual(-40.0).startswith("The residual adds −40.0 dB (1 % of the track's amplitude),")
+    assert "(427 % of" in describe_residual(12.6)
     assert describe_residual(-math.inf) == "The residual adds nothing to this track."
