@@ -28,11 +28,7 @@ from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import inspect_file, scan_track
-from nmjax.mastering.master import (
-    CHUNK_FRAMES,
-    analyze_track,
-    render_track,
-)
+from nmjax.mastering.master import analyze_track, render_track
 from nmjax.mastering.network import Network, load
 from nmjax.mastering.option_checks import check_network_options
 from nmjax.mastering.references import (
@@ -45,6 +41,7 @@ from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.resolve import load_network, resolve_options
 from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings.file import StoredSettings, read_settings, settings_from_json
+from nmjax.mastering.source import CHUNK_FRAMES
 from nmjax.mastering.types import InputSignal
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.match import ReferenceTarget
@@ -66,12 +63,15 @@ class Result:
         measurements: of the master, by an independent meter; `passed` tells whether it meets the delivery, `summary`
             is one line.
         notes: messages.
+        findings: what was wrong with the input, the worst first, and what was `repaired`; empty with `repair="none"` or
+            `settings`, for which nothing is diagnosed.
     """
 
     audio: Float[np.ndarray, " time *channel"]
     settings: dict[str, Any]
     measurements: ComplianceResult
     notes: list[str]
+    findings: list[Finding]
 
 
 def master(
@@ -97,7 +97,8 @@ def master(
         **options: the fields of `nmjax.mastering.request.MasteringRequest`, with the names, ranges and defaults of
             docs/options.md: `model`, `deliver`, `lufs`, `true_peak`, `max_limiting`, `eq_amount`, `residual_amount`,
             `bands` (`{3: {"gain_db": -1.0}}`), `processors` (`{"compressor": {"ratio": 2.0}}`), `bypass`, `solo`,
-            `analysis_seconds`, `target`, `reference_strength`, `reference_weights` (`{"width": 0.5}`), `same_song`.
+            `analysis_seconds`, `repair` ("auto", "none" or names), `target`, `reference_strength`,
+            `reference_weights` (`{"width": 0.5}`), `same_song`.
 
     Raises:
         BadInputError: an argument cannot be used; the message says why.
@@ -136,7 +137,7 @@ def master(
         delivery_by_name={spec.name: delivery_to_dict(compliance, plan)},
     )
     notes = [*analyzed_track.notes, *([plan.note] if plan.note else [])]
-    return Result(mastered, json.loads(json_text), compliance, notes)
+    return Result(mastered, json.loads(json_text), compliance, notes, analyzed_track.findings)
 
 
 def inspect(track: str | Path | np.ndarray, sample_rate: int | None = None) -> list[Finding]:

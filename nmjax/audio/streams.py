@@ -79,6 +79,15 @@ def rechunk(chunks: AudioChunks, size: int) -> Iterator[np.ndarray]:
         yield np.concatenate(buffered)
 
 
+def pad_end(chunks: AudioChunks, frames: int) -> Iterator[np.ndarray]:
+    """The stream followed by `frames` of silence, which flush the delay of a filter."""
+    channels = 1
+    for chunk in chunks:
+        channels = chunk.shape[1]
+        yield chunk
+    yield np.zeros((frames, channels), np.float32)
+
+
 def resample_stream(chunks: AudioChunks, from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
     """The same signal at another rate (both in Hz), without delay; equal to resampling it at once."""
     if from_rate == to_rate:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,16 +18,18 @@ from jaxtyping import Array, Float
 from rich.console import Console
 
 from nmjax.audio import reader
+from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks, add_streams, resample_stream
 from nmjax.batch.album_plan import SongMeter, SongOperations, plan_album
 from nmjax.batch.jobs import Job
 from nmjax.mastering.analysis import SourceSignal, encode_signal, process_chain, residual_stream
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.meter import StreamMeter
-from nmjax.mastering.delivery.plan import DeliverySpec, max_reachable_lufs
-from nmjax.mastering.master import MIN_FRAMES, plan_render
+from nmjax.mastering.delivery.plan import DeliverySpec, StreamOpener, max_reachable_lufs
+from nmjax.mastering.master import plan_render
 from nmjax.mastering.network import Network, PooledFrames
 from nmjax.mastering.references import features_from_chunks, read_excerpts
+from nmjax.mastering.source import input_signal, measure_source
 from nmjax.mastering.types import AlbumSettings, MasteringOptions
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
 from nmjax.reference.features import TrackFeatures
@@ -92,13 +94,25 @@ def _delivery_gain(target: DeliverySpec, rendered_lufs: float, loudness_scans: d
     return AlbumGain(max_gain_db, [note])
 
 
+class _Song(NamedTuple):
+    """A song. read_chunks: opens the repaired song; frames: its length."""
+
+    info: AudioInfo
+    read_chunks: StreamOpener
+    frames: int
+
+    def signal(self, gain_db: float) -> SourceSignal:
+        """The song with the album's gain to the model's level."""
+        return SourceSignal(self.read_chunks, self.info.sample_rate, MODEL_LUFS - gain_db, self.frames)
+
+
 @dataclasses.dataclass
 class _AlbumSongs:
     """The songs of an album, one at a time.
 
     Attributes:
         loudness_scans: of the rendered songs, filled by `_meter_rendered`.
-        frame_counts: number of audio frames read from each song, filled by `_meter_input`.
+        songs: filled by `_meter_input`.
         match: how a reference changed the network's prediction; None without a reference.
     """
 
@@ -106,7 +120,7 @@ class _AlbumSongs:
     network: Network
     options: MasteringOptions
     loudness_scans: dict[Path, LoudnessScan] = dataclasses.field(default_factory=dict)
-    frame_counts: dict[Path, int] = dataclasses.field(default_factory=dict)
+    songs: dict[Path, _Song] = dataclasses.field(default_factory=dict)
     match: ReferenceMatch | None = None
     _input_gain_db: float = 0.0
 
@@ -121,32 +135,32 @@ class _AlbumSongs:
 
     def _meter_input(self, track: Path) -> SongMeter:
         info = reader.probe(track)
+        source = measure_source(input_signal(info), self.options)
+        self.songs[track] = _Song(info, source.read_chunks, source.scan.frames)
         meter = StreamMeter(info.sample_rate, info.channels)
-        self.frame_counts[track] = sum(len(chunk) for chunk in meter.tap(reader.read_chunks(track)))
-        if self.frame_counts[track] < MIN_FRAMES:
-            raise BadInputError("it has a single sample.")
+        for _ in meter.tap(source.read_chunks()):
+            pass
         return SongMeter(meter.state, info.sample_rate)
 
     def _encode(self, track: Path, gain_db: float) -> PooledFrames:
         self._input_gain_db = gain_db
-        return encode_signal(_source_signal(track, gain_db), self.network, self.options.analysis_seconds)
+        return encode_signal(self.songs[track].signal(gain_db), self.network, self.options.analysis_seconds)
 
     def _decode_pooled(self, mean: Float[Array, "inputs size"]) -> Prediction:
         prediction = self.network.decode_pooled(mean)
         if not self.options.reference_target:
             return prediction
-        album_signal = _concatenate_songs(self.frame_counts, self._input_gain_db)
+        album_signal = _concatenate_songs(self.songs.values(), self._input_gain_db)
         self.match = match_settings(
             prediction,
-            _album_features(album_signal, self.frame_counts),
+            _album_features(album_signal, self.songs.values()),
             self.options.reference_target,
             partial(read_excerpts, album_signal),
         )
         return self.match.prediction
 
     def _meter_rendered(self, track: Path, prediction: Prediction) -> SongMeter:
-        info = reader.probe(track)
-        signal = _source_signal(track, float(prediction.settings.input_gain_db[0]))
+        info, signal = self.songs[track].info, self.songs[track].signal(float(prediction.settings.input_gain_db[0]))
         shared = AlbumSettings(prediction, signal.lufs)
         render_plan = plan_render(signal, self.network, dataclasses.replace(self.options, album=shared), [])
         audio = process_chain(signal, render_plan.prediction.settings, render_plan.rendered_bands)
@@ -159,35 +173,25 @@ class _AlbumSongs:
         return SongMeter(meter.state, info.sample_rate)
 
 
-def _source_signal(track: Path, gain_db: float) -> SourceSignal:
-    info = reader.probe(track)
-    return SourceSignal(lambda: reader.read_chunks(track), info.sample_rate, MODEL_LUFS - gain_db, info.frames)
-
-
-def _concatenate_songs(frame_counts: Mapping[Path, int], gain_db: float = 0.0) -> SourceSignal:
+def _concatenate_songs(songs: Collection[_Song], gain_db: float = 0.0) -> SourceSignal:
     """All songs as one signal at the model's rate; stereo where their numbers of channels differ."""
-    infos = {track: reader.probe(track) for track in frame_counts}
-    same_channels = len({info.channels for info in infos.values()}) == 1
+    same_channels = len({song.info.channels for song in songs}) == 1
 
     def read_chunks() -> AudioChunks:
-        for track, info in infos.items():
-            for chunk in resample_stream(reader.read_chunks(track), info.sample_rate, SAMPLE_RATE):
-                is_ready = same_channels or info.channels == 2
+        for song in songs:
+            for chunk in resample_stream(song.read_chunks(), song.info.sample_rate, SAMPLE_RATE):
+                is_ready = same_channels or song.info.channels == 2
                 yield chunk if is_ready else np.repeat(reader.to_mono(chunk)[:, None], 2, axis=1)
 
-    num_frames = sum(round(frame_counts[track] * SAMPLE_RATE / info.sample_rate) for track, info in infos.items())
+    num_frames = sum(round(song.frames * SAMPLE_RATE / song.info.sample_rate) for song in songs)
     return SourceSignal(read_chunks, SAMPLE_RATE, MODEL_LUFS - gain_db, num_frames)
 
 
-def _album_features(album_signal: SourceSignal, frame_counts: Mapping[Path, int]) -> TrackFeatures:
+def _album_features(album_signal: SourceSignal, songs: Collection[_Song]) -> TrackFeatures:
     """Features of all songs; the side level is that of the stereo songs alone."""
     features = features_from_chunks(album_signal.read_chunks(), album_signal.sample_rate)
-    stereo_frame_counts = {
-        track: num_frames for track, num_frames in frame_counts.items() if reader.probe(track).channels == 2
-    }
-    if not stereo_frame_counts or len(stereo_frame_counts) == len(frame_counts):
+    stereo_songs = [song for song in songs if song.info.channels == 2]
+    if not stereo_songs or len(stereo_songs) == len(songs):
         return features
-    stereo_features = features_from_chunks(
-        _concatenate_songs(stereo_frame_counts).read_chunks(), album_signal.sample_rate
-    )
+    stereo_features = features_from_chunks(_concatenate_songs(stereo_songs).read_chunks(), album_signal.sample_rate)
     return dataclasses.replace(features, side_db=features.mid_db + stereo_features.side_db - stereo_features.mid_db)

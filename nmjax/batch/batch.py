@@ -134,7 +134,7 @@ def _outcome(result: MasteringResult, album_notes: Sequence[str]) -> TrackOutcom
         input_lufs=result.input_scan.lufs,
         input_true_peak_db=amplitude_to_db(result.input_scan.true_peak),
         residual_level_db=result.residual_level_db,
-        notes=[*album_notes, *reasons, *result.notes],
+        notes=[*album_notes, *reasons, *(f"Repaired: {x}" for x in result.repair_sentences), *result.notes],
     )
 
 

@@ -29,7 +29,7 @@ from nmjax.runtime.text import to_printable
 
 JSON_FORMAT = "nmjax infer 1"
 SKIPPED = "skipped"  # status of a track that an earlier run has mastered
-_SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "eq", *PROCESSORS)
+_SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "repair", "eq", *PROCESSORS)
 
 
 def print_result(result: MasteringResult, eq_title: str, eq_bypassed: bool, console: Console) -> None:
@@ -43,6 +43,10 @@ def print_result(result: MasteringResult, eq_title: str, eq_bypassed: bool, cons
         lufs, true_peak_db = result.input_scan.lufs, amplitude_to_db(result.input_scan.true_peak)
         loudness = f"{lufs:.1f} LUFS" if math.isfinite(lufs) else "no loudness"
         print_line(console, f"Input: {loudness}, {true_peak_db:.1f} dBTP.")
+    reported = " ".join(finding.repaired for finding in result.findings)
+    for sentence in result.repair_sentences:
+        if sentence not in reported:
+            print_line(console, f"Repaired: {sentence}")
     for note in result.notes:
         print_line(console, to_printable(note))
     for label, path in _labeled_files(result.outputs):
@@ -112,7 +116,7 @@ def results_to_json(tracks: Sequence[Mapping[str, Any]], stop_reason: str = "") 
     return json.dumps(tree, indent=1)
 
 
-def result_to_dict(result: MasteringResult, findings: Sequence[Finding]) -> dict[str, Any]:
+def result_to_dict(result: MasteringResult) -> dict[str, Any]:
     """A track that was mastered alone, with the findings of its diagnosis."""
     reasons = [x.compliance.failure_reason for x in result.delivery_results if x.compliance.failure_reason]
     return _track_to_dict(
@@ -125,7 +129,7 @@ def result_to_dict(result: MasteringResult, findings: Sequence[Finding]) -> dict
         input_true_peak_db=json_number(amplitude_to_db(result.input_scan.true_peak)),
         residual_level_db=json_number(result.residual_level_db),
         notes=[*reasons, *result.notes],
-        findings=findings,
+        findings=result.findings,
     )
 
 

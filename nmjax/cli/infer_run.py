@@ -14,7 +14,6 @@ from nmjax.batch.batch import BatchRequest, find_batch_jobs, run_batch
 from nmjax.cli.infer import InferOptions
 from nmjax.cli.infer_output import print_result, result_to_dict, results_to_json, summary_to_dicts
 from nmjax.cli.inspect_run import print_findings
-from nmjax.mastering.diagnosis.observer import DiagnosisObserver
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OUTPUT_FLAGS, OutputPaths, check_outputs, resolve_output_paths
@@ -51,17 +50,16 @@ def _run_single(options: InferOptions, console: Console) -> int:
     check_outputs(track, outputs, options.force, settings, options.save_target, *references)
     mastering_options = _resolve_options(options, console)
     network = load_network(request, mastering_options, lambda message: print_line(console, message))
-    diagnosis = DiagnosisObserver(info)
     with ProgressBars(console, info.frames) as bars:
-        observers = [diagnosis, *_make_observers(info, outputs)]
-        result = master(track, outputs, network, mastering_options, progress=bars, observers=observers)
+        observers = _make_observers(info, outputs)
+        result = master(track, outputs, network, mastering_options, bars, observers, report_findings=True)
     _save_target(options, mastering_options, console)
     if options.json:
-        print(results_to_json([result_to_dict(result, diagnosis.findings)]))
+        print(results_to_json([result_to_dict(result)]))
     else:
         title = f"phase {network.config.phase}" if network else ""
         title = f"settings of {to_printable(settings.name)}" if settings else title
-        print_findings(diagnosis.findings, console)
+        print_findings(result.findings, console)
         print_result(result, title, mastering_options.overrides.eq_scale == 0.0, console)
     is_compliant = all(delivery.compliance.passed for delivery in result.delivery_results)
     return ExitCode.SUCCESS if is_compliant else ExitCode.OUT_OF_SPEC

@@ -49,13 +49,14 @@ def run_inspect(options: InspectOptions, console: Console | None = None) -> None
 
 
 def print_findings(findings: Sequence[Finding], console: Console) -> None:
-    """Print each finding in two lines: what was found and what can be done."""
+    """Print each finding in two lines: what was found, and what was or can be done."""
     if not findings:
         print_line(console, "No defects were found.")
     for finding in findings:
         sentence = f"{finding.sentence.removesuffix('.')}{_rank(finding)}."
         print_line(console, f"{finding.severity + ':':{_LABEL_WIDTH}}{sentence}")
-        print_line(console, f"{'':{_LABEL_WIDTH}}{finding.remedy}")
+        second = f"Repaired: {finding.repaired}" if finding.repaired else finding.remedy
+        print_line(console, f"{'':{_LABEL_WIDTH}}{second}")
 
 
 def _rank(finding: Finding) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings import exports
 from nmjax.mastering.settings.overrides import apply_overrides, neutral_processor_notes
 from nmjax.mastering.settings.schema import MAX_AMOUNT
+from nmjax.mastering.source import CHUNK_FRAMES, StreamTap, input_signal, measure_source, no_tap
 from nmjax.mastering.types import (
     AnalyzedTrack,
     InputSignal,
@@ -43,16 +44,7 @@ from nmjax.models import SAMPLE_RATE
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
-CHUNK_FRAMES = 1 << 16
-MIN_FRAMES = 2
 _CODEC_PADDING_FRAMES = 4 * 1152  # by how much a lossy file may be shorter than its header says
-
-StreamTap = Callable[[str, AudioChunks], AudioChunks]  # returns the chunks of a named signal unchanged
-
-
-def no_tap(name: str, chunks: AudioChunks) -> AudioChunks:
-    """Returns the chunks: a `StreamTap` that observes nothing."""
-    return chunks
 
 
 def master(
@@ -62,6 +54,7 @@ def master(
     options: MasteringOptions,
     progress: StreamTap = no_tap,
     observers: Sequence[MasteringObserver] = (),
+    report_findings: bool = False,
 ) -> MasteringResult:
     """Masters a track; all its files appear together, or none does.
 
@@ -72,6 +65,7 @@ def master(
         options: the same for every track.
         progress: called with a name and the chunks of each pass over the audio, which it returns unchanged.
         observers: follow the audio of every stage and write further files.
+        report_findings: diagnose also where no repair needs it.
 
     Raises:
         BadInputError: the track or the settings cannot be used, or an output cannot be written.
@@ -84,13 +78,7 @@ def master(
             chunks = observer.tap(stage, chunks)
         return chunks
 
-    input_signal = InputSignal(
-        read_chunks=lambda: progress("Reading", reader.read_chunks(track, CHUNK_FRAMES)),
-        sample_rate=info.sample_rate,
-        channels=info.channels,
-        name=f"'{track}'",
-    )
-    analyzed_track = analyze_track(input_signal, network, options, tap)
+    analyzed_track = analyze_track(input_signal(info, progress), network, options, tap, report_findings)
     notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]
     with contextlib.ExitStack() as stack:
         temporary_paths = {path: stack.enter_context(atomic_files.temporary_sibling(path)) for path in outputs.files()}
@@ -118,6 +106,7 @@ def master(
             delivery_results=delivery_results,
             residual_level_db=rendered.residual_level_db,
             notes=notes,
+            findings=analyzed_track.findings,
         )
         _write_settings_files(result, temporary_paths, options)
         for observer in observers:
@@ -128,34 +117,32 @@ def master(
 
 
 def analyze_track(
-    input_signal: InputSignal, network: Network | None, options: MasteringOptions, tap: StreamTap = no_tap
+    signal: InputSignal,
+    network: Network | None,
+    options: MasteringOptions,
+    tap: StreamTap = no_tap,
+    report_findings: bool = False,
 ) -> AnalyzedTrack:
-    """Measures a signal and decides what to render.
+    """Measures a signal, repairs it, and decides what to render; arguments as in `measure_source`.
 
     Raises:
         BadInputError: the signal or the settings cannot be used.
     """
     notes = list(options.settings.notes) if options.settings else []
-    input_scan = LoudnessScan(
-        tap("source", input_signal.read_chunks()),
-        sample_rate=input_signal.sample_rate,
-        channels=input_signal.channels,
-        max_limiting_db=0.0,
-    )
-    if input_scan.frames < MIN_FRAMES:
-        raise BadInputError(f"{input_signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
-    signal = SourceSignal(
-        read_chunks=input_signal.read_chunks,
-        sample_rate=input_signal.sample_rate,
-        lufs=options.album.lufs if options.album else input_scan.lufs,
-        frames=input_scan.frames,
+    source = measure_source(signal, options, tap, report_findings)
+    repaired = SourceSignal(
+        read_chunks=source.read_chunks,
+        sample_rate=signal.sample_rate,
+        lufs=options.album.lufs if options.album else source.scan.lufs,
+        frames=source.scan.frames,
     )
     return AnalyzedTrack(
-        input_signal=input_signal,
-        input_scan=input_scan,
-        signal=signal,
-        render_plan=plan_render(signal, network, options, notes),
+        input_signal=signal,
+        input_scan=source.scan,
+        signal=repaired,
+        render_plan=dataclasses.replace(plan_render(repaired, network, options, notes), repairs=source.repairs),
         notes=notes,
+        findings=source.findings,
     )
 
 

@@ -18,7 +18,8 @@ class MasteringObserver(Protocol):
     The stages, in signal order:
 
     - "source": the track, when its loudness is measured;
-    - "input": the track, when it is rendered; absent where nothing is changed;
+    - "repaired": the repaired track, when its loudness is measured; absent where nothing is repaired;
+    - "input": the repaired track, when it is rendered; absent where nothing is changed;
     - "eq", then each active processor ("compressor", "saturator", "width"): the output of that stage;
     - "residual": what the residual network adds, where it adds anything.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nmjax.mastering.network import Network
-from nmjax.mastering.request import CHAIN_NAMES, MATCH_REFERENCE, NONE, MasteringRequest
+from nmjax.mastering.request import AUTO, CHAIN_NAMES, MATCH_REFERENCE, NONE, MasteringRequest
 from nmjax.mastering.settings.file import StoredSettings
 from nmjax.mastering.types import MasteringOptions
 from nmjax.models import PHASES
@@ -30,6 +30,8 @@ def check_combinations(request: MasteringRequest, has_reference: bool, has_setti
         raise BadInputError("--lufs reference has no effect with --settings, which uses no reference; give a number.")
     if request.solo and request.bypass:
         raise BadInputError("--solo leaves out all other processors; do not give --bypass with it.")
+    if not request.repair or (NONE in request.repair and len(request.repair) > 1):
+        raise BadInputError("--repair takes auto, or none, or names of repairs; give 'none' alone.")
     no_reference = "without --reference or --target"
     for name in ("reference_strength", "reference_weights", "same_song"):
         _refuse_if(request.is_given(name) and not has_reference, f"--{name.replace('_', '-')}", no_reference)
@@ -54,6 +56,17 @@ def _check_bypassed(request: MasteringRequest) -> None:
     _refuse_if(bool(request.bands) and request.eq_amount == 0.0, "--band", "with --eq-amount 0")
     for name in request.processors:
         _refuse_if(name in bypassed, f"--set {name}", f"where the {name} is bypassed")
+
+
+def check_repair_names(request: MasteringRequest, settings: StoredSettings) -> None:
+    """Refuses names of repairs that the settings do not have.
+
+    Raises:
+        BadInputError: the first such name.
+    """
+    for name in request.repair:
+        if name not in (AUTO, NONE) and name not in settings.repairs.active():
+            raise BadInputError(f"--repair {name} has no effect: the settings have no {name} repair; leave it out.")
 
 
 def check_network_options(request: MasteringRequest, options: MasteringOptions, network: Network | None) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from nmjax.audio.streams import AudioChunks, rechunk
+from nmjax.audio.streams import AudioChunks, pad_end, rechunk
 from nmjax.audio.units import db_to_amplitude
 from nmjax.dsp import Bands, equalize
 from nmjax.models import Settings
@@ -78,7 +78,7 @@ def apply_processor(
     values = jax.tree.map(lambda x: np.asarray(x, np.float64), getattr(settings, processor))
     skip, gain = PROCESSORS[processor].latency_samples, db_to_amplitude(input_gain_db)
     state = None
-    for chunk in rechunk(_pad_end(chunks, skip), chunk_frames):
+    for chunk in rechunk(pad_end(chunks, skip), chunk_frames):
         audio = np.zeros((1, chunk_frames, chunk.shape[1]), np.float64)
         np.multiply(chunk, gain, out=audio[0, : len(chunk)])
         with jax.enable_x64(True):
@@ -90,15 +90,6 @@ def apply_processor(
         if skip < len(output):
             yield output[skip:]
         skip = max(0, skip - len(output))
-
-
-def _pad_end(chunks: AudioChunks, frames: int) -> Iterator[np.ndarray]:
-    """The stream followed by `frames` of silence, which flush a processor's latency."""
-    channels = 1
-    for chunk in chunks:
-        channels = chunk.shape[1]
-        yield chunk
-    yield np.zeros((frames, channels), np.float32)
 
 
 @partial(jax.jit, static_argnums=(0, 3))

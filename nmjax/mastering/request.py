@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 from nmjax.runtime.options import Options, option, read_float, read_float_or, read_list, read_text
 
 MATCH_REFERENCE = "reference"  # value of `lufs`: the loudness of the reference
-NONE = "none"  # value of `lufs` and `true_peak`: no gain, no limiter
+NONE = "none"  # value of `lufs` and `true_peak`: no gain, no limiter; of `repair`: no repair
+AUTO = "auto"  # value of `repair`: what is certain
 # The names of `models.processors.PROCESSORS` are repeated here because that table imports JAX, and `--help` must not.
 # tests/mastering/test_request.py compares both.
 CHAIN_NAMES = ("eq", "compressor", "saturator", "width", "residual")
+REPAIR_NAMES = ("dc", "hum", "tone", "delay", "polarity", "bass_polarity", "bass_mono")  # of `repair.plan.REPAIRS`
 _MAX_REFERENCE_WEIGHT = 1e6
 
 
@@ -100,6 +102,7 @@ def _collect_bands(assignments: Iterable[_Assignment]) -> dict[int, dict[str, fl
     return _collect(assignment._replace(owner=int(assignment.owner)) for assignment in assignments)
 
 
+_REPAIR = "repair of defects, see docs/diagnosis.md"
 _RENDERING = "what is rendered"
 _REFERENCE = "towards a reference, see docs/reference.md"
 _DELIVERY = "delivery"
@@ -182,6 +185,14 @@ class MasteringRequest(Options):
     )
     residual_amount: float = option(
         1.0, group=_RENDERING, metavar="X", parse=read_float, low=0.0, high=2.0, help="scales the residual"
+    )
+    repair: tuple[str, ...] = option(
+        (AUTO,),
+        group=_REPAIR,
+        metavar="NAME,...",
+        parse=read_list,
+        choices=(AUTO, NONE, *REPAIR_NAMES),
+        help="auto repairs what is certain; a name repairs what is found; with --settings, a choice of its repairs",
     )
     references: tuple[WeightedFile, ...] = option(
         (),

@@ -10,7 +10,12 @@ from pathlib import Path
 from nmjax.mastering import pretrained
 from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
 from nmjax.mastering.network import Network, load
-from nmjax.mastering.option_checks import bypassed_elements, check_combinations, check_network_options
+from nmjax.mastering.option_checks import (
+    bypassed_elements,
+    check_combinations,
+    check_network_options,
+    check_repair_names,
+)
 from nmjax.mastering.references import build_reference_target, read_reference_features
 from nmjax.mastering.request import MATCH_REFERENCE, MasteringRequest
 from nmjax.mastering.settings.file import StoredSettings, read_settings
@@ -46,6 +51,9 @@ def resolve_options(
     if request.lufs == MATCH_REFERENCE:
         lufs = _reference_lufs(reference_target)
         delivery_specs = tuple(dataclasses.replace(spec, lufs=lufs) for spec in delivery_specs)
+    settings = read_settings(Path(request.settings)) if request.settings else settings
+    if settings:
+        check_repair_names(request, settings)
     return MasteringOptions(
         delivery_specs=delivery_specs,
         overrides=Overrides(
@@ -55,7 +63,8 @@ def resolve_options(
             bypass=frozenset(bypassed_elements(request)),
             processors=request.processors,
         ),
-        settings=read_settings(Path(request.settings)) if request.settings else settings,
+        settings=settings,
+        repair=request.repair,
         analysis_seconds=request.analysis_seconds,
         bits=request.bits,
         reference_target=reference_target,

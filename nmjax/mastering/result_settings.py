@@ -31,6 +31,7 @@ def settings_json(
         residual_amount=render_plan.residual_amount,
         eq_sample_rate=render_plan.eq_sample_rate,
         reference=render_plan.match.reference_target.description if render_plan.match else None,
+        repairs=render_plan.repairs,
     )
 
 

@@ -10,8 +10,11 @@ from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec, StreamOpener
 from nmjax.mastering.delivery.write import DeliveryResult
+from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.network import Network
 from nmjax.mastering.output_paths import OutputPaths
+from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan
+from nmjax.mastering.request import AUTO
 from nmjax.mastering.settings.file import StoredSettings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.models import Prediction
@@ -41,6 +44,7 @@ class MasteringOptions:
         delivery_specs: one master is written for each.
         overrides: changes to the settings.
         settings: rendered instead of the network's prediction.
+        repair: names of `request.REPAIR_NAMES`, "auto" or "none".
         analysis_seconds: length of the evenly spaced excerpts that the network analyzes; None for the whole track.
         bits: sample format of the master, one of `formats.BIT_DEPTHS`; None for the input's.
         album: settings shared by an album.
@@ -51,6 +55,7 @@ class MasteringOptions:
     delivery_specs: tuple[DeliverySpec, ...] = (PRESETS["streaming"],)
     overrides: Overrides = dataclasses.field(default_factory=Overrides)
     settings: StoredSettings | None = None
+    repair: tuple[str, ...] = (AUTO,)
     analysis_seconds: float | None = None
     bits: str | None = None
     album: AlbumSettings | None = None
@@ -68,6 +73,7 @@ class RenderPlan:
         rendered_bands: the bands fitted to the same response at the track's sample rate.
         residual_amount: scales the residual; 0 leaves it out.
         match: how a reference changed the prediction; None without a reference.
+        repairs: what is repaired before everything else.
     """
 
     prediction: Prediction
@@ -75,6 +81,7 @@ class RenderPlan:
     rendered_bands: Bands
     residual_amount: float
     match: ReferenceMatch | None = None
+    repairs: RepairPlan = NO_REPAIRS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,23 +93,35 @@ class InputSignal:
         sample_rate: in Hz.
         channels: number of channels.
         name: what messages call it.
+        bits: of the samples in its file; None where unknown.
     """
 
     read_chunks: StreamOpener
     sample_rate: int
     channels: int
     name: str
+    bits: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class AnalyzedTrack:
-    """A measured and analyzed track with its render plan. notes: messages for the user."""
+    """A measured and analyzed track.
+
+    Attributes:
+        input_signal: the track.
+        input_scan: measurements of the repaired track.
+        signal: the repaired track.
+        render_plan: the settings to render.
+        notes: messages for the user.
+        findings: of the diagnosis before the repair; empty where the track was not diagnosed.
+    """
 
     input_signal: InputSignal
     input_scan: LoudnessScan
     signal: SourceSignal
     render_plan: RenderPlan
     notes: list[str]
+    findings: list[Finding]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +146,12 @@ class MasteringResult:
         outputs: paths of the written files.
         info: header of the input file.
         network: the network that was loaded; None where settings were rendered without one.
-        input_scan: measurements of the input.
+        input_scan: measurements of the repaired input.
         render_plan: the settings that were rendered.
         delivery_results: one for each master.
         residual_level_db: see `RenderedTrack`.
         notes: messages for the user.
+        findings: see `AnalyzedTrack`.
     """
 
     outputs: OutputPaths
@@ -142,3 +162,9 @@ class MasteringResult:
     delivery_results: list[DeliveryResult]
     residual_level_db: float | None
     notes: list[str]
+    findings: list[Finding]
+
+    @property
+    def repair_sentences(self) -> list[str]:
+        """What was repaired before everything else."""
+        return [repair.sentence for repair in self.render_plan.repairs.active().values()]

@@ -48,7 +48,7 @@ class ReportRecorder:
         """Return the chunks of a stage, which are analyzed when they are read."""
         if not self._outputs.report:
             return chunks
-        if stage != "input":  # the same audio as "source"
+        if stage != "input":  # the same audio as "source" or "repaired"
             self._analyzers[stage] = SignalAnalyzer(self._info.sample_rate, self._info.channels)
             chunks = self._analyzers[stage].watch(chunks)
         return self._trace_gain(stage, chunks) if stage == "input" or stage in _CHAIN else chunks
@@ -110,7 +110,7 @@ class ReportRecorder:
             residual=_measure_residual(analyses),
             target_lufs=delivery.spec.lufs,
             compliance_lines=[f"{x.spec.name}: {x.compliance.summary}" for x in result.delivery_results],
-            notes=result.notes,
+            notes=[*result.repair_sentences, *result.notes],
             excerpts=select_excerpts(open_input(), open_master(), master_analysis),
             null_test=null_test,
             match=render_plan.match,
@@ -128,7 +128,10 @@ class ReportRecorder:
             return None
         return ChainData(
             settings=settings,
-            analyses={"input": analyses["source"], **{stage: analyses[stage] for stage in self._gain_tracers}},
+            analyses={
+                "input": analyses.get("repaired", analyses["source"]),
+                **{stage: analyses[stage] for stage in self._gain_tracers},
+            },
             gain_traces={stage: tracer.result() for stage, tracer in self._gain_tracers.items()},
         )
 

@@ -8,7 +8,7 @@ import math
 from nmjax.audio.units import amplitude_to_db
 from nmjax.mastering.diagnosis.clipping import find_clipping, find_true_peak_overs
 from nmjax.mastering.diagnosis.dynamics import find_dynamics
-from nmjax.mastering.diagnosis.file_quality import find_bandwidth, find_dc_offset, find_padding
+from nmjax.mastering.diagnosis.file_quality import find_bandwidth, find_dc_offset, find_padding, find_subsonic
 from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Finding
 from nmjax.mastering.diagnosis.interruptions import find_interruptions
 from nmjax.mastering.diagnosis.scan import TrackStatistics
@@ -48,6 +48,7 @@ def diagnose(
         *find_true_peak_overs(loudness.true_peak),
         *find_interruptions(statistics.cells),
         *find_dc_offset(statistics.samples.mean),
+        *find_subsonic(spectrum),
         *find_tones(spectrum),
         *find_stereo(spectrum, statistics.channels),
         *find_tonal_balance(spectrum),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.audio.units import amplitude_to_db
+from nmjax.audio.units import amplitude_to_db, power_to_db
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.percentiles import percentile_of
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
@@ -22,6 +22,9 @@ _UPSAMPLED_RATES_HZ = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96
 _UPSAMPLED_EDGE = (0.88, 1.01)  # of the Nyquist frequency of the original rate
 _MIN_DC = 5e-3  # −46 dBFS; less costs nothing
 _PROBLEM_DC = 2e-2
+SUBSONIC_HZ = 15.0  # the lowest note of an organ has 16 Hz
+_LOWEST_HZ = 2.0  # below, an offset leaks into the bins
+_MIN_SUBSONIC_DB = -3.0  # relative to all that is audible; 2 % of the training songs have more
 
 
 def cutoff_hz(spectrum: LongTermSpectrum) -> float:
@@ -83,16 +86,24 @@ def _upsampled(cutoff: float, original_rate: int, sample_rate: int) -> Finding:
 
 
 class SampleStatistics:
-    """Sums of the samples, and the finest step of 24 bits that they use."""
+    """Sums of the samples, and the finest step of 24 bits that they use.
+
+    Attributes:
+        num_frames: length.
+        block_means: mean of each channel in each block of 1.5 s.
+    """
 
     def __init__(self, channels: int):
         self._sums = np.zeros(channels)
+        self.block_means: list[Float[np.ndarray, " channel"]] = []
         self._bits, self._is_integer = 0, True
         self.num_frames = 0
 
     def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
         """Add a block."""
-        self._sums += block.sum(axis=1, dtype=np.float64)
+        sums = block.sum(axis=1, dtype=np.float64)
+        self._sums += sums
+        self.block_means.append(sums / block.shape[1])
         self.num_frames += block.shape[1]
         if self._is_integer and not self._bits & 1:  # until the lowest bit is seen
             scaled = block * np.float32(1 << 23)
@@ -155,5 +166,25 @@ def find_dc_offset(mean: Float[np.ndarray, " channel"]) -> list[Finding]:
             " which costs headroom and can click at edits.",
             remedy="Apply a high-pass filter below 20 Hz, or your editor's DC removal.",
             percentile=percentile_of("dc_offset_db", level_db),
+        )
+    ]
+
+
+def find_subsonic(spectrum: LongTermSpectrum) -> list[Finding]:
+    """Much power below the lowest notes: rumble, wind, or a synthesizer that wanders around zero."""
+    audible = spectrum.band_power(SUBSONIC_HZ, spectrum.freq_hz[-1])
+    subsonic = spectrum.band_power(_LOWEST_HZ, SUBSONIC_HZ)
+    if spectrum.num_windows < MIN_WINDOWS or subsonic < audible * 10.0 ** (_MIN_SUBSONIC_DB / 10.0) or not audible:
+        return []
+    level_db = power_to_db(subsonic / audible)
+    return [
+        Finding(
+            name="subsonic",
+            value=level_db,
+            unit="dB",
+            severity=Severity.WARNING,
+            sentence=f"Below {SUBSONIC_HZ:g} Hz there is {level_db:+.0f} dB of power, relative to the music:"
+            " rumble that costs headroom.",
+            remedy=f"Apply a high-pass filter below {SUBSONIC_HZ:g} Hz.",
         )
     ]

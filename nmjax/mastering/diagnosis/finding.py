@@ -31,6 +31,7 @@ class Finding:
         severity: how much it matters.
         sentence: what was found, for a musician.
         remedy: what can be done about it.
+        repaired: what was done about it; empty where nothing was.
         percentile: where the value ranks among the training songs, 0 to 100; None where no table has it.
     """
 
@@ -41,6 +42,7 @@ class Finding:
     sentence: str
     remedy: str
     percentile: float | None = None
+    repaired: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The finding for JSON."""

@@ -23,6 +23,8 @@ _MIN_DELAY_S = 3e-5
 _MIN_DELAY_PEAK = 0.12  # of the normalized cross-correlation
 _DELAY_OVER_CENTER = 3.0  # a mix with anything in the center correlates without delay
 _DELAY_OVER_OTHERS = 2.0
+_WHOLE_SAMPLE = 0.05  # a delay within this of a whole number of samples is one
+_COHERENT_PEAK, _MIN_FRACTION_GAIN = 0.5, 1.03  # the channels' own phases shift a low peak by a part of a sample
 _INVERTED_CORRELATION = -0.1
 _INVERTED_PEAK = -0.12  # of the cross-correlation with flat spectra, without delay
 _BASS_CORRELATION = -0.3
@@ -117,6 +119,28 @@ def _delay(spectrum: LongTermSpectrum) -> dict[str, float]:
     }
 
 
+def fine_delay_s(spectrum: LongTermSpectrum, stereo: StereoMeasures) -> float:
+    """The delay of the right channel, also between samples where the phases of both channels clearly agree there."""
+    band = spectrum.bins(*_DELAY_BAND_HZ)
+    omega = 2.0 * np.pi * spectrum.freq_hz[band]
+    coherence = spectrum.cross[band] / np.sqrt(spectrum.left[band] * spectrum.right[band] + 1e-30)
+    coherence *= math.copysign(1.0, stereo.delay_peak)
+
+    def aligned(delay_s: float) -> np.ndarray:
+        return coherence * np.exp(-1j * omega * delay_s)
+
+    delay_s = stereo.delay_s
+    for _ in range(5):  # Newton's steps towards the maximum of the correlation
+        products = aligned(delay_s)
+        delay_s += float((omega * np.imag(products)).sum() / np.abs((omega**2 * np.real(products)).sum()))
+    sample_s = 0.5 / spectrum.freq_hz[-1]
+    whole_s = round(delay_s / sample_s) * sample_s
+    is_whole = abs(delay_s - whole_s) <= _WHOLE_SAMPLE * sample_s
+    gain = np.real(aligned(delay_s)).sum() / np.real(aligned(whole_s)).sum()
+    is_unclear = abs(stereo.delay_peak) < _COHERENT_PEAK and gain < _MIN_FRACTION_GAIN
+    return whole_s if is_whole or is_unclear or abs(delay_s - stereo.delay_s) > sample_s else delay_s
+
+
 def find_stereo(spectrum: LongTermSpectrum, channels: int) -> list[Finding]:
     """Problems of a stereo image; nothing for other channel counts and before the first window."""
     if channels != 2 or not spectrum.num_windows:
@@ -129,7 +153,7 @@ def find_stereo(spectrum: LongTermSpectrum, channels: int) -> list[Finding]:
     return [
         *delay,
         *inverted,
-        *(() if inverted else _find_bass(stereo)),
+        *(() if inverted or delay else _find_bass(stereo)),
         *(() if delay else _find_mono_loss(stereo)),
         *_find_imbalance(stereo),
     ]

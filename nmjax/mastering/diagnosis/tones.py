@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 import scipy.ndimage
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
@@ -29,10 +29,12 @@ _MAINS_HZ = (50.0, 60.0)
 _MAX_DEVIATION = 0.006  # of the power line's frequency, and of a recorder's speed
 _SEARCH_HZ = np.arange(40.0, 75.0, 0.005)  # fundamentals that are compared
 _HARMONICS = np.arange(1, 17)
+_MAX_HARMONIC = 40  # that is looked for where the first 16 prove a hum
 _MIN_EVIDENCE = 5.5  # standard deviations
 _EVIDENCE_OVER_OTHERS = 1.25  # loops repeat at multiples of their tempo, and with them many fundamentals
 _OTHERS_DISTANCE_HZ = 1.0
 _MIN_PRESENCE = 3.0  # standard deviations of a single harmonic
+_MIN_FITTED_PRESENCE = 4.0  # the same of one that is notched: 40 are tried, and loops keep their phase, too
 _MIN_HARMONICS = 3  # that are present
 _STEADY_LOCK, _STEADY_PROMINENCE_DB = 0.85, 15.0
 _MIN_TONE_HZ, _MAX_TONE_HZ = 200.0, 18_000.0  # below, a bass note that is held through looks the same
@@ -76,16 +78,62 @@ def locked_tones(spectrum: LongTermSpectrum) -> LockedTones:
     return LockedTones(freq_hz, level_db[index], lock[index], prominence_db[index])
 
 
+@dataclasses.dataclass(frozen=True)
+class HumFit:
+    """A hum of the power line.
+
+    Attributes:
+        frequency_hz: exact fundamental.
+        harmonics: numbers of those that are present; 1 is the fundamental.
+        locks: phase lock of each, 0 to 1.
+    """
+
+    frequency_hz: float
+    harmonics: Int[np.ndarray, " harmonics"]
+    locks: Float[np.ndarray, " harmonics"]
+
+
 def find_tones(spectrum: LongTermSpectrum) -> list[Finding]:
     """Hum and other steady tones; nothing in signals too short to tell."""
     if spectrum.num_windows < MIN_WINDOWS:
         return []
+    hum_hz = hum_fundamental_hz(spectrum)
+    return [*([] if hum_hz is None else [_hum_finding(spectrum, hum_hz)]), *_find_steady_tones(steady_tones(spectrum))]
+
+
+def steady_tones(spectrum: LongTermSpectrum) -> LockedTones:
+    """The tones that run through the track, without harmonics of a hum; none where there are many: they are music."""
     tones, hum_hz = locked_tones(spectrum), hum_fundamental_hz(spectrum)
-    if hum_hz is None:
-        return _find_steady_tones(tones)
-    multiple = tones.freq_hz / hum_hz
-    is_rest = np.abs(multiple - np.round(multiple)) * hum_hz > spectrum.bin_hz
-    return [_hum_finding(spectrum, hum_hz), *_find_steady_tones(tones.select(is_rest))]
+    if hum_hz is not None:
+        multiple = tones.freq_hz / hum_hz
+        tones = tones.select(np.abs(multiple - np.round(multiple)) * hum_hz > spectrum.bin_hz)
+    is_audio = (tones.freq_hz >= _MIN_TONE_HZ) & (tones.freq_hz <= _MAX_TONE_HZ)
+    is_steady = (tones.lock >= _STEADY_LOCK) & (tones.prominence_db >= _STEADY_PROMINENCE_DB)
+    return tones.select(is_audio & is_steady & (len(tones.freq_hz) <= _MAX_STEADY_TONES))
+
+
+def fit_hum(spectrum: LongTermSpectrum) -> HumFit | None:
+    """The exact frequency of a hum, by least squares over the phases of its harmonics; None without a hum."""
+    frequency_hz = hum_fundamental_hz(spectrum)
+    if frequency_hz is None:
+        return None
+    for _ in range(3):
+        numbers, lock = _present_harmonics(spectrum, frequency_hz)
+        power = np.square(np.abs(lock))
+        weights = numbers * power / (1.0 + 1e-3 - power)  # a phase varies by 1 / lock² − 1
+        deviation_hz = np.angle(lock) / (2.0 * np.pi) * spectrum.bin_hz
+        frequency_hz += float((weights * deviation_hz).sum() / ((weights * numbers).sum() + 1e-15))
+    numbers, lock = _present_harmonics(spectrum, frequency_hz)
+    return HumFit(frequency_hz, numbers, np.abs(lock)) if len(numbers) else None
+
+
+def _present_harmonics(spectrum: LongTermSpectrum, frequency_hz: float) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the harmonics that are present, and the phase lock of each relative to its exact frequency."""
+    numbers = np.arange(1, min(_MAX_HARMONIC, int(0.9 * spectrum.freq_hz[-1] / frequency_hz)) + 1)
+    bins = numbers * frequency_hz / spectrum.bin_hz
+    lock = spectrum.phase_lock[np.round(bins).astype(int)] * np.exp(-2j * np.pi * bins)
+    is_present = np.real(lock) >= _MIN_FITTED_PRESENCE * _lock_deviation(spectrum)
+    return numbers[is_present], lock[is_present]
 
 
 def hum_fundamental_hz(spectrum: LongTermSpectrum) -> float | None:
@@ -140,12 +188,9 @@ def _hum_finding(spectrum: LongTermSpectrum, hum_hz: float) -> Finding:
     )
 
 
-def _find_steady_tones(tones: LockedTones) -> list[Finding]:
-    """The strongest tone that runs through the track, unless there are many: they are music."""
-    is_audio = (tones.freq_hz >= _MIN_TONE_HZ) & (tones.freq_hz <= _MAX_TONE_HZ)
-    is_steady = (tones.lock >= _STEADY_LOCK) & (tones.prominence_db >= _STEADY_PROMINENCE_DB)
-    steady = tones.select(is_audio & is_steady)
-    if not len(steady.freq_hz) or len(tones.freq_hz) > _MAX_STEADY_TONES:
+def _find_steady_tones(steady: LockedTones) -> list[Finding]:
+    """The strongest of the tones that run through the track."""
+    if not len(steady.freq_hz):
         return []
     loudest = int(np.argmax(steady.level_db))
     level_db, freq_hz = float(steady.level_db[loudest]), float(steady.freq_hz[loudest])

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nmjax.dsp import Bands
+from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan
 from nmjax.mastering.settings import exports
 from nmjax.mastering.settings.schema import (
     BAND_RANGES,
@@ -32,7 +33,7 @@ from nmjax.runtime.errors import BadInputError
 MAX_BYTES = 4_000_000
 _FLAT_BAND = Band(freq_hz=1000.0, gain_db=0.0, q=1.0)  # for a file without bands
 
-_EDITABLE_KEYS = ("eq", *PROCESSORS, "residual_amount")
+_EDITABLE_KEYS = ("repair", "eq", *PROCESSORS, "residual_amount")
 _READ_ONLY_NOTE = (
     f"Edits of read-only parts ({', '.join(READ_ONLY_KEYS)}) have no effect. Edit one of: {', '.join(_EDITABLE_KEYS)}."
 )
@@ -48,6 +49,7 @@ class StoredSettings:
         residual_amount: 0 to 2, scales the residual's waveform.
         model: the network that predicted the settings; None for a file written by hand.
         track: name of the track, if the file has one.
+        repairs: what is repaired before everything else.
         notes: messages for the user.
     """
 
@@ -56,6 +58,7 @@ class StoredSettings:
     residual_amount: float = 1.0
     model: ModelId | None = None
     track: str | None = None
+    repairs: RepairPlan = NO_REPAIRS
     notes: tuple[str, ...] = ()
 
     @property
@@ -94,6 +97,7 @@ def settings_to_json(
     residual_amount: float = 1.0,
     eq_sample_rate: int = SAMPLE_RATE,
     reference: str | None = None,
+    repairs: RepairPlan = NO_REPAIRS,
 ) -> str:
     """The text of a settings file.
 
@@ -110,6 +114,7 @@ def settings_to_json(
         residual_amount: what scaled the residual.
         eq_sample_rate: rate in Hz at which the prediction's bands have their intended response.
         reference: description of the reference that the settings were matched to, if any.
+        repairs: what was repaired; the file has no `repair` where nothing was.
     """
     eq = prediction.settings.eq
     rendered_columns = (rendered_bands.freq_hz, rendered_bands.gain_db, rendered_bands.q)
@@ -120,6 +125,7 @@ def settings_to_json(
         "model": model and model.model_dump(),
         "input_gain_db": _shortest_floats(prediction.settings.input_gain_db[None])[0],
         "residual_amount": residual_amount,
+        **({"repair": repairs.to_dict()} if repairs.active() else {}),
         "eq": {
             "sample_rate": eq_sample_rate,
             "bands": _band_rows(_shortest_floats(getattr(eq, field)) for field in BAND_RANGES),
@@ -167,6 +173,7 @@ def settings_from_json(text: str, name: str) -> StoredSettings:
         residual_amount=file.residual_amount,
         model=file.model,
         track=file.track,
+        repairs=file.repair,
         notes=(_READ_ONLY_NOTE,) if read_only_edited else (),
     )
 

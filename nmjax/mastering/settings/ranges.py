@@ -1,4 +1,4 @@
-"""Ranges of the numbers in a settings file, and errors of pydantic that say in our words what is wrong with a value."""
+"""Ranges of the values in a settings file, and errors of pydantic that say in our words what is wrong with a value."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import json
 import math
 from typing import Any, Literal, NamedTuple
 
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError, core_schema
 
 from nmjax.runtime.errors import BadInputError
 
 MESSAGE: Literal["message"] = "message"  # a custom error: what is wrong with the value
 SENTENCE: Literal["sentence"] = "sentence"  # a custom error that needs no label
+
+
+class StrictModel(BaseModel):
+    """A model that refuses unknown keys and values of another type."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 def value_error(text: str, kind: Literal["message", "sentence"] = MESSAGE) -> PydanticCustomError:
@@ -52,6 +59,16 @@ class Range(NamedTuple):
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self._validate)
+
+
+def _to_whole_number(value: float) -> int:
+    if value % 1.0:
+        raise value_error(f"is {value:g}; give a whole number.")
+    return int(value)
+
+
+WholeNumber = AfterValidator(_to_whole_number)
+"""As an annotation of a pydantic field, after a `Range`: refuses fractions."""
 
 
 def format_value(value: Any) -> str:

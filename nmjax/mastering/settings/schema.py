@@ -10,11 +10,12 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model, model_validator
 
 from nmjax.audio import reader
-from nmjax.mastering.settings.ranges import MESSAGE, SENTENCE, Range, format_value, value_error
+from nmjax.mastering.repair.plan import NO_REPAIRS, REPAIRS, RepairPlan
+from nmjax.mastering.settings.error_messages import describe
+from nmjax.mastering.settings.ranges import SENTENCE, Range, StrictModel, format_value, value_error
 from nmjax.models import PHASES, SAMPLE_RATE
 from nmjax.models.encoder import LATENT_SIZE
 from nmjax.models.processors import PROCESSORS
@@ -47,11 +48,7 @@ SampleRate = Annotated[int, Range(reader.MIN_SAMPLE_RATE, reader.MAX_SAMPLE_RATE
 Name = Annotated[str, AfterValidator(_printable_name)]
 
 
-class _StrictModel(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Band(_StrictModel):
+class Band(StrictModel):
     """A peaking filter. Its effective gain is gain_db · gate."""
 
     freq_hz: Annotated[float, Range(10.0, 24_000.0, "Hz")]
@@ -65,7 +62,7 @@ BAND_RANGES: dict[str, Range] = {
 }
 
 
-class Equalizer(_StrictModel):
+class Equalizer(StrictModel):
     """The bands, and the rate in Hz at which they have their intended response."""
 
     sample_rate: SampleRate = SAMPLE_RATE
@@ -81,7 +78,7 @@ class Equalizer(_StrictModel):
         return self
 
 
-class RenderedBand(_StrictModel):
+class RenderedBand(StrictModel):
     """A peaking filter at the track's rate, with the gate multiplied in; read-only."""
 
     freq_hz: Annotated[float, _FINITE]
@@ -89,14 +86,14 @@ class RenderedBand(_StrictModel):
     q: Annotated[float, _FINITE]
 
 
-class RenderedEqualizer(_StrictModel):
+class RenderedEqualizer(StrictModel):
     """The bands as rendered at the track's rate; read-only."""
 
     sample_rate: SampleRate
     bands: Annotated[list[RenderedBand], Field(max_length=_MAX_RENDERED_BANDS)]
 
 
-class ModelId(_StrictModel):
+class ModelId(StrictModel):
     """The network that predicted the settings: its phase, training step and checkpoint digest."""
 
     phase: Literal[tuple(PHASES)]  # pyright: ignore[reportInvalidTypeForm]  (the table of phases is the source)
@@ -111,16 +108,17 @@ def _processor_model(processor: str) -> type[BaseModel]:
         setting.name: (Annotated[float, Range(*row.limits[setting.name], setting.unit)], setting.initial)
         for setting in row.settings
     }
-    return create_model(processor, __base__=_StrictModel, **fields)
+    return create_model(processor, __base__=StrictModel, **fields)
 
 
-class _SettingsFile(_StrictModel):
+class _SettingsFile(StrictModel):
     format: Literal["nmjax settings 2"]
     track: Name | None = None
     reference: Name | None = None
     model: ModelId | None = None
     input_gain_db: Annotated[float, Range(-200.0, 200.0, "dB")] = 0.0
     residual_amount: Annotated[float, AMOUNT_RANGE] = 1.0
+    repair: RepairPlan = NO_REPAIRS
     eq: Equalizer
     rendered_eq: RenderedEqualizer | None = None
     delivery: Any = None
@@ -161,7 +159,7 @@ def parse_settings(text: str, source: str) -> ParsedSettings:
         has_read_only = any(key in tree for key in READ_ONLY_KEYS)
         read_only_edited = has_read_only and file.checksum != read_only_checksum(tree)
     except ValidationError as error:
-        raise BadInputError(f"'{source}': {_describe(error.errors(include_url=False)[0])}") from None
+        raise BadInputError(f"'{source}': {describe(error.errors(include_url=False)[0], _keys_at)}") from None
     except BadInputError as error:
         raise BadInputError(f"'{source}': {error}") from None
     except json.JSONDecodeError as error:
@@ -208,52 +206,6 @@ def _check_format(tree: Any) -> None:
         )
 
 
-def _describe(error: ErrorDetails) -> str:
-    """A validation error as one sentence."""
-    kind, location, value = error["type"], error["loc"], error["input"]
-    label, parent = _label(location), _label(location[:-1])
-    if kind == SENTENCE:
-        return error["msg"]
-    if kind == MESSAGE:
-        return f"{label} {error['msg']}"
-    if kind == "string_unicode" and _keys_at(location):  # a key that is not valid Unicode
-        return f"{label} has an unknown key {format_value(value)}; {suggest(value, _keys_at(location))}"
-    if kind == "extra_forbidden":
-        known = suggest(str(location[-1]), _keys_at(location[:-1]))
-        return f"{parent} has an unknown key {format_value(location[-1])}; {known}"
-    if kind == "missing":
-        return f"{parent} has no '{location[-1]}'; add it."
-    if kind == "model_type":
-        return f"{label} is {format_value(value)}; give keys in braces: {', '.join(_keys_at(location))}."
-    if kind == "list_type":
-        return f"{label} is {format_value(value)}; give a list in brackets."
-    if label == "z":
-        return f"z has {len(value)} entries; give {LATENT_SIZE} numbers, or null."
-    if kind == "too_long":
-        return f"{label} has {len(value)} entries; give at most {error.get('ctx', {})['max_length']}."
-    hint = {
-        "model.phase": f"the phases are {', '.join(PHASES)}.",
-        "model.step": "give a whole number from 0.",
-        "model.checkpoint": "give the digest that nmjax wrote.",
-    }.get(label, "give a name, or null.")
-    return f"{label} is {format_value(value)}; {hint}"
-
-
-def _label(location: tuple[int | str, ...]) -> str:
-    """What messages call a place in the file."""
-    match location:
-        case ():
-            return "the file"
-        case (section, "bands", int(index)):
-            return f"band {index + 1} of {section}"
-        case (section, "bands", int(index), field):
-            return f"band {index + 1} of {section}: {field}"
-        case ("z", int(index)):
-            return f"number {index + 1} of z"
-        case _:
-            return ".".join(map(str, location))
-
-
 def _keys_at(location: tuple[int | str, ...]) -> tuple[str, ...]:
     """The keys of the model at a place in the file."""
     match location:
@@ -263,8 +215,16 @@ def _keys_at(location: tuple[int | str, ...]) -> tuple[str, ...]:
             model = Band
         case ("rendered_eq", "bands", _):
             model = RenderedBand
+        case ("repair", str(name)):
+            return tuple(REPAIRS[name].model_fields) if name in REPAIRS else ()
         case (section,):
-            sections = {"eq": Equalizer, "rendered_eq": RenderedEqualizer, "model": ModelId, **_PROCESSOR_MODELS}
+            sections = {
+                "repair": RepairPlan,
+                "eq": Equalizer,
+                "rendered_eq": RenderedEqualizer,
+                "model": ModelId,
+                **_PROCESSOR_MODELS,
+            }
             if section not in sections:
                 return ()
             model = sections[str(section)]

@@ -1,0 +1,62 @@
+"""A repair: its settings as they stand in a settings file, when it is proposed, and what it does to a stream."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+from nmjax.audio.streams import AudioChunks
+from nmjax.mastering.diagnosis.finding import Finding
+from nmjax.mastering.diagnosis.scan import TrackStatistics
+from nmjax.mastering.settings.ranges import Range, StrictModel
+
+Side = Literal["left", "right"]
+SIDES = ("left", "right")
+CrossoverHz = Annotated[float, Range(20.0, 500.0, "Hz")]
+BandwidthHz = Annotated[float, Range(0.1, 10.0, "Hz")]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What a repair is planned from. findings: by name."""
+
+    statistics: TrackStatistics
+    findings: Mapping[str, Finding]
+
+
+class Proposal(NamedTuple):
+    """A repair for a track. is_certain: whether `auto` does it."""
+
+    repair: Repair
+    is_certain: bool
+
+
+class Repair(StrictModel):
+    """Settings of a repair. A subclass has a field for each amount.
+
+    Attributes:
+        repaired_findings: names of the findings that it repairs.
+    """
+
+    repaired_findings: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
+        """The repair of a diagnosed track; None where none of its findings is reported."""
+        raise NotImplementedError
+
+    def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> AudioChunks:
+        """The repaired stream, of the same length.
+
+        Args:
+            chunks: `[frames, channel]` float32.
+            sample_rate: Hz.
+            channels: number of channels.
+        """
+        raise NotImplementedError
+
+    @property
+    def sentence(self) -> str:
+        """What was done, for a musician."""
+        raise NotImplementedError

@@ -1,0 +1,114 @@
+"""All repairs: which ones a track gets, and the stream through them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from nmjax.audio.streams import AudioChunks
+from nmjax.mastering.delivery.plan import StreamOpener
+from nmjax.mastering.diagnosis.finding import Finding
+from nmjax.mastering.diagnosis.scan import TrackStatistics
+from nmjax.mastering.repair.base import Diagnosis, Repair
+from nmjax.mastering.repair.bass_polarity import BassPolarityRepair
+from nmjax.mastering.repair.offset import DcRepair
+from nmjax.mastering.repair.stereo import BassMonoRepair, DelayRepair, PolarityRepair
+from nmjax.mastering.repair.tones import HumRepair, ToneRepair
+from nmjax.mastering.request import AUTO
+from nmjax.mastering.settings.ranges import StrictModel
+
+
+class RepairPlan(StrictModel):
+    """The section `repair` of a settings file: a field for each repair, None where it is not made.
+
+    They are applied in this order. The names are also those of `--repair`.
+    """
+
+    dc: DcRepair | None = None
+    hum: HumRepair | None = None
+    tone: ToneRepair | None = None
+    delay: DelayRepair | None = None
+    polarity: PolarityRepair | None = None
+    bass_polarity: BassPolarityRepair | None = None
+    bass_mono: BassMonoRepair | None = None
+
+    def active(self) -> dict[str, Repair]:
+        """The repairs that are made, in their order."""
+        return {name: repair for name in REPAIRS if (repair := getattr(self, name)) is not None}
+
+    def select(self, names: Sequence[str]) -> RepairPlan:
+        """The repairs of a plan that `--repair` names; all for `auto`, none for `none`."""
+        left_out = [name for name in REPAIRS if name not in names and AUTO not in names]
+        return self.model_copy(update=dict.fromkeys(left_out))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The repairs for JSON, without those that are not made."""
+        return self.model_dump(exclude_none=True)
+
+
+REPAIRS: dict[str, type[Repair]] = {
+    name: get_args(field.annotation)[0] for name, field in RepairPlan.model_fields.items()
+}
+NO_REPAIRS = RepairPlan()
+
+
+def plan_repairs(statistics: TrackStatistics, findings: Sequence[Finding], names: Sequence[str]) -> RepairPlan:
+    """The repairs of a diagnosed track.
+
+    Args:
+        statistics: of the track.
+        findings: of its diagnosis.
+        names: those of `--repair`. `auto` makes every repair that is certain; a repair that is named is made where one
+            of its findings is reported.
+    """
+    diagnosis = Diagnosis(statistics, {finding.name: finding for finding in findings})
+    repairs: dict[str, Any] = {}
+    for name, repair in REPAIRS.items():
+        if name not in names and AUTO not in names:
+            continue
+        proposal = repair.propose(diagnosis)
+        if proposal and (proposal.is_certain or name in names):
+            repairs[name] = proposal.repair
+    return RepairPlan(**repairs)
+
+
+def mark_findings(findings: Sequence[Finding], plan: RepairPlan, suggest: bool) -> list[Finding]:
+    """The findings with what was done about each, or with the option that does it.
+
+    Args:
+        findings: of the diagnosis.
+        plan: the repairs that were made.
+        suggest: whether the option can be given.
+    """
+    active, marked = plan.active(), []
+    for finding in findings:
+        repairs = [name for name in REPAIRS if finding.name in REPAIRS[name].repaired_findings]
+        made = " ".join(active[name].sentence for name in repairs if name in active)
+        if made:
+            finding = dataclasses.replace(finding, repaired=made)
+        elif repairs and suggest:
+            finding = dataclasses.replace(finding, remedy=f"{finding.remedy} Or add --repair {repairs[0]}.")
+        marked.append(finding)
+    return marked
+
+
+def repair_stream(chunks: AudioChunks, plan: RepairPlan, sample_rate: int, channels: int) -> AudioChunks:
+    """The stream through all repairs of a plan; the chunks themselves where there is none.
+
+    Args:
+        chunks: `[frames, channel]` float32.
+        plan: the repairs.
+        sample_rate: Hz.
+        channels: number of channels.
+    """
+    for repair in plan.active().values():
+        chunks = repair.apply(chunks, sample_rate, channels)
+    return chunks
+
+
+def repaired_opener(read_chunks: StreamOpener, plan: RepairPlan, sample_rate: int, channels: int) -> StreamOpener:
+    """Opens the repaired signal; `read_chunks` itself where nothing is repaired. Arguments as in `repair_stream`."""
+    if not plan.active():
+        return read_chunks
+    return lambda: repair_stream(read_chunks(), plan, sample_rate, channels)

@@ -1,0 +1,105 @@
+"""The track before mastering: measured, diagnosed and repaired."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from nmjax.audio import reader
+from nmjax.audio.reader import AudioInfo
+from nmjax.audio.streams import AudioChunks
+from nmjax.mastering.delivery.loudness_scan import LoudnessScan
+from nmjax.mastering.delivery.plan import StreamOpener
+from nmjax.mastering.diagnosis.diagnosis import diagnose
+from nmjax.mastering.diagnosis.finding import Finding
+from nmjax.mastering.diagnosis.inspection import container_bits, loudness_measures
+from nmjax.mastering.diagnosis.scan import TrackScan
+from nmjax.mastering.repair.plan import RepairPlan, mark_findings, plan_repairs, repair_stream, repaired_opener
+from nmjax.mastering.request import NONE
+from nmjax.mastering.types import InputSignal, MasteringOptions
+from nmjax.runtime.errors import BadInputError
+
+MIN_FRAMES = 2
+CHUNK_FRAMES = 1 << 16
+StreamTap = Callable[[str, AudioChunks], AudioChunks]  # returns the chunks of a named signal unchanged
+
+
+def no_tap(name: str, chunks: AudioChunks) -> AudioChunks:
+    """Returns the chunks: a `StreamTap` that observes nothing."""
+    return chunks
+
+
+def input_signal(info: AudioInfo, progress: StreamTap = no_tap) -> InputSignal:
+    """A file as the signal to master. progress: called with "Reading" and the chunks of each pass."""
+    return InputSignal(
+        read_chunks=lambda: progress("Reading", reader.read_chunks(info.path, CHUNK_FRAMES)),
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        name=f"'{info.path}'",
+        bits=container_bits(info),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredSource:
+    """A track, ready to be analyzed.
+
+    Attributes:
+        read_chunks: opens the repaired track.
+        scan: measurements of the repaired track.
+        repairs: what was repaired.
+        findings: of the diagnosis before the repair; empty where the track was not diagnosed.
+    """
+
+    read_chunks: StreamOpener
+    scan: LoudnessScan
+    repairs: RepairPlan
+    findings: list[Finding]
+
+
+def measure_source(
+    signal: InputSignal, options: MasteringOptions, tap: StreamTap = no_tap, report_findings: bool = False
+) -> MeasuredSource:
+    """Measures a track and plans its repair, in one pass where nothing is repaired, otherwise in two.
+
+    Args:
+        signal: the track.
+        options: `repair` plans from the diagnosis; `settings` have their repairs, and need no diagnosis.
+        tap: called with "source" and the track, and with "repaired" and the repaired track where there are repairs.
+        report_findings: diagnose also where no repair needs it.
+
+    Raises:
+        BadInputError: the track is too short, or settings do not fit it.
+    """
+    rate, channels = signal.sample_rate, signal.channels
+    plan = _known_plan(options)
+    track_scan = TrackScan(rate, channels) if plan is None or report_findings else None
+    chunks = tap("source", signal.read_chunks())
+    chunks = track_scan.watch(chunks) if track_scan else chunks
+    if plan is not None and plan.active():
+        chunks = tap("repaired", repair_stream(chunks, plan, rate, channels))
+    scan = _loudness_scan(chunks, signal)
+    if scan.frames < MIN_FRAMES:
+        raise BadInputError(f"{signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
+    findings, is_known = [], plan is not None
+    if track_scan:
+        statistics = track_scan.result()
+        findings = diagnose(statistics, loudness_measures(scan), signal.bits)
+        if plan is None:
+            plan = plan_repairs(statistics, findings, options.repair)
+    assert plan is not None
+    read_chunks = repaired_opener(signal.read_chunks, plan, rate, channels)
+    if plan.active() and not is_known:
+        scan = _loudness_scan(tap("repaired", read_chunks()), signal)
+    return MeasuredSource(read_chunks, scan, plan, mark_findings(findings, plan, suggest=not is_known))
+
+
+def _known_plan(options: MasteringOptions) -> RepairPlan | None:
+    """The repairs that need no diagnosis: those of settings, or none; otherwise None."""
+    if options.settings:
+        return options.settings.repairs.select(options.repair)
+    return RepairPlan() if NONE in options.repair else None
+
+
+def _loudness_scan(chunks: AudioChunks, signal: InputSignal) -> LoudnessScan:
+    return LoudnessScan(chunks, signal.sample_rate, signal.channels, max_limiting_db=0.0)
