@@ -34,7 +34,7 @@ _MIN_EVIDENCE = 5.5  # standard deviations
 _EVIDENCE_OVER_OTHERS = 1.25  # loops repeat at multiples of their tempo, and with them many fundamentals
 _OTHERS_DISTANCE_HZ = 1.0
 _MIN_PRESENCE = 3.0  # standard deviations of a single harmonic
-_MIN_FITTED_PRESENCE = 4.0  # the same of one that is notched: 40 are tried, and loops keep their phase, too
+_MIN_HIGH_PRESENCE = 5.0  # of one above the 16th: they are many, and loops keep their phase, too
 _MIN_HARMONICS = 3  # that are present
 _STEADY_LOCK, _STEADY_PROMINENCE_DB = 0.85, 15.0
 _MIN_TONE_HZ, _MAX_TONE_HZ = 200.0, 18_000.0  # below, a bass note that is held through looks the same
@@ -132,7 +132,8 @@ def _present_harmonics(spectrum: LongTermSpectrum, frequency_hz: float) -> tuple
     numbers = np.arange(1, min(_MAX_HARMONIC, int(0.9 * spectrum.freq_hz[-1] / frequency_hz)) + 1)
     bins = numbers * frequency_hz / spectrum.bin_hz
     lock = spectrum.phase_lock[np.round(bins).astype(int)] * np.exp(-2j * np.pi * bins)
-    is_present = np.real(lock) >= _MIN_FITTED_PRESENCE * _lock_deviation(spectrum)
+    presence = np.real(lock) / _lock_deviation(spectrum)
+    is_present = presence >= np.where(numbers <= len(_HARMONICS), _MIN_PRESENCE, _MIN_HIGH_PRESENCE)
     return numbers[is_present], lock[is_present]
 
 

@@ -32,7 +32,7 @@ def subtract_tones(
         bandwidth_hz: −3 dB width of each notch. The stream is delayed internally by 1.3 / bandwidth_hz seconds.
     """
     hop = round(_HOP_SECONDS * sample_rate)
-    reach = max(1, round(_WIDTH_SECONDS / bandwidth_hz / _HOP_SECONDS / 2.0))
+    reach = max(1, round(_WIDTH_SECONDS / bandwidth_hz / _HOP_SECONDS / 2.0) - 1)
     oscillators = _Oscillators(2.0 * np.pi * freq_hz / sample_rate, hop)
     earlier: _Measurement | None = None
     for number, later in enumerate(_average(_measure(rechunk(chunks, hop), oscillators), reach)):

@@ -1,0 +1,198 @@
+"""Each repair on a synthetic song with a defect of known size, compared with the song before."""
+
+import numpy as np
+import pytest
+import scipy.signal
+
+from nmjax.mastering.diagnosis.diagnosis import diagnose
+from nmjax.mastering.diagnosis.inspection import scan_track
+from nmjax.mastering.repair.plan import NO_REPAIRS, REPAIRS, RepairPlan, mark_findings, plan_repairs, repair_stream
+from nmjax.mastering.request import REPAIR_NAMES
+from nmjax.runtime.errors import BadInputError
+from tests.mastering.diagnosis.songs import RATE, song
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return np.ascontiguousarray(song(24.0), np.float32)
+
+
+def plan_of(audio, *names):
+    """The plan and the findings, with what was done."""
+    statistics, loudness = scan_track([audio], RATE, audio.shape[1])
+    findings = diagnose(statistics, loudness, 24)
+    plan = plan_repairs(statistics, findings, names or ("auto",))
+    return plan, {finding.name: finding for finding in mark_findings(findings, plan, suggest=True)}
+
+
+def repair(audio, plan, rate=RATE, size=50_000):
+    chunks = [audio[start : start + size] for start in range(0, len(audio), size)]
+    return np.concatenate(list(repair_stream(chunks, plan, rate, audio.shape[1])))
+
+
+def spectrum_db(audio):
+    freq_hz, power = scipy.signal.welch(audio, RATE, nperseg=1 << 16, axis=0)
+    return freq_hz, 10.0 * np.log10(power.mean(axis=1) + 1e-15)
+
+
+def bass_ratio_db(audio):
+    low = scipy.signal.sosfiltfilt(scipy.signal.butter(4, [20.0, 120.0], "band", fs=RATE, output="sos"), audio, axis=0)
+    return 20.0 * np.log10((low[:, 0] - low[:, 1]).std() / low.sum(axis=1).std())
+
+
+def test_the_names_of_the_option_are_those_of_the_repairs():
+    assert tuple(REPAIRS) == REPAIR_NAMES
+
+
+def test_a_clean_song_is_not_touched(clean):
+    plan, _ = plan_of(clean, *REPAIR_NAMES)
+    assert plan == NO_REPAIRS
+    chunks = [clean]
+    assert repair_stream(chunks, plan, RATE, 2) is chunks
+
+
+def test_a_constant_offset_is_subtracted(clean):
+    offset = np.array([0.02, -0.015])
+    plan, findings = plan_of((clean + offset).astype(np.float32))
+    np.testing.assert_allclose(plan.dc.offset, offset, atol=1e-4)
+    assert plan.dc.highpass_hz is None
+    assert findings["dc_offset"].repaired.startswith("The constant offset was subtracted")
+    np.testing.assert_allclose(repair((clean + offset).astype(np.float32), plan), clean, atol=2e-4)
+
+
+def test_an_offset_that_wanders_needs_the_name(clean):
+    drift = np.linspace(-0.01, 0.04, len(clean))[:, None]
+    defective = (clean + drift).astype(np.float32)
+    plan, findings = plan_of(defective)
+    assert plan.dc is None
+    assert findings["dc_offset"].repaired == ""
+    assert findings["dc_offset"].remedy.endswith("Or add --repair dc.")
+    plan, _ = plan_of(defective, "dc")
+    assert plan.dc.highpass_hz == 15.0
+    repaired = repair(defective, plan)
+    middle = slice(RATE, -RATE)
+    assert np.abs(repaired - clean)[middle].max() < 1e-3
+    assert np.abs(repaired[middle].mean(axis=0)).max() < 1e-4
+
+
+def test_rumble_is_removed(clean):
+    rumble = 0.3 * np.sin(2.0 * np.pi * 7.0 * np.arange(len(clean)) / RATE)[:, None]
+    plan, findings = plan_of((clean + rumble).astype(np.float32))
+    assert "below 15 Hz" in findings["subsonic"].repaired
+    error = repair((clean + rumble).astype(np.float32), plan) - clean
+    assert np.abs(error[RATE:-RATE]).max() < 1e-3
+
+
+@pytest.mark.parametrize("mains_hz", [49.97, 60.02])
+def test_hum_is_notched_and_nothing_else(clean, mains_hz):
+    time = np.arange(len(clean)) / RATE
+    hum = sum(0.03 / k**0.5 * np.sin(2.0 * np.pi * k * mains_hz * time + k) for k in (1, 2, 3, 4, 5, 7))
+    defective = (clean + hum[:, None]).astype(np.float32)
+    plan, findings = plan_of(defective)
+    assert plan.hum.frequency_hz == pytest.approx(mains_hz, abs=0.01)
+    assert {1, 2, 3, 4, 5, 7} <= set(plan.hum.harmonics)
+    assert findings["hum"].repaired.startswith("Notches were set at")
+    freq_hz, before = spectrum_db(clean)
+    change_db = spectrum_db(repair(defective, plan))[1] - before
+    distance_hz = np.abs(freq_hz[:, None] - mains_hz * np.array(plan.hum.harmonics)).min(axis=1)
+    audible = (freq_hz > 30.0) & (before > -130.0)
+    assert np.abs(change_db[audible & (distance_hz > 4.0)]).max() < 0.1
+    assert np.abs(change_db[audible & (distance_hz < 1.0)]).max() < 3.0
+
+
+def test_a_steady_tone_is_notched(clean):
+    tone = 0.003 * np.sin(2.0 * np.pi * 3_210.57 * np.arange(len(clean)) / RATE)[:, None]
+    plan, findings = plan_of((clean + tone).astype(np.float32))
+    assert plan.tone.freq_hz == pytest.approx([3_210.57], abs=0.01)
+    assert findings["steady_tone"].repaired
+    assert np.std(repair((clean + tone).astype(np.float32), plan) - clean) < 0.03 * np.std(tone)
+
+
+@pytest.mark.parametrize(("channel", "sign"), [(0, 1.0), (1, -1.0)])
+def test_whole_samples_of_delay_and_polarity_are_undone_exactly(clean, channel, sign):
+    defective = clean.copy()
+    defective[100:, channel] = sign * clean[:-100, channel]
+    defective[:100, channel] = 0.0
+    plan, findings = plan_of(defective)
+    assert plan.delay.late == ("left", "right")[channel]
+    assert plan.delay.delay_ms == pytest.approx(1000.0 * 100 / RATE, abs=1e-6)
+    assert (plan.polarity is not None) == (sign < 0.0)
+    assert "moved" in findings["channel_delay"].repaired
+    repaired = repair(defective, plan, size=77)
+    both = np.sign((repaired * clean).sum(axis=0))  # a polarity that is common to both channels is not heard
+    assert both[0] == both[1] or sign > 0.0
+    np.testing.assert_array_equal(repaired[:-100] * both.astype(np.float32), clean[:-100])
+
+
+def test_a_part_of_a_sample_of_delay_is_interpolated(clean):
+    samples = 30.4
+    spectrum = np.fft.rfft(np.pad(clean[:, 1], (0, 1000)))
+    turn = np.exp(-2j * np.pi * np.arange(len(spectrum)) / (len(clean) + 1000) * samples)
+    defective = clean.copy()
+    defective[:, 1] = np.fft.irfft(spectrum * turn, len(clean) + 1000)[: len(clean)]
+    plan, _ = plan_of(defective)
+    assert plan.delay.delay_ms * RATE / 1000.0 == pytest.approx(samples, abs=0.02)
+    exact = RepairPlan.model_validate({"delay": {"late": "right", "delay_ms": 1000.0 * samples / RATE}})
+    error = (repair(defective, exact) - clean)[1000:-1000]
+    error = scipy.signal.sosfilt(scipy.signal.butter(8, 18_000.0, fs=RATE, output="sos"), error, axis=0)
+    assert np.std(error) < 1e-4 * np.std(clean)
+
+
+def test_inverted_polarity_is_undone_exactly(clean):
+    plan, findings = plan_of(clean * np.float32([1.0, -1.0]))
+    assert plan.to_dict() == {"polarity": {"invert": "right"}}
+    assert findings["polarity"].repaired == "The polarity of the right channel was inverted."
+    np.testing.assert_array_equal(repair(clean * np.float32([1.0, -1.0]), plan), clean)
+
+
+@pytest.mark.parametrize("crossover_hz", [110.0, 180.0])
+def test_inverted_bass_gets_its_width_back(clean, crossover_hz):
+    low = scipy.signal.sosfiltfilt(scipy.signal.butter(4, crossover_hz, fs=RATE, output="sos"), clean, axis=0)
+    defective = (clean - 2.0 * low * [0.0, 1.0]).astype(np.float32)
+    plan, _ = plan_of(defective)
+    assert plan.bass_polarity.crossover_hz == pytest.approx(crossover_hz, rel=0.03)
+    repaired = repair(defective, plan)
+    assert (
+        abs(bass_ratio_db(repaired) - bass_ratio_db(clean)) < 1.0 < abs(bass_ratio_db(defective) - bass_ratio_db(clean))
+    )
+    np.testing.assert_array_equal(repaired[:, 0], clean[:, 0])
+
+
+def test_mono_bass_keeps_the_mid(clean):
+    plan = RepairPlan.model_validate({"bass_mono": {"crossover_hz": 120.0}})
+    repaired = repair(clean, plan)
+    np.testing.assert_allclose(repaired.sum(axis=1), clean.sum(axis=1), atol=1e-6)
+    freq_hz, before = scipy.signal.welch(clean[:, 0] - clean[:, 1], RATE, nperseg=1 << 15)
+    after = scipy.signal.welch(repaired[:, 0] - repaired[:, 1], RATE, nperseg=1 << 15)[1]
+    assert (after / before)[(freq_hz > 30.0) & (freq_hz < 105.0)].max() < 1e-4
+    np.testing.assert_allclose((after / before)[(freq_hz > 135.0) & (freq_hz < 5_000.0)], 1.0, atol=1e-2)
+
+
+EVERYTHING = {
+    "dc": {"offset": [0.01, 0.02], "highpass_hz": 15.0},
+    "hum": {"frequency_hz": 50.0, "harmonics": [1, 2, 64]},
+    "tone": {"freq_hz": [3_000.0, 30_000.0]},
+    "delay": {"late": "left", "delay_ms": 0.77},
+    "polarity": {},
+    "bass_polarity": {"fill": 0.5},
+    "bass_mono": {},
+}
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 192_000])
+def test_the_chunks_do_not_matter(clean, rate):
+    audio, plan = clean[:40_000], RepairPlan.model_validate(EVERYTHING)
+    whole = repair(audio, plan, rate, size=len(audio))
+    assert whole.shape == audio.shape
+    assert whole.dtype == np.float32
+    np.testing.assert_array_equal(repair(audio, plan, rate, size=1_234), whole)
+
+
+@pytest.mark.parametrize("channels", [1, 6])
+def test_repairs_of_stereo_leave_other_channel_counts(clean, channels):
+    audio = np.repeat(clean[:20_000, :1], channels, axis=1)
+    names = ("delay", "polarity", "bass_polarity", "bass_mono")
+    plan = RepairPlan.model_validate({name: EVERYTHING[name] for name in names})
+    np.testing.assert_array_equal(repair(audio, plan), audio)
+    with pytest.raises(BadInputError, match=f"repair.dc.offset has 2 numbers, the track {channels} channels"):
+        repair(audio, RepairPlan.model_validate({"dc": {"offset": [0.1, 0.2]}}))
