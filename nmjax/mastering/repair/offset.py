@@ -1,4 +1,4 @@
-"""Repair of a DC offset, and of rumble below hearing."""
+"""Repair of a DC offset, and of rumble below the lowest notes."""
 
 from __future__ import annotations
 

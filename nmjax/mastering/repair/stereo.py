@@ -35,8 +35,8 @@ def stereo_measures(diagnosis: Diagnosis) -> StereoMeasures | None:
 class DelayRepair(Repair):
     """Moves the late channel earlier; what its end lacks is silence.
 
-    Whole samples are shifted and stay bit-identical. Fractions are interpolated by 257 taps (Kaiser): up to 0.9 of the
-    Nyquist frequency within 0.001 dB.
+    Whole samples are shifted and stay bit-identical. Parts of a sample are interpolated by 257 taps (Kaiser), with an
+    error below −80 dB up to 0.8 of the Nyquist frequency.
 
     Attributes:
         late: the channel.
@@ -76,7 +76,7 @@ class DelayRepair(Repair):
 
 
 class PolarityRepair(Repair):
-    """Inverts a channel. Which of both was inverted cannot be heard; `auto` takes the right one."""
+    """Inverts a channel. Which of both was inverted is inaudible; the right one is taken."""
 
     repaired_findings: ClassVar[tuple[str, ...]] = ("polarity", "channel_delay")
     invert: Side = "right"

@@ -29,7 +29,7 @@ def subtract_tones(
         chunks: `[frames, channel]`.
         sample_rate: Hz.
         freq_hz: exact frequencies.
-        bandwidth_hz: −3 dB width of each notch. The stream is delayed internally by 1.3 / bandwidth_hz seconds.
+        bandwidth_hz: −3 dB width of each notch. 2.6 / bandwidth_hz seconds are held in memory.
     """
     hop = round(_HOP_SECONDS * sample_rate)
     reach = max(1, round(_WIDTH_SECONDS / bandwidth_hz / _HOP_SECONDS / 2.0) - 1)

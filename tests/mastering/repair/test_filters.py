@@ -80,6 +80,6 @@ def test_width_of_a_notch(offset_hz, low_db, high_db):
     assert low_db < rms_db(notched[middle]) - rms_db(tone[middle]) < high_db
 
 
-def test_a_signal_shorter_than_a_window_is_kept():
+def test_a_signal_shorter_than_a_window_is_unchanged():
     audio = noise(500)
     np.testing.assert_array_equal(np.concatenate(list(subtract_tones([audio], RATE, np.array([50.0]), 0.5))), audio)

@@ -63,12 +63,12 @@ def test_nothing_is_repaired_without_a_defect_or_with_none(workspace, tmp_path, 
     assert all(finding["repaired"] == "" for finding in track["findings"])
     np.testing.assert_array_equal(clean, soundfile.read(str(workspace / "clean.wav"), dtype="float32")[0])
     assert "repair" not in json.loads((tmp_path / "a.wav.json").read_text())
-    kept = infer(workspace, "track.wav", tmp_path / "b.wav", "--eq-amount", 0, "--repair", "none", "--json")
+    unrepaired = infer(workspace, "track.wav", tmp_path / "b.wav", "--eq-amount", 0, "--repair", "none", "--json")
     (track,) = json.loads(capsys.readouterr().out)["tracks"]
     assert {"polarity", "dc_offset"} <= {finding["name"] for finding in track["findings"]}
-    np.testing.assert_array_equal(kept, soundfile.read(str(workspace / "track.wav"), dtype="float32")[0])
+    np.testing.assert_array_equal(unrepaired, soundfile.read(str(workspace / "track.wav"), dtype="float32")[0])
     flat = infer(workspace, "track.wav", tmp_path / "c.wav", "--settings", workspace / "flat.json")
-    np.testing.assert_array_equal(flat, kept)
+    np.testing.assert_array_equal(flat, unrepaired)
 
 
 def test_python_gives_the_same_samples(workspace, tmp_path):

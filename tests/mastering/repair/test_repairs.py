@@ -119,7 +119,7 @@ def test_whole_samples_of_delay_and_polarity_are_undone_exactly(clean, channel, 
     assert (plan.polarity is not None) == (sign < 0.0)
     assert "moved" in findings["channel_delay"].repaired
     repaired = repair(defective, plan, size=77)
-    both = np.sign((repaired * clean).sum(axis=0))  # a polarity that is common to both channels is not heard
+    both = np.sign((repaired * clean).sum(axis=0))  # a polarity common to both channels is inaudible
     assert both[0] == both[1] or sign > 0.0
     np.testing.assert_array_equal(repaired[:-100] * both.astype(np.float32), clean[:-100])
 
