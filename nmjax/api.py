@@ -123,6 +123,8 @@ def master(
     (spec, *others) = mastering_options.delivery_specs
     if others:
         raise BadInputError("nmjax.master makes one delivery; name one with deliver.")
+    input_lufs = analyzed_track.input_scan.lufs
+    spec = spec.for_input(input_lufs)
     with render_track(analyzed_track, network) as rendered:
         plan = plan_delivery(rendered.open_stream, sample_rate, input_signal.channels, spec)
         chunks = [chunk.astype(np.float32) for chunk in apply_delivery_plan(rendered.open_stream, sample_rate, plan)]
@@ -134,7 +136,7 @@ def master(
         sample_rate=sample_rate,
         network=network,
         options=mastering_options,
-        delivery_by_name={spec.name: delivery_to_dict(compliance, plan)},
+        delivery_by_name={spec.name: delivery_to_dict(spec, plan, compliance, input_lufs)},
     )
     notes = [*analyzed_track.notes, *([plan.note] if plan.note else [])]
     return Result(mastered, json.loads(json_text), compliance, notes, analyzed_track.findings)

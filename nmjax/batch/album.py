@@ -36,6 +36,7 @@ from nmjax.reference.features import TrackFeatures
 from nmjax.reference.match import ReferenceMatch, match_settings
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.number_format import format_fixed
 from nmjax.runtime.text import to_printable
 
 _TOLERANCE_LU = 0.05  # shortfall that counts as reached
@@ -64,12 +65,12 @@ def plan_album_options(
     songs = _AlbumSongs([job.track for job in jobs], network, options)
     with console.status("Analyzing the album …"):
         plan = plan_album(songs.tracks, songs.operations(), target.lufs or 0.0, math.inf)
-    gain = _delivery_gain(target, plan.rendered_level.lufs, songs.loudness_scans)
+    album_lufs = MODEL_LUFS - float(plan.prediction.settings.input_gain_db[0])
+    gain = _delivery_gain(target.for_input(album_lufs), plan.rendered_level.lufs, songs.loudness_scans)
     for note in gain.notes:
         print_line(console, note)
-    album_lufs = MODEL_LUFS - float(plan.prediction.settings.input_gain_db[0])
     shared = AlbumSettings(plan.prediction, album_lufs, songs.match)
-    delivery = dataclasses.replace(target, lufs=None)  # the gain is `album_gain_db`
+    delivery = dataclasses.replace(target, lufs=None, relative="")  # the gain is `album_gain_db`
     options = dataclasses.replace(options, album=shared, album_gain_db=gain.gain_db, delivery_specs=(delivery,))
     return options, gain.notes
 
@@ -84,11 +85,13 @@ def _delivery_gain(target: DeliverySpec, rendered_lufs: float, loudness_scans: d
     if not headroom_db:
         return AlbumGain(0.0, [])
     loudest_song, max_gain_db = min(headroom_db.items(), key=lambda item: item[1])
+    if target.relative == "clean":
+        return AlbumGain(max_gain_db, [])
     gain_db = target.lufs - rendered_lufs if target.lufs is not None else 0.0
     if gain_db <= max_gain_db + _TOLERANCE_LU:
         return AlbumGain(gain_db, [])
     note = (
-        f"The album is at {rendered_lufs + max_gain_db:.1f} LUFS; more would take over {target.max_limiting_db:g} dB "
+        f"The album is at {format_fixed(rendered_lufs + max_gain_db, 'LUFS')}; more would take over {target.max_limiting_db:g} dB "
         f"of limiting in '{to_printable(loudest_song.name)}'."
     )
     return AlbumGain(max_gain_db, [note])

@@ -25,6 +25,7 @@ from nmjax.runtime import atomic_files
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError, CannotWriteError
 from nmjax.runtime.exit_codes import ExitCode
+from nmjax.runtime.number_format import format_fixed
 from nmjax.runtime.text import to_printable
 
 _MAX_ROWS = 60  # of the table in the summary
@@ -250,8 +251,8 @@ def _check_foreign_files(jobs: Sequence[Job], manifest: Manifest) -> None:
 
 
 def _format_result(entry: ManifestEntry) -> str:
-    lufs = "no loudness" if entry.lufs is None else f"{entry.lufs:.1f} LUFS"
-    peak = "" if entry.true_peak_db is None else f", {entry.true_peak_db:.1f} dBTP"
+    lufs = "no loudness" if entry.lufs is None else format_fixed(entry.lufs, "LUFS")
+    peak = "" if entry.true_peak_db is None else f", {format_fixed(entry.true_peak_db, 'dBTP')}"
     return f"{entry.compliance}, {lufs}{peak} → {to_printable(os.path.basename(entry.out))}"
 
 
@@ -266,7 +267,7 @@ def _print_summary(summary: BatchSummary, num_jobs: int, console: Console) -> No
     if flagged:
         table = Table("track", "compliance", "LUFS", "dBTP", "notes")
         for entry in flagged[-_MAX_ROWS:]:  # failures come last
-            numbers = ("" if value is None else f"{value:.1f}" for value in (entry.lufs, entry.true_peak_db))
+            numbers = ("" if value is None else format_fixed(value) for value in (entry.lufs, entry.true_peak_db))
             notes = "\n".join(to_printable(text) for text in [entry.error, *entry.notes] if text)
             status = entry.compliance if entry.status == DONE else "failed"
             table.add_row(*map(Text, (to_printable(os.path.basename(entry.track)), status, *numbers, notes)))

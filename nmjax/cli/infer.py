@@ -7,7 +7,8 @@ import glob
 from pathlib import Path
 
 from nmjax.cli.parser import Command
-from nmjax.mastering.request import MasteringRequest
+from nmjax.mastering.network_names import networks_help
+from nmjax.mastering.request import REFERENCE_GROUP, MasteringRequest
 from nmjax.runtime.options import option, read_int, read_path, read_text
 
 MAX_WORKERS = 1000
@@ -30,7 +31,7 @@ class InferOptions(MasteringRequest):
     json: bool = option(False, help="print results as JSON, and nothing else")
     save_target: Path | None = option(
         None,
-        group="towards a reference, see docs/reference.md",
+        group=REFERENCE_GROUP,
         metavar="FILE",
         parse=read_path,
         help="save the features of the references (.json)",
@@ -92,9 +93,10 @@ COMMAND = Command(
     summary="Master a track, or many.",
     examples=(
         "infer track.wav  # writes track-mastered.wav",
-        "infer track.wav -o master.flac --deliver streaming,cd --report report.html",
-        "infer music -o masters --reference liked.wav  # a folder, towards a reference",
+        "infer verse.wav --reference chorus.wav --same-song  # the strongest feature: match a finished part or mix",
+        "infer music -o masters --deliver streaming,cd  # a folder, two masters for each track",
     ),
+    details=networks_help(),
     options=InferOptions,
     run=_run,
 )

@@ -21,10 +21,12 @@ from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.render import active_processors
 from nmjax.mastering.residual_level import describe_residual
+from nmjax.mastering.settings.labels import describe_closed_bands, describe_settings, is_closed, is_fully_open
+from nmjax.mastering.summary import summary_sentences
 from nmjax.mastering.types import MasteringResult
-from nmjax.models import Settings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.console import print_line
+from nmjax.runtime.number_format import format_fixed, format_signed
 from nmjax.runtime.text import to_printable
 
 JSON_FORMAT = "nmjax infer 1"
@@ -32,17 +34,28 @@ SKIPPED = "skipped"  # status of a track that an earlier run has mastered
 _SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "repair", "eq", *PROCESSORS)
 
 
-def print_result(result: MasteringResult, eq_title: str, eq_bypassed: bool, console: Console) -> None:
-    """Print settings, measurements, notes and files of a track; no settings for silence, which they do not change."""
+def print_result(result: MasteringResult, title: str, eq_bypassed: bool, console: Console) -> None:
+    """Print what was done, settings, measurements, notes and files of a track.
+
+    Silence has no settings, since they do not change it.
+
+    Args:
+        result: the mastered track.
+        title: what the settings are called.
+        eq_bypassed: whether the EQ was left out.
+        console: where to.
+    """
     is_silent = result.input_scan.true_peak == 0.0
     if not is_silent:
-        _print_settings(result, eq_title, eq_bypassed, console)
+        for sentence in summary_sentences(result):
+            print_line(console, to_printable(sentence))
+        _print_settings(result, title, eq_bypassed, console)
     for delivery in result.delivery_results:
         print_line(console, f"{delivery.spec.name}: {delivery.compliance.summary}")
     if not is_silent:
         lufs, true_peak_db = result.input_scan.lufs, amplitude_to_db(result.input_scan.true_peak)
-        loudness = f"{lufs:.1f} LUFS" if math.isfinite(lufs) else "no loudness"
-        print_line(console, f"Input: {loudness}, {true_peak_db:.1f} dBTP.")
+        loudness = format_fixed(lufs, "LUFS") if math.isfinite(lufs) else "no loudness"
+        print_line(console, f"Input: {loudness}, {format_fixed(true_peak_db, 'dBTP')}.")
     reported = " ".join(finding.repaired for finding in result.findings)
     for sentence in result.repair_sentences:
         if sentence not in reported:
@@ -53,15 +66,16 @@ def print_result(result: MasteringResult, eq_title: str, eq_bypassed: bool, cons
         print_line(console, f"{label + ':':11}{to_printable(path)}")
 
 
-def _print_settings(result: MasteringResult, eq_title: str, eq_bypassed: bool, console: Console) -> None:
+def _print_settings(result: MasteringResult, title: str, eq_bypassed: bool, console: Console) -> None:
     residual_amount = result.render_plan.residual_amount
     residual_label = "" if residual_amount in (0.0, 1.0) else f", residual × {residual_amount:g}"
     if eq_bypassed:
-        print_line(console, f"{eq_title}{residual_label}: the EQ is bypassed.")
+        print_line(console, f"{title}{residual_label}: the EQ is bypassed.")
     else:
-        console.print(_eq_table(result, f"{eq_title}{residual_label}"))
-    if processors_table := _processors_table(result.render_plan.prediction.settings):
-        console.print(processors_table)
+        console.print(_eq_table(result, f"{title}{residual_label}"))
+    settings = result.render_plan.prediction.settings
+    for name in active_processors(settings):
+        print_line(console, f"{name.capitalize() + ':':12}{describe_settings(name, getattr(settings, name))}")
     if result.residual_level_db is not None:
         print_line(console, describe_residual(result.residual_level_db))
 
@@ -84,30 +98,19 @@ def _label(kind: str) -> str:
 
 
 def _eq_table(result: MasteringResult, title: str) -> Table:
-    """The rendered bands, with their values at the model's sample rate."""
+    """The rendered bands, with their values at the model's sample rate; closed bands are counted below it."""
     eq = result.render_plan.prediction.settings.eq
-    rows = list(zip(*(np.asarray(x)[0] for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate)), strict=True))
-    has_gates = any(gate != 1.0 for *_, gate in rows)
-    table = Table(title=Text(title))
+    rows = list(zip(*(np.asarray(x)[0].tolist() for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate)), strict=True))
+    open_rows = [(number, *row) for number, row in enumerate(rows, 1) if not is_closed(row[-1])]
+    has_gates = any(not is_fully_open(gate) for *_, gate in open_rows)
+    table = Table(title=Text(title), caption=describe_closed_bands(len(rows) - len(open_rows), len(rows)) or None)
     for name in ("band", "frequency", "gain", "Q", *(("gate", "rendered gain") if has_gates else ())):
         table.add_column(name, justify="right")
-    for number, (freq_hz, gain_db, q, gate) in enumerate(rows, 1):
-        gate_columns = (f"{gate:.2f}", f"{gain_db * gate:+.2f} dB") if has_gates else ()
-        table.add_row(str(number), f"{freq_hz:,.0f} Hz", f"{gain_db:+.2f} dB", f"{q:.2f}", *gate_columns)
+    for number, freq_hz, gain_db, q, gate in open_rows:
+        gate_columns = (f"{gate:.2f}", format_signed(gain_db * gate, "dB", digits=2)) if has_gates else ()
+        gain = format_signed(gain_db, "dB", digits=2)
+        table.add_row(str(number), f"{freq_hz:,.0f} Hz", gain, f"{q:.2f}", *gate_columns)
     return table
-
-
-def _processors_table(settings: Settings) -> Table | None:
-    """A row for each processor that changes the signal; None where there is none."""
-    table = Table("processor", "settings")
-    for name in active_processors(settings):
-        processor = getattr(settings, name)
-        values = (
-            f"{setting.name} {float(getattr(processor, setting.name)[0]):.3g} {setting.unit}".rstrip()
-            for setting in PROCESSORS[name].settings
-        )
-        table.add_row(name, ", ".join(values))
-    return table if table.row_count else None
 
 
 def results_to_json(tracks: Sequence[Mapping[str, Any]], stop_reason: str = "") -> str:
@@ -129,6 +132,7 @@ def result_to_dict(result: MasteringResult) -> dict[str, Any]:
         input_true_peak_db=json_number(amplitude_to_db(result.input_scan.true_peak)),
         residual_level_db=json_number(result.residual_level_db),
         notes=[*reasons, *result.notes],
+        summary=summary_sentences(result),
         findings=result.findings,
     )
 
@@ -171,6 +175,7 @@ def _track_to_dict(
     notes: Sequence[str],
     extra_files: Mapping[str, Path | None] | None = None,
     error: str = "",
+    summary: Sequence[str] | None = None,
     findings: Sequence[Finding] | None = None,
 ) -> dict[str, Any]:
     settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file else {}
@@ -180,6 +185,7 @@ def _track_to_dict(
         "track": os.path.abspath(track),
         "status": status,
         "error": error,
+        "summary": None if summary is None else list(summary),
         "findings": None if findings is None else [finding.to_dict() for finding in findings],
         "input": {"lufs": input_lufs, "true_peak_db": input_true_peak_db},
         "residual": None

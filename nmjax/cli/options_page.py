@@ -29,7 +29,9 @@ def options_page(commands: Iterable[Command]) -> str:
 
 def _command_section(command: Command) -> str:
     specs = option_specs(command.options)
-    parts = [f"## nmjax {command.name}\n\n{command.summary}\n\n```\n{_example_lines(command)}\n```\n"]
+    blocks = [_example_lines(command), command.details]
+    examples = "".join(f"```\n{block}\n```\n\n" for block in blocks if block).removesuffix("\n")
+    parts = [f"## nmjax {command.name}\n\n{command.summary}\n\n{examples}"]
     for group in dict.fromkeys(spec.group for spec in specs.values()):
         rows = [_row(command, name, spec) for name, spec in specs.items() if spec.group == group]
         title = f"{group[0].upper()}{group[1:]}:\n\n" if group else ""

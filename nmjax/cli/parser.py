@@ -26,6 +26,7 @@ class Command(Generic[OptionsType]):
         examples: command lines, without "nmjax"; a comment after "#".
         options: dataclass of its options.
         run: does it; returns the exit code, None for 0.
+        details: further lines of the help, after the examples.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Command(Generic[OptionsType]):
     examples: tuple[str, ...]
     options: type[OptionsType]
     run: Callable[[OptionsType], int | None]
+    details: str = ""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -61,7 +63,9 @@ class CommandParser(argparse.ArgumentParser):
         raise BadInputError(f"{message[0].upper()}{message[1:]}. See '{self.prog} --help'.")
 
     def format_help(self) -> str:
-        return f"{self._command.summary}\n\n{format_examples(self._command)}\n{super().format_help()}"
+        command = self._command
+        details = f"{command.details}\n\n" if command.details else ""
+        return f"{command.summary}\n\n{format_examples(command)}\n{details}{super().format_help()}"
 
     def parse(self, arguments: Sequence[str]) -> Any:
         """The options dataclass of a command line.

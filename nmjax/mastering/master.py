@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from nmjax.audio import reader
-from nmjax.audio.formats import OutputFormat, choose_format
+from nmjax.audio.formats import choose_format
 from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks, scale_stream_db
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, predict_settings, process_chain, residual_stream, with_input_gain
+from nmjax.mastering.deliveries import identical_delivery_notes, write_deliveries
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import MIN_LUFS, StreamOpener
-from nmjax.mastering.delivery.write import DeliveryResult, write_delivery
 from nmjax.mastering.network import Network
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
@@ -85,11 +84,12 @@ def master(
         rendered = stack.enter_context(
             render_track(analyzed_track, network, options.album_gain_db, folder=outputs.masters[0].parent, tap=tap)
         )
-        delivery_results = _write_deliveries(
+        delivery_results = write_deliveries(
             open_stream=lambda: progress("Delivering", rendered.open_stream()),
             info=info,
+            input_lufs=analyzed_track.input_scan.lufs,
             formats=formats,
-            outputs=outputs,
+            masters=outputs.masters,
             temporary_paths=temporary_paths,
             options=options,
         )
@@ -97,6 +97,7 @@ def master(
             notes.append("The track is silent, and so is the master.")
         else:
             notes += dict.fromkeys(note for delivery in delivery_results for note in delivery.notes)
+            notes += identical_delivery_notes(delivery_results)
         result = MasteringResult(
             outputs=outputs,
             info=info,
@@ -107,6 +108,7 @@ def master(
             residual_level_db=rendered.residual_level_db,
             notes=notes,
             findings=analyzed_track.findings,
+            has_given_settings=options.settings is not None,
         )
         _write_settings_files(result, temporary_paths, options)
         for observer in observers:
@@ -236,38 +238,6 @@ def _truncation_notes(info: AudioInfo, num_frames: int) -> list[str]:
     return [f"The file is truncated or damaged: only its first {seconds:.1f} s could be read. Check the original."]
 
 
-def _write_deliveries(
-    *,
-    open_stream: StreamOpener,
-    info: AudioInfo,
-    formats: Sequence[OutputFormat],
-    outputs: OutputPaths,
-    temporary_paths: dict[Path, Path],
-    options: MasteringOptions,
-) -> list[DeliveryResult]:
-    """Writes each delivery to its temporary file; deliveries at the input's rate share one scan."""
-    scan = None
-    if options.album or any(x.sample_rate == info.sample_rate for x in formats):
-        max_limiting_db = max(spec.allowed_limiting_db for spec in options.delivery_specs)
-        scan = LoudnessScan(open_stream(), info.sample_rate, info.channels, max_limiting_db)
-    results = []
-    for spec, path, output_format in zip(options.delivery_specs, outputs.masters, formats, strict=True):
-        if options.album and scan and spec.true_peak_db is not None:  # keeps the loudness of the song in the album
-            spec = dataclasses.replace(spec, lufs=scan.lufs if MIN_LUFS <= scan.lufs <= 0.0 else None)
-        result = write_delivery(
-            open_stream,
-            sample_rate=info.sample_rate,
-            channels=info.channels,
-            spec=spec,
-            temporary=temporary_paths[path],
-            output_format=output_format,
-            tags_source=info.path,
-            scan=scan if output_format.sample_rate == info.sample_rate else None,
-        )
-        results.append(dataclasses.replace(result, compliance=dataclasses.replace(result.compliance, path=path)))
-    return results
-
-
 def _write_settings_files(
     result: MasteringResult, temporary_paths: dict[Path, Path], options: MasteringOptions
 ) -> None:
@@ -279,7 +249,10 @@ def _write_settings_files(
         sample_rate=sample_rate,
         network=result.network,
         options=options,
-        delivery_by_name={x.spec.name: delivery_to_dict(x.compliance, x.plan) for x in result.delivery_results},
+        delivery_by_name={
+            x.spec.name: delivery_to_dict(x.spec, x.plan, x.compliance, result.input_scan.lufs)
+            for x in result.delivery_results
+        },
     )
     temporary_paths[outputs.settings].write_text(text, encoding="utf-8")
     if outputs.export:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from nmjax.audio.streams import AudioChunks, windows
 from nmjax.config import Config, restore_config
+from nmjax.mastering.network_names import network_label
 from nmjax.mastering.settings.schema import ModelId
 from nmjax.models import ENCODERS, PHASES, Prediction, build_model, residual
 from nmjax.models.processors import PROCESSORS
@@ -67,6 +68,11 @@ class Network:
     def model_id(self) -> ModelId:
         """What settings files name the network by."""
         return ModelId(phase=self.config.phase, step=self.step, checkpoint=self.checkpoint_digest)
+
+    @property
+    def label(self) -> str:
+        """What the network does, with its short name."""
+        return network_label(self.config.phase)
 
     @property
     def has_residual(self) -> bool:

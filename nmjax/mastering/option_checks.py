@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nmjax.mastering.network import Network
-from nmjax.mastering.request import AUTO, CHAIN_NAMES, MATCH_REFERENCE, NONE, MasteringRequest
+from nmjax.mastering.request import AUTO, CHAIN_NAMES, CLEAN, MATCH_REFERENCE, NONE, MasteringRequest
 from nmjax.mastering.settings.file import StoredSettings
 from nmjax.mastering.types import MasteringOptions
 from nmjax.models import PHASES
@@ -42,6 +42,8 @@ def check_combinations(request: MasteringRequest, has_reference: bool, has_setti
     _refuse_if(
         request.true_peak == NONE and request.max_limiting is not None, "--max-limiting", "with --true-peak none"
     )
+    if request.true_peak == NONE and request.lufs == CLEAN:
+        raise BadInputError("--lufs clean depends on the ceiling; leave --true-peak none out, or give a loudness.")
     _check_bypassed(request)
 
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from nmjax.runtime.options import Options, option, read_float, read_float_or, read_list, read_text
 
 MATCH_REFERENCE = "reference"  # value of `lufs`: the loudness of the reference
+KEEP = "keep"  # value of `lufs`: the loudness of the input
+CLEAN = "clean"  # value of `lufs`: the loudest with little limiting
 NONE = "none"  # value of `lufs` and `true_peak`: no gain, no limiter; of `repair`: no repair
 AUTO = "auto"  # value of `repair`: what is certain
 # The names of `models.processors.PROCESSORS` are repeated here because that table imports JAX, and `--help` must not.
@@ -104,7 +106,7 @@ def _collect_bands(assignments: Iterable[_Assignment]) -> dict[int, dict[str, fl
 
 _REPAIR = "repair of defects, see docs/diagnosis.md"
 _RENDERING = "what is rendered"
-_REFERENCE = "towards a reference, see docs/reference.md"
+REFERENCE_GROUP = "towards a reference, see docs/reference.md"
 _DELIVERY = "delivery"
 
 
@@ -116,12 +118,46 @@ class MasteringRequest(Options):
         OptionError: a value is out of its range.
     """
 
+    references: tuple[WeightedFile, ...] = option(
+        (),
+        group=REFERENCE_GROUP,
+        flag="--reference",
+        metavar="FILE[=WEIGHT]",
+        parse=_read_weighted_file,
+        repeat=True,
+        help="music to match; several are averaged",
+    )
+    target: str | None = option(
+        None, group=REFERENCE_GROUP, metavar="FILE", parse=read_text, help="reference features from an earlier --save-target"
+    )
+    reference_strength: float = option(
+        1.0,
+        group=REFERENCE_GROUP,
+        metavar="X",
+        parse=read_float,
+        low=0.0,
+        high=1.0,
+        help="0 keeps the prediction of the network, 1 matches the reference",
+    )
+    reference_weights: Mapping[str, float] = option(
+        {},
+        group=REFERENCE_GROUP,
+        metavar="ASPECT=X,...",
+        parse=_read_aspect_weights,
+        hash=False,
+        help="0 to 1 for tone, dynamics and width, such as width=0.5",
+    )
+    same_song: bool = option(
+        False,
+        group=REFERENCE_GROUP,
+        help="the reference is another section, take or mix of the same song: the best reference",
+    )
     model: str | None = option(
         None,
         group=_RENDERING,
         metavar="NAME",
         parse=read_text,
-        help="a network that comes with the program; default: 1a, with a reference 2",
+        help="a network that comes with the program, see above; default: 1a, with a reference 2",
     )
     ckpt: str | None = option(
         None, group=_RENDERING, metavar="DIR", parse=read_text, help="your own network: a run folder (train.py --out)"
@@ -194,36 +230,6 @@ class MasteringRequest(Options):
         choices=(AUTO, NONE, *REPAIR_NAMES),
         help="auto repairs what is certain; a name repairs what is found; with --settings, a choice of its repairs",
     )
-    references: tuple[WeightedFile, ...] = option(
-        (),
-        group=_REFERENCE,
-        flag="--reference",
-        metavar="FILE[=WEIGHT]",
-        parse=_read_weighted_file,
-        repeat=True,
-        help="music to match; several are averaged",
-    )
-    target: str | None = option(
-        None, group=_REFERENCE, metavar="FILE", parse=read_text, help="reference features from an earlier --save-target"
-    )
-    reference_strength: float = option(
-        1.0,
-        group=_REFERENCE,
-        metavar="X",
-        parse=read_float,
-        low=0.0,
-        high=1.0,
-        help="0 keeps the prediction of the network, 1 matches the reference",
-    )
-    reference_weights: Mapping[str, float] = option(
-        {},
-        group=_REFERENCE,
-        metavar="ASPECT=X,...",
-        parse=_read_aspect_weights,
-        hash=False,
-        help="0 to 1 for tone, dynamics and width, such as width=0.5",
-    )
-    same_song: bool = option(False, group=_REFERENCE, help="the reference is another section or mix of the same song")
     deliver: tuple[str, ...] = option(
         ("streaming",),
         group=_DELIVERY,
@@ -236,10 +242,11 @@ class MasteringRequest(Options):
         None,
         group=_DELIVERY,
         metavar="LUFS",
-        parse=read_float_or(NONE, MATCH_REFERENCE),
+        parse=read_float_or(KEEP, CLEAN, MATCH_REFERENCE, NONE),
         low=-60.0,
         high=0.0,
-        help="deliver this loudness; 'none' applies no gain, 'reference' uses the loudness of the reference",
+        help="deliver this loudness; keep: that of the input; clean: the loudest that takes at most 2 dB of limiting; "
+        "reference: that of the reference; none: no gain",
     )
     true_peak: float | str | None = option(
         None,
@@ -257,7 +264,7 @@ class MasteringRequest(Options):
         parse=read_float,
         low=0.0,
         high=30.0,
-        help="deepest gain reduction of the limiter; default: 6",
+        help="deepest gain reduction of the limiter; default: 6, with --lufs clean 2",
     )
     bits: str | None = option(
         None,

@@ -17,13 +17,15 @@ from nmjax.mastering.option_checks import (
     check_repair_names,
 )
 from nmjax.mastering.references import build_reference_target, read_reference_features
-from nmjax.mastering.request import MATCH_REFERENCE, MasteringRequest
+from nmjax.mastering.request import CLEAN, KEEP, MATCH_REFERENCE, MasteringRequest
 from nmjax.mastering.settings.file import StoredSettings, read_settings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.mastering.types import MasteringOptions
 from nmjax.reference.match import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.number_format import format_general
 
+_CLEAN_LIMITING_DB = 2.0  # deepest gain reduction of `--lufs clean`: seldom heard
 CUSTOM = "custom"  # name of a delivery whose loudness or ceiling differs from its preset
 
 
@@ -83,21 +85,22 @@ def resolve_delivery_specs(request: MasteringRequest) -> tuple[DeliverySpec, ...
     changes_level = request.lufs is not None or request.true_peak is not None
     if len(request.deliver) > 1 and changes_level:
         raise BadInputError("--lufs and --true-peak are for one delivery; name one with --deliver.")
-    specs = []
-    for preset in (PRESETS[name] for name in request.deliver):
-        lufs = _level(request.lufs, preset.lufs) if request.lufs != MATCH_REFERENCE else preset.lufs
-        true_peak_db = _level(request.true_peak, preset.true_peak_db)
-        is_preset = (lufs, true_peak_db) == (preset.lufs, preset.true_peak_db) and request.lufs != MATCH_REFERENCE
-        limiting_db = preset.max_limiting_db if request.max_limiting is None else request.max_limiting
-        specs.append(
-            DeliverySpec(
-                lufs=lufs,
-                true_peak_db=true_peak_db,
-                max_limiting_db=limiting_db,
-                name=preset.name if is_preset else CUSTOM,
-            )
-        )
-    return tuple(specs)
+    return tuple(_resolve_spec(request, PRESETS[name]) for name in request.deliver)
+
+
+def _resolve_spec(request: MasteringRequest, preset: DeliverySpec) -> DeliverySpec:
+    lufs = _level(request.lufs, preset.lufs) if request.lufs != MATCH_REFERENCE else preset.lufs
+    true_peak_db = _level(request.true_peak, preset.true_peak_db)
+    is_preset = (lufs, true_peak_db) == (preset.lufs, preset.true_peak_db) and request.lufs != MATCH_REFERENCE
+    relative = request.lufs if request.lufs in (KEEP, CLEAN) else ""
+    limiting_db = _CLEAN_LIMITING_DB if relative == CLEAN else preset.max_limiting_db
+    return DeliverySpec(
+        lufs=lufs,
+        true_peak_db=true_peak_db,
+        max_limiting_db=limiting_db if request.max_limiting is None else request.max_limiting,
+        name=relative or (preset.name if is_preset else CUSTOM),
+        relative=relative,
+    )
 
 
 def custom_delivery_note(request: MasteringRequest, specs: tuple[DeliverySpec, ...]) -> str:
@@ -181,5 +184,6 @@ def _level(requested: float | str | None, preset: float | None) -> float | None:
 
 
 def _format_levels(spec: DeliverySpec) -> str:
-    loudness = "no gain" if spec.lufs is None else f"{spec.lufs:g} LUFS"
-    return f"{loudness}, " + ("no limiter" if spec.true_peak_db is None else f"{spec.true_peak_db:g} dBTP")
+    loudness = "no gain" if spec.lufs is None else format_general(spec.lufs, "LUFS")
+    ceiling = "no limiter" if spec.true_peak_db is None else format_general(spec.true_peak_db, "dBTP")
+    return f"{loudness}, {ceiling}"

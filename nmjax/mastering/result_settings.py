@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nmjax.audio.units import json_number
-from nmjax.mastering.delivery.plan import DeliveryPlan
+from nmjax.mastering.delivery.level_words import describe_level
+from nmjax.mastering.delivery.plan import DeliveryPlan, DeliverySpec
 from nmjax.mastering.delivery.verify import ComplianceResult
 from nmjax.mastering.network import Network
 from nmjax.mastering.settings.file import settings_to_json
@@ -35,10 +36,13 @@ def settings_json(
     )
 
 
-def delivery_to_dict(compliance: ComplianceResult, delivery_plan: DeliveryPlan) -> dict[str, str | float | None]:
-    """A delivery for JSON; None for a number that is not finite."""
+def delivery_to_dict(
+    spec: DeliverySpec, delivery_plan: DeliveryPlan, compliance: ComplianceResult, input_lufs: float
+) -> dict[str, str | float | None]:
+    """A delivery of an input with this loudness, for JSON; None for a number that is not finite."""
     return {
         "status": str(compliance.status),
+        "summary": describe_level(spec, delivery_plan, input_lufs, compliance.lufs),
         "gain_db": json_number(delivery_plan.gain_db),
         "lufs": json_number(compliance.lufs),
         "true_peak_db": json_number(compliance.true_peak_db),

@@ -152,6 +152,7 @@ class MasteringResult:
         residual_level_db: see `RenderedTrack`.
         notes: messages for the user.
         findings: see `AnalyzedTrack`.
+        has_given_settings: whether the settings were given, rather than predicted.
     """
 
     outputs: OutputPaths
@@ -163,6 +164,7 @@ class MasteringResult:
     residual_level_db: float | None
     notes: list[str]
     findings: list[Finding]
+    has_given_settings: bool = False
 
     @property
     def repair_sentences(self) -> list[str]:

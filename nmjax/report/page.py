@@ -10,11 +10,13 @@ import numpy as np
 
 from nmjax import html
 from nmjax.mastering.residual_level import SILENCE_DB, describe_residual
+from nmjax.mastering.settings.labels import describe_closed_bands, is_closed, is_fully_open
 from nmjax.models.parameters import EqSettings
 from nmjax.reference.match import ReferenceMatch
 from nmjax.report import figures
 from nmjax.report.audio_players import Excerpt, encode_players
 from nmjax.report.figures import Figure
+from nmjax.report.limiting import LimitingTradeoff, limiting_figure
 from nmjax.report.null_test import NullTest
 from nmjax.report.processors import ChainData, measure_processors
 from nmjax.report.spectral_change import ResidualSpectrum, measure_spectral_change
@@ -48,7 +50,8 @@ class ReportData:
 
     Attributes:
         track_name: file name of the input.
-        model_name: phase and checkpoint, in words.
+        model_name: what the network does, with its checkpoint; or where the settings come from.
+        summary: what was done, in sentences.
         input_measurements, master_measurements: of both files.
         eq: the rendered bands of one track.
         input_analysis, master_analysis: of both signals.
@@ -56,6 +59,7 @@ class ReportData:
         residual: None for a model without a residual network.
         target_lufs: None if no loudness was requested.
         compliance_lines: a line for each delivered file.
+        limiting: the loudness that other depths of limiting would give; None without a limiter, or for silence.
         notes: sentences for the user.
         excerpts: for the audio players.
         null_test: None if none was written.
@@ -72,7 +76,9 @@ class ReportData:
     chain: ChainData | None = None
     residual: ResidualSpectrum | None = None
     target_lufs: float | None = None
+    summary: Sequence[str] = ()
     compliance_lines: Sequence[str] = ()
+    limiting: LimitingTradeoff | None = None
     notes: Sequence[str] = ()
     excerpts: Sequence[Excerpt] = ()
     null_test: NullTest | None = None
@@ -83,11 +89,17 @@ class ReportData:
 class _Band:
     """A band of the equalizer, as numbers."""
 
+    number: int
     freq_hz: float
     gain_db: float
     q: float
     gate: float
     rendered_gain_db: float
+
+    @property
+    def is_partly_open(self) -> bool:
+        """Whether the gate reduces the gain."""
+        return not is_fully_open(self.gate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +143,7 @@ def render_page(data: ReportData) -> str:
         report=data,
         players=encode_players(data.excerpts),
         bands=_list_bands(data.eq),
+        closed_bands=_describe_closed_bands(data.eq),
         processors=measure_processors(data.chain) if data.chain else None,
         change=change,
         figures=_MasterFigures(
@@ -139,6 +152,7 @@ def render_page(data: ReportData) -> str:
             change=figures.change_figure(change, eq_db[: len(change.freq_hz)]),
             loudness=figures.loudness_figure(before, after, data.target_lufs),
         ),
+        limiting_figure=limiting_figure(data.limiting) if data.limiting else None,
         residual_summary=describe_residual(data.residual.level_db) if data.residual else None,
         residual_peak=_find_residual_peak(residual) if residual else None,
         residual_figure=figures.residual_figure(residual) if residual else None,
@@ -147,12 +161,16 @@ def render_page(data: ReportData) -> str:
 
 
 def _list_bands(eq: EqSettings) -> list[_Band]:
+    """The bands with an effect, numbered as in the settings."""
     columns = (eq.freq_hz, eq.gain_db, eq.q, eq.gate, eq.rendered_gain_db)
-    freq_hz, gain_db, q, gate, rendered_gain_db = (np.asarray(column)[0].tolist() for column in columns)
-    return [
-        _Band(freq_hz=freq_hz[i], gain_db=gain_db[i], q=q[i], gate=gate[i], rendered_gain_db=rendered_gain_db[i])
-        for i in range(len(freq_hz))
-    ]
+    rows = zip(*(np.asarray(column)[0].tolist() for column in columns), strict=True)
+    bands = [_Band(number, *row) for number, row in enumerate(rows, 1)]
+    return [band for band in bands if band.gain_db != 0.0 and not is_closed(band.gate)]
+
+
+def _describe_closed_bands(eq: EqSettings) -> str:
+    gates = np.asarray(eq.gate)[0].tolist()
+    return describe_closed_bands(sum(map(is_closed, gates)), len(gates))
 
 
 def _find_residual_peak(residual: ResidualSpectrum) -> _ResidualPeak:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nmjax.dsp import Compressor
 from nmjax.dsp.width import CROSSOVER_HZ
+from nmjax.mastering.settings.labels import setting_label, setting_value
 from nmjax.models import Settings
 from nmjax.models.processors import PROCESSORS
 from nmjax.report import processor_figures
@@ -43,13 +44,12 @@ class ChainData:
 
 @dataclasses.dataclass(frozen=True)
 class SettingRow:
-    """One setting of a processor, and its neutral value if it has one."""
+    """One setting of a processor as text, and its neutral value, empty if it has none."""
 
     processor: str
     name: str
-    value: float
-    unit: str
-    neutral: float | None
+    value: str
+    neutral: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,10 +130,9 @@ def _setting_rows(chain: ChainData) -> list[SettingRow]:
     return [
         SettingRow(
             processor=_LABELS[processor],
-            name=spec.name,
-            value=_first(getattr(getattr(chain.settings, processor), spec.name)),
-            unit=spec.unit,
-            neutral=spec.neutral,
+            name=setting_label(spec),
+            value=setting_value(spec, _first(getattr(getattr(chain.settings, processor), spec.name))),
+            neutral="" if spec.neutral is None else setting_value(spec, spec.neutral),
         )
         for processor in chain.gain_traces
         if processor in PROCESSORS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.delivery.plan import DeliverySpec, StreamOpener, apply_delivery_plan
 from nmjax.mastering.delivery.verify import ComplianceResult, check_file_compliance
 from nmjax.mastering.output_paths import OutputPaths
+from nmjax.mastering.summary import summary_sentences
 from nmjax.mastering.types import MasteringResult
 from nmjax.models import Settings
 from nmjax.models.processors import PROCESSORS
 from nmjax.report.audio_players import select_excerpts
 from nmjax.report.gain_trace import GainTracer
+from nmjax.report.limiting import measure_limiting
 from nmjax.report.null_test import NullTest, write_null_test
 from nmjax.report.page import FileMeasurements, ReportData, render_page
 from nmjax.report.processors import ChainData
@@ -82,7 +85,9 @@ class ReportRecorder:
                 channels=info.channels,
             )
         if self._outputs.report:
-            page = render_page(self._report_data(result, open_input, open_master, null_test))
+            data = self._report_data(result, open_input, open_master, null_test)
+            limiting = measure_limiting(open_rendered, info.sample_rate, info.channels, result.delivery_results)
+            page = render_page(dataclasses.replace(data, limiting=limiting))
             temporary_paths[self._outputs.report].write_text(page, encoding="utf-8")
 
     def _report_data(
@@ -109,6 +114,7 @@ class ReportRecorder:
             chain=self._chain_data(settings, analyses),
             residual=_measure_residual(analyses),
             target_lufs=delivery.spec.lufs,
+            summary=summary_sentences(result),
             compliance_lines=[f"{x.spec.name}: {x.compliance.summary}" for x in result.delivery_results],
             notes=[*result.repair_sentences, *result.notes],
             excerpts=select_excerpts(open_input(), open_master(), master_analysis),
@@ -146,9 +152,9 @@ def _measure_residual(analyses: Mapping[str, SignalAnalysis]) -> ResidualSpectru
 
 def _model_name(result: MasteringResult) -> str:
     network = result.network
-    return (
-        f"phase {network.config.phase}, checkpoint {network.checkpoint_digest}" if network else "settings from a file"
-    )
+    if not network:
+        return "Settings from a file"
+    return f"{network.label}, checkpoint {network.checkpoint_digest}, step {network.step}"
 
 
 def _file_measurements(compliance: ComplianceResult, analysis: SignalAnalysis, format_name: str) -> FileMeasurements:

@@ -45,10 +45,11 @@ def test_prints_bands_compliance_and_files(workspace, tmp_path, capsys):
     out = infer(workspace, tmp_path / "m.wav")
     printed = capsys.readouterr().out
     for band in load_settings_json(tmp_path / "m.wav.json")["eq"]["bands"]:
-        assert f"{band['gain_db']:+.2f} dB" in printed
-    (line,) = re.findall(r"^streaming: PASS +(\S+) LUFS +(\S+) dBTP .* 44100 Hz +0 clipped$", printed, re.MULTILINE)
-    assert float(line[0]) == pytest.approx(lufs(out), abs=0.06)
-    assert re.search(rf"^Input: {lufs(workspace / 'track.wav'):.1f} LUFS", printed, re.MULTILINE)
+        assert f"{band['gain_db']:+.2f} dB".replace("-", "−") in printed
+    (line,) = re.findall(r"^streaming: PASS +−(\S+) LUFS +(\S+) dBTP .* 44100 Hz +0 clipped$", printed, re.MULTILINE)
+    assert -float(line[0]) == pytest.approx(lufs(out), abs=0.06)
+    assert re.search(rf"^Input: −{-lufs(workspace / 'track.wav'):.1f} LUFS", printed, re.MULTILINE)
+    assert "EQ and residual (1b)" in printed and "phase" not in printed
     assert re.search(rf"^Master: +{re.escape(str(out))}$", printed, re.MULTILINE)
     assert re.search(rf"^Settings: +{re.escape(str(tmp_path / 'm.wav.json'))}$", printed, re.MULTILINE)
 
@@ -114,9 +115,30 @@ def test_several_deliveries_are_several_files(workspace, tmp_path, capsys):
     assert lufs(tmp_path / "m-streaming.flac") == pytest.approx(-14.0, abs=0.1)
     assert soundfile.info(str(tmp_path / "m-cd.flac")).subtype == "PCM_24"
     assert re.search("^streaming: PASS", printed, re.MULTILINE)
-    (result,) = re.findall(r"^cd: FAIL +(\S+) LUFS .* below -9 LUFS\)$", printed, re.MULTILINE)
-    assert lufs(tmp_path / "m-cd.flac") == pytest.approx(float(result), abs=0.06)
+    (result,) = re.findall(r"^cd: FAIL +−(\S+) LUFS .* below −9 LUFS\)$", printed, re.MULTILINE)
+    assert lufs(tmp_path / "m-cd.flac") == pytest.approx(-float(result), abs=0.06)
     assert set(load_settings_json(tmp_path / "m.flac.json")["delivery"]) == {"streaming", "cd"}
+
+
+def test_identical_deliveries_are_reported(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.wav", "--deliver", "cd,streaming,club", "--max-limiting", "0", code=3)
+    np.testing.assert_array_equal(samples(tmp_path / "m-cd.wav"), samples(tmp_path / "m-club.wav"))
+    printed = capsys.readouterr().out
+    assert "The deliveries 'cd' and 'club' are identical: both stop at 0 dB of limiting, at −" in printed
+
+
+def test_the_loudness_of_the_input_can_be_kept(workspace, tmp_path, capsys):
+    out = infer(workspace, tmp_path / "m.wav", "--lufs", "keep", "--true-peak", "0", "--max-limiting", "12")
+    assert lufs(out) == pytest.approx(lufs(workspace / "track.wav"), abs=0.1)
+    assert "The loudness of your mix is kept." in capsys.readouterr().out
+    assert "kept" in load_settings_json(tmp_path / "m.wav.json")["delivery"]["keep"]["summary"]
+
+
+def test_a_clean_master_says_what_more_loudness_would_take(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.wav", "--lufs", "clean", "--json")
+    (track,) = json.loads(capsys.readouterr().out)["tracks"]
+    assert any("any louder would take more than 2 dB of limiting." in sentence for sentence in track["summary"])
+    assert track["deliveries"][0]["max_gain_reduction_db"] == pytest.approx(2.0, abs=0.01)
 
 
 def test_masters_of_two_formats_do_not_collide(workspace, tmp_path):
@@ -128,7 +150,7 @@ def test_masters_of_two_formats_do_not_collide(workspace, tmp_path):
 def test_another_loudness_and_ceiling_make_a_custom_delivery(workspace, tmp_path, capsys):
     out = infer(workspace, tmp_path / "m.wav", "--lufs", "-17.5", "--true-peak", "-3")
     printed = capsys.readouterr().out
-    assert "Delivery 'custom': -17.5 LUFS, -3 dBTP; the preset 'streaming' is -14 LUFS, -1 dBTP." in printed
+    assert "Delivery 'custom': −17.5 LUFS, −3 dBTP; the preset 'streaming' is −14 LUFS, −1 dBTP." in printed
     assert "custom: PASS" in printed
     assert lufs(out) == pytest.approx(-17.5, abs=0.1)
 
@@ -184,8 +206,8 @@ def test_a_track_without_a_loudness_prints_no_infinities(workspace, tmp_path, ca
         assert "-inf" not in printed[name]
     assert "NOT MEASURED: the track is silent The track is silent, and so is the master." in printed["silence"]
     assert "Hz" not in printed["silence"]
-    assert "Input: no loudness, -" in printed["short"]
-    assert "never above -70 LUFS), so it is delivered without gain." in printed["short"]
+    assert "Input: no loudness, −" in printed["short"]
+    assert "never above −70 LUFS), so it is delivered without gain." in printed["short"]
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".csv"])
@@ -230,7 +252,7 @@ def test_further_files(workspace, tmp_path):
     assert paths["plot"].read_bytes().startswith(b"\x89PNG")
     assert "track.wav" in paths["export"].read_text()
     page = paths["report"].read_text()
-    assert "phase 1b" in page
+    assert re.search(r"<footer.*EQ and residual \(1b\), checkpoint [0-9a-f]+, step 7.*</footer>", page, re.DOTALL)
     for name in ("streaming", "cd"):
         assert re.search(rf"{name}: (PASS|FAIL)", page)
     assert page.count("<audio") >= 2

@@ -83,7 +83,7 @@ def test_python_keywords_build_the_same_options():
         (["--eq-amount", "half"], "--eq-amount must be a number; it is 'half'."),
         (["--eq-amount", "2.1"], "--eq-amount must be 0 to 2; it is 2.1."),
         (["--residual-amount", "-1"], "--residual-amount must be 0 to 2; it is -1."),
-        (["--lufs", "loud"], "--lufs must be a number, none or reference; it is 'loud'."),
+        (["--lufs", "loud"], "--lufs must be a number, keep, clean, reference or none; it is 'loud'."),
         (["--lufs", "3"], "--lufs must be -60 to 0; it is 3."),
         (["--lufs", ""], "--lufs must be a number"),
         (["--true-peak", "1"], "--true-peak must be -30 to 0; it is 1."),

@@ -33,6 +33,9 @@ PHASE_1B = {**PHASE_1A, "phase": "1b"}
         ({"lufs": -16.0}, [DeliverySpec(-16.0, -1.0, 6.0, "custom")]),
         ({"lufs": "none"}, [DeliverySpec(None, -1.0, 6.0, "custom")]),
         ({"deliver": ("cd",), "true_peak": -2.5, "max_limiting": 0.0}, [DeliverySpec(-9.0, -2.5, 0.0, "custom")]),
+        ({"lufs": "keep"}, [DeliverySpec(None, -1.0, 6.0, "keep", "keep")]),
+        ({"lufs": "clean"}, [DeliverySpec(None, -1.0, 2.0, "clean", "clean")]),
+        ({"lufs": "clean", "max_limiting": 3.0}, [DeliverySpec(None, -1.0, 3.0, "clean", "clean")]),
         ({"lufs": "none", "true_peak": "none"}, [DeliverySpec(None, None, 6.0, "custom")]),
     ],
 )
@@ -51,7 +54,7 @@ def test_the_levels_of_a_preset_keep_its_name(options):
 def test_other_levels_are_reported_as_a_custom_delivery():
     request = MasteringRequest(deliver=("cd",), lufs=-11.0, true_peak="none")
     note = custom_delivery_note(request, resolve_delivery_specs(request))
-    assert note == "Delivery 'custom': -11 LUFS, no limiter; the preset 'cd' is -9 LUFS, -0.3 dBTP."
+    assert note == "Delivery 'custom': −11 LUFS, no limiter; the preset 'cd' is −9 LUFS, −0.3 dBTP."
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,7 @@ def test_other_levels_are_reported_as_a_custom_delivery():
         ({"deliver": ("cd", "club"), "lufs": -9.0}, "one delivery"),
         ({"lufs": float("nan")}, "lufs must be -60 to 0; it is nan."),
         ({"lufs": 3.0}, "lufs must be -60 to 0; it is 3."),
+        ({"lufs": "clean", "true_peak": "none"}, "--lufs clean depends on the ceiling"),
         ({"true_peak": float("inf")}, "true_peak must be -30 to 0; it is inf."),
         ({"max_limiting": float("nan")}, "max_limiting must be 0 to 30; it is nan."),
         ({"analysis_seconds": 1.0}, "analysis_seconds must be 3 or more; it is 1."),

@@ -16,6 +16,7 @@ from nmjax.reference.features import track_features
 from nmjax.reference.match import ReferenceMatch, ReferenceTarget
 from nmjax.report.audio_players import select_excerpts
 from nmjax.report.figures import band_responses_db
+from nmjax.report.limiting import DeliveryPoint, LimitingTradeoff
 from nmjax.report.null_test import NullTest
 from nmjax.report.page import FileMeasurements, ReportData, render_page, write_report
 from nmjax.report.spectral_change import measure_residual
@@ -114,6 +115,7 @@ def full_page(song):
         8000,
         track_name=HOSTILE_NAME,
         model_name=HOSTILE_NAME,
+        summary=["At most 0.6 dB of EQ."],
         compliance_lines=[f"PASS {HOSTILE_NAME}"],
         notes=[HOSTILE_NAME, "\ud800 half\x00 \u202fspace"],
         residual=measure_residual(analyze_audio(song, 8000), analyze_audio(added, 8000)),
@@ -190,6 +192,30 @@ def test_gates_have_a_column_of_their_own(song):
     assert "Gate" in body and "0.50" in body and "−1.50 dB" in body  # half of −3
 
 
+def test_closed_bands_and_a_flat_equalizer_are_hidden(song):
+    eq = eq_settings()
+    gated = eq.replace(gate=np.array([[1.0, 0.0, 1.0, 0.0, 1.0]], np.float32))
+    body = PageParser(render_page(report_data(song, song, 8000, eq=gated))).body
+    assert "2 of 5 bands are closed." in body
+    assert "62 Hz" in body and "250 Hz" not in body and "Gate" not in body
+    flat = PageParser(render_page(report_data(song, song, 8000, eq=eq_settings(gains_db=[0.0] * 5))))
+    assert "Equalizer" not in flat.body.split("Spectrum")[0]
+
+
+def test_the_checkpoint_is_in_the_footer_and_the_summary_in_the_head(full_page):
+    parser = PageParser(full_page)
+    assert HOSTILE_NAME in parser.text["footer"]
+    assert HOSTILE_NAME in parser.text["header"] and "At most 0.6 dB" in parser.text["header"]
+
+
+def test_the_loudness_against_limiting_is_a_chart(song):
+    depths_db = np.array([0.0, 6.0, 12.0])
+    tradeoff = LimitingTradeoff(-1.0, depths_db, np.array([-18.0, -14.5, -12.5]), [DeliveryPoint("cd", 5.5, -14.7)])
+    parser = PageParser(render_page(report_data(song, song, 8000, limiting=tradeoff)))
+    assert "At a ceiling of −1 dBTP" in parser.body and "cd: −14.7 LUFS" in parser.body
+    assert "From −18.0 LUFS without limiting to −12.5 LUFS with 12 dB of it." in parser.body
+
+
 def test_band_responses_match_scipy():
     freq_hz = np.geomspace(20.0, 20_000.0, 50)
     eq = eq_settings()
@@ -254,7 +280,7 @@ def test_unusual_signals(name):
     assert len(parser.all("div", "player")) == 1
     assert len(parser.all("svg", "chart")) == 8
     assert "The spectrum did not change" in parser.body
-    assert "Every change comes from the equalizer" in parser.body
+    assert "Residual network" not in parser.body and "Null test" not in parser.body
     visible = re.sub(r"base64,[^\"]*|<script>.*?</script>", "", text, flags=re.S)
     assert not re.search(r"\b(nan|inf|None)\b", visible)
 

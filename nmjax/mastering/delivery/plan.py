@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from nmjax.audio.streams import AudioChunks, prefetch, scale_stream_db
 from nmjax.audio.units import amplitude_to_db, db_to_amplitude
 from nmjax.mastering.delivery.limiter import CEILING_MARGIN_DB, GainReduction, Limiter
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan, scan_meter
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.number_format import format_fixed, format_general
 
 StreamOpener = Callable[[], AudioChunks]  # opens a signal from its start, as `[frames, channel]` chunks
 
@@ -32,6 +35,8 @@ class DeliverySpec:
         true_peak_db: ceiling, −30 to 0 dBTP; None for no limiter.
         max_limiting_db: deepest gain reduction of the limiter, 0 to 30 dB.
         name: of the standard, for file names and tables.
+        relative: "keep" for the loudness of the input, which `for_input` fills in; "clean" for the loudest that
+            `max_limiting_db` allows, where `lufs` is None; otherwise empty.
 
     Raises:
         BadInputError: a number outside its range.
@@ -41,6 +46,7 @@ class DeliverySpec:
     true_peak_db: float | None = -1.0
     max_limiting_db: float = 6.0
     name: str = "streaming"
+    relative: Literal["", "keep", "clean"] = ""
 
     def __post_init__(self):
         for value, low, high, template in (
@@ -55,6 +61,17 @@ class DeliverySpec:
     def allowed_limiting_db(self) -> float:
         """Deepest gain reduction in dB; 0 without a limiter."""
         return 0.0 if self.true_peak_db is None else self.max_limiting_db
+
+    @property
+    def asks_for_loudness(self) -> bool:
+        """Whether the delivery depends on how loud the signal is."""
+        return self.lufs is not None or bool(self.relative)
+
+    def for_input(self, lufs: float) -> DeliverySpec:
+        """The spec for an input of this loudness; another one only for "keep"."""
+        if self.relative != "keep":
+            return self
+        return dataclasses.replace(self, lufs=lufs if MIN_LUFS <= lufs <= 0.0 else None)
 
 
 PRESETS = {
@@ -104,14 +121,14 @@ def plan_delivery(
     search = _GainSearch(spec, scan)
     if scan.true_peak == 0.0:
         return search.plan_without_limiter(0.0, "The track is silent, and so is the master.")
-    if spec.lufs is None:
+    if not spec.asks_for_loudness:
         gain_db = min(0.0, search.max_gain_db)
     elif math.isfinite(scan.lufs):
-        gain_db = min(search.max_gain_db, search.estimate_gain_db(spec.lufs))
+        gain_db = min(search.max_gain_db, search.requested_gain_db())
     else:
         gain_db = min(0.0, search.headroom_db)
         change = f"turned down by {-gain_db:.1f} dB, below the ceiling" if gain_db < 0.0 else "delivered without gain"
-        note = f"The track has no loudness (it is shorter than 400 ms, or never above -70 LUFS), so it is {change}."
+        note = f"The track has no loudness (it is shorter than 400 ms, or never above −70 LUFS), so it is {change}."
         return search.plan_without_limiter(gain_db, note)
     if search.needs_limiter(gain_db):
         return _plan_with_limiter(open_stream, sample_rate, channels, search, gain_db)
@@ -124,6 +141,20 @@ def max_reachable_lufs(scan: LoudnessScan, spec: DeliverySpec) -> float:
     if search.needs_limiter(search.max_gain_db):
         return search.estimate_lufs(search.max_gain_db)
     return scan.lufs + search.max_gain_db
+
+
+def loudness_by_limiting(
+    scan: LoudnessScan, true_peak_db: float, limiting_db: Float[np.ndarray, " depths"]
+) -> Float[np.ndarray, " depths"]:
+    """The approximate loudness in LUFS of a signal whose peaks a limiter reduces by at most each of these depths (dB).
+
+    Args:
+        scan: of the signal, with a `max_limiting_db` of at least the largest depth.
+        true_peak_db: ceiling, in dBTP.
+        limiting_db: depths, 0 or more.
+    """
+    search = _GainSearch(DeliverySpec(lufs=None, true_peak_db=true_peak_db), scan)
+    return np.array([search.estimate_lufs(search.headroom_db + depth_db) for depth_db in limiting_db])
 
 
 def apply_delivery_plan(open_stream: StreamOpener, sample_rate: int, plan: DeliveryPlan) -> Iterator[np.ndarray]:
@@ -196,6 +227,12 @@ class _GainSearch:
             db_to_amplitude(gain_db), db_to_amplitude(self.ceiling_db - CEILING_MARGIN_DB)
         )
 
+    def requested_gain_db(self) -> float:
+        """The approximate gain that the spec asks for, before it is bounded."""
+        if self.spec.relative == "clean":
+            return self.max_gain_db
+        return 0.0 if self.spec.lufs is None else self.estimate_gain_db(self.spec.lufs)
+
     def estimate_gain_db(self, target_lufs: float) -> float:
         """The approximate gain to a loudness; `max_gain_db` where even that is too low."""
         from scipy.optimize import brentq
@@ -226,11 +263,15 @@ class _GainSearch:
     def describe_shortfall(self, gain_db: float, lufs: float) -> str:
         """A message where the spec is not met; empty where it is, or where there is no loudness."""
         spec, limit_text = self.spec, f"more than {self.spec.max_limiting_db:g} dB of limiting"
+        if spec.relative == "clean":
+            return ""
         if spec.lufs is None:
-            message = f"{spec.true_peak_db} dBTP would take {limit_text}; the master is {-gain_db:.1f} dB quieter."
+            ceiling = format_general(self.ceiling_db, "dBTP")
+            message = f"{ceiling} would take {limit_text}; the master is {-gain_db:.1f} dB quieter."
             return message if gain_db < 0.0 else ""
         if not math.isfinite(lufs) or abs(lufs - spec.lufs) <= TOLERANCE_LU:
             return ""
         if spec.true_peak_db is None:
             limit_text = f"more than {_MAX_GAIN_DB:g} dB of gain"
-        return f"{round(spec.lufs, 2):g} LUFS would take {limit_text}; the master is at {lufs:.1f} LUFS."
+        goal, result = format_general(round(spec.lufs, 2), "LUFS"), format_fixed(lufs, "LUFS")
+        return f"{goal} would take {limit_text}; the master is at {result}."

@@ -21,6 +21,7 @@ from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks, prefetch
 from nmjax.dsp.loudness import channel_weights
 from nmjax.mastering.delivery.plan import TOLERANCE_LU, DeliverySpec
+from nmjax.runtime.number_format import format_fixed, format_general
 
 PEAK_TOLERANCE_DB = 0.01  # dither at 16 bits changes a peak by a tenth of that
 _OVERSAMPLING = 8
@@ -85,9 +86,9 @@ class ComplianceResult:
         """The result in one line for people."""
         if self.status == ComplianceStatus.NOT_MEASURED:
             return f"NOT MEASURED: {self.not_measured_reason}"
-        loudness = f"{self.lufs:.1f} LUFS" if math.isfinite(self.lufs) else "no loudness"
+        loudness = format_fixed(self.lufs, "LUFS") if math.isfinite(self.lufs) else "no loudness"
         measurements = (
-            f"{loudness}  {self.true_peak_db:.1f} dBTP  LRA {self.loudness_range_lu:.1f} LU  "
+            f"{loudness}  {format_fixed(self.true_peak_db, 'dBTP')}  LRA {self.loudness_range_lu:.1f} LU  "
             f"{self.sample_rate} Hz  {self.clipped} clipped"
         )
         return f"PASS  {measurements}" if self.passed else f"FAIL  {measurements}  ({self.failure_reason})"
@@ -139,8 +140,8 @@ def check_compliance(
 def _not_measured_reason(compliance: ComplianceResult, spec: DeliverySpec) -> str:
     if compliance.true_peak_db == -math.inf:
         return "the track is silent"
-    if spec.lufs is not None and not math.isfinite(compliance.lufs):
-        return "the track is shorter than 400 ms, or never above -70 LUFS"
+    if spec.asks_for_loudness and not math.isfinite(compliance.lufs):
+        return "the track is shorter than 400 ms, or never above −70 LUFS"
     return ""
 
 
@@ -149,12 +150,11 @@ def _failure_reason(compliance: ComplianceResult, spec: DeliverySpec) -> str:
     if spec.lufs is not None and math.isfinite(compliance.lufs):
         deviation_lu = compliance.lufs - spec.lufs
         if abs(deviation_lu) > TOLERANCE_LU:
-            reasons.append(
-                f"{abs(deviation_lu):.1f} LU {'above' if deviation_lu > 0 else 'below'} {round(spec.lufs, 2):g} LUFS"
-            )
+            side = "above" if deviation_lu > 0 else "below"
+            reasons.append(f"{abs(deviation_lu):.1f} LU {side} {format_general(round(spec.lufs, 2), 'LUFS')}")
     if spec.true_peak_db is not None and compliance.true_peak_db > spec.true_peak_db + PEAK_TOLERANCE_DB:
         overshoot_db = compliance.true_peak_db - spec.true_peak_db
-        reasons.append(f"{overshoot_db:.2f} dB over {spec.true_peak_db:g} dBTP")
+        reasons.append(f"{overshoot_db:.2f} dB over {format_general(spec.true_peak_db, 'dBTP')}")
     if compliance.clipped and (spec.lufs is not None or spec.true_peak_db is not None):
         reasons.append("clipped")
     return ", ".join(reasons)

@@ -67,16 +67,16 @@ def test_pass_and_fail_are_one_line(tmp_path):
     path = write_audio(tmp_path / "b.wav", audio, subtype="PCM_24")
     peak = check_file_compliance(path, NO_TARGETS).true_peak_db
     good = check_file_compliance(path, DeliverySpec(-14.0, -1.0))
-    assert good.status == "pass" and good.passed and good.summary.startswith(f"PASS  -14.0 LUFS  {peak:.1f} dBTP  LRA ")
+    assert good.status == "pass" and good.passed and good.summary.startswith(f"PASS  −14.0 LUFS  −{-peak:.1f} dBTP  LRA ")
     assert good.summary.endswith(" LU  44100 Hz  0 clipped")
     for expected, reason in (
-        (DeliverySpec(-14.2, -1.0), "0.2 LU above -14.2 LUFS"),
-        (DeliverySpec(-9.0, -1.0), "5.0 LU below -9 LUFS"),
-        (DeliverySpec(None, peak - 0.5), f"0.50 dB over {peak - 0.5:g} dBTP"),
+        (DeliverySpec(-14.2, -1.0), "0.2 LU above −14.2 LUFS"),
+        (DeliverySpec(-9.0, -1.0), "5.0 LU below −9 LUFS"),
+        (DeliverySpec(None, peak - 0.5), f"0.50 dB over −{0.5 - peak:g} dBTP"),
     ):
         bad = check_file_compliance(path, expected)
         assert (bad.status, bad.passed) == ("fail", False)
-        assert bad.summary.startswith("FAIL  -14.0") and bad.summary.endswith(f"({reason})")
+        assert bad.summary.startswith("FAIL  −14.0") and bad.summary.endswith(f"({reason})")
 
 
 @pytest.mark.parametrize(("subtype", "clipped"), [("PCM_16", 3), ("PCM_24", 3), ("PCM_32", 3), ("FLOAT", 2)])
@@ -100,7 +100,7 @@ def test_silence_is_not_measured(tmp_path, spec):
 def test_a_file_without_a_loudness_is_not_measured(tmp_path, audio):
     path = write_audio(tmp_path / "x.wav", audio, subtype="FLOAT")
     result = check_file_compliance(path, DeliverySpec())
-    assert result.summary == "NOT MEASURED: the track is shorter than 400 ms, or never above -70 LUFS"
+    assert result.summary == "NOT MEASURED: the track is shorter than 400 ms, or never above −70 LUFS"
     assert result.status == "not_measured"
     peak_only = check_file_compliance(path, DeliverySpec(lufs=None, true_peak_db=-1.0))
     assert peak_only.status == "pass" and peak_only.summary.startswith("PASS  no loudness")

@@ -5,7 +5,14 @@ import pyloudnorm
 import pytest
 from scipy.signal import resample_poly, sosfilt
 
-from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec, apply_delivery_plan, plan_delivery
+from nmjax.mastering.delivery.loudness_scan import LoudnessScan
+from nmjax.mastering.delivery.plan import (
+    PRESETS,
+    DeliverySpec,
+    apply_delivery_plan,
+    loudness_by_limiting,
+    plan_delivery,
+)
 from nmjax.runtime.errors import BadInputError
 from tests.synthetic_audio import music
 
@@ -13,7 +20,7 @@ RATE = 44_100
 
 
 def lufs(audio, rate=RATE):
-    return pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(audio.astype(np.float64))
+    return float(pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(audio.astype(np.float64)))
 
 
 def true_peak_db(audio):
@@ -84,7 +91,7 @@ def test_limiting_stops_at_the_maximum_and_is_reported():
     assert not plan.meets_spec
     assert plan.gain_reduction.max_db == pytest.approx(6.0, abs=0.01)
     assert lufs(out) < -8.5
-    assert f"{lufs(out):.1f} LUFS" in plan.note and "6 dB of limiting" in plan.note
+    assert f"−{-lufs(out):.1f} LUFS" in plan.note and "6 dB of limiting" in plan.note
     assert true_peak_db(out) <= -1.0
     more, _ = plan_and_deliver(audio, DeliverySpec(-8.0, -1.0, 15.0))
     assert more.lufs > plan.lufs + 0.5
@@ -96,6 +103,41 @@ def test_no_limiting_allowed_is_gain_alone():
     assert plan.gain_reduction.max_db == pytest.approx(0.0, abs=1e-6)
     np.testing.assert_allclose(out, audio * 10 ** (plan.gain_db / 20), atol=1e-6)
     assert -1.15 < true_peak_db(out) <= -1.0
+
+
+@pytest.mark.parametrize("audio", [synth_drums(), pink_noise(), 4.0 * synth_drums()], ids=["drums", "noise", "loud"])
+def test_clean_is_the_loudest_with_2_db_of_limiting(audio):
+    clean = DeliverySpec(lufs=None, true_peak_db=-1.0, max_limiting_db=2.0, name="clean", relative="clean")
+    plan, out = plan_and_deliver(audio, clean)
+    assert plan.meets_spec and plan.note == ""
+    reduction_db = 20.0 * np.log10(np.abs(audio).max(axis=1) * 10 ** (plan.gain_db / 20) / np.abs(out).max(axis=1))
+    assert 1.7 < reduction_db.max() < 2.05
+    assert plan.lufs == pytest.approx(lufs(out), abs=0.02)
+    louder, _ = plan_and_deliver(audio, DeliverySpec(lufs(out) + 0.3, -1.0, 2.0))
+    assert not louder.meets_spec
+    assert true_peak_db(out) <= -1.0
+
+
+def test_keep_takes_the_loudness_of_the_input():
+    keep = DeliverySpec(lufs=None, name="keep", relative="keep")
+    audio = pink_noise()
+    spec = keep.for_input(lufs(audio))
+    assert spec.lufs == pytest.approx(lufs(audio))
+    _, out = plan_and_deliver(10 ** (5 / 20) * audio, spec)  # as if the processing had added 5 dB
+    assert lufs(out) == pytest.approx(lufs(audio), abs=0.1)
+    for unusable in (-np.inf, -61.0, 0.5):
+        assert keep.for_input(float(unusable)).lufs is None
+    assert PRESETS["cd"].for_input(-20.0) == PRESETS["cd"]
+
+
+def test_loudness_by_limiting_is_that_of_the_limited_signal():
+    audio = synth_drums()
+    depths_db = np.array([0.0, 2.0, 6.0, 12.0])
+    estimates = loudness_by_limiting(LoudnessScan([audio], RATE, 2, 12.0), -1.0, depths_db)
+    for depth_db, estimate in zip(depths_db, estimates, strict=True):
+        spec = DeliverySpec(None, -1.0, float(depth_db), relative="clean")
+        assert lufs(plan_and_deliver(audio, spec)[1]) == pytest.approx(estimate, abs=0.2)
+    assert (np.diff(estimates) > 0.0).all()
 
 
 def test_no_targets_is_bit_identical():

@@ -1,0 +1,113 @@
+"""What was done to a track, in plain sentences: the first thing that a result says."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from nmjax.audio.units import amplitude_to_db
+from nmjax.dsp import Bands, Compressor, Saturator, Width, response_db
+from nmjax.mastering.delivery.level_words import describe_level
+from nmjax.mastering.render import active_processors
+from nmjax.mastering.types import MasteringResult, RenderPlan
+from nmjax.models import Settings
+from nmjax.runtime.number_format import format_fixed, format_general, format_signed
+
+_GRID_HZ = np.geomspace(20.0, 20_000.0, 400)
+_NYQUIST_SHARE = 0.49  # of the rate, up to which responses are read
+_CLOSE_DB = 1.0  # an EQ below this is a small correction
+_INAUDIBLE_DB = 0.05
+_LIGHT_RATIO = 1.15
+_SAME_WIDTH_DB = 0.2
+
+
+def summary_sentences(result: MasteringResult) -> list[str]:
+    """What was done to a track: the processing first, then the loudness of each delivery. Nothing for silence."""
+    if result.input_scan.true_peak == 0.0:
+        return []
+    is_prediction = result.network is not None and not result.has_given_settings
+    sentences = [describe_processing(result.render_plan, result.info.sample_rate, is_prediction)]
+    has_several = len(result.delivery_results) > 1
+    for delivery in result.delivery_results:
+        level = describe_level(delivery.spec, delivery.plan, result.input_scan.lufs, delivery.compliance.lufs)
+        sentences += [f"{delivery.spec.name}: {level}" if has_several else level] if level else []
+    return sentences
+
+
+def describe_processing(plan: RenderPlan, sample_rate: int, is_prediction: bool) -> str:
+    """One or two sentences about the EQ and the processors, without the loudness.
+
+    Args:
+        plan: what was rendered.
+        sample_rate: of the track, in Hz.
+        is_prediction: whether a network chose the settings, rather than a settings file.
+    """
+    processors = describe_processors(plan.prediction.settings)
+    if plan.match:
+        goal = f"moves the tone toward {plan.match.reference_target.name}"
+    else:
+        goal = "moves the tone toward similar music" if is_prediction else ""
+    eq = _describe_eq(plan.rendered_bands, sample_rate, goal, is_close=is_prediction and not plan.match)
+    if not processors:
+        return eq
+    return f"{eq} Then {processors}."
+
+
+def _describe_eq(bands: Bands, sample_rate: int, goal: str, is_close: bool) -> str:
+    """A sentence about the response. is_close: whether a small one means that the mix needs little."""
+    freq_hz = _GRID_HZ[_GRID_HZ < _NYQUIST_SHARE * sample_rate]
+    gain_db = eq_response_db(bands, freq_hz, sample_rate)
+    largest_db = float(np.abs(gain_db).max())
+    if largest_db < _INAUDIBLE_DB:
+        return "No EQ: the tone stays as it is."
+    if largest_db < _CLOSE_DB and is_close:
+        return f"At most {format_fixed(largest_db, 'dB')} of EQ: your mix is already close to similar music."
+    extremes = [i for i in (int(gain_db.argmax()), int(gain_db.argmin())) if abs(gain_db[i]) >= 0.5 * largest_db]
+    extremes.sort(key=lambda i: -abs(gain_db[i]))
+    gains = " and ".join(f"{format_signed(gain_db[i], 'dB')} at {_format_hz(freq_hz[i])}" for i in extremes)
+    return f"An EQ of {gains} {goal}." if goal else f"An EQ of {gains}."
+
+
+def eq_response_db(
+    bands: Bands, freq_hz: Float[np.ndarray, " points"], sample_rate: int
+) -> Float[np.ndarray, " points"]:
+    """The response of one track's bands `[1, bands]`, in dB."""
+    freq_hz, bands = jax.tree.map(lambda x: jnp.asarray(np.asarray(x, np.float32)), (freq_hz, bands))
+    return np.asarray(_response_db_jit(bands, freq_hz, sample_rate), np.float64)[0]
+
+
+_response_db_jit = jax.jit(response_db, static_argnums=2)
+
+
+def describe_processors(settings: Settings) -> str:
+    """The processors that change the signal, as the end of a sentence; empty where there is none."""
+    descriptions = {"compressor": _describe_compressor, "saturator": _describe_saturator, "width": _describe_width}
+    parts = [descriptions[name](getattr(settings, name)) for name in active_processors(settings)]
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
+
+
+def _describe_compressor(compressor: Compressor) -> str:
+    ratio, makeup_db = float(compressor.ratio[0]), float(compressor.makeup_db[0])
+    if ratio == 1.0:
+        return f"a gain of {format_signed(makeup_db, 'dB')}"
+    kind = "compression" if ratio > 1.0 else "expansion"
+    strength = "very light " if 1.0 / _LIGHT_RATIO < ratio < _LIGHT_RATIO else ""
+    return f"{strength}{kind} (ratio {format_general(ratio, digits=3)})"
+
+
+def _describe_saturator(saturator: Saturator) -> str:
+    return f"saturation ({100.0 * float(saturator.mix[0]):.0f} % of the signal)"
+
+
+def _describe_width(width: Width) -> str:
+    changes_db = [amplitude_to_db(max(float(x[0]), 1e-3)) for x in (width.low, width.high)]
+    if max(map(abs, changes_db)) < _SAME_WIDTH_DB:
+        return "almost no change of the stereo width"
+    low, high = (format_signed(x, "dB") for x in changes_db)
+    return f"a side level of {low}" if low == high else f"a side level of {low} in the bass and {high} above"
+
+
+def _format_hz(freq_hz: float) -> str:
+    return f"{format_fixed(freq_hz / 1000.0)} kHz" if freq_hz >= 1000.0 else f"{round(freq_hz)} Hz"
