@@ -93,7 +93,12 @@ def test_integers_are_scaled_to_full_scale():
         (np.array(["a"]), 44_100, {}, "give numbers"),
         (np.zeros(1), 44_100, {}, "fewer than 2 samples"),
         (np.zeros(500), 44_100, {"deliver": "radio"}, "'radio'"),
-        (np.zeros(500), 44_100, {"lufs": "loud"}, "lufs must be a number, keep, clean, reference or none; it is 'loud'"),
+        (
+            np.zeros(500),
+            44_100,
+            {"lufs": "loud"},
+            "lufs must be a number, keep, clean, reference or none",
+        ),
         (np.zeros(500), 44_100, {"bands": {9: {"gain_db": 1.0}}}, "no band 9"),
         (np.zeros(500), 44_100, {"bypass": ["eqq"]}, "'eqq'"),
         (np.zeros(500), 44_100, {"eq_amount": 3.0}, "eq_amount must be 0 to 2; it is 3"),

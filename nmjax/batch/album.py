@@ -91,8 +91,8 @@ def _delivery_gain(target: DeliverySpec, rendered_lufs: float, loudness_scans: d
     if gain_db <= max_gain_db + _TOLERANCE_LU:
         return AlbumGain(gain_db, [])
     note = (
-        f"The album is at {format_fixed(rendered_lufs + max_gain_db, 'LUFS')}; more would take over {target.max_limiting_db:g} dB "
-        f"of limiting in '{to_printable(loudest_song.name)}'."
+        f"The album is at {format_fixed(rendered_lufs + max_gain_db, 'LUFS')}; more would take over "
+        f"{target.max_limiting_db:g} dB of limiting in '{to_printable(loudest_song.name)}'."
     )
     return AlbumGain(max_gain_db, [note])
 

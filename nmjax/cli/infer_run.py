@@ -57,7 +57,8 @@ def _run_single(options: InferOptions, console: Console) -> int:
     if options.json:
         print(results_to_json([result_to_dict(result)]))
     else:
-        title = network.label if network else ""
+        intensity = "" if mastering_options.intensity == 1.0 else f", intensity {mastering_options.intensity:g}"
+        title = f"{network.label}{intensity}" if network else ""
         title = f"settings of {to_printable(settings.name)}" if settings else title
         print_findings(result.findings, console)
         print_result(result, title, mastering_options.overrides.eq_scale == 0.0, console)

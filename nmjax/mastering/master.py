@@ -19,7 +19,7 @@ from nmjax.audio.streams import AudioChunks, scale_stream_db
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, predict_settings, process_chain, residual_stream, with_input_gain
 from nmjax.mastering.deliveries import identical_delivery_notes, write_deliveries
-from nmjax.mastering.delivery.loudness_scan import LoudnessScan
+from nmjax.mastering.intensity import apply_intensity, correction_shares
 from nmjax.mastering.network import Network
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
@@ -39,7 +39,8 @@ from nmjax.mastering.types import (
     RenderedTrack,
     RenderPlan,
 )
-from nmjax.models import SAMPLE_RATE
+from nmjax.models import SAMPLE_RATE, Prediction
+from nmjax.reference.match import ReferenceMatch
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
@@ -178,6 +179,9 @@ def plan_render(
         match = match_reference(prediction, signal, options.reference_target)
         prediction = match.prediction
     notes += match.notes if match else ()
+    if not stored_settings:
+        prediction = _at_intensity(prediction, options.intensity, network, match)
+        residual_amount *= options.intensity
     prediction = apply_overrides(overrides, prediction, eq_sample_rate)
     notes += neutral_processor_notes(overrides, prediction.settings)
     residual_amount = min(residual_amount * overrides.residual_scale, MAX_AMOUNT)
@@ -189,7 +193,18 @@ def plan_render(
         rendered_bands=convert_bands_to_rate(prediction.settings.eq.bands(), eq_sample_rate, signal.sample_rate),
         residual_amount=residual_amount,
         match=match,
+        eq_scale=options.intensity * overrides.eq_scale,
     )
+
+
+def _at_intensity(
+    prediction: Prediction, intensity: float, network: Network | None, match: ReferenceMatch | None
+) -> Prediction:
+    """The prediction at an intensity, which above 1 depends on how much of a deviation the network corrects."""
+    matched = match.reference_target.matched_stages if match else frozenset()
+    needs_shares = intensity > 1.0 and network is not None and "eq" not in matched
+    shares = correction_shares(network, prediction) if network and needs_shares else None
+    return apply_intensity(prediction, intensity, shares, matched)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from nmjax.config import Config, restore_config
 from nmjax.mastering.network_names import network_label
 from nmjax.mastering.settings.schema import ModelId
 from nmjax.models import ENCODERS, PHASES, Prediction, build_model, residual
+from nmjax.models.parameters import EqSettings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.checkpoints import find_checkpoint
 from nmjax.runtime.errors import BadInputError
@@ -106,6 +107,10 @@ class Network:
             self.variables, *(mean[i : i + 1] for i in range(self.encoder_inputs))
         )
 
+    def decode_eq(self, z: Float[Array, "batch latent"]) -> EqSettings:
+        """Predicts the equalizer from z alone."""
+        return _jit_decode_eq(self.config)(self.variables, jnp.asarray(z, jnp.float32))
+
     def predict(self, chunks: AudioChunks) -> Prediction:
         """Predicts settings for a signal `[frames, inputs]` at the model's rate and level."""
         return self.decode_pooled(self.pool_frames(chunks).mean)
@@ -127,6 +132,12 @@ class Network:
 def _jit_method(config: Config, method: str):
     model = build_model(config)
     return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
+
+
+@functools.cache
+def _jit_decode_eq(config: Config):
+    model = build_model(config)
+    return jax.jit(lambda variables, z: model.apply(variables, z, method=lambda m, z: m.decoder(z)[0]))
 
 
 @functools.cache

@@ -39,6 +39,10 @@ def check_combinations(request: MasteringRequest, has_reference: bool, has_setti
         is_unused = request.is_given(name) and request.reference_strength == 0.0
         _refuse_if(is_unused, f"--{name.replace('_', '-')}", "with --reference-strength 0")
     _refuse_if(has_settings and request.analysis_seconds is not None, "--analysis-seconds", "with --settings")
+    _refuse_if(has_settings and request.is_given("intensity"), "--intensity", "with --settings")
+    for name in ("eq_amount", "residual_amount", "reference_strength"):
+        is_unused = request.is_given(name) and request.intensity == 0.0
+        _refuse_if(is_unused, f"--{name.replace('_', '-')}", "with --intensity 0")
     _refuse_if(
         request.true_peak == NONE and request.max_limiting is not None, "--max-limiting", "with --true-peak none"
     )

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping
 
+from nmjax.mastering.request_readers import (
+    WeightedFile,
+    collect,
+    collect_bands,
+    read_aspect_weights,
+    read_band,
+    read_intensity,
+    read_processor,
+    read_weighted_file,
+)
 from nmjax.runtime.options import Options, option, read_float, read_float_or, read_list, read_text
 
 MATCH_REFERENCE = "reference"  # value of `lufs`: the loudness of the reference
@@ -23,87 +31,6 @@ AUTO = "auto"  # value of `repair`: what is certain
 # tests/mastering/test_request.py compares both.
 CHAIN_NAMES = ("eq", "compressor", "saturator", "width", "residual")
 REPAIR_NAMES = ("dc", "hum", "tone", "delay", "polarity", "bass_polarity", "bass_mono")  # of `repair.plan.REPAIRS`
-_MAX_REFERENCE_WEIGHT = 1e6
-
-
-class WeightedFile(NamedTuple):
-    """A reference and its weight in the average of all references."""
-
-    path: str
-    weight: float = 1.0
-
-
-def _read_weighted_file(text: str) -> WeightedFile:
-    """`FILE` or `FILE=WEIGHT`; a file whose own name ends like a weight is taken as it is."""
-    path, separator, weight_text = text.rpartition("=")
-    if not separator or Path(text).exists():
-        return WeightedFile(read_text(text))
-    try:
-        weight = float(weight_text)
-    except ValueError:
-        return WeightedFile(text)
-    if not 0.0 < weight < _MAX_REFERENCE_WEIGHT:
-        raise ValueError(f"{text}: the weight must be above 0 and below a million; or leave it out.")
-    return WeightedFile(path, weight)
-
-
-def _read_aspect_weights(text: str) -> dict[str, float]:
-    """`ASPECT=X,ASPECT=X` as a dict."""
-    weights: dict[str, float] = {}
-    for item in read_list(text):
-        aspect, _, value = item.partition("=")
-        if aspect in weights:
-            raise ValueError(f"gives two weights of {aspect}; leave one of them out.")
-        try:
-            weights[aspect] = float(value)
-        except ValueError:
-            raise ValueError(f"{aspect} is '{value}'; give a number from 0 to 1, as width=0.5.") from None
-    return weights
-
-
-class _Assignment(NamedTuple):
-    """A value of a field of a band, by its number, or of a processor, by its name."""
-
-    owner: Any
-    field: str
-    value: float
-
-
-def _read_assignment(text: str, example: str) -> _Assignment:
-    key, equals, value = text.partition("=")
-    owner, dot, field = key.partition(".")
-    if not (equals and dot):
-        raise ValueError(f"cannot be '{text}'; write {example}.")
-    try:
-        return _Assignment(owner, field, float(value))
-    except ValueError:
-        raise ValueError(f"{key} must be a number; it is '{value}'.") from None
-
-
-def _read_band(text: str) -> _Assignment:
-    assignment = _read_assignment(text, "3.gain_db=-1 (band 3, counted from 1)")
-    if not (assignment.owner.isascii() and assignment.owner.isdigit() and len(assignment.owner) < 9):
-        raise ValueError(f"cannot be '{text}'; write 3.gain_db=-1 (band 3, counted from 1).")
-    return assignment
-
-
-def _read_processor(text: str) -> _Assignment:
-    return _read_assignment(text, "compressor.ratio=2")
-
-
-def _collect(assignments: Iterable[_Assignment]) -> dict[Any, dict[str, float]]:
-    values: dict[Any, dict[str, float]] = {}
-    for owner, field, value in assignments:
-        if field in values.setdefault(owner, {}):
-            raise ValueError(f"gives two values of {owner}.{field}; leave one of them out.")
-        values[owner][field] = value
-    return values
-
-
-def _collect_bands(assignments: Iterable[_Assignment]) -> dict[int, dict[str, float]]:
-    return _collect(assignment._replace(owner=int(assignment.owner)) for assignment in assignments)
-
-
 _REPAIR = "repair of defects, see docs/diagnosis.md"
 _RENDERING = "what is rendered"
 REFERENCE_GROUP = "towards a reference, see docs/reference.md"
@@ -123,12 +50,16 @@ class MasteringRequest(Options):
         group=REFERENCE_GROUP,
         flag="--reference",
         metavar="FILE[=WEIGHT]",
-        parse=_read_weighted_file,
+        parse=read_weighted_file,
         repeat=True,
         help="music to match; several are averaged",
     )
     target: str | None = option(
-        None, group=REFERENCE_GROUP, metavar="FILE", parse=read_text, help="reference features from an earlier --save-target"
+        None,
+        group=REFERENCE_GROUP,
+        metavar="FILE",
+        parse=read_text,
+        help="reference features from an earlier --save-target",
     )
     reference_strength: float = option(
         1.0,
@@ -143,7 +74,7 @@ class MasteringRequest(Options):
         {},
         group=REFERENCE_GROUP,
         metavar="ASPECT=X,...",
-        parse=_read_aspect_weights,
+        parse=read_aspect_weights,
         hash=False,
         help="0 to 1 for tone, dynamics and width, such as width=0.5",
     )
@@ -182,8 +113,8 @@ class MasteringRequest(Options):
         group=_RENDERING,
         flag="--band",
         metavar="N.FIELD=X",
-        parse=_read_band,
-        collect=_collect_bands,
+        parse=read_band,
+        collect=collect_bands,
         repeat=True,
         hash=False,
         help="replace a value of a band, such as 3.gain_db=-1",
@@ -193,8 +124,8 @@ class MasteringRequest(Options):
         group=_RENDERING,
         flag="--set",
         metavar="PROCESSOR.FIELD=X",
-        parse=_read_processor,
-        collect=_collect,
+        parse=read_processor,
+        collect=collect,
         repeat=True,
         hash=False,
         help="replace or add a value of a processor, such as compressor.ratio=2",
@@ -215,6 +146,16 @@ class MasteringRequest(Options):
         parse=read_text,
         choices=CHAIN_NAMES,
         help="render this processor alone",
+    )
+    intensity: float = option(
+        1.0,
+        group=_RENDERING,
+        metavar="X",
+        parse=read_intensity,
+        low=0.0,
+        high=2.0,
+        help="how far all stages go: gentle (0.5), normal (1), firm (1.5) or a number; 0 leaves the sound as it is, "
+        "above 1 goes further toward the target",
     )
     eq_amount: float = option(
         1.0, group=_RENDERING, metavar="X", parse=read_float, low=0.0, high=2.0, help="scales the gains of the EQ in dB"

@@ -53,10 +53,13 @@ def resolve_options(
     if request.lufs == MATCH_REFERENCE:
         lufs = _reference_lufs(reference_target)
         delivery_specs = tuple(dataclasses.replace(spec, lufs=lufs) for spec in delivery_specs)
+    if reference_target:
+        reference_target = dataclasses.replace(reference_target, intensity=request.intensity)
     settings = read_settings(Path(request.settings)) if request.settings else settings
     if settings:
         check_repair_names(request, settings)
     return MasteringOptions(
+        intensity=request.intensity,
         delivery_specs=delivery_specs,
         overrides=Overrides(
             eq_amount=request.eq_amount,

@@ -49,7 +49,9 @@ def describe_processing(plan: RenderPlan, sample_rate: int, is_prediction: bool)
         goal = f"moves the tone toward {plan.match.reference_target.name}"
     else:
         goal = "moves the tone toward similar music" if is_prediction else ""
-    eq = _describe_eq(plan.rendered_bands, sample_rate, goal, is_close=is_prediction and not plan.match)
+    eq = _describe_eq(
+        plan.rendered_bands, sample_rate, goal, is_close=is_prediction and not plan.match and plan.eq_scale >= 1.0
+    )
     if not processors:
         return eq
     return f"{eq} Then {processors}."
@@ -57,7 +59,7 @@ def describe_processing(plan: RenderPlan, sample_rate: int, is_prediction: bool)
 
 def _describe_eq(bands: Bands, sample_rate: int, goal: str, is_close: bool) -> str:
     """A sentence about the response. is_close: whether a small one means that the mix needs little."""
-    freq_hz = _GRID_HZ[_GRID_HZ < _NYQUIST_SHARE * sample_rate]
+    freq_hz = _GRID_HZ[_NYQUIST_SHARE * sample_rate > _GRID_HZ]
     gain_db = eq_response_db(bands, freq_hz, sample_rate)
     largest_db = float(np.abs(gain_db).max())
     if largest_db < _INAUDIBLE_DB:

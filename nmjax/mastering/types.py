@@ -49,6 +49,7 @@ class MasteringOptions:
         bits: sample format of the master, one of `formats.BIT_DEPTHS`; None for the input's.
         album: settings shared by an album.
         album_gain_db: gain of the album before delivery.
+        intensity: 0 to 2, how far all stages of a prediction go.
         reference_target: reference that the predicted settings are matched to.
     """
 
@@ -61,6 +62,7 @@ class MasteringOptions:
     album: AlbumSettings | None = None
     album_gain_db: float = 0.0
     reference_target: ReferenceTarget | None = None
+    intensity: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,7 @@ class RenderPlan:
         residual_amount: scales the residual; 0 leaves it out.
         match: how a reference changed the prediction; None without a reference.
         repairs: what is repaired before everything else.
+        eq_scale: how much of the predicted EQ was asked for, 1 for all of it.
     """
 
     prediction: Prediction
@@ -82,6 +85,7 @@ class RenderPlan:
     residual_amount: float
     match: ReferenceMatch | None = None
     repairs: RepairPlan = NO_REPAIRS
+    eq_scale: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)

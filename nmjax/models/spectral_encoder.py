@@ -29,6 +29,7 @@ MARGIN = 3 * HOP  # samples on each side that a frame and the previous one depen
 SAMPLE_RATE = 44_100  # Hz, of the band edges
 NUM_BANDS = 54
 BAND_EDGES_HZ = np.geomspace(30.0, 16_000.0, NUM_BANDS + 1)
+BAND_CENTERS_HZ = np.sqrt(BAND_EDGES_HZ[1:] * BAND_EDGES_HZ[:-1])
 FLOOR_DB = -90.0  # lowest level, relative to a mean square of 1; signals are at −20 LUFS
 _BIN_FLOOR_DB = -130.0  # lowest level of one bin: with a higher floor, the flatness would depend on the band's level
 _SILENCE_DB = -60.0  # frames below count for the power only
@@ -146,6 +147,19 @@ def pooled_features(mean: Float[Array, "batch pooled"]) -> Float[Array, "batch f
         [spectrum - spectrum_mean, level - spectrum, level_std, level_change, flatness, flatness_std, spectrum_mean],
         axis=1,
     )
+
+
+def latent_change(
+    kernel: Float[Array, "features latent"], change_db: Float[Array, "batch band"]
+) -> Float[Array, "batch latent"]:
+    """The change of z when an equalizer changes the long-term spectrum, in dB at `BAND_CENTERS_HZ`.
+
+    kernel: of the encoder's dense layer.
+    """
+    mean_db = jnp.mean(change_db, axis=1, keepdims=True)
+    unchanged = jnp.zeros((len(change_db), NUM_FEATURES - NUM_BANDS - 1), change_db.dtype)
+    change = jnp.concatenate([change_db - mean_db, unchanged, mean_db], axis=1)
+    return jnp.matmul(0.1 * change, kernel, precision="highest")
 
 
 def _apply_matrix(x: Array, matrix: np.ndarray) -> Array:

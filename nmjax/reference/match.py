@@ -42,6 +42,7 @@ class ReferenceTarget:
         width: the same for the stereo width.
         same_song: whether the reference is another section or mix of the track's song; then only differences larger
             than those between two sections of one song are corrected.
+        intensity: above 1, the noise of the measured differences counts as so many times smaller.
     """
 
     features: TrackFeatures
@@ -51,6 +52,7 @@ class ReferenceTarget:
     dynamics: float = 1.0
     width: float = 1.0
     same_song: bool = False
+    intensity: float = 1.0
 
     @property
     def description(self) -> str:
@@ -60,7 +62,14 @@ class ReferenceTarget:
     @property
     def prior(self) -> Prior:
         """Prior of the difference between track and reference."""
-        return SAME_SONG_PRIOR if self.same_song else OTHER_SONG_PRIOR
+        prior = SAME_SONG_PRIOR if self.same_song else OTHER_SONG_PRIOR
+        return dataclasses.replace(prior, noise_scale=prior.noise_scale / max(1.0, self.intensity))
+
+    @property
+    def matched_stages(self) -> frozenset[str]:
+        """The stages that the reference decides."""
+        shares = {"eq": self.tone, "compressor": self.dynamics, "width": self.width}
+        return frozenset(stage for stage, share in shares.items() if self.strength * share > 0.0)
 
 
 @dataclasses.dataclass(frozen=True)

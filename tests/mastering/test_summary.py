@@ -31,7 +31,10 @@ def test_a_small_eq_says_that_the_mix_is_close(gain_db):
 
 
 def test_a_larger_eq_names_its_extremes():
-    assert describe([-3.0, 2.0]) == "An EQ of −3.0 dB at 100 Hz and +2.0 dB at 5.0 kHz moves the tone toward similar music."
+    assert (
+        describe([-3.0, 2.0])
+        == "An EQ of −3.0 dB at 100 Hz and +2.0 dB at 5.0 kHz moves the tone toward similar music."
+    )
     assert describe([-3.0, 1.0]).startswith("An EQ of −3.0 dB at 100 Hz moves")
     assert describe([0.0, 0.0]) == "No EQ: the tone stays as it is."
 

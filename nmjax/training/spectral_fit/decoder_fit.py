@@ -15,8 +15,8 @@ from nmjax.dsp import response_db
 from nmjax.losses import eq_response_loss, regularization
 from nmjax.models import SAMPLE_RATE, EqSettings, build_model
 from nmjax.models.encoder import LATENT_SIZE
-from nmjax.models.spectral_encoder import NUM_BANDS
-from nmjax.training.spectral_fit.estimator import BAND_CENTERS_HZ, DB_PER_Z, Curves, LinearEstimator
+from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, NUM_BANDS
+from nmjax.training.spectral_fit.estimator import DB_PER_Z, Curves, LinearEstimator
 from nmjax.training.spectral_fit.excerpts import Features
 
 DECODER_STEPS = 4000

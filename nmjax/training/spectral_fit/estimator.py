@@ -7,11 +7,10 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-from nmjax.models.spectral_encoder import BAND_EDGES_HZ, NUM_BANDS
+from nmjax.models.spectral_encoder import NUM_BANDS
 from nmjax.training.spectral_fit.excerpts import Features
 from nmjax.training.spectral_fit.ridge import fit_ridge, held_out_residuals
 
-BAND_CENTERS_HZ = np.sqrt(BAND_EDGES_HZ[1:] * BAND_EDGES_HZ[:-1])
 DB_PER_Z = 3.0  # correction in dB per unit of z
 _RIDGE_PENALTY = 0.3  # for standardized inputs
 _COVARIANCE_SCALE = 3.0  # of the residual's covariance: new music differs more than held-out albums do

@@ -67,7 +67,9 @@ def test_pass_and_fail_are_one_line(tmp_path):
     path = write_audio(tmp_path / "b.wav", audio, subtype="PCM_24")
     peak = check_file_compliance(path, NO_TARGETS).true_peak_db
     good = check_file_compliance(path, DeliverySpec(-14.0, -1.0))
-    assert good.status == "pass" and good.passed and good.summary.startswith(f"PASS  −14.0 LUFS  −{-peak:.1f} dBTP  LRA ")
+    assert (
+        good.status == "pass" and good.passed and good.summary.startswith(f"PASS  −14.0 LUFS  −{-peak:.1f} dBTP  LRA ")
+    )
     assert good.summary.endswith(" LU  44100 Hz  0 clipped")
     for expected, reason in (
         (DeliverySpec(-14.2, -1.0), "0.2 LU above −14.2 LUFS"),

@@ -13,12 +13,12 @@ from nmjax.data import find_songs, parse_sources
 from nmjax.dsp import response_db
 from nmjax.mastering.network import load
 from nmjax.models import build_model
-from nmjax.models.spectral_encoder import NUM_BANDS, NUM_FEATURES
+from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, NUM_BANDS, NUM_FEATURES
 from nmjax.runtime.errors import BadInputError
 from nmjax.training.request import TrainingRequest
 from nmjax.training.spectral_fit import checkpoint, decoder_fit, excerpts
 from nmjax.training.spectral_fit.decoder_fit import fit_decoder
-from nmjax.training.spectral_fit.estimator import BAND_CENTERS_HZ, DB_PER_Z, fit_estimator, random_degradation_curves
+from nmjax.training.spectral_fit.estimator import DB_PER_Z, fit_estimator, random_degradation_curves
 from nmjax.training.spectral_fit.fit import check_spectral_encoder
 from nmjax.training.state import initial_variables
 from nmjax.training.trainer import fit_spectral
