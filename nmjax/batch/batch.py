@@ -20,6 +20,7 @@ from nmjax.mastering.network import Network
 from nmjax.mastering.output_paths import OutputPaths, resolve_output_paths
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.resolve import load_network, resolve_delivery_specs, resolve_options
+from nmjax.mastering.summary import summary_sentences
 from nmjax.mastering.types import MasteringOptions, MasteringResult
 from nmjax.runtime.compilation_cache import enable_compilation_cache
 
@@ -114,7 +115,7 @@ def make_master(network: Network | None, options: MasteringOptions, album_notes:
 
     def master_job(job: Job) -> TrackOutcome:
         *masters, settings = job.files
-        result = master(job.track, OutputPaths(tuple(masters), settings), network, options)
+        result = master(job.track, OutputPaths(tuple(masters), settings), network, options, report_findings=True)
         return _outcome(result, album_notes)
 
     return master_job
@@ -135,6 +136,8 @@ def _outcome(result: MasteringResult, album_notes: Sequence[str]) -> TrackOutcom
         input_true_peak_db=amplitude_to_db(result.input_scan.true_peak),
         residual_level_db=result.residual_level_db,
         notes=[*album_notes, *reasons, *(f"Repaired: {x}" for x in result.repair_sentences), *result.notes],
+        summary=summary_sentences(result),
+        findings=[finding.to_dict() for finding in result.findings],
     )
 
 

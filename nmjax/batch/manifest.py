@@ -50,6 +50,8 @@ class ManifestEntry:
         input_lufs, input_true_peak_db: of the input.
         residual_level_db: level of the residual relative to the track; None for none or a silent one.
         notes: messages about the master.
+        summary: what was done, in sentences.
+        findings: of the diagnosis, see `nmjax.mastering.diagnosis.finding`.
         seconds: duration of the work.
         time: when the line was written, UTC.
     """
@@ -70,6 +72,8 @@ class ManifestEntry:
     input_true_peak_db: float | None = None
     residual_level_db: float | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
+    summary: list[str] = dataclasses.field(default_factory=list)
+    findings: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     time: str = ""
 

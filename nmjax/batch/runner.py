@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -41,6 +42,8 @@ class TrackOutcome:
         input_lufs, input_true_peak_db: of the input.
         residual_level_db: level of the residual relative to the track; None where none was rendered.
         notes: messages for the user.
+        summary: what was done, in sentences.
+        findings: of the diagnosis, each as for JSON.
     """
 
     compliance: str
@@ -50,6 +53,8 @@ class TrackOutcome:
     input_true_peak_db: float
     residual_level_db: float | None
     notes: list[str]
+    summary: list[str]
+    findings: list[dict[str, Any]]
 
 
 MasterFn = Callable[[Job], TrackOutcome]
@@ -222,6 +227,8 @@ def master_job(job: Job, options_digest: str, master: MasterFn) -> ManifestEntry
         input_true_peak_db=json_number(outcome.input_true_peak_db),
         residual_level_db=json_number(outcome.residual_level_db),
         notes=outcome.notes,
+        summary=outcome.summary,
+        findings=outcome.findings,
         seconds=_elapsed_seconds(start_time),
     )
 

@@ -17,7 +17,6 @@ from rich.text import Text
 from nmjax.audio.units import amplitude_to_db, json_number
 from nmjax.batch.manifest import DONE, FAILED, ManifestEntry, file_stamp
 from nmjax.batch.runner import BatchSummary
-from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.render import active_processors
 from nmjax.mastering.residual_level import describe_residual
@@ -133,7 +132,7 @@ def result_to_dict(result: MasteringResult) -> dict[str, Any]:
         residual_level_db=json_number(result.residual_level_db),
         notes=[*reasons, *result.notes],
         summary=summary_sentences(result),
-        findings=result.findings,
+        findings=[finding.to_dict() for finding in result.findings],
     )
 
 
@@ -160,6 +159,8 @@ def _entry_to_dict(entry: ManifestEntry, status: str) -> dict[str, Any]:
         input_true_peak_db=entry.input_true_peak_db,
         residual_level_db=entry.residual_level_db,
         notes=entry.notes,
+        summary=entry.summary,
+        findings=entry.findings,
     )
 
 
@@ -173,10 +174,10 @@ def _track_to_dict(
     input_true_peak_db: float | None,
     residual_level_db: float | None,
     notes: Sequence[str],
+    summary: Sequence[str],
+    findings: Sequence[Mapping[str, Any]],
     extra_files: Mapping[str, Path | None] | None = None,
     error: str = "",
-    summary: Sequence[str] | None = None,
-    findings: Sequence[Finding] | None = None,
 ) -> dict[str, Any]:
     settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file else {}
     deliveries = zip(masters, settings.get("delivery", {}).items(), strict=False)
@@ -185,8 +186,8 @@ def _track_to_dict(
         "track": os.path.abspath(track),
         "status": status,
         "error": error,
-        "summary": None if summary is None else list(summary),
-        "findings": None if findings is None else [finding.to_dict() for finding in findings],
+        "summary": list(summary),
+        "findings": list(findings),
         "input": {"lufs": input_lufs, "true_peak_db": input_true_peak_db},
         "residual": None
         if residual_level_db is None

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,7 @@ def apply_intensity(
         return prediction
     skipped = matched if intensity > 1.0 else ()
     settings = prediction.settings
-    changes = {} if "eq" in skipped else {"eq": _scale_eq(settings.eq, intensity, shares)}
+    changes: dict[str, Any] = {} if "eq" in skipped else {"eq": _scale_eq(settings.eq, intensity, shares)}
     for name, scale in (("compressor", scale_compressor), ("saturator", _scale_saturator), ("width", _scale_width)):
         values = getattr(settings, name)
         if values is not None and name not in skipped:

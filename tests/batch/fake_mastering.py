@@ -61,6 +61,8 @@ def master(job: Job, seconds: float = 0.0, log: Path | None = None) -> TrackOutc
         input_true_peak_db=-3.0,
         residual_level_db=None,
         notes=[],
+        summary=[],
+        findings=[],
     )
 
 
