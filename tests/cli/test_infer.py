@@ -130,8 +130,8 @@ def test_identical_deliveries_are_reported(workspace, tmp_path, capsys):
 def test_the_loudness_of_the_input_can_be_kept(workspace, tmp_path, capsys):
     out = infer(workspace, tmp_path / "m.wav", "--lufs", "keep", "--eq-amount", "0.1", phase="1a")
     assert lufs(out) == pytest.approx(lufs(workspace / "track.wav"), abs=0.1)
-    assert "The loudness of your mix is kept." in capsys.readouterr().out
-    assert "kept" in load_settings_json(tmp_path / "m.wav.json")["delivery"]["keep"]["summary"]
+    assert "The loudness of your mix is unchanged." in capsys.readouterr().out
+    assert "unchanged" in load_settings_json(tmp_path / "m.wav.json")["delivery"]["keep"]["summary"]
 
 
 def test_a_clean_master_says_what_more_loudness_would_take(workspace, tmp_path, capsys):

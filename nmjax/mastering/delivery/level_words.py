@@ -34,7 +34,7 @@ def _describe_change(spec: DeliverySpec, plan: DeliveryPlan, change_lu: float) -
     if not plan.meets_spec:
         return f"{change}, as far as {limiting} allows" if spec.true_peak_db is not None else change
     if spec.relative == "keep" and abs(change_lu) <= TOLERANCE_LU:
-        return "The loudness of your mix is kept"
+        return "The loudness of your mix is unchanged"
     if spec.lufs is None:
         is_same = abs(change_lu) < TOLERANCE_LU
         return "The loudness stays as it is" if is_same else f"{change} by the processing alone; no gain was asked for"

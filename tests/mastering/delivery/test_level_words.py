@@ -32,7 +32,7 @@ def plan(meets_spec=True, reduction_db=0.0, active_fraction=0.0):
         (PRESETS["streaming"], -14.2, -14.0, "up by 0.2 dB: your mix is already about as loud as streaming services"),
         (PRESETS["cd"], -15.0, -9.0, "up by 6.0 dB: your mix is quieter than a cd master (−9 LUFS)."),
         (DeliverySpec(-16.0, -1.0, 6.0, "custom"), -10.0, -16.0, "louder than the −16 LUFS that you asked for."),
-        (KEEP, -20.0, -20.0, "The loudness of your mix is kept."),
+        (KEEP, -20.0, -20.0, "The loudness of your mix is unchanged."),
         (CLEAN, -20.0, -12.5, "up by 7.5 dB: any louder would take more than 2 dB of limiting."),
         (DeliverySpec(None, -1.0, 6.0, "custom"), -20.0, -19.0, "up by 1.0 dB by the processing alone"),
         (DeliverySpec(None, -1.0, 6.0, "custom"), -20.0, -20.0, "The loudness stays as it is."),
@@ -53,5 +53,5 @@ def test_a_shortfall_and_the_limiter():
 
 
 @pytest.mark.parametrize("levels", [(float("-inf"), -14.0), (-14.0, float("-inf"))])
-def test_nothing_is_said_without_a_loudness(levels):
+def test_without_a_loudness_the_sentence_is_empty(levels):
     assert describe_level(PRESETS["streaming"], plan(), *levels) == ""
