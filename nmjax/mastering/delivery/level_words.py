@@ -7,7 +7,7 @@ import math
 from nmjax.mastering.delivery.plan import PRESETS, TOLERANCE_LU, DeliveryPlan, DeliverySpec
 from nmjax.runtime.number_format import format_fixed, format_general
 
-_SIMILAR_LU = 0.5  # a change below this is hardly heard
+_SIMILAR_LU = 0.5  # a change below this is hardly audible
 _MIN_REDUCTION_DB = 0.05
 
 

@@ -65,7 +65,7 @@ def test_an_unreachable_loudness_fails_with_its_value(tmp_path):
     lufs = decode_and_measure(tmp_path / "x.wav")[2]
     assert not result.compliance.passed
     assert result.compliance.summary.startswith(f"FAIL  −{-lufs:.1f} LUFS")
-    assert any(f"{lufs:.1f} LUFS" in note for note in result.notes)
+    assert any(f"−{-lufs:.1f} LUFS" in note for note in result.notes)
     assert result.num_encodes == 1
 
 
