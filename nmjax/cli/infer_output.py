@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from nmjax.audio.units import amplitude_to_db, json_number
 from nmjax.batch.manifest import DONE, FAILED, ManifestEntry, file_stamp
@@ -66,13 +65,14 @@ def print_result(result: MasteringResult, title: str, eq_bypassed: bool, console
 
 
 def _print_settings(result: MasteringResult, title: str, eq_bypassed: bool, console: Console) -> None:
-    residual_amount = result.render_plan.residual_amount
-    residual_label = "" if residual_amount in (0.0, 1.0) else f", residual × {residual_amount:g}"
-    if eq_bypassed:
-        print_line(console, f"{title}{residual_label}: the EQ is bypassed.")
-    else:
-        console.print(_eq_table(result, f"{title}{residual_label}"))
-    settings = result.render_plan.prediction.settings
+    plan = result.render_plan
+    residual_label = (
+        "" if plan.residual_amount in (0.0, 1.0, plan.eq_scale) else f", residual × {plan.residual_amount:g}"
+    )
+    print_line(console, f"{title}{residual_label}:{' the EQ is bypassed.' if eq_bypassed else ''}")
+    if not eq_bypassed:
+        _print_bands(result, console)
+    settings = plan.prediction.settings
     for name in active_processors(settings):
         print_line(console, f"{name.capitalize() + ':':12}{describe_settings(name, getattr(settings, name))}")
     if result.residual_level_db is not None:
@@ -96,20 +96,22 @@ def _label(kind: str) -> str:
     return kind.replace("_", " ").capitalize()
 
 
-def _eq_table(result: MasteringResult, title: str) -> Table:
-    """The rendered bands, with their values at the model's sample rate; closed bands are counted below it."""
+def _print_bands(result: MasteringResult, console: Console) -> None:
+    """Print the rendered bands, with their values at the model's sample rate; closed bands are counted."""
     eq = result.render_plan.prediction.settings.eq
     rows = list(zip(*(np.asarray(x)[0].tolist() for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate)), strict=True))
     open_rows = [(number, *row) for number, row in enumerate(rows, 1) if not is_closed(row[-1])]
     has_gates = any(not is_fully_open(gate) for *_, gate in open_rows)
-    table = Table(title=Text(title), caption=describe_closed_bands(len(rows) - len(open_rows), len(rows)) or None)
+    table = Table()
     for name in ("band", "frequency", "gain", "Q", *(("gate", "rendered gain") if has_gates else ())):
         table.add_column(name, justify="right")
     for number, freq_hz, gain_db, q, gate in open_rows:
         gate_columns = (f"{gate:.2f}", format_signed(gain_db * gate, "dB", digits=2)) if has_gates else ()
         gain = format_signed(gain_db, "dB", digits=2)
         table.add_row(str(number), f"{freq_hz:,.0f} Hz", gain, f"{q:.2f}", *gate_columns)
-    return table
+    console.print(table)
+    if closed := describe_closed_bands(len(rows) - len(open_rows), len(rows)):
+        print_line(console, closed)
 
 
 def results_to_json(tracks: Sequence[Mapping[str, Any]], stop_reason: str = "") -> str:

@@ -25,7 +25,7 @@ from nmjax.reference.match import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.number_format import format_general
 
-_CLEAN_LIMITING_DB = 2.0  # deepest gain reduction of `--lufs clean`: seldom audible
+_CLEAN_LIMITING_DB = 2.0  # deepest gain reduction of `--lufs clean`, seldom audible
 CUSTOM = "custom"  # name of a delivery whose loudness or ceiling differs from its preset
 
 

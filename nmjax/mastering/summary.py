@@ -108,7 +108,9 @@ def _describe_width(width: Width) -> str:
     if max(map(abs, changes_db)) < _SAME_WIDTH_DB:
         return "almost no change of the stereo width"
     low, high = (format_signed(x, "dB") for x in changes_db)
-    return f"a side level of {low}" if low == high else f"a side level of {low} in the bass and {high} above"
+    kind = "a wider" if min(changes_db) >= 0.0 else "a narrower" if max(changes_db) <= 0.0 else "another"
+    change = f"side {low}" if low == high else f"side {low} in the bass, {high} above"
+    return f"{kind} stereo image ({change})"
 
 
 def _format_hz(freq_hz: float) -> str:

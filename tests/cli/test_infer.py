@@ -127,7 +127,7 @@ def test_identical_deliveries_are_reported(workspace, tmp_path, capsys):
     assert "The deliveries 'cd' and 'club' are identical: both stop at 0 dB of limiting, at −" in printed
 
 
-def test_the_loudness_of_the_input_is_the_masters(workspace, tmp_path, capsys):
+def test_the_loudness_of_the_input_is_a_target(workspace, tmp_path, capsys):
     out = infer(workspace, tmp_path / "m.wav", "--lufs", "keep", "--eq-amount", "0.1", phase="1a")
     assert lufs(out) == pytest.approx(lufs(workspace / "track.wav"), abs=0.1)
     assert "The loudness of your mix is unchanged." in capsys.readouterr().out

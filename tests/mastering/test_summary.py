@@ -56,7 +56,7 @@ def test_the_processors_that_act_are_named():
     text = describe([0.3, 0.1], compressor=COMPRESSOR, saturator=saturator, width=width)
     assert text.endswith(
         "Then very light compression (ratio 1.06), saturation (20 % of the signal) and "
-        "a side level of 0.0 dB in the bass and −1.5 dB above."
+        "a narrower stereo image (side 0.0 dB in the bass, −1.5 dB above)."
     )
     unchanged = Width(jnp.array([0.993]), jnp.array([0.993]))
     assert describe([0.3, 0.1], width=unchanged).endswith("Then almost no change of the stereo width.")

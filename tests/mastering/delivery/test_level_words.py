@@ -53,5 +53,5 @@ def test_a_shortfall_and_the_limiter():
 
 
 @pytest.mark.parametrize("levels", [(float("-inf"), -14.0), (-14.0, float("-inf"))])
-def test_without_a_loudness_the_sentence_is_empty(levels):
+def test_a_signal_without_loudness_has_no_sentence(levels):
     assert describe_level(PRESETS["streaming"], plan(), *levels) == ""
