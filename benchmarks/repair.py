@@ -1,6 +1,6 @@
 """How exactly `--repair auto` undoes defects, and how much untouched music it changes.
 
-    python benchmarks/repair.py FOLDER [--tracks 40] [--seconds 30]
+    python benchmarks/repair.py FOLDER [--tracks 40] [--seconds 30] [--only "DC offset" ...]
 
 Takes a section from the middle of each track that is long enough, adds each defect of known strength as `diagnosis.py`
 does (the next track gets the next strength), lets the repair be planned from the diagnosis, and compares the result
@@ -116,7 +116,7 @@ def measure(defect, clean, defective, repaired):
     return error_db(clean, defective), error_db(clean, repaired)
 
 
-def run(paths, seconds):
+def run(paths, seconds, only):
     results, reached, changed = collections.defaultdict(list), collections.defaultdict(list), []
     for number, path in enumerate(paths):
         clean = to_file(read_section(path, seconds))
@@ -125,7 +125,7 @@ def run(paths, seconds):
             changed.append(path)
             print(f"{path}: {' '.join(x.sentence for x in plan.active().values())}", file=sys.stderr)
         for index, defect in enumerate(DEFECTS):
-            if defect.name not in SELECTED or defect.finding in untouched:
+            if defect.name not in (only or SELECTED) or defect.finding in untouched:
                 continue
             strength = SELECTED[defect.name][number % len(SELECTED[defect.name])]
             defective = to_file(defect.add(clean.astype(float), strength, np.random.default_rng([number, index])))
@@ -170,11 +170,12 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tracks", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--only", nargs="+", choices=SELECTED, help="defects to add")
     options = parser.parse_args()
     paths = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
     paths = [path for path in paths if is_long_enough(path, options.seconds)]
     paths = [paths[i] for i in np.linspace(0, len(paths) - 1, min(options.tracks, len(paths))).astype(int)]
-    results, reached, changed = run(paths, options.seconds)
+    results, reached, changed = run(paths, options.seconds, options.only)
     print("| defect | strength | found | repaired by auto | before | after |\n|---|---|---|---|---|---|")
     for (finding, strength), flags in sorted(reached.items()):
         found, repaired = zip(*flags, strict=True)

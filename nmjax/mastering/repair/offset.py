@@ -17,7 +17,6 @@ from nmjax.mastering.settings.ranges import Range
 from nmjax.runtime.errors import BadInputError
 
 _TRANSITION_HZ = 10.0  # of the high-pass: from 10 to 20 Hz around 15
-_MIN_CERTAIN_OFFSET = 0.01
 _MIN_BLOCKS = 8  # of 1.5 s
 _TOLERANCE = 0.3  # a block whose mean is within this share of the track's mean has the same offset
 _MIN_CONSTANT_SHARE = 0.95
@@ -43,7 +42,7 @@ class DcRepair(Repair):
         if "dc_offset" in diagnosis.findings:
             if _is_constant(samples):
                 offset = [round(float(mean), 6) for mean in samples.mean]
-                is_certain = bool(np.abs(samples.mean).max() >= _MIN_CERTAIN_OFFSET)
+                is_certain = True
             else:
                 highpass_hz = SUBSONIC_HZ
         if subsonic := diagnosis.findings.get("subsonic"):
