@@ -201,7 +201,7 @@ def test_infer_prints_the_settings_it_writes(capsys, workspace, tmp_path):
     assert main(command) == 0
     printed = capsys.readouterr().out
     for band in json.loads(out.with_name(f"{out.name}.json").read_text())["eq"]["bands"]:
-        assert f"{band['gain_db']:+.2f} dB" in printed
+        assert f"{band['gain_db']:+.2f} dB".replace("-", "−") in printed
     assert "LUFS" in printed
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert main([*command, "--force"]) == 0
