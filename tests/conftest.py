@@ -33,16 +33,22 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")
 
 _MAX_MEMORY_MAPS = 25_000  # Linux allows 65,530 a process; one module adds up to 20,000
+_LONG_TESTS = ("tests/test_end_to_end.py", "tests/training/")
 _OPTIMIZED = {"dsp", "reference"}  # folders whose programs take longer to run than to compile
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by `-m`
 def pytest_collection_modifyitems(items):
-    """Mark the tests that are listed in slow_tests.txt."""
+    """Mark the tests that are listed in slow_tests.txt, and start with the modules of few long tests.
+
+    Otherwise one of them would be the last, and one worker would wait for the other. The rest stays in its order: a
+    folder's modules follow each other, so that they share compiled programs (`_compilation`).
+    """
     slow_tests = set(SLOW_TESTS.read_text().splitlines())
     for item in items:
         if item.nodeid in slow_tests:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG_TESTS))
 
 
 @pytest.fixture(autouse=True, scope="module")
