@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,19 +52,8 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
     if not findings:
         print_line(console, "No defects were found.")
     for finding in findings:
-        sentence = f"{finding.sentence.removesuffix('.')}{_rank(finding)}."
-        print_line(console, f"{finding.severity + ':':{_LABEL_WIDTH}}{sentence}")
-        second = f"Repaired: {finding.repaired}" if finding.repaired else finding.remedy
-        print_line(console, f"{'':{_LABEL_WIDTH}}{second}")
-
-
-def _rank(finding: Finding) -> str:
-    """Where the value ranks among the training songs, such as " (higher than 99 % of songs)"."""
-    if finding.percentile is None:
-        return ""
-    is_high = finding.percentile >= 50.0
-    share = min(99, math.floor(finding.percentile if is_high else 100.0 - finding.percentile))
-    return f" ({'higher' if is_high else 'lower'} than {share} % of songs)"
+        print_line(console, f"{finding.severity + ':':{_LABEL_WIDTH}}{finding.ranked_sentence}")
+        print_line(console, f"{'':{_LABEL_WIDTH}}{finding.advice}")
 
 
 def _track_to_dict(path: Path, loudness: LoudnessMeasures, findings: Sequence[Finding]) -> dict[str, Any]:

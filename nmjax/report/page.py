@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nmjax import html
+from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.residual_level import SILENCE_DB, describe_residual
 from nmjax.mastering.settings.labels import describe_closed_bands, is_closed, is_fully_open
 from nmjax.models.parameters import EqSettings
@@ -52,6 +53,7 @@ class ReportData:
         track_name: file name of the input.
         model_name: what the network does, with its checkpoint; or where the settings come from.
         summary: what was done, in sentences.
+        findings: of the diagnosis, the worst first.
         input_measurements, master_measurements: of both files.
         eq: the rendered bands of one track.
         input_analysis, master_analysis: of both signals.
@@ -77,6 +79,7 @@ class ReportData:
     residual: ResidualSpectrum | None = None
     target_lufs: float | None = None
     summary: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
     compliance_lines: Sequence[str] = ()
     limiting: LimitingTradeoff | None = None
     notes: Sequence[str] = ()

@@ -114,6 +114,7 @@ class ReportRecorder:
             chain=self._chain_data(settings, analyses),
             residual=_measure_residual(analyses),
             target_lufs=delivery.spec.lufs,
+            findings=result.findings,
             summary=summary_sentences(result),
             compliance_lines=[f"{x.spec.name}: {x.compliance.summary}" for x in result.delivery_results],
             notes=[*result.repair_sentences, *result.notes],

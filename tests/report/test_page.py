@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.signal import sosfilt, sosfreqz
 
+from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.features import track_features
@@ -84,6 +85,11 @@ def file_measurements(audio, rate, lufs=-14.0):
     )
 
 
+def make_finding(**fields):
+    defaults = {"name": "hum", "value": -30.0, "unit": "dB", "severity": Severity.PROBLEM, "remedy": "Remove it."}
+    return Finding(**(defaults | fields))
+
+
 def report_data(before, after, rate, **fields):
     before_analysis, after_analysis = analyze_audio(before, rate), analyze_audio(after, rate)
     chunks = ([x.astype(np.float32)] for x in (before, after))
@@ -116,6 +122,10 @@ def full_page(song):
         track_name=HOSTILE_NAME,
         model_name=HOSTILE_NAME,
         summary=["At most 0.6 dB of EQ."],
+        findings=[
+            make_finding(sentence=f"Hum in {HOSTILE_NAME}.", repaired="notches at 60 Hz."),
+            make_finding(severity=Severity.WARNING, sentence="The bass is wide.", percentile=99.7),
+        ],
         compliance_lines=[f"PASS {HOSTILE_NAME}"],
         notes=[HOSTILE_NAME, "\ud800 half\x00 \u202fspace"],
         residual=measure_residual(analyze_audio(song, 8000), analyze_audio(added, 8000)),
@@ -123,6 +133,12 @@ def full_page(song):
         null_test=NullTest(-3.5, -21.0),
     )
     return render_page(data)
+
+
+def test_findings_say_what_was_or_can_be_done(full_page):
+    body = PageParser(full_page).body
+    assert f"problem Hum in {HOSTILE_NAME}. Repaired: notches at 60 Hz." in body
+    assert "warning The bass is wide (higher than 99 % of songs). Remove it." in body
 
 
 def test_the_page_is_well_formed_and_makes_no_external_requests(full_page):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from typing import Any
 
 from nmjax.audio.units import json_number
@@ -43,6 +44,20 @@ class Finding:
     remedy: str
     percentile: float | None = None
     repaired: str = ""
+
+    @property
+    def ranked_sentence(self) -> str:
+        """The sentence with the rank of the value, such as "… (higher than 99 % of songs)."."""
+        if self.percentile is None:
+            return self.sentence
+        is_high = self.percentile >= 50.0
+        share = min(99, math.floor(self.percentile if is_high else 100.0 - self.percentile))
+        return f"{self.sentence.removesuffix('.')} ({'higher' if is_high else 'lower'} than {share} % of songs)."
+
+    @property
+    def advice(self) -> str:
+        """What was done about it, otherwise what can be done."""
+        return f"Repaired: {self.repaired}" if self.repaired else self.remedy
 
     def to_dict(self) -> dict[str, Any]:
         """The finding for JSON."""
