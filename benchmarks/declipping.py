@@ -18,7 +18,7 @@ from declipping_baselines import a_spade, interpolate_cubic
 
 from nmjax.dsp.declip import declip
 
-RATE, INPUT_SDR_DB, TRACK_SECONDS = 44_100, (5.0, 10.0, 15.0), 240
+RATE, TRACK_SECONDS = 44_100, 240
 
 
 def declip_nmjax(signal, level):
@@ -59,13 +59,13 @@ def read_excerpts(paths, seconds):
     return excerpts
 
 
-def print_gains(excerpts):
+def print_gains(excerpts, input_sdrs_db):
     seconds = len(excerpts) * len(excerpts[0]) / RATE
     print(f"{len(excerpts)} excerpts, {seconds:.0f} s\n")
     print("| input SDR, dB | clipped | method | mean gain, dB | worst | best | CPU s | relative |")
     print("|---:|---:|---|---:|---:|---:|---:|---:|")
     declip_nmjax(*clip(excerpts[0], 10.0))  # compile
-    for input_sdr_db in INPUT_SDR_DB:
+    for input_sdr_db in input_sdrs_db:
         clipped = [clip(clean, input_sdr_db) for clean in excerpts]
         share = np.mean([np.mean(np.abs(signal) >= level) for signal, level in clipped])
         reference_s = None
@@ -108,13 +108,13 @@ def main():
     parser.add_argument("table", type=Path, help="CSV file with a column `target`")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of an excerpt")
     parser.add_argument("--max-songs", type=int, help="only the first songs")
-    parser.add_argument("--only-track", action="store_true", help="omit the table of gains")
+    parser.add_argument("--input-sdr-db", type=float, nargs="*", default=[5.0, 10.0, 15.0])
     options = parser.parse_args()
     with open(options.table, newline="") as file:
         paths = [options.table.parent / row["target"] for row in csv.DictReader(file)][: options.max_songs]
     print_track_time(paths)
-    if not options.only_track:
-        print_gains(read_excerpts(paths, options.seconds))
+    if options.input_sdr_db:
+        print_gains(read_excerpts(paths, options.seconds), options.input_sdr_db)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     for chunk in declip_chunks(chunks, clip_levels, sample_rate): …
 
 The result is *consistent* with the input: a clipped sample only grows in magnitude and retains its sign.
-The method is that of `social_sparsity.py`, on segments of 1.1 s at fixed positions of the signal. Segments without clipped
-samples cost nothing. What neighboring segments add is cross-faded, so a sample still only grows.
+The method is that of `social_sparsity.py`, on segments of 1.1 s at fixed positions of the signal. Segments without
+clipped samples cost nothing. What neighboring segments add is cross-faded, so a sample still only grows.
 
 Memory is bounded: a block of eight segments is restored at a time. Blocks do not depend on how the input is divided
 into chunks, so neither does the result.

@@ -95,7 +95,7 @@ def restore_segments(
         segments: a whole number of half windows, at least five.
         is_clipped: samples that may grow in magnitude, with their sign.
         level: clip level, above 0; thresholds are relative to it.
-        momentum: m, from 0 to below 1. More iterations are needed for the solution to settle if it is large.
+        momentum: m, from 0 to below 1. The larger it is, the more iterations are needed.
         first_threshold: λ₀, relative to the level.
         iterations: at least 2; not part of the compiled program.
         window_length: of a frame, in samples; even.
