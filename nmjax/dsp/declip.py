@@ -12,7 +12,9 @@ into chunks, so neither does the result.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +41,17 @@ class _Effort(NamedTuple):
 
 # Chosen on training songs. Where little is clipped, more momentum overshoots, and more iterations gain little.
 _EFFORTS = (_Effort(0.0, 25, 0.3, 0.7), _Effort(0.05, 100, 2.0, 0.85), _Effort(0.3, 100, 2.0, 0.9))
+
+
+class _Segment(NamedTuple):
+    """A section of one channel to restore, with its context: `start` is in frames of the extended block."""
+
+    start: int
+    channel: int
+    effort: _Effort
+    samples: np.ndarray
+    is_clipped: np.ndarray
+    level: np.float32
 
 
 def declip(
@@ -79,19 +92,21 @@ def window_length(sample_rate: float) -> int:
 def _declip_blocks(chunks: Iterable[np.ndarray], levels: np.ndarray, hop: int) -> Iterator[np.ndarray]:
     """Restore the stream block by block.
 
-    A segment's correction reaches one hop beyond it, so that of a block reaches into the next one.
+    A segment's correction reaches one hop beyond it, so that of a block reaches into the next one. Batches run in
+    threads, because XLA computes a batch of FFTs on one core.
     """
     block = _SEGMENTS_PER_BLOCK * _SEGMENT_HOPS * hop
     overhang = np.zeros((hop, len(levels)), np.float32)
     silence = hop  # before the stream: the first segment fades in there
-    for extended, frames in _overlapping_blocks(chunks, len(levels), block, hop):
-        correction = _correct_block(extended, levels, hop)
-        correction[:hop] += overhang
-        overhang = correction[block:]
-        signal, correction = extended[hop : hop + frames], correction[:frames]
-        result = np.where(correction == 0.0, signal, signal + correction)  # −0.0 + 0.0 would lose its sign
-        yield result[silence:]
-        silence = 0
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for extended, frames in _overlapping_blocks(chunks, len(levels), block, hop):
+            correction = _correct_block(extended, levels, hop, threads)
+            correction[:hop] += overhang
+            overhang = correction[block:]
+            signal, correction = extended[hop : hop + frames], correction[:frames]
+            result = np.where(correction == 0.0, signal, signal + correction)  # −0.0 + 0.0 would lose its sign
+            yield result[silence:]
+            silence = 0
 
 
 def _overlapping_blocks(
@@ -127,43 +142,53 @@ def _check_chunk(chunk: np.ndarray, num_channels: int) -> None:
     require(bool(np.isfinite(chunk).all()), "chunks", "finite", "NaN or infinite somewhere")
 
 
-def _correct_block(extended: np.ndarray, levels: np.ndarray, hop: int) -> np.ndarray:
+def _correct_block(extended: np.ndarray, levels: np.ndarray, hop: int, threads: Executor) -> np.ndarray:
     """What is to be added to a block and to the hop after it, `[block + hop, channel]`: 0 unless clipped."""
-    is_clipped = (extended >= levels[:, 0]) | (extended <= -levels[:, 1])
     correction = np.zeros((len(extended) - 2 * hop, len(levels)), np.float32)
-    length, supported = _PROCESSED_HOPS * hop, (_SEGMENT_HOPS + 1) * hop
-    jobs: dict[_Effort, list[tuple[int, int]]] = {effort: [] for effort in _EFFORTS}
-    for start in range(0, len(extended) - length + 1, _SEGMENT_HOPS * hop):
-        for channel in range(len(levels)):
-            if is_clipped[start + hop : start + hop + supported, channel].any():
-                share = is_clipped[start : start + length, channel].mean()
-                jobs[[effort for effort in _EFFORTS if share >= effort.min_share][-1]].append((start, channel))
+    supported = (_SEGMENT_HOPS + 1) * hop
     ramp = (np.arange(hop, dtype=np.float32) + 0.5) / hop
     fade = np.concatenate([ramp, np.ones(supported - 2 * hop, np.float32), 1.0 - ramp])
-    for effort, places in jobs.items():
-        for first in range(0, len(places), _BATCH):
-            batch = places[first : first + _BATCH]
-            segments = np.stack([extended[start : start + length, channel] for start, channel in batch])
-            clipped = np.stack([is_clipped[start : start + length, channel] for start, channel in batch])
-            level = np.array([levels[channel].min() for _, channel in batch])
-            growth = _restore(segments, clipped, level, effort, 2 * hop) - segments
-            for (start, channel), added in zip(batch, growth[:, hop:-hop], strict=True):
-                correction[start : start + supported, channel] += added * fade
+    batches = _make_batches(_find_segments(extended, levels, hop))
+    for batch, growth in zip(batches, threads.map(_restore, batches), strict=True):
+        for segment, added in zip(batch, growth[:, hop:-hop], strict=True):
+            correction[segment.start : segment.start + supported, segment.channel] += added * fade
     return correction
 
 
-def _restore(
-    segments: np.ndarray, is_clipped: np.ndarray, level: np.ndarray, effort: _Effort, window: int
-) -> np.ndarray:
-    """Restore up to `_BATCH` segments; empty ones make up a full batch, so that one program is compiled."""
-    missing = _BATCH - len(segments)
-    result = restore_segments(
+def _find_segments(extended: np.ndarray, levels: np.ndarray, hop: int) -> list[_Segment]:
+    """The segments of a block, with their context, to whose correction a clipped sample contributes."""
+    is_clipped = (extended >= levels[:, 0]) | (extended <= -levels[:, 1])
+    length, segments = _PROCESSED_HOPS * hop, []
+    for start in range(0, len(extended) - length + 1, _SEGMENT_HOPS * hop):
+        for channel, level in enumerate(levels.min(axis=1)):
+            clipped = is_clipped[start : start + length, channel]
+            if clipped[hop:-hop].any():
+                effort = [effort for effort in _EFFORTS if clipped.mean() >= effort.min_share][-1]
+                samples = extended[start : start + length, channel]
+                segments.append(_Segment(start, channel, effort, samples, clipped, level))
+    return segments
+
+
+def _make_batches(segments: list[_Segment]) -> list[list[_Segment]]:
+    """Lists of up to `_BATCH` segments of equal effort."""
+    batches = []
+    for effort in _EFFORTS:
+        equal = [segment for segment in segments if segment.effort == effort]
+        batches += [equal[first : first + _BATCH] for first in range(0, len(equal), _BATCH)]
+    return batches
+
+
+def _restore(batch: list[_Segment]) -> np.ndarray:
+    """How much the samples of each segment grow; empty segments make up a full batch, so one program is compiled."""
+    missing, effort = _BATCH - len(batch), batch[0].effort
+    segments = np.stack([segment.samples for segment in batch])
+    restored = restore_segments(
         np.pad(segments, [(0, missing), (0, 0)]),
-        np.pad(is_clipped, [(0, missing), (0, 0)]),
-        np.pad(level, (0, missing), constant_values=1.0),
+        np.pad([segment.is_clipped for segment in batch], [(0, missing), (0, 0)]),
+        np.pad(np.array([segment.level for segment in batch]), (0, missing), constant_values=1.0),
         momentum=np.float32(effort.momentum),
         first_threshold=np.float32(effort.first_threshold),
         iterations=effort.iterations,
-        window_length=window,
+        window_length=2 * (segments.shape[1] // _PROCESSED_HOPS),
     )
-    return np.asarray(result)[: len(segments)]
+    return np.asarray(restored)[: len(batch)] - segments
