@@ -79,6 +79,38 @@ def rechunk(chunks: AudioChunks, size: int) -> Iterator[np.ndarray]:
         yield np.concatenate(buffered)
 
 
+class BlockBuffer:
+    """Collects chunks of any length into blocks of one length, in memory that is used again for each.
+
+    Args:
+        channels: number of channels.
+        frames: of a block.
+    """
+
+    def __init__(self, channels: int, frames: int):
+        self._block = np.zeros((channels, frames), np.float32)
+        self._num_buffered = 0
+
+    def push(self, chunk: np.ndarray) -> Iterator[np.ndarray]:
+        """Add a chunk `[frames, channel]`; yields the blocks `[channel, frames]` that it completes.
+
+        A block is valid until the next one.
+        """
+        start = 0
+        while start < len(chunk):
+            part = chunk[start : start + self._block.shape[1] - self._num_buffered]
+            self._block[:, self._num_buffered : self._num_buffered + len(part)] = part.T
+            self._num_buffered, start = self._num_buffered + len(part), start + len(part)
+            if self._num_buffered == self._block.shape[1]:
+                self._num_buffered = 0
+                yield self._block
+
+    def take_rest(self) -> np.ndarray:
+        """The frames after the last complete block, possibly none, as `[channel, frames]`."""
+        rest, self._num_buffered = self._block[:, : self._num_buffered], 0
+        return rest
+
+
 def pad_end(chunks: AudioChunks, frames: int) -> Iterator[np.ndarray]:
     """The stream followed by `frames` of silence, which flush the delay of a filter."""
     channels = 1

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio.loudness_meter import LoudnessMeter
-from nmjax.audio.streams import AudioChunks
+from nmjax.audio.streams import AudioChunks, BlockBuffer
 from nmjax.audio.units import power_to_db
 from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.loudness import channel_weights, lufs_to_power
@@ -91,19 +91,18 @@ class SignalAnalyzer:
         self._spectrum = _WelchSpectrum(fft_size, channels)
         self._loudness_meter = LoudnessMeter(sample_rate, channel_weights(channels))
         self._sum_squares, self._peak = 0.0, 0.0
-        self._block = np.zeros((channels, _HOPS_PER_BLOCK * fft_size // 2), np.float32)
-        self._num_buffered = 0
+        self._buffer = BlockBuffer(channels, _HOPS_PER_BLOCK * fft_size // 2)
 
     def watch(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
         """Yield the same chunks, `[frames, channel]`, and analyze them."""
         for chunk in chunks:
-            self._buffer_chunk(chunk)
+            for block in self._buffer.push(chunk):
+                self._analyze_block(block)
             yield chunk
 
     def result(self) -> SignalAnalysis:
         """The analysis of the signal so far. Call it once, at the end."""
-        self._analyze_block(self._block[:, : self._num_buffered])
-        self._num_buffered = 0
+        self._analyze_block(self._buffer.take_rest())
         spectrum = self._spectrum.result(self._sample_rate)
         times_s, short_term_lufs = _short_term_lufs(self._loudness_meter, self._sample_rate)
         mean_square = self._sum_squares / max(1, self._num_frames * self._channels)
@@ -120,16 +119,6 @@ class SignalAnalyzer:
             rms_db=power_to_db(mean_square),
             peak_db=power_to_db(self._peak**2),
         )
-
-    def _buffer_chunk(self, chunk: np.ndarray) -> None:
-        start = 0
-        while start < len(chunk):
-            part = chunk[start : start + self._block.shape[1] - self._num_buffered]
-            self._block[:, self._num_buffered : self._num_buffered + len(part)] = part.T
-            self._num_buffered, start = self._num_buffered + len(part), start + len(part)
-            if self._num_buffered == self._block.shape[1]:
-                self._analyze_block(self._block)
-                self._num_buffered = 0
 
     def _analyze_block(self, block: Float[np.ndarray, "channel frames"]) -> None:
         if not block.shape[1]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soxr
 
-from nmjax.audio.streams import add_streams, prefetch, rechunk, resample_stream, windows
+from nmjax.audio.streams import BlockBuffer, add_streams, prefetch, rechunk, resample_stream, windows
 
 
 def signal(frames, channels=2, seed=0):
@@ -47,6 +47,16 @@ def test_rechunk_changes_only_the_chunk_sizes(size):
     chunks = list(rechunk(split_random_chunks(audio, 1), size))
     assert all(len(p) == size for p in chunks[:-1])
     np.testing.assert_array_equal(np.concatenate(chunks), audio)
+
+
+@pytest.mark.parametrize("lengths", [[0, 1, 3, 17, 4, 2], [27], [8, 8, 8, 3]])
+def test_a_block_buffer_holds_every_frame_once_in_order(lengths):
+    signal, buffer = np.arange(2.0 * 27, dtype=np.float32).reshape(27, 2), BlockBuffer(2, 8)
+    chunks = np.split(signal, np.cumsum(lengths)[:-1])
+    blocks = [block.copy() for chunk in chunks for block in buffer.push(chunk)]
+    assert [block.shape for block in blocks] == [(2, 8)] * 3
+    np.testing.assert_array_equal(np.concatenate([*blocks, buffer.take_rest()], axis=1), signal.T)
+    assert buffer.take_rest().shape == (2, 0)
 
 
 @pytest.mark.parametrize(("rate", "other"), [(48_000, 44_100), (44_100, 96_000), (8_000, 44_100)])

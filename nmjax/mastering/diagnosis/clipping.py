@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from nmjax.audio.units import amplitude_to_db
 from nmjax.mastering.diagnosis.finding import Finding, Severity
+from nmjax.mastering.diagnosis.runs import find_runs
 
 _TOLERANCE = 1.01 / 32_768  # samples of a flat top differ by no more: a file of 16 bits rounds
 _MIN_RUN = 3  # samples of a flat top
@@ -76,8 +77,7 @@ def _flat_tops(signal: Float[np.ndarray, " frames"]) -> Iterator[tuple[int, floa
     if len(near) < _MIN_RUN:
         return
     is_flat = (np.diff(near) == 1) & (np.abs(np.diff(signal[near])) <= _TOLERANCE)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_flat, [False]])))
-    first, last = near[edges[::2]], near[edges[1::2]]
+    first, last = (near[index] for index in find_runs(is_flat))
     ends_inside = (last - first >= _MIN_RUN - 1) & (first >= 2) & (last < len(signal) - 2)
     first, last = first[ends_inside], last[ends_inside]
     rise = signal[first] - signal[first - 1]

@@ -12,7 +12,7 @@ from nmjax.mastering.diagnosis.file_quality import find_bandwidth, find_dc_offse
 from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Finding
 from nmjax.mastering.diagnosis.interruptions import find_interruptions
 from nmjax.mastering.diagnosis.scan import TrackStatistics
-from nmjax.mastering.diagnosis.stereo import find_stereo, measure_stereo
+from nmjax.mastering.diagnosis.stereo import find_stereo
 from nmjax.mastering.diagnosis.tonal_balance import balance_db, find_tonal_balance
 from nmjax.mastering.diagnosis.tones import find_tones
 
@@ -50,7 +50,7 @@ def diagnose(
         *find_dc_offset(statistics.samples.mean),
         *find_subsonic(spectrum),
         *find_tones(spectrum),
-        *find_stereo(spectrum, statistics.channels),
+        *find_stereo(spectrum, statistics.channels, statistics.stereo),
         *find_tonal_balance(spectrum),
         *find_dynamics(
             loudness.lufs, loudness.loudness_range_lu, amplitude_to_db(loudness.true_peak), statistics.seconds
@@ -69,8 +69,7 @@ def track_measures(statistics: TrackStatistics, loudness: LoudnessMeasures) -> d
         "dc_offset_db": amplitude_to_db(float(abs(statistics.samples.mean).max())),
         **{f"balance_{name}_db": level_db for name, level_db in balance_db(statistics.spectrum).items()},
     }
-    stereo = measure_stereo(statistics.spectrum) if statistics.channels == 2 else None
-    if stereo:
+    if stereo := statistics.stereo:
         measures |= {
             "correlation": stereo.correlation,
             "bass_correlation": stereo.band_correlation[0],

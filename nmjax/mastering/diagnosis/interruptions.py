@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from nmjax.mastering.diagnosis.cells import CELL_SECONDS, CellStatistics
 from nmjax.mastering.diagnosis.finding import Finding, Severity
+from nmjax.mastering.diagnosis.runs import find_runs
 from nmjax.runtime.number_format import format_time
 
 _SILENT_POWER = 10.0**-7.0  # −70 dBFS
@@ -97,9 +98,7 @@ def _find_cut_ends(level: _Level) -> list[Finding]:
 
 def _find_dropouts(level: _Level) -> list[Finding]:
     """Short gaps of digital silence with music close on both sides."""
-    is_zero = level.power == 0.0
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_zero, [False]])))
-    first, stop = edges[::2], edges[1::2]
+    first, stop = find_runs(level.power == 0.0)
     seconds = (stop - first) * CELL_SECONDS
     reach = round(_BEFORE_DROPOUT_S / CELL_SECONDS)
     limit = level.loud * 10.0 ** (_DROPOUT_DB / 10.0)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float
 
-from nmjax.audio.streams import AudioChunks
+from nmjax.audio.streams import AudioChunks, BlockBuffer
 from nmjax.mastering.diagnosis.cells import CellScan, CellStatistics, cell_frames
 from nmjax.mastering.diagnosis.clipping import ClippingScan, ClippingStatistics
 from nmjax.mastering.diagnosis.file_quality import SampleStatistics
 from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum, SpectrumScan
+from nmjax.mastering.diagnosis.stereo import StereoMeasures, measure_stereo
 
 _CELLS_PER_BLOCK = 512
 
@@ -32,6 +35,12 @@ class TrackStatistics:
         """Length of the signal."""
         return self.samples.num_frames / self.sample_rate
 
+    @functools.cached_property
+    def stereo(self) -> StereoMeasures | None:
+        """Measures of both channels; None unless there are two with sound, and a window of the spectrum."""
+        is_stereo = self.channels == 2 and self.spectrum.num_windows
+        return measure_stereo(self.spectrum) if is_stereo else None
+
 
 class TrackScan:
     """Collects `TrackStatistics` while a signal streams by; how it is cut into chunks does not matter.
@@ -46,8 +55,7 @@ class TrackScan:
         self._samples = SampleStatistics(channels)
         self._cells, self._clipping = CellScan(sample_rate, channels), ClippingScan()
         self._spectrum = SpectrumScan(sample_rate, channels)
-        self._block = np.zeros((channels, _CELLS_PER_BLOCK * cell_frames(sample_rate)), np.float32)
-        self._num_buffered = 0
+        self._buffer = BlockBuffer(channels, _CELLS_PER_BLOCK * cell_frames(sample_rate))
 
     def watch(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
         """Yield the same chunks, `[frames, channel]`, and add them."""
@@ -57,17 +65,12 @@ class TrackScan:
 
     def update(self, chunk: np.ndarray) -> None:
         """Add a chunk `[frames, channel]`."""
-        start = 0
-        while start < len(chunk):
-            part = chunk[start : start + self._block.shape[1] - self._num_buffered]
-            self._block[:, self._num_buffered : self._num_buffered + len(part)] = part.T
-            self._num_buffered, start = self._num_buffered + len(part), start + len(part)
-            if self._num_buffered == self._block.shape[1]:
-                self._add_block()
+        for block in self._buffer.push(chunk):
+            self._add_block(block)
 
     def result(self) -> TrackStatistics:
         """The statistics of the whole signal. Call it once, at the end."""
-        self._add_block()
+        self._add_block(self._buffer.take_rest())
         return TrackStatistics(
             self._sample_rate,
             self._channels,
@@ -77,8 +80,7 @@ class TrackScan:
             self._spectrum.result(),
         )
 
-    def _add_block(self) -> None:
-        block, self._num_buffered = self._block[:, : self._num_buffered], 0
+    def _add_block(self, block: Float[np.ndarray, "channel frames"]) -> None:
         if block.shape[1]:
             for collector in (self._samples, self._cells, self._clipping, self._spectrum):
                 collector.update(block)

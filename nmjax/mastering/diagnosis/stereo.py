@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import scipy.fft
+from jaxtyping import Complex
 
 from nmjax.audio.units import power_to_db
 from nmjax.mastering.diagnosis.finding import Finding, Severity
@@ -95,12 +96,17 @@ def _correlation(spectrum: LongTermSpectrum, low_hz: float, high_hz: float) -> f
     return float(np.real(spectrum.cross[band]).sum()) / math.sqrt(power) if power > _SILENT_POWER**2 else 1.0
 
 
+def _coherence(spectrum: LongTermSpectrum, band: slice) -> Complex[np.ndarray, " bins"]:
+    """The cross spectrum of both channels with flattened spectra, in a band."""
+    return spectrum.cross[band] / np.sqrt(spectrum.left[band] * spectrum.right[band] + 1e-30)
+
+
 def _delay(spectrum: LongTermSpectrum) -> dict[str, float]:
     """The delay of the strongest peak of the cross-correlation with flattened spectra (SCOT: Carter, Nuttall, Cable,
     "The smoothed coherence transform", 1973), and its neighbors."""
     band = spectrum.bins(*_DELAY_BAND_HZ)
     coherence = np.zeros_like(spectrum.cross)
-    coherence[band] = spectrum.cross[band] / np.sqrt(spectrum.left[band] * spectrum.right[band] + 1e-30)
+    coherence[band] = _coherence(spectrum, band)
     correlation = np.asarray(scipy.fft.irfft(coherence)) * (len(coherence) - 1) / max(1, band.stop - band.start)
     lag_seconds = 1.0 / (spectrum.bin_hz * len(correlation))
     reach = round(_MAX_DELAY_S / lag_seconds)
@@ -123,8 +129,7 @@ def fine_delay_s(spectrum: LongTermSpectrum, stereo: StereoMeasures) -> float:
     """The delay of the right channel, also between samples where the phases of both channels clearly agree there."""
     band = spectrum.bins(*_DELAY_BAND_HZ)
     omega = 2.0 * np.pi * spectrum.freq_hz[band]
-    coherence = spectrum.cross[band] / np.sqrt(spectrum.left[band] * spectrum.right[band] + 1e-30)
-    coherence *= math.copysign(1.0, stereo.delay_peak)
+    coherence = _coherence(spectrum, band) * math.copysign(1.0, stereo.delay_peak)
 
     def aligned(delay_s: float) -> np.ndarray:
         return coherence * np.exp(-1j * omega * delay_s)
@@ -141,11 +146,16 @@ def fine_delay_s(spectrum: LongTermSpectrum, stereo: StereoMeasures) -> float:
     return whole_s if is_whole or is_unclear or abs(delay_s - stereo.delay_s) > sample_s else delay_s
 
 
-def find_stereo(spectrum: LongTermSpectrum, channels: int) -> list[Finding]:
-    """Problems of a stereo image; nothing for other channel counts and before the first window."""
+def find_stereo(spectrum: LongTermSpectrum, channels: int, stereo: StereoMeasures | None) -> list[Finding]:
+    """Problems of a stereo image; nothing for other channel counts and before the first window.
+
+    Args:
+        spectrum: of the track.
+        channels: number of channels.
+        stereo: measures of both channels; None where one is silent.
+    """
     if channels != 2 or not spectrum.num_windows:
         return []
-    stereo = measure_stereo(spectrum)
     if stereo is None:
         return _find_silent_channel(spectrum)
     delay = _find_delay(stereo)

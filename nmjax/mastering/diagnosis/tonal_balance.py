@@ -30,14 +30,14 @@ def find_tonal_balance(spectrum: LongTermSpectrum) -> list[Finding]:
     """The band that deviates most from the training songs, if any is outside their range."""
     if spectrum.num_windows < MIN_WINDOWS:
         return []
-    excess = {}
-    for name, level_db in balance_db(spectrum).items():
+    excess, levels_db = {}, balance_db(spectrum)
+    for name, level_db in levels_db.items():
         low, high = (quantile(f"balance_{name}_db", p) for p in (_EXTREME_PERCENT, 100.0 - _EXTREME_PERCENT))
         excess[name] = max(0.0, level_db - high - _MARGIN_DB) - max(0.0, low - _MARGIN_DB - level_db)
     name = max(excess, key=lambda key: abs(excess[key]))
     if excess[name] == 0.0:
         return []
-    level_db = balance_db(spectrum)[name]
+    level_db = levels_db[name]
     median_db = quantile(f"balance_{name}_db", 50.0)
     direction, opposite = ("more", "Lower") if excess[name] > 0.0 else ("less", "Raise")
     return [

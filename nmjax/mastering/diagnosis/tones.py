@@ -98,12 +98,18 @@ def find_tones(spectrum: LongTermSpectrum) -> list[Finding]:
     if spectrum.num_windows < MIN_WINDOWS:
         return []
     hum_hz = hum_fundamental_hz(spectrum)
-    return [*([] if hum_hz is None else [_hum_finding(spectrum, hum_hz)]), *_find_steady_tones(steady_tones(spectrum))]
+    hum = [] if hum_hz is None else [_hum_finding(spectrum, hum_hz)]
+    return [*hum, *_find_steady_tones(steady_tones(spectrum, hum_hz))]
 
 
-def steady_tones(spectrum: LongTermSpectrum) -> LockedTones:
-    """The tones that run through the track, without harmonics of a hum; none where there are many: they are music."""
-    tones, hum_hz = locked_tones(spectrum), hum_fundamental_hz(spectrum)
+def steady_tones(spectrum: LongTermSpectrum, hum_hz: float | None) -> LockedTones:
+    """The tones that run through the track, without harmonics of a hum; none where there are many: they are music.
+
+    Args:
+        spectrum: of the track.
+        hum_hz: fundamental of the hum, from `hum_fundamental_hz`; None without one.
+    """
+    tones = locked_tones(spectrum)
     if hum_hz is not None:
         multiple = tones.freq_hz / hum_hz
         tones = tones.select(np.abs(multiple - np.round(multiple)) * hum_hz > spectrum.bin_hz)

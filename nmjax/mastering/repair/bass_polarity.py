@@ -20,7 +20,6 @@ from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum
 from nmjax.mastering.repair.base import SIDES, CrossoverHz, Diagnosis, Proposal, Repair, Side
 from nmjax.mastering.repair.linear_phase import add_filtered, zero_phase_taps
-from nmjax.mastering.repair.stereo import stereo_measures
 from nmjax.mastering.settings.ranges import Range
 
 _BOUND = 0.2  # of h: the gain is at most 2.5 (8 dB)
@@ -52,7 +51,7 @@ class BassPolarityRepair(Repair):
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
         """Inversion of the right channel's bass; certain where the music above it is in phase."""
-        stereo = stereo_measures(diagnosis)
+        stereo = diagnosis.statistics.stereo
         if "bass_polarity" not in diagnosis.findings or stereo is None:
             return None
         bass, _, middle, *_ = stereo.band_correlation

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio.streams import AudioChunks
-from nmjax.mastering.diagnosis.stereo import StereoMeasures, fine_delay_s, measure_stereo
+from nmjax.mastering.diagnosis.stereo import fine_delay_s
 from nmjax.mastering.repair.base import SIDES, CrossoverHz, Diagnosis, Proposal, Repair, Side
 from nmjax.mastering.repair.linear_phase import add_filtered, low_pass_taps
 from nmjax.mastering.settings.ranges import Range
@@ -24,12 +24,6 @@ _SINC_REACH = 128  # taps on either side of the interpolation between samples
 _SINC_BETA = 10.0
 _CERTAIN_DELAY_PEAK, _CERTAIN_OVER_CENTER = 0.25, 5.0
 _CERTAIN_CORRELATION = -0.4
-
-
-def stereo_measures(diagnosis: Diagnosis) -> StereoMeasures | None:
-    """Measures of a diagnosed track; None unless it has two channels with sound."""
-    is_stereo = diagnosis.statistics.channels == 2 and diagnosis.statistics.spectrum.num_windows
-    return measure_stereo(diagnosis.statistics.spectrum) if is_stereo else None
 
 
 class DelayRepair(Repair):
@@ -50,7 +44,7 @@ class DelayRepair(Repair):
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
         """The delay that the phases of both channels agree on."""
-        stereo = stereo_measures(diagnosis)
+        stereo = diagnosis.statistics.stereo
         if "channel_delay" not in diagnosis.findings or stereo is None:
             return None
         peak, rate = abs(stereo.delay_peak), diagnosis.statistics.sample_rate
@@ -84,7 +78,7 @@ class PolarityRepair(Repair):
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
         """Inversion of the right channel, also where it is delayed."""
-        stereo = stereo_measures(diagnosis)
+        stereo = diagnosis.statistics.stereo
         if stereo is None:
             return None
         if "polarity" in diagnosis.findings:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from nmjax.audio.streams import AudioChunks
-from nmjax.mastering.diagnosis.tones import HumFit, fit_hum, steady_tones
+from nmjax.mastering.diagnosis.tones import HumFit, fit_hum, hum_fundamental_hz, steady_tones
 from nmjax.mastering.repair.base import BandwidthHz, Diagnosis, Proposal, Repair
 from nmjax.mastering.repair.tone_removal import subtract_tones
 from nmjax.mastering.settings.ranges import Range, WholeNumber
@@ -79,7 +79,8 @@ class ToneRepair(Repair):
         """Notches at the tones that are reported; certain where all of them are high and very steady."""
         if "steady_tone" not in diagnosis.findings:
             return None
-        tones = steady_tones(diagnosis.statistics.spectrum)
+        spectrum = diagnosis.statistics.spectrum
+        tones = steady_tones(spectrum, hum_fundamental_hz(spectrum))
         is_certain = tones.freq_hz.min() >= _CERTAIN_TONE_HZ and tones.lock.min() >= _CERTAIN_LOCK
         return Proposal(cls(freq_hz=[round(float(x), 4) for x in tones.freq_hz]), bool(is_certain))
 
