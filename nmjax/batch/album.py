@@ -137,13 +137,15 @@ class _AlbumSongs:
         )
 
     def _meter_input(self, track: Path) -> SongMeter:
-        info = reader.probe(track)
-        source = measure_source(input_signal(info), self.options)
+        info, meters = reader.probe(track), {}
+
+        def tap(stage: str, chunks: AudioChunks) -> AudioChunks:
+            meters[stage] = StreamMeter(info.sample_rate, info.channels)
+            return meters[stage].tap(chunks)
+
+        source = measure_source(input_signal(info), self.options, tap)
         self.songs[track] = _Song(info, source.read_chunks, source.scan.frames)
-        meter = StreamMeter(info.sample_rate, info.channels)
-        for _ in meter.tap(source.read_chunks()):
-            pass
-        return SongMeter(meter.state, info.sample_rate)
+        return SongMeter(meters["repaired" if source.repairs.active() else "source"].state, info.sample_rate)
 
     def _encode(self, track: Path, gain_db: float) -> PooledFrames:
         self._input_gain_db = gain_db
