@@ -54,10 +54,8 @@ def print_result(result: MasteringResult, title: str, eq_bypassed: bool, console
         lufs, true_peak_db = result.input_scan.lufs, amplitude_to_db(result.input_scan.true_peak)
         loudness = format_fixed(lufs, "LUFS") if math.isfinite(lufs) else "no loudness"
         print_line(console, f"Input: {loudness}, {format_fixed(true_peak_db, 'dBTP')}.")
-    reported = " ".join(finding.repaired for finding in result.findings)
-    for sentence in result.repair_sentences:
-        if sentence not in reported:
-            print_line(console, f"Repaired: {sentence}")
+    for sentence in result.unreported_repairs:
+        print_line(console, f"Repaired: {sentence}")
     for note in result.notes:
         print_line(console, to_printable(note))
     for label, path in _labeled_files(result.outputs):

@@ -174,3 +174,9 @@ class MasteringResult:
     def repair_sentences(self) -> list[str]:
         """What was repaired before everything else."""
         return [repair.sentence for repair in self.render_plan.repairs.active().values()]
+
+    @property
+    def unreported_repairs(self) -> list[str]:
+        """The sentences that stand in none of the findings, such as those of repairs from a settings file."""
+        reported = " ".join(finding.repaired for finding in self.findings)
+        return [sentence for sentence in self.repair_sentences if sentence not in reported]

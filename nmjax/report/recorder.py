@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from nmjax.models import Settings
 from nmjax.models.processors import PROCESSORS
 from nmjax.report.audio_players import select_excerpts
 from nmjax.report.gain_trace import GainTracer
-from nmjax.report.limiting import measure_limiting
+from nmjax.report.limiting import LimitingTradeoff, measure_limiting
 from nmjax.report.null_test import NullTest, write_null_test
 from nmjax.report.page import FileMeasurements, ReportData, render_page
 from nmjax.report.processors import ChainData
@@ -85,13 +84,20 @@ class ReportRecorder:
                 channels=info.channels,
             )
         if self._outputs.report:
-            data = self._report_data(result, open_input, open_master, null_test)
             limiting = measure_limiting(open_rendered, info.sample_rate, info.channels, result.delivery_results)
-            page = render_page(dataclasses.replace(data, limiting=limiting))
+            page = render_page(
+                self._report_data(result, open_input, open_master, null_test=null_test, limiting=limiting)
+            )
             temporary_paths[self._outputs.report].write_text(page, encoding="utf-8")
 
     def _report_data(
-        self, result: MasteringResult, open_input: StreamOpener, open_master: StreamOpener, null_test: NullTest | None
+        self,
+        result: MasteringResult,
+        open_input: StreamOpener,
+        open_master: StreamOpener,
+        *,
+        null_test: NullTest | None,
+        limiting: LimitingTradeoff | None,
     ) -> ReportData:
         info, delivery, render_plan = self._info, result.delivery_results[0], result.render_plan
         analyses = {stage: analyzer.result() for stage, analyzer in self._analyzers.items()}
@@ -117,9 +123,10 @@ class ReportRecorder:
             findings=result.findings,
             summary=summary_sentences(result),
             compliance_lines=[f"{x.spec.name}: {x.compliance.summary}" for x in result.delivery_results],
-            notes=[*result.repair_sentences, *result.notes],
+            notes=[*(f"Repaired: {x}" for x in result.unreported_repairs), *result.notes],
             excerpts=select_excerpts(open_input(), open_master(), master_analysis),
             null_test=null_test,
+            limiting=limiting,
             match=render_plan.match,
         )
 
