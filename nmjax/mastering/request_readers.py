@@ -73,6 +73,7 @@ def _read_assignment(text: str, example: str) -> Assignment:
 
 
 def read_band(text: str) -> Assignment:
+    """`N.FIELD=X`, with the number of a band, counted from 1."""
     assignment = _read_assignment(text, "3.gain_db=-1 (band 3, counted from 1)")
     if not (assignment.owner.isascii() and assignment.owner.isdigit() and len(assignment.owner) < 9):
         raise ValueError(f"cannot be '{text}'; write 3.gain_db=-1 (band 3, counted from 1).")
@@ -80,10 +81,16 @@ def read_band(text: str) -> Assignment:
 
 
 def read_processor(text: str) -> Assignment:
+    """`PROCESSOR.FIELD=X`."""
     return _read_assignment(text, "compressor.ratio=2")
 
 
 def collect(assignments: Iterable[Assignment]) -> dict[Any, dict[str, float]]:
+    """Owner → field → value.
+
+    Raises:
+        ValueError: two values of one field.
+    """
     values: dict[Any, dict[str, float]] = {}
     for owner, field, value in assignments:
         if field in values.setdefault(owner, {}):
@@ -93,4 +100,5 @@ def collect(assignments: Iterable[Assignment]) -> dict[Any, dict[str, float]]:
 
 
 def collect_bands(assignments: Iterable[Assignment]) -> dict[int, dict[str, float]]:
+    """The same as `collect`, with the bands' numbers as integers."""
     return collect(assignment._replace(owner=int(assignment.owner)) for assignment in assignments)
