@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from nmjax.audio import reader
 from nmjax.audio.formats import choose_format
 from nmjax.audio.reader import AudioInfo
+from nmjax.audio.spool import Spool
 from nmjax.audio.streams import AudioChunks, scale_stream_db
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, predict_settings, process_chain, residual_stream, with_input_gain
@@ -30,7 +27,7 @@ from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings import exports
 from nmjax.mastering.settings.overrides import apply_overrides, neutral_processor_notes
 from nmjax.mastering.settings.schema import MAX_AMOUNT
-from nmjax.mastering.source import CHUNK_FRAMES, StreamTap, input_signal, measure_source, no_tap
+from nmjax.mastering.source import StreamTap, input_signal, measure_source, no_tap
 from nmjax.mastering.types import (
     AnalyzedTrack,
     InputSignal,
@@ -78,12 +75,13 @@ def master(
             chunks = observer.tap(stage, chunks)
         return chunks
 
-    analyzed_track = analyze_track(input_signal(info, progress), network, options, tap, report_findings)
+    folder = outputs.masters[0].parent
+    analyzed_track = analyze_track(input_signal(info, progress), network, options, tap, report_findings, folder)
     notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]
     with contextlib.ExitStack() as stack:
         temporary_paths = {path: stack.enter_context(atomic_files.temporary_sibling(path)) for path in outputs.files()}
         rendered = stack.enter_context(
-            render_track(analyzed_track, network, options.album_gain_db, folder=outputs.masters[0].parent, tap=tap)
+            render_track(analyzed_track, network, options.album_gain_db, folder=folder, tap=tap)
         )
         delivery_results = write_deliveries(
             open_stream=lambda: progress("Delivering", rendered.open_stream()),
@@ -125,6 +123,7 @@ def analyze_track(
     options: MasteringOptions,
     tap: StreamTap = no_tap,
     report_findings: bool = False,
+    folder: Path | None = None,
 ) -> AnalyzedTrack:
     """Measures a signal, repairs it, and decides what to render; arguments as in `measure_source`.
 
@@ -132,7 +131,7 @@ def analyze_track(
         BadInputError: the signal or the settings cannot be used.
     """
     notes = list(options.settings.notes) if options.settings else []
-    source = measure_source(signal, options, tap, report_findings)
+    source = measure_source(signal, options, tap, report_findings, folder)
     repaired = SourceSignal(
         read_chunks=source.read_chunks,
         sample_rate=signal.sample_rate,
@@ -230,18 +229,10 @@ def render_track(
     if network and render_plan.residual_amount:
         residual = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
         audio = residual_meter.add(audio, tap("residual", residual))
-    with tempfile.TemporaryFile(dir=folder) as spool:
+    with contextlib.closing(Spool(channels, folder)) as spool:
         for chunk in scale_stream_db(audio, gain_db):
-            spool.write(np.ascontiguousarray(chunk, np.float32).data)
-        spool.flush()
-        yield RenderedTrack(lambda: _read_spool(spool.fileno(), channels), residual_meter.level_db)
-
-
-def _read_spool(file_descriptor: int, channels: int) -> Iterator[np.ndarray]:
-    byte_offset = 0
-    while raw_bytes := os.pread(file_descriptor, CHUNK_FRAMES * channels * 4, byte_offset):
-        yield np.frombuffer(raw_bytes, np.float32).reshape(-1, channels)
-        byte_offset += len(raw_bytes)
+            spool.append(chunk)
+        yield RenderedTrack(spool.read_chunks, residual_meter.level_db)
 
 
 def _truncation_notes(info: AudioInfo, num_frames: int) -> list[str]:

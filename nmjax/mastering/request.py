@@ -30,7 +30,16 @@ AUTO = "auto"  # value of `repair`: what is certain
 # The names of `models.processors.PROCESSORS` are repeated here because that table imports JAX, and `--help` must not.
 # tests/mastering/test_request.py compares both.
 CHAIN_NAMES = ("eq", "compressor", "saturator", "width", "residual")
-REPAIR_NAMES = ("dc", "hum", "tone", "delay", "polarity", "bass_polarity", "bass_mono")  # of `repair.plan.REPAIRS`
+REPAIR_NAMES = (
+    "clip",
+    "dc",
+    "hum",
+    "tone",
+    "delay",
+    "polarity",
+    "bass_polarity",
+    "bass_mono",
+)  # of `repair.plan.REPAIRS`
 _REPAIR = "repair of defects, see docs/diagnosis.md"
 _RENDERING = "what is rendered"
 REFERENCE_GROUP = "towards a reference, see docs/reference.md"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
+from pathlib import Path
 
 from nmjax.audio import reader
 from nmjax.audio.reader import AudioInfo
@@ -14,7 +16,7 @@ from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import container_bits, loudness_measures
 from nmjax.mastering.diagnosis.scan import TrackScan
-from nmjax.mastering.repair.plan import RepairPlan, mark_findings, plan_repairs, repair_stream, repaired_opener
+from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan, mark_findings, plan_repairs, repaired_opener
 from nmjax.mastering.request import NONE
 from nmjax.mastering.types import InputSignal, MasteringOptions
 from nmjax.runtime.errors import BadInputError
@@ -58,7 +60,11 @@ class MeasuredSource:
 
 
 def measure_source(
-    signal: InputSignal, options: MasteringOptions, tap: StreamTap = no_tap, report_findings: bool = False
+    signal: InputSignal,
+    options: MasteringOptions,
+    tap: StreamTap = no_tap,
+    report_findings: bool = False,
+    folder: Path | None = None,
 ) -> MeasuredSource:
     """Measures a track and plans its repair, in one pass where nothing is repaired, otherwise in two.
 
@@ -67,38 +73,50 @@ def measure_source(
         options: `repair` plans from the diagnosis; `settings` have their repairs, and need no diagnosis.
         tap: called with "source" and the track, and with "repaired" and the repaired track where there are repairs.
         report_findings: diagnose also where no repair needs it.
+        folder: for temporary files; None for the system's.
 
     Raises:
         BadInputError: the track is too short, or settings do not fit it.
     """
     rate, channels = signal.sample_rate, signal.channels
-    plan = _known_plan(options)
-    track_scan = TrackScan(rate, channels) if plan is None or report_findings else None
-    chunks = tap("source", signal.read_chunks())
-    chunks = track_scan.watch(chunks) if track_scan else chunks
-    if plan is not None and plan.active():
-        chunks = tap("repaired", repair_stream(chunks, plan, rate, channels))
-    scan = _loudness_scan(chunks, signal)
+    known_plan = _known_plan(options)
+    track_scan = TrackScan(rate, channels) if known_plan is None or report_findings else None
+    passes = itertools.count()
+
+    def read_source() -> AudioChunks:
+        if next(passes) > 0:  # it has been observed
+            return signal.read_chunks()
+        chunks = tap("source", signal.read_chunks())
+        return track_scan.watch(chunks) if track_scan else chunks
+
+    def open_with(plan: RepairPlan) -> StreamOpener:
+        return repaired_opener(read_source, plan, rate, channels, folder)
+
+    def scan_repaired(plan: RepairPlan, read_chunks: StreamOpener) -> LoudnessScan:
+        return _loudness_scan(tap("repaired", read_chunks()) if plan.active() else read_chunks(), signal)
+
+    plan = known_plan or NO_REPAIRS
+    read_chunks = open_with(plan)
+    scan = scan_repaired(plan, read_chunks)
     if scan.frames < MIN_FRAMES:
         raise BadInputError(f"{signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
-    findings, is_known = [], plan is not None
+    findings = []
     if track_scan:
         statistics = track_scan.result()
         findings = diagnose(statistics, loudness_measures(scan), signal.bits)
-        if plan is None:
+        if known_plan is None:
             plan = plan_repairs(statistics, findings, options.repair)
-    assert plan is not None
-    read_chunks = repaired_opener(signal.read_chunks, plan, rate, channels)
-    if plan.active() and not is_known:
-        scan = _loudness_scan(tap("repaired", read_chunks()), signal)
-    return MeasuredSource(read_chunks, scan, plan, mark_findings(findings, plan, suggest=not is_known))
+    if known_plan is None and plan.active():
+        read_chunks = open_with(plan)
+        scan = scan_repaired(plan, read_chunks)
+    return MeasuredSource(read_chunks, scan, plan, mark_findings(findings, plan, suggest=known_plan is None))
 
 
 def _known_plan(options: MasteringOptions) -> RepairPlan | None:
     """The repairs that need no diagnosis: those of settings, or none; otherwise None."""
     if options.settings:
         return options.settings.repairs.select(options.repair)
-    return RepairPlan() if NONE in options.repair else None
+    return NO_REPAIRS if NONE in options.repair else None
 
 
 def _loudness_scan(chunks: AudioChunks, signal: InputSignal) -> LoudnessScan:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +22,7 @@ _MIN_PEAK = 0.01  # −40 dBFS: below, 16 bits are too coarse to see the shape o
 _MIN_RUNS = 5  # in the whole track
 _PROBLEM_SHARE = 1e-4  # of all samples
 _OVERSHOOT_PERCENT = 90.0
+CONSTANT_SHARE = 0.95  # of the samples in flat tops, at the highest level: the level is constant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +34,17 @@ class ClippingStatistics:
         samples: their samples.
         overshoot_db: the 90th percentile of how far the waveform would have continued beyond its flat tops.
         num_samples: all samples of all channels.
+        levels: `[channel, 2]`, the magnitude from which samples of the positive and the negative half are cut off;
+            infinite where a half has no flat tops.
+        constant_share: of the samples in flat tops, how many are at these levels.
     """
 
     runs: int
     samples: int
     overshoot_db: float
     num_samples: int
+    levels: Float[np.ndarray, "channel half"]
+    constant_share: float
 
     @property
     def share(self) -> float:
@@ -45,31 +53,70 @@ class ClippingStatistics:
 
 
 class ClippingScan:
-    """Finds flat tops block by block; one that a block's end cuts is left out."""
+    """Finds flat tops block by block; one that a block's end cuts is left out. channels: of the signal."""
 
-    def __init__(self):
+    def __init__(self, channels: int):
         self._runs = self._samples = self._num_samples = 0
         self._overshoots = np.zeros(601, np.int64)  # in steps of 0.05 dB, up to 30 dB
+        self._tops = [[_HighestTops(), _HighestTops()] for _ in range(channels)]
 
     def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
         """Add a block."""
         self._num_samples += block.size
-        for channel in block:
-            for signal in (channel, -channel):
-                for length, overshoot_db in _flat_tops(signal):
+        for channel, halves in zip(block, self._tops, strict=True):
+            for signal, highest in zip((channel, -channel), halves, strict=True):
+                highest.raise_to(float(signal.max()))
+                for top in _flat_tops(signal):
                     self._runs += 1
-                    self._samples += length
-                    self._overshoots[min(600, int(overshoot_db / 0.05))] += 1
+                    self._samples += top.length
+                    self._overshoots[min(600, int(top.overshoot_db / 0.05))] += 1
+                    highest.add(top)
 
     def result(self) -> ClippingStatistics:
         """The statistics of the signal so far."""
         counts = np.cumsum(self._overshoots)
         overshoot_db = 0.05 * float(np.searchsorted(counts, _OVERSHOOT_PERCENT / 100.0 * counts[-1]))
-        return ClippingStatistics(self._runs, self._samples, overshoot_db, self._num_samples)
+        return ClippingStatistics(
+            runs=self._runs,
+            samples=self._samples,
+            overshoot_db=overshoot_db,
+            num_samples=self._num_samples,
+            levels=np.array([[highest.level for highest in halves] for halves in self._tops]),
+            constant_share=sum(x.samples for halves in self._tops for x in halves) / max(1, self._samples),
+        )
 
 
-def _flat_tops(signal: Float[np.ndarray, " frames"]) -> Iterator[tuple[int, float]]:
-    """Length and overshoot in dB of each flat top at the positive peak of a block."""
+class _FlatTop(NamedTuple):
+    level: float
+    length: int
+    overshoot_db: float
+
+
+class _HighestTops:
+    """The samples in flat tops at the peak of one half of a channel."""
+
+    def __init__(self):
+        self._peak, self.samples = 0.0, 0
+
+    @property
+    def level(self) -> float:
+        """The lowest magnitude that belongs to these flat tops; infinite where there are none."""
+        return self._peak - _TOLERANCE if self.samples else math.inf
+
+    def raise_to(self, peak: float) -> None:
+        """Take note of a peak; flat tops that lie clearly below it count no longer."""
+        if peak > self._peak + _TOLERANCE:
+            self.samples = 0
+        self._peak = max(self._peak, peak)
+
+    def add(self, top: _FlatTop) -> None:
+        """Count a flat top where it is at the peak."""
+        if top.level >= self._peak - _TOLERANCE:
+            self.samples += top.length
+
+
+def _flat_tops(signal: Float[np.ndarray, " frames"]) -> Iterator[_FlatTop]:
+    """Each flat top at the positive peak of a block."""
     peak = float(signal.max(initial=0.0))
     if peak < _MIN_PEAK:
         return
@@ -91,7 +138,9 @@ def _flat_tops(signal: Float[np.ndarray, " frames"]) -> Iterator[tuple[int, floa
     slope_in = np.maximum(rise, signal[first - 1] - signal[first - 2])[is_top]
     slope_out = np.maximum(fall, signal[last + 1] - signal[last + 2])[is_top]
     height = 0.5 * (slope_in + slope_out) * (length + 1) / 4.0
-    yield from zip(length.tolist(), (20.0 * np.log10(1.0 + height / signal[first[is_top]])).tolist(), strict=True)
+    level = signal[first[is_top]]
+    overshoot_db = 20.0 * np.log10(1.0 + height / level)
+    yield from map(_FlatTop, level.tolist(), length.tolist(), overshoot_db.tolist())
 
 
 def find_clipping(clipping: ClippingStatistics) -> list[Finding]:
@@ -107,7 +156,7 @@ def find_clipping(clipping: ClippingStatistics) -> list[Finding]:
             severity=severity,
             sentence=f"{clipping.samples:,} samples in {clipping.runs:,} peaks are cut off flat; the loudest would"
             f" reach about {clipping.overshoot_db:.1f} dB higher.",
-            remedy="Turn the mix down before the output and export again, or restore the peaks with a declipper.",
+            remedy="Turn the mix down before the output and export again, or restore the peaks here.",
         )
     ]
 

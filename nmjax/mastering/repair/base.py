@@ -37,9 +37,11 @@ class Repair(StrictModel):
 
     Attributes:
         repaired_findings: names of the findings that it repairs.
+        is_slow: whether the repaired signal is stored, rather than computed again whenever it is read.
     """
 
     repaired_findings: ClassVar[tuple[str, ...]] = ()
+    is_slow: ClassVar[bool] = False
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, get_args
 
+from nmjax.audio.spool import computed_once
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.scan import TrackStatistics
 from nmjax.mastering.repair.base import Diagnosis, Repair
 from nmjax.mastering.repair.bass_polarity import BassPolarityRepair
+from nmjax.mastering.repair.clip import ClipRepair
 from nmjax.mastering.repair.offset import DcRepair
 from nmjax.mastering.repair.stereo import BassMonoRepair, DelayRepair, PolarityRepair
 from nmjax.mastering.repair.tones import HumRepair, ToneRepair
@@ -25,6 +28,7 @@ class RepairPlan(StrictModel):
     They are applied in this order. The names are also those of `--repair`.
     """
 
+    clip: ClipRepair | None = None
     dc: DcRepair | None = None
     hum: HumRepair | None = None
     tone: ToneRepair | None = None
@@ -107,8 +111,21 @@ def repair_stream(chunks: AudioChunks, plan: RepairPlan, sample_rate: int, chann
     return chunks
 
 
-def repaired_opener(read_chunks: StreamOpener, plan: RepairPlan, sample_rate: int, channels: int) -> StreamOpener:
-    """Opens the repaired signal; `read_chunks` itself where nothing is repaired. Arguments as in `repair_stream`."""
+def repaired_opener(
+    read_chunks: StreamOpener, plan: RepairPlan, sample_rate: int, channels: int, folder: Path | None = None
+) -> StreamOpener:
+    """Opens the repaired signal; `read_chunks` itself where nothing is repaired.
+
+    Args:
+        read_chunks: opens the signal.
+        plan, sample_rate, channels: as in `repair_stream`.
+        folder: for the temporary file that holds the result of slow repairs; None for the system's.
+    """
     if not plan.active():
         return read_chunks
-    return lambda: repair_stream(read_chunks(), plan, sample_rate, channels)
+
+    def open_repaired() -> AudioChunks:
+        return repair_stream(read_chunks(), plan, sample_rate, channels)
+
+    is_slow = any(repair.is_slow for repair in plan.active().values())
+    return computed_once(open_repaired, channels, folder) if is_slow else open_repaired

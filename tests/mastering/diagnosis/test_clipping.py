@@ -8,7 +8,7 @@ from tests.mastering.diagnosis.songs import RATE, findings_of, song
 
 
 def scan(audio):
-    clipping = ClippingScan()
+    clipping = ClippingScan(audio.shape[1])
     clipping.update(np.ascontiguousarray(audio.T, np.float32))
     return clipping.result()
 
@@ -43,6 +43,26 @@ def test_the_smooth_tops_of_bass_notes_are_not_clipped(freq_hz):
 def test_a_square_wave_and_silence_are_not_music_that_clips_by_accident():
     assert not find_clipping(scan(np.zeros((RATE, 2))))
     assert not find_clipping(scan(song(4.0)))
+
+
+def test_the_level_of_each_half_of_each_channel():
+    audio = song(8.0)
+    high = np.quantile(audio, 0.998, axis=0)
+    clipped = np.clip(audio, [-np.inf, -0.7 * high[1]], [high[0], np.inf])
+    statistics = scan(clipped)
+    expected = [[high[0], np.inf], [np.inf, 0.7 * high[1]]]
+    np.testing.assert_allclose(statistics.levels, expected, atol=4e-5)
+    assert np.all(statistics.levels <= np.array(expected, np.float32))
+    assert statistics.constant_share > 0.95
+
+
+def test_flat_tops_of_changing_height_have_no_constant_level():
+    audio = song(16.0)
+    ceiling = np.quantile(np.abs(audio), 0.995)
+    clipped = np.clip(audio, -ceiling, ceiling) * np.linspace(0.5, 1.0, len(audio))[:, None]
+    statistics = scan(clipped)
+    assert statistics.runs > 20
+    assert statistics.constant_share < 0.5
 
 
 def test_true_peaks_above_full_scale():

@@ -8,6 +8,8 @@ import soundfile
 
 import nmjax
 from nmjax.cli.main import main
+from nmjax.dsp.declip import declip_chunks
+from nmjax.mastering.repair import clip
 from nmjax.mastering.repair.plan import NO_REPAIRS
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.resolve import resolve_options
@@ -56,6 +58,22 @@ def test_a_master_is_repaired_and_its_settings_repeat_it(workspace, tmp_path, ca
     (tmp_path / "edited.json").write_text(json.dumps(settings))
     edited = infer(workspace, "track.wav", tmp_path / "d.wav", "--settings", tmp_path / "edited.json")
     np.testing.assert_allclose(edited - repaired, 0.03, atol=1e-4)
+
+
+def test_clipped_peaks_are_restored_once_and_again_from_the_settings(workspace, tmp_path, capsys, monkeypatch):
+    clean, _ = soundfile.read(str(workspace / "clean.wav"), dtype="float32")
+    ceiling = np.quantile(np.abs(clean), 0.995)
+    write_audio(workspace / "clipped.wav", np.clip(clean, -ceiling, ceiling), subtype="PCM_24")
+    calls = []
+    monkeypatch.setattr(clip, "declip_chunks", lambda *args: calls.append(args) or declip_chunks(*args))
+    arguments = ("clipped.wav", tmp_path / "a.wav", "--bits", "float", "--model", "2")
+    repaired = infer(workspace, *arguments, "--reference", workspace / "clean.wav", "--report")
+    assert "Repaired: Peaks cut off at " in capsys.readouterr().out
+    assert len(calls) == 1
+    again = infer(
+        workspace, "clipped.wav", tmp_path / "b.wav", "--bits", "float", "--settings", tmp_path / "a.wav.json"
+    )
+    np.testing.assert_array_equal(again, repaired)
 
 
 def test_nothing_is_repaired_without_a_defect_or_with_none(workspace, tmp_path, capsys):
@@ -108,7 +126,7 @@ def test_many_tracks(workspace, tmp_path, capsys, album):
         ({"delay": {"late": "center", "delay_ms": 1}}, "repair.delay.late is \"center\"; choose 'left' or 'right'."),
         ({"delay": {"late": "left", "delay_ms": 1, "ms": 2}}, 'repair.delay has an unknown key "ms"'),
         ({"polarity": True}, "repair.polarity is true; give keys in braces: invert."),
-        ([], "repair is []; give keys in braces: dc, hum"),
+        ([], "repair is []; give keys in braces: clip, dc"),
     ],
 )
 def test_bad_values_in_a_file_are_refused(repair, message):
@@ -126,7 +144,7 @@ def test_a_file_without_repairs_reads():
 @pytest.mark.parametrize(
     ("repair", "message"),
     [
-        (("hmu",), "repair cannot be 'hmu'; choose one of: auto, none, dc, hum"),
+        (("hmu",), "repair cannot be 'hmu'; choose one of: auto, none, clip, dc"),
         (("polarty",), "repair cannot be 'polarty'; did you mean 'polarity'?"),
         (("none", "hum"), "--repair takes auto, or none, or names of repairs; give 'none' alone."),
         ((), "--repair takes auto, or none, or names of repairs; give 'none' alone."),

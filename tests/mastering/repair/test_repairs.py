@@ -196,3 +196,43 @@ def test_repairs_of_stereo_leave_other_channel_counts(clean, channels):
     np.testing.assert_array_equal(repair(audio, plan), audio)
     with pytest.raises(BadInputError, match=f"repair.dc.offset has 2 numbers, the track {channels} channels"):
         repair(audio, RepairPlan.model_validate({"dc": {"offset": [0.1, 0.2]}}))
+
+
+def sdr_db(clean, audio):
+    return 10.0 * np.log10(np.sum(clean.astype(float) ** 2) / np.sum((audio - clean.astype(float)) ** 2))
+
+
+def test_clipped_peaks_are_restored_and_only_they(clean):
+    ceilings = np.float32([[np.quantile(np.abs(clean), 0.99), np.inf]])
+    clipped = np.clip(clean, -ceilings, ceilings)
+    plan, findings = plan_of(clipped)
+    level = ceilings[0, 0]
+    np.testing.assert_allclose([plan.clip.positive[0], plan.clip.negative[0]], level, atol=4e-5)
+    assert plan.clip.positive[1] is None
+    assert findings["clipping"].repaired.startswith(f"Peaks cut off at −{-20.0 * np.log10(level):.1f} dBFS")
+    repaired = repair(clipped, plan)
+    is_clipped = np.abs(clipped) >= level - 4e-5
+    np.testing.assert_array_equal(repaired[~is_clipped], clipped[~is_clipped])
+    np.testing.assert_array_equal(repaired[:, 1], clean[:, 1])
+    assert np.all(np.abs(repaired) >= np.abs(clipped))
+    assert sdr_db(clean[:, 0], repaired[:, 0]) > sdr_db(clean[:, 0], clipped[:, 0]) + 6.0
+
+
+def test_square_waves_and_peaks_of_changing_height_are_restored_only_when_named(clean):
+    time = np.arange(len(clean)) / RATE
+    square = np.float32(0.5 * np.sign(np.sin(2.0 * np.pi * 441.3 * time + 0.1)))[:, None]
+    ceiling = np.quantile(np.abs(clean), 0.99)
+    fading = np.float32(np.clip(clean, -ceiling, ceiling) * np.linspace(0.5, 1.0, len(clean))[:, None])
+    for audio in (square, fading):
+        plan, findings = plan_of(audio)
+        assert plan.clip is None
+        assert findings["clipping"].remedy.endswith("Or add --repair clip.")
+        assert plan_of(audio, "clip")[0].clip is not None
+
+
+def test_levels_need_a_number_for_each_channel(clean):
+    plan = RepairPlan(clip={"positive": [0.5], "negative": [None]})
+    with pytest.raises(
+        BadInputError, match=r"repair.clip.positive has 1 numbers, the track 2 channels; give one each."
+    ):
+        repair(clean, plan)
