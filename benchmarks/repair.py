@@ -31,6 +31,7 @@ NOISE_16_BITS = 2.0**-30 / 12.0 / (RATE / 2.0)  # power per Hz: less is inaudibl
 HARMONICS = (1, 2, 3, 4, 5, 7)  # of the hum that is added
 HUM_LEVELS_DB = (-50.0, -40.0, -30.0, -20.0)
 SELECTED = {  # defect: strengths
+    "clipping": (0.01, 0.1, 1.0, 5.0),
     "DC offset": (1.0, 3.0),
     "hum 50 Hz": HUM_LEVELS_DB,
     "hum 60 Hz": HUM_LEVELS_DB,
@@ -113,6 +114,9 @@ def measure(defect, clean, defective, repaired):
         )
     if defect.finding == "dc_offset":
         return np.abs(defective.mean(axis=0)).max(), np.abs(repaired.mean(axis=0)).max()
+    if defect.finding == "clipping":  # the signal was turned down after it was clipped
+        loud = np.abs(clean) > 0.1 * np.abs(clean).max()
+        clean = np.median(defective[loud] / clean[loud]) * clean
     return error_db(clean, defective), error_db(clean, repaired)
 
 
@@ -162,6 +166,9 @@ def row_text(finding, rows):
         )
     if finding == "dc_offset":
         return f"{np.median(before):.4f} of full scale", f"median {np.median(after):.6f}, worst {after.max():.6f}"
+    if finding == "clipping":
+        gain_db = before - after
+        return f"SDR {np.median(-before):.1f} dB", f"median {np.median(gain_db):+.1f} dB, least {gain_db.min():+.1f} dB"
     return f"error {np.median(before):+.0f} dB", f"median {np.median(after):+.0f} dB, worst {after.max():+.0f} dB"
 
 

@@ -134,6 +134,7 @@ def _outcome(result: MasteringResult, album_notes: Sequence[str]) -> TrackOutcom
         true_peak_db=reports[0].true_peak_db,
         input_lufs=result.input_scan.lufs,
         input_true_peak_db=amplitude_to_db(result.input_scan.true_peak),
+        input_loudness_range_lu=result.input_scan.loudness_range_lu(),
         residual_level_db=result.residual_level_db,
         notes=[*album_notes, *reasons, *(f"Repaired: {x}" for x in result.repair_sentences), *result.notes],
         summary=summary_sentences(result),

@@ -47,7 +47,7 @@ class ManifestEntry:
         error: why it failed.
         compliance: PASS, FAIL or NOT MEASURED.
         lufs, true_peak_db: of the first master, in LUFS and dBTP; None where not finite.
-        input_lufs, input_true_peak_db: of the input.
+        input_lufs, input_true_peak_db, input_loudness_range_lu: of the input.
         residual_level_db: level of the residual relative to the track; None for none or a silent one.
         notes: messages about the master.
         summary: what was done, in sentences.
@@ -70,6 +70,7 @@ class ManifestEntry:
     true_peak_db: float | None = None
     input_lufs: float | None = None
     input_true_peak_db: float | None = None
+    input_loudness_range_lu: float | None = None
     residual_level_db: float | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
     summary: list[str] = dataclasses.field(default_factory=list)

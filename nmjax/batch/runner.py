@@ -39,7 +39,7 @@ class TrackOutcome:
     Attributes:
         compliance: PASS, FAIL where a delivery misses its loudness or ceiling, or NOT MEASURED (silence).
         lufs, true_peak_db: of the first master, in LUFS and dBTP.
-        input_lufs, input_true_peak_db: of the input.
+        input_lufs, input_true_peak_db, input_loudness_range_lu: of the input.
         residual_level_db: level of the residual relative to the track; None where none was rendered.
         notes: messages for the user.
         summary: what was done, in sentences.
@@ -51,6 +51,7 @@ class TrackOutcome:
     true_peak_db: float
     input_lufs: float
     input_true_peak_db: float
+    input_loudness_range_lu: float
     residual_level_db: float | None
     notes: list[str]
     summary: list[str]
@@ -225,6 +226,7 @@ def master_job(job: Job, options_digest: str, master: MasterFn) -> ManifestEntry
         true_peak_db=json_number(outcome.true_peak_db),
         input_lufs=json_number(outcome.input_lufs),
         input_true_peak_db=json_number(outcome.input_true_peak_db),
+        input_loudness_range_lu=json_number(outcome.input_loudness_range_lu),
         residual_level_db=json_number(outcome.residual_level_db),
         notes=outcome.notes,
         summary=outcome.summary,

@@ -16,6 +16,7 @@ from rich.table import Table
 from nmjax.audio.units import amplitude_to_db, json_number
 from nmjax.batch.manifest import DONE, FAILED, ManifestEntry, file_stamp
 from nmjax.batch.runner import BatchSummary
+from nmjax.mastering.json_models import InferOutput, Levels, MasteredTrack, levels_record, to_json
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.render import active_processors
 from nmjax.mastering.residual_level import describe_residual
@@ -27,7 +28,6 @@ from nmjax.runtime.console import print_line
 from nmjax.runtime.number_format import format_fixed, format_signed
 from nmjax.runtime.text import to_printable
 
-JSON_FORMAT = "nmjax infer 1"
 SKIPPED = "skipped"  # status of a track that an earlier run has mastered
 _SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "repair", "eq", *PROCESSORS)
 
@@ -112,23 +112,22 @@ def _print_bands(result: MasteringResult, console: Console) -> None:
         print_line(console, closed)
 
 
-def results_to_json(tracks: Sequence[Mapping[str, Any]], stop_reason: str = "") -> str:
+def results_to_json(tracks: Sequence[MasteredTrack], stop_reason: str = "") -> str:
     """The output of `--json`, in ASCII since a file name may hold bytes that are not text."""
-    tree = {"format": JSON_FORMAT, "tracks": list(tracks), "stop_reason": stop_reason}
-    return json.dumps(tree, indent=1)
+    return to_json(InferOutput(tracks=list(tracks), stop_reason=stop_reason))
 
 
-def result_to_dict(result: MasteringResult) -> dict[str, Any]:
+def result_record(result: MasteringResult) -> MasteredTrack:
     """A track that was mastered alone, with the findings of its diagnosis."""
     reasons = [x.compliance.failure_reason for x in result.delivery_results if x.compliance.failure_reason]
-    return _track_to_dict(
+    scan = result.input_scan
+    return _track_record(
         track=result.info.path,
         status=DONE,
         masters=result.outputs.masters,
         settings_file=result.outputs.settings,
         extra_files=_extra_files(result.outputs),
-        input_lufs=json_number(result.input_scan.lufs),
-        input_true_peak_db=json_number(amplitude_to_db(result.input_scan.true_peak)),
+        levels=levels_record(scan.lufs, amplitude_to_db(scan.true_peak), scan.loudness_range_lu()),
         residual_level_db=json_number(result.residual_level_db),
         notes=[*reasons, *result.notes],
         summary=summary_sentences(result),
@@ -136,27 +135,26 @@ def result_to_dict(result: MasteringResult) -> dict[str, Any]:
     )
 
 
-def summary_to_dicts(summary: BatchSummary) -> list[dict[str, Any]]:
+def summary_records(summary: BatchSummary) -> list[MasteredTrack]:
     """All tracks of a batch: mastered by this run, by an earlier one, and failed."""
     return [
-        *(_entry_to_dict(entry, DONE) for entry in summary.done),
-        *(_entry_to_dict(entry, SKIPPED) for entry in summary.skipped),
-        *(_entry_to_dict(entry, FAILED) for entry in summary.failed),
+        *(_entry_record(entry, DONE) for entry in summary.done),
+        *(_entry_record(entry, SKIPPED) for entry in summary.skipped),
+        *(_entry_record(entry, FAILED) for entry in summary.failed),
     ]
 
 
-def _entry_to_dict(entry: ManifestEntry, status: str) -> dict[str, Any]:
+def _entry_record(entry: ManifestEntry, status: str) -> MasteredTrack:
     folder = Path(entry.out).parent
     *masters, settings_file = (folder / name for name in entry.files) if entry.files else (None,)
     is_unchanged = settings_file is not None and file_stamp(settings_file) == entry.files[settings_file.name]
-    return _track_to_dict(
+    return _track_record(
         track=Path(entry.track),
         status=status,
         error=entry.error,
         masters=masters,
         settings_file=settings_file if is_unchanged else None,  # edited settings are not those of the master
-        input_lufs=entry.input_lufs,
-        input_true_peak_db=entry.input_true_peak_db,
+        levels=levels_record(entry.input_lufs, entry.input_true_peak_db, entry.input_loudness_range_lu),
         residual_level_db=entry.residual_level_db,
         notes=entry.notes,
         summary=entry.summary,
@@ -164,31 +162,30 @@ def _entry_to_dict(entry: ManifestEntry, status: str) -> dict[str, Any]:
     )
 
 
-def _track_to_dict(
+def _track_record(
     *,
     track: Path,
     status: str,
     masters: Sequence[Path],
     settings_file: Path | None,
-    input_lufs: float | None,
-    input_true_peak_db: float | None,
+    levels: Levels,
     residual_level_db: float | None,
     notes: Sequence[str],
     summary: Sequence[str],
     findings: Sequence[Mapping[str, Any]],
     extra_files: Mapping[str, Path | None] | None = None,
     error: str = "",
-) -> dict[str, Any]:
+) -> MasteredTrack:
     settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file else {}
     deliveries = zip(masters, settings.get("delivery", {}).items(), strict=False)
     files = {"settings": settings_file, **(extra_files or {})}
-    return {
+    values: dict[str, Any] = {
         "track": os.path.abspath(track),
         "status": status,
         "error": error,
-        "summary": list(summary),
-        "findings": list(findings),
-        "input": {"lufs": input_lufs, "true_peak_db": input_true_peak_db},
+        "summary": summary,
+        "findings": findings,
+        "input": levels,
         "residual": None
         if residual_level_db is None
         else {"level_db": residual_level_db, "summary": describe_residual(residual_level_db)},
@@ -197,5 +194,6 @@ def _track_to_dict(
         ],
         "files": {kind: os.path.abspath(path) for kind, path in files.items() if path},
         "settings": {key: settings[key] for key in _SETTINGS_KEYS if key in settings} or None,
-        "notes": list(notes),
+        "notes": notes,
     }
+    return MasteredTrack(**values)

@@ -12,7 +12,7 @@ from nmjax.audio import reader
 from nmjax.audio.reader import AudioInfo
 from nmjax.batch.batch import BatchRequest, find_batch_jobs, run_batch
 from nmjax.cli.infer import InferOptions
-from nmjax.cli.infer_output import print_result, result_to_dict, results_to_json, summary_to_dicts
+from nmjax.cli.infer_output import print_result, result_record, results_to_json, summary_records
 from nmjax.cli.inspect_run import print_findings
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver
@@ -55,7 +55,7 @@ def _run_single(options: InferOptions, console: Console) -> int:
         result = master(track, outputs, network, mastering_options, bars, observers, report_findings=True)
     _save_target(options, mastering_options, console)
     if options.json:
-        print(results_to_json([result_to_dict(result)]))
+        print(results_to_json([result_record(result)]))
     else:
         intensity = "" if mastering_options.intensity == 1.0 else f", intensity {mastering_options.intensity:g}"
         title = f"{network.label}{intensity}" if network else ""
@@ -108,7 +108,7 @@ def _run_batch(options: InferOptions, console: Console) -> int:
     summary = run_batch(batch_request, jobs, network, mastering_options, console)
     _save_target(options, mastering_options, console)
     if options.json:
-        print(results_to_json(summary_to_dicts(summary), summary.stop_reason))
+        print(results_to_json(summary_records(summary), summary.stop_reason))
     return summary.exit_code
 
 

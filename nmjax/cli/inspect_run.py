@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +10,16 @@ from typing import Any
 from rich.console import Console
 
 from nmjax.audio import reader
-from nmjax.audio.units import amplitude_to_db, json_number
+from nmjax.audio.units import amplitude_to_db
 from nmjax.cli.inspect import InspectOptions
 from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.inspection import inspect_file
+from nmjax.mastering.json_models import InspectedTrack, InspectOutput, levels_record, to_json
 from nmjax.runtime.console import print_line
 from nmjax.runtime.number_format import format_fixed, format_time
 from nmjax.runtime.text import to_printable
 
-JSON_FORMAT = "nmjax inspect 1"
 _LABEL_WIDTH = max(len(severity) for severity in Severity) + 2
 
 
@@ -35,7 +34,7 @@ def run_inspect(options: InspectOptions, console: Console | None = None) -> None
     tracks = []
     for info in infos:
         _, loudness, findings = inspect_file(info.path)
-        tracks.append(_track_to_dict(info.path, loudness, findings))
+        tracks.append(_track_record(info.path, loudness, findings))
         if options.json:
             continue
         seconds = format_time(info.frames / info.sample_rate)
@@ -44,7 +43,7 @@ def run_inspect(options: InspectOptions, console: Console | None = None) -> None
         print_line(console, f"{to_printable(info.path)}: {seconds}, {info.sample_rate:,} Hz, {levels}")
         print_findings(findings, console)
     if options.json:
-        print(json.dumps({"format": JSON_FORMAT, "tracks": tracks}, indent=1))
+        print(to_json(InspectOutput(tracks=tracks)))
 
 
 def print_findings(findings: Sequence[Finding], console: Console) -> None:
@@ -56,11 +55,7 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
         print_line(console, f"{'':{_LABEL_WIDTH}}{finding.advice}")
 
 
-def _track_to_dict(path: Path, loudness: LoudnessMeasures, findings: Sequence[Finding]) -> dict[str, Any]:
-    return {
-        "track": os.path.abspath(path),
-        "lufs": json_number(loudness.lufs),
-        "true_peak_db": json_number(amplitude_to_db(loudness.true_peak)),
-        "loudness_range_lu": json_number(loudness.loudness_range_lu),
-        "findings": [finding.to_dict() for finding in findings],
-    }
+def _track_record(path: Path, loudness: LoudnessMeasures, findings: Sequence[Finding]) -> InspectedTrack:
+    levels = levels_record(loudness.lufs, amplitude_to_db(loudness.true_peak), loudness.loudness_range_lu)
+    values: dict[str, Any] = {"input": levels, "findings": [finding.to_dict() for finding in findings]}
+    return InspectedTrack(track=os.path.abspath(path), **values)

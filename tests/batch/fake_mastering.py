@@ -59,6 +59,7 @@ def master(job: Job, seconds: float = 0.0, log: Path | None = None) -> TrackOutc
         true_peak_db=float("-inf"),
         input_lufs=-20.0,
         input_true_peak_db=-3.0,
+        input_loudness_range_lu=6.0,
         residual_level_db=None,
         notes=[],
         summary=[],

@@ -59,7 +59,7 @@ def test_json_prints_only_json_with_measurements_and_settings(workspace, tmp_pat
     captured = capsys.readouterr()
     tree = json.loads(captured.out)
     assert captured.err == ""
-    assert (tree["format"], tree["stop_reason"]) == ("nmjax infer 1", "")
+    assert (tree["format"], tree["stop_reason"]) == ("nmjax infer 2", "")
     (track,) = tree["tracks"]
     assert (track["track"], track["status"], track["error"]) == (str(workspace / "track.wav"), "done", "")
     assert track["files"] == {"settings": str(tmp_path / "m.wav.json")}

@@ -36,7 +36,7 @@ def test_text_for_each_track(tracks, capsys):
 def test_json_is_what_python_returns(tracks, capsys):
     assert main(["inspect", str(tracks / "bad.wav"), "--json"]) == 0
     tree = json.loads(capsys.readouterr().out)
-    assert tree["format"] == "nmjax inspect 1"
+    assert tree["format"] == "nmjax inspect 2"
     (track,) = tree["tracks"]
     assert track["track"] == str(tracks / "bad.wav")
     assert track["findings"] == [finding.to_dict() for finding in nmjax.inspect(tracks / "bad.wav")]

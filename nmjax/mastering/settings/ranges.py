@@ -57,6 +57,10 @@ class Range(NamedTuple):
             raise value_error(f"is {number:g}{unit}; choose {limits}.")
         return number
 
+    def __get_pydantic_json_schema__(self, _core_schema: Any, _handler: Any) -> dict[str, Any]:
+        unit = {"description": self.unit} if self.unit else {}
+        return {"type": "number", "minimum": self.low, "maximum": self.high, **unit}
+
     def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self._validate)
 

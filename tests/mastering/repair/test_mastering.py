@@ -67,7 +67,7 @@ def test_clipped_peaks_are_restored_once_and_again_from_the_settings(workspace, 
     calls = []
     monkeypatch.setattr(clip, "declip_chunks", lambda *args: calls.append(args) or declip_chunks(*args))
     arguments = ("clipped.wav", tmp_path / "a.wav", "--bits", "float", "--model", "2")
-    repaired = infer(workspace, *arguments, "--reference", workspace / "clean.wav", "--report")
+    repaired = infer(workspace, *arguments, "--reference", workspace / "clean.wav", "--report", tmp_path / "a.html")
     assert "Repaired: Peaks cut off at " in capsys.readouterr().out
     assert len(calls) == 1
     again = infer(
