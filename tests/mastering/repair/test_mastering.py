@@ -70,9 +70,8 @@ def test_clipped_peaks_are_restored_once_and_again_from_the_settings(workspace, 
     repaired = infer(workspace, *arguments, "--reference", workspace / "clean.wav", "--report", tmp_path / "a.html")
     assert "Repaired: Peaks cut off at " in capsys.readouterr().out
     assert len(calls) == 1
-    again = infer(
-        workspace, "clipped.wav", tmp_path / "b.wav", "--bits", "float", "--settings", tmp_path / "a.wav.json"
-    )
+    settings = ("--settings", tmp_path / "a.wav.json", "--model", "2")
+    again = infer(workspace, "clipped.wav", tmp_path / "b.wav", "--bits", "float", *settings)
     np.testing.assert_array_equal(again, repaired)
 
 
