@@ -20,7 +20,7 @@ class Spool:
 
     Args:
         channels: of the signal.
-        folder: where the file lies; it needs 4 bytes per sample. None for the system's folder for temporary files.
+        folder: of the file, which needs 4 bytes per sample. None for the system's folder for temporary files.
     """
 
     def __init__(self, channels: int, folder: Path | None = None):

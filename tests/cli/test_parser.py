@@ -1,5 +1,6 @@
 """Command lines become options dataclasses; help and errors are immediate and name what the user needs."""
 
+import re
 import resource
 import subprocess
 import sys
@@ -159,7 +160,7 @@ def test_invalid_options_of_other_commands(command, words, message):
     ("words", "message"),
     [
         (["infre"], "There is no command 'infre'; did you mean 'infer'? See 'nmjax --help'."),
-        ([], "Give a command; choose one of: infer, inspect, train, evaluate, analyze, targets, options."),
+        ([], "Give a command; choose one of: infer, inspect, train, evaluate, analyze, targets, options, schema."),
     ],
 )
 def test_an_unknown_command_names_the_nearest_one(words, message, capsys):
@@ -175,9 +176,10 @@ def test_help_opens_with_examples_that_parse(name, capsys):
     assert examples == "examples:"
     assert rest[: len(COMMANDS[name].examples)] == [f"  nmjax {example}" for example in COMMANDS[name].examples]
     assert len(COMMANDS[name].examples) in (2, 3)
-    for example in COMMANDS[name].examples if name != "options" else ():
-        command, *words = example.partition("#")[0].split()
-        parse(COMMANDS[command], *words)
+    for example in COMMANDS[name].examples:
+        command, *words = re.split("[#>]", example)[0].split()  # without comment and redirection
+        if words != ["--help"]:
+            parse(COMMANDS[command], *words)
 
 
 def test_help_and_errors_are_immediate_and_import_no_jax():
