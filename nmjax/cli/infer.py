@@ -13,7 +13,7 @@ from nmjax.runtime.options import option, read_int, read_path, read_text
 
 MAX_WORKERS = 1000
 _FILES = "further files of a single track"
-_MANY = "many tracks, see docs/many.md"
+_MANY = "many tracks, see docs/how-to/many.md"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -31,9 +31,9 @@ AUTO = "auto"  # value of `repair`: what is certain
 # tests/mastering/test_request.py compares both.
 CHAIN_NAMES = ("eq", "compressor", "saturator", "width", "residual")
 REPAIR_NAMES = ("dc", "hum", "tone", "delay", "polarity", "bass_polarity", "bass_mono")  # of `repair.plan.REPAIRS`
-_REPAIR = "repair of defects, see docs/diagnosis.md"
+_REPAIR = "repair of defects, see docs/explanation/diagnosis.md"
 _RENDERING = "what is rendered"
-REFERENCE_GROUP = "towards a reference, see docs/reference.md"
+REFERENCE_GROUP = "towards a reference, see docs/explanation/reference.md"
 _DELIVERY = "delivery"
 
 
@@ -106,7 +106,7 @@ class MasteringRequest(Options):
         group=_RENDERING,
         metavar="FILE",
         parse=read_text,
-        help="render these settings instead of a network's (.json, .txt, .csv), see docs/settings.md",
+        help="render these settings instead of a network's (.json, .txt, .csv), see docs/reference/settings.md",
     )
     bands: Mapping[int, Mapping[str, float]] = option(
         {},

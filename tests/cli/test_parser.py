@@ -194,5 +194,5 @@ def test_help_and_errors_are_immediate_and_import_no_jax():
 
 
 def test_the_reference_page_is_up_to_date():
-    """Otherwise run `nmjax options > docs/options.md`."""
-    assert (ROOT / "docs" / "options.md").read_text() == options_page(DOCUMENTED_COMMANDS)
+    """Otherwise run `nmjax options > docs/reference/options.md`."""
+    assert (ROOT / "docs" / "reference" / "options.md").read_text() == options_page(DOCUMENTED_COMMANDS)

@@ -2,7 +2,7 @@
 
 An export holds the bands as rendered at one sample rate (`convert_bands_to_rate`), with the gates multiplied in: a
 program that uses the peaking filter of R. Bristow-Johnson's Audio EQ Cookbook has the same response at that rate,
-which every file names. docs/settings.md says how each program defines the bandwidth.
+which every file names. docs/reference/settings.md says how each program defines the bandwidth.
 """
 
 from __future__ import annotations
