@@ -42,7 +42,8 @@ class InferOptions(MasteringRequest):
         group=_FILES,
         metavar="FILE",
         parse=read_path,
-        help="EQ for other programs: .txt (Equalizer APO), .csv, .rpl (ReaEQ)",
+        help="EQ for other programs: .txt (Equalizer APO, REW), .csv, .rpl (ReaEQ), .yml (CamillaDSP), "
+        ".json (EasyEffects), .sox, .ffmpeg",
     )
     report: Path | None = option(
         None, group=_FILES, metavar="FILE", parse=read_path, help="HTML page with curves, meters and players"
