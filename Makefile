@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-fast test-all lint format clean
+.PHONY: demo test test-fast test-all lint docs docs-test format clean
 
 $(INSTALLED): pyproject.toml
 	@echo "Creating the environment in .venv (1 GB; a minute or more) …"
@@ -33,10 +33,21 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
 	$(BIN)/python scripts/check_words.py
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python scripts/wrap_docs.py
+
+# The site: readable without a server or a network. A warning is an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	$(BIN)/python scripts/check_docs.py site
+
+# Runs the commands of tutorials and how-to guides.
+docs-test: $(INSTALLED)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/check_docs.py run
 
 clean:
-	rm -rf .venv .pytest_cache runs/demo
+	rm -rf .venv .pytest_cache runs/demo site

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 from scipy.interpolate import CubicSpline
 
-FRAME, HOP = 2048, 512  # longer frames gained more at 5 dB input SDR and less at 10 and 15, see docs/dsp.md
+FRAME, HOP = 2048, 512  # longer frames gained more at 5 dB input SDR and less at 10 and 15, see docs/explanation/dsp.md
 TOLERANCE = 0.1  # on the residual of a frame, at which A-SPADE ends; 0.02 gained nothing
 MAX_ITERATIONS = 2000
 

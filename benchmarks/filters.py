@@ -1,6 +1,6 @@
 """Speed, memory and error of a cascade of peaking filters: nmjax and other systems, alternating in one run.
 
-    python benchmarks/filters.py --peers PEERS/bin/python --python philtorch=OTHER/bin/python -o docs/filters.md
+    python benchmarks/filters.py --peers PEERS/bin/python --python philtorch=OTHER/bin/python -o docs/results/filters.md
 
 `--peers` is an environment with pedalboard, torchlpc, torch and torchaudio; `--python` names another for a system that
 needs another PyTorch (philtorch 0.7 needs 2.14, torchaudio 2.9 needs 2.9). A system whose packages are missing is

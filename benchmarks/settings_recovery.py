@@ -1,6 +1,6 @@
 """Recovery of a processor's settings from audio: known settings are applied to music, and Adam estimates them.
 
-    python benchmarks/settings_recovery.py MUSIC.csv    # a table in Markdown; docs/processors.md has it
+    python benchmarks/settings_recovery.py MUSIC.csv    # a table in Markdown; docs/explanation/processors.md has it
 
 An excerpt of each song, at the model's level, is processed with known settings. Then one setting at a time starts at
 the initial value of an untrained network, and Adam minimizes the squared difference of the two outputs through the

@@ -1,7 +1,8 @@
 """Phase 1b and its losses in PyTorch, for `train_step.py`: the same layers and formulas, in the fastest way of PyTorch.
 
 Convolutions use oneDNN and spectra `torch.stft`. The equalizer and the K-weighting multiply the spectrum of the signal,
-padded to twice its length, by sampled frequency responses (torchaudio's `lfilter` takes a tenth less, docs/speed.md).
+padded to twice its length, by sampled frequency responses (torchaudio's `lfilter` takes a tenth less, see
+docs/results/speed.md).
 Parameters are read from a file with flattened Flax names. The worker reads and writes one line of JSON per run.
 """
 

@@ -59,7 +59,7 @@ class Result:
 
     Attributes:
         audio: float32, of the input's shape.
-        settings: the contents of a settings file (docs/settings.md); write it with `json.dump`.
+        settings: the contents of a settings file (docs/reference/settings.md); write it with `json.dump`.
         measurements: of the master, by an independent meter; `passed` tells whether it meets the delivery, `summary`
             is one line.
         notes: messages.
@@ -95,10 +95,10 @@ def master(
         reference: music to match: a file, a target file (.json), `(audio, sample_rate)`, or a list of these with equal
             weights.
         **options: the fields of `nmjax.mastering.request.MasteringRequest`, with the names, ranges and defaults of
-            docs/options.md: `model`, `deliver`, `lufs`, `true_peak`, `max_limiting`, `intensity`, `eq_amount`,
-            `residual_amount`, `bands` (`{3: {"gain_db": -1.0}}`), `processors` (`{"compressor": {"ratio": 2.0}}`),
-            `bypass`, `solo`, `analysis_seconds`, `repair` ("auto", "none" or names), `target`,
-            `reference_strength`, `reference_weights` (`{"width": 0.5}`), `same_song`.
+            docs/reference/options.md: `model`, `deliver`, `lufs`, `true_peak`, `max_limiting`, `intensity`,
+            `eq_amount`, `residual_amount`, `bands` (`{3: {"gain_db": -1.0}}`), `processors`
+            (`{"compressor": {"ratio": 2.0}}`), `bypass`, `solo`, `analysis_seconds`, `repair` ("auto", "none" or
+            names), `target`, `reference_strength`, `reference_weights` (`{"width": 0.5}`), `same_song`.
 
     Raises:
         BadInputError: an argument cannot be used; the message says why.

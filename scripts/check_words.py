@@ -113,6 +113,7 @@ ALLOWED = (
     r"\bpage faults?\b",
     r"\bstands for\b",
     r"^Equaliser: Generic",  # a line of REW's files
+    r'"Bell"',  # a filter's type in EasyEffects
     r"\baria-labelledby\b",
     r"\bcarry\b(?=.*\bscan\b|[,)\]]| =)|(?<=scan).*\bcarry\b|return carry\b|= carry$",  # of lax.scan
 )

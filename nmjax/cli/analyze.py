@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nmjax.cli.parser import Command, option_label
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.extras import require_extra
 from nmjax.runtime.options import (
     UINT32_MAX,
     Options,
@@ -110,6 +111,7 @@ def _run(options: AnalyzeOptions) -> None:
             raise BadInputError(f"{flag} has no effect {condition}; leave it out.")
     if overrides and not options.ablate:
         raise BadInputError(f"'{overrides[0]}' is a setting for training, which has no effect without --ablate.")
+    require_extra("train", "The analysis")
     from nmjax.runtime.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()

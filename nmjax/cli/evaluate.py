@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nmjax.cli.parser import Command
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.extras import require_extra
 from nmjax.runtime.options import UINT32_MAX, Options, option, read_float, read_int, read_list, read_path, read_text
 
 
@@ -75,6 +76,7 @@ def _run(options: EvaluateOptions) -> None:
         raise BadInputError("--spectra has no effect with --listening-test, which writes no plots; leave it out.")
     if options.matchering and not any(name.startswith("matchering-") for name in options.systems):
         raise BadInputError("--matchering has no effect without such a system; add --systems matchering-same.")
+    require_extra("train", "The benchmark")
     from nmjax.data import parse_sources
     from nmjax.evaluation.benchmark import EvaluationRequest, run
 

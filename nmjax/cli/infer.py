@@ -13,7 +13,7 @@ from nmjax.runtime.options import option, read_int, read_path, read_text
 
 MAX_WORKERS = 1000
 _FILES = "further files of a single track"
-_MANY = "many tracks, see docs/many.md"
+_MANY = "many tracks, see docs/how-to/many.md"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,8 @@ class InferOptions(MasteringRequest):
         group=_FILES,
         metavar="FILE",
         parse=read_path,
-        help="EQ for other programs: .txt (Equalizer APO), .csv, .rpl (ReaEQ)",
+        help="EQ for other programs: .txt (Equalizer APO, REW), .csv, .rpl (ReaEQ), .yml (CamillaDSP), "
+        ".json (EasyEffects), .sox, .ffmpeg",
     )
     report: Path | None = option(
         None, group=_FILES, metavar="FILE", parse=read_path, help="HTML page with curves, meters and players"

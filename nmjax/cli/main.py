@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from nmjax import __version__
-from nmjax.cli import analyze, evaluate, infer, inspect, options_page, schema, targets, train
+from nmjax.cli import analyze, evaluate, infer, inspect, options_page, schema, targets, train, weights
 from nmjax.cli.parser import CommandParser
 from nmjax.runtime import signals
 from nmjax.runtime.errors import BadInputError
@@ -20,6 +20,7 @@ DOCUMENTED_COMMANDS = (
     evaluate.COMMAND,
     analyze.COMMAND,
     targets.COMMAND,
+    weights.COMMAND,
 )
 _PAGES = (options_page.make_command(DOCUMENTED_COMMANDS), schema.COMMAND)
 COMMANDS = {command.name: command for command in (*DOCUMENTED_COMMANDS, *_PAGES)}

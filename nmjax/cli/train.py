@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nmjax.cli.parser import Command
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.extras import require_extra
 from nmjax.runtime.options import UINT32_MAX, Options, option, read_int, read_path, read_text
 
 _SEVERAL = "several processes, see README.md"
@@ -73,6 +74,7 @@ class TrainOptions(Options):
 
 
 def _run(options: TrainOptions) -> None:
+    require_extra("train", "Training")
     from nmjax.config import load_config
 
     if options.seed is not None and any(word.startswith("seed=") for word in options.overrides):

@@ -1,6 +1,6 @@
 """Intensity: one control for how far all stages go, from 0 (nothing) over 1 (as predicted) to 2.
 
-docs/settings.md has the definition. Up to 1, every stage is scaled on its natural scale: decibels of the
+docs/reference/settings.md has the definition. Up to 1, every stage is scaled on its natural scale: decibels of the
 EQ and of gain reduction, the logarithm of the width, the amplitude of what is added. Above 1, an estimate whose
 shrinkage is known moves further toward the measured target instead of doubling its decibels.
 

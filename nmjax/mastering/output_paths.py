@@ -8,12 +8,13 @@ from pathlib import Path
 
 from nmjax.audio import formats
 from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.settings import exports
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
 _SUFFIXES = {
     "plot": (".png",),
-    "export": (".txt", ".csv", ".rpl"),
+    "export": tuple(exports.WRITERS),
     "report": (".html",),
     "null_test": (".wav",),
 }
@@ -66,9 +67,9 @@ def resolve_output_paths(
         raise BadInputError(f"'{out}' must end in one of: {', '.join(formats.WRITABLE_SUFFIXES)}.")
     for kind, path in extra_paths.items():
         if path and path.suffix.lower() not in _SUFFIXES[kind]:
-            raise BadInputError(
-                f"'{path}' must end in {' or '.join(_SUFFIXES[kind])}; that is what {OUTPUT_FLAGS[kind]} writes."
-            )
+            *others, last = _SUFFIXES[kind]
+            suffixes = f"{', '.join(others)} or {last}" if others else last
+            raise BadInputError(f"'{path}' must end in {suffixes}; that is what {OUTPUT_FLAGS[kind]} writes.")
     masters = (out,)
     if len(delivery_specs) > 1:
         masters = tuple(out.with_name(f"{out.stem}-{spec.name}{out.suffix}") for spec in delivery_specs)

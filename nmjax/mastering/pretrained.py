@@ -10,8 +10,8 @@ from nmjax.mastering.network import Network, load
 from nmjax.runtime.errors import BadInputError
 
 _WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
-DEFAULT_MODEL = "1a"  # best in the benchmark, docs/results.md
-_REFERENCE_MODEL = "2"  # its compressor is a better starting point, docs/results.md
+DEFAULT_MODEL = "1a"  # best in the benchmark, docs/results/results.md
+_REFERENCE_MODEL = "2"  # its compressor is a better starting point, docs/results/results.md
 
 
 def model_names() -> list[str]:

@@ -40,9 +40,9 @@ REPAIR_NAMES = (
     "bass_polarity",
     "bass_mono",
 )  # of `repair.plan.REPAIRS`
-_REPAIR = "repair of defects, see docs/diagnosis.md"
+_REPAIR = "repair of defects, see docs/explanation/diagnosis.md"
 _RENDERING = "what is rendered"
-REFERENCE_GROUP = "towards a reference, see docs/reference.md"
+REFERENCE_GROUP = "towards a reference, see docs/explanation/reference.md"
 _DELIVERY = "delivery"
 
 
@@ -115,7 +115,7 @@ class MasteringRequest(Options):
         group=_RENDERING,
         metavar="FILE",
         parse=read_text,
-        help="render these settings instead of a network's (.json, .txt, .csv), see docs/settings.md",
+        help="render these settings instead of a network's (.json, .txt, .csv), see docs/reference/settings.md",
     )
     bands: Mapping[int, Mapping[str, float]] = option(
         {},

@@ -75,7 +75,7 @@ def convolve(
 
 
 def is_bilinear_faster(frames: int, taps: int, in_channels: int, out_channels: int) -> bool:
-    """Whether the bilinear form is faster, by measurement (docs/speed.md), for `frames` frames of the whole batch."""
+    """Whether the bilinear form is faster for `frames` frames of the whole batch, measured in docs/results/speed.md."""
     spectrum_size = 1.5 * _DFT_SIZE / (_DFT_SIZE - taps + 1) * frames * max(in_channels, out_channels)
     enough_channels = in_channels * out_channels >= _MIN_CHANNELS * (in_channels + out_channels)
     return enough_channels and taps >= _MIN_TAPS and frames >= _MIN_FRAMES and spectrum_size <= _MAX_SPECTRUM_SIZE

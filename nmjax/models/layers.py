@@ -91,7 +91,7 @@ class ConvNorm(nn.Module):
         )(x)
         norm = nn.BatchNorm(use_running_average=not train, momentum=self.bn_momentum, dtype=self.dtype, name="norm")
         # All signals' frames share one axis: with two axes, one of them of length 1 (a batch of one), the gradient of
-        # the scale takes XLA's CPU compiler 60 times as long (docs/speed.md).
+        # the scale takes XLA's CPU compiler 60 times as long (docs/results/speed.md).
         flat = norm(x.reshape(-1, x.shape[-1]), mask=mask.reshape(-1, 1) if train and mask is not None else None)
         return flat.reshape(x.shape)
 

@@ -7,8 +7,8 @@ chunks of a track is the mean over the track. Levels are in bels (1 bel = 10 dB)
 
 From the means follow the long-term spectrum, which an equalizer changes, and features that it does not change: the
 standard deviations of level and flatness over time, the mean level below the level of the mean power, and the mean
-flatness. The latter describe the kind of music and thereby predict its spectrum (docs/results.md). z is linear in all
-features: with a few hundred songs, a nonlinear network in between overfits.
+flatness. The latter describe the kind of music and thereby predict its spectrum (docs/results/results.md). z is linear
+in all features: with a few hundred songs, a nonlinear network in between overfits.
 """
 
 from __future__ import annotations

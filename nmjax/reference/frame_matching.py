@@ -12,7 +12,8 @@ the levels in 1/6 octaves, each minus its mean over the bands, the tonal differe
     d = Σ_ij w_ij (R_j − T_i).
 
 The difference in width (side over mid, dB) is averaged in the same way. The variance of both is a jackknife: tenths of
-the track's frames are left out in turn, then tenths of the reference's (Efron 1982). Measurements: docs/reference.md.
+the track's frames are left out in turn, then tenths of the reference's (Efron 1982). Measurements:
+docs/explanation/reference.md.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from nmjax.reference.frame_matching import FrameLevels, frame_similarity, tone_d
 from nmjax.reference.posterior import Prior
 from nmjax.reference.target_eq import matchable_frames, usable_bands
 
-_LOW_CONFIDENCE_DB = 3.0  # standard error from which on three quarters of a degradation remain, docs/reference.md
+# Standard error from which on three quarters of a degradation remain, docs/explanation/reference.md.
+_LOW_CONFIDENCE_DB = 3.0
 # Two recordings are equal up to gain if these features differ by less. Frames are stored in half precision.
 _EQUAL_BAND_DB, _EQUAL_CREST_DB, _EQUAL_RANGE_LU, _EQUAL_FRAME_DB = 0.02, 0.02, 0.1, 0.15
 _COMPARED_RANGE_DB = 50.0  # levels further below the loudest one may hold rounding noise

@@ -9,7 +9,8 @@ the posterior mean of the degradation is the Wiener estimate E[c | d, σ, s] = �
 
 The scales σ and s are themselves uncertain: their prior is log-normal. `posterior_mean` averages the estimate over a
 grid of both, weighted by prior × likelihood p(d | σ, s), so that a difference too large to be a degradation is
-attributed to the music. The constants of both priors were chosen on the training songs, see docs/reference.md.
+attributed to the music. The constants of both priors were chosen on the training songs, see
+docs/explanation/reference.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Option dataclasses: each option of a command is declared once, as a field made by `option`.
 
 From the declaration come the command line (`nmjax.cli.parser`), the keywords of `nmjax.master`, the digest in the batch
-manifest and the reference page `docs/options.md`.
+manifest and the reference page `docs/reference/options.md`.
 """
 
 from __future__ import annotations

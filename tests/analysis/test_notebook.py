@@ -1,4 +1,4 @@
-"""The notebook in docs/ runs, draws two figures and has the stored output."""
+"""The notebook in docs/results/ runs, draws two figures and has the stored output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import matplotlib
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "results"
 
 
 def test_the_notebook_runs(monkeypatch):

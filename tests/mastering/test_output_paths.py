@@ -39,7 +39,7 @@ def test_the_endings_of_further_files():
     more = {"plot": Path("p.png"), "export": Path("e.CSV"), "report": Path("r.html"), "null_test": Path("n.wav")}
     result = resolve_output_paths(Path("a.wav"), None, ONE, **more)
     assert result.files()[2:] == list(more.values())
-    with pytest.raises(BadInputError, match=r"'e.xml' must end in .txt or .csv or .rpl; that is what --export writes"):
+    with pytest.raises(BadInputError, match=r"'e.xml' must end in .txt, .+ or .ffmpeg; that is what --export writes"):
         resolve_output_paths(Path("a.wav"), None, ONE, export=Path("e.xml"))
 
 

@@ -213,7 +213,7 @@ def test_every_matrix_product_has_the_highest_precision():
 
 
 def doc_row(name, setting):
-    """A setting as a row of the table in docs/processors.md."""
+    """A setting as a row of the table in docs/explanation/processors.md."""
     unit = f" {setting.unit}" if setting.unit else ""
     ranges = ((setting.low, setting.high), PROCESSORS[name].limits[setting.name])
     ranges = (f"{round(low, 3):g} to {round(high, 3):g}{unit}" for low, high in ranges)
@@ -224,7 +224,7 @@ def doc_row(name, setting):
 
 
 def test_the_table_in_the_documentation_is_up_to_date():
-    page = (Path(__file__).parents[2] / "docs" / "processors.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "processors.md").read_text()
     rows = [
         line for line in page.replace("−", "-").splitlines() if line.startswith(tuple(f"| {n}." for n in PROCESSORS))
     ]

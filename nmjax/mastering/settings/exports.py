@@ -1,8 +1,8 @@
-"""The equalizer in formats of other programs: Equalizer APO and REW text, CSV, a REAPER preset; import of text and CSV.
+"""The equalizer in formats of other programs, by suffix; import of Equalizer APO's and REW's text and of CSV.
 
 An export holds the bands as rendered at one sample rate (`convert_bands_to_rate`), with the gates multiplied in: a
 program that uses the peaking filter of R. Bristow-Johnson's Audio EQ Cookbook has the same response at that rate,
-which every file names. docs/settings.md says how each program defines the bandwidth.
+which every file with comments names. docs/how-to/export.md says how each program defines the bandwidth.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ import numpy as np
 
 from nmjax.audio import reader
 from nmjax.dsp import Bands
+from nmjax.mastering.settings.camilladsp import to_camilladsp
+from nmjax.mastering.settings.easyeffects import to_easyeffects
+from nmjax.mastering.settings.export_text import comment_lines, peaking_filters
+from nmjax.mastering.settings.filter_lines import to_ffmpeg, to_sox
 from nmjax.mastering.settings.reaeq import to_reaeq
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
@@ -39,7 +43,7 @@ def export_eq(bands: Bands, sample_rate: int, path: Path, title: str) -> None:
     Args:
         bands: `[1, bands]`, as rendered at `sample_rate`, with the gates multiplied in.
         sample_rate: in Hz.
-        path: `.txt` for Equalizer APO and REW, `.csv`, or `.rpl` for REAPER's ReaEQ.
+        path: its suffix is one of `WRITERS`.
         title: one line of text at the top of the file.
 
     Raises:
@@ -53,7 +57,7 @@ def export_eq(bands: Bands, sample_rate: int, path: Path, title: str) -> None:
 
 def to_apo(bands: Bands, sample_rate: int, title: str) -> str:
     """Equalizer APO's configuration text, which REW reads as "generic". Arguments as in `export_eq`."""
-    lines = [*_comment_lines(sample_rate, title), "Preamp: 0 dB"]
+    lines = [*comment_lines(sample_rate, title), "Preamp: 0 dB"]
     for number, (freq, gain, q) in enumerate(_format_bands(bands), 1):
         lines.append(f"Filter {number}: ON PK Fc {freq} Hz Gain {gain} dB Q {q}")
     return "\n".join(lines) + "\n"
@@ -61,7 +65,7 @@ def to_apo(bands: Bands, sample_rate: int, title: str) -> str:
 
 def to_csv(bands: Bands, sample_rate: int, title: str) -> str:
     """A table with one band per row, after two lines of comment. Arguments as in `export_eq`."""
-    lines = [*_comment_lines(sample_rate, title), "band,type,freq_hz,gain_db,q"]
+    lines = [*comment_lines(sample_rate, title), "band,type,freq_hz,gain_db,q"]
     lines += [f"{number},peaking,{','.join(row)}" for number, row in enumerate(_format_bands(bands), 1)]
     return "\n".join(lines) + "\n"
 
@@ -119,24 +123,21 @@ def parse_sample_rate(text: str) -> int | None:
     return rate if reader.MIN_SAMPLE_RATE <= rate <= reader.MAX_SAMPLE_RATE else None
 
 
-WRITERS: dict[str, Callable[[Bands, int, str], str]] = {".txt": to_apo, ".csv": to_csv, ".rpl": to_reaeq}
+WRITERS: dict[str, Callable[[Bands, int, str], str]] = {
+    ".txt": to_apo,  # Equalizer APO, REW, PipeWire
+    ".csv": to_csv,
+    ".rpl": to_reaeq,  # REAPER
+    ".yml": to_camilladsp,
+    ".json": to_easyeffects,
+    ".sox": to_sox,
+    ".ffmpeg": to_ffmpeg,
+}
 READERS: dict[str, Callable[[str], Bands]] = {".txt": parse_apo, ".csv": parse_csv}
-
-
-def _comment_lines(sample_rate: int, title: str) -> list[str]:
-    printable = "".join(c if c.isprintable() else " " for c in title)
-    return [
-        f"# {' '.join(printable.split())}",
-        f"# for the sample rate {sample_rate} Hz; at other rates the response differs at high frequencies",
-    ]
 
 
 def _format_bands(bands: Bands) -> list[tuple[str, str, str]]:
     """Frequency, gain and Q of each band, in digits that keep the response of 64 bands within 0.01 dB."""
-    if bands.kind != "peaking":
-        raise BadInputError("Only peaking filters can be exported; the bands contain another kind.")
-    columns = (np.asarray(x, np.float64)[0] for x in (bands.freq_hz, bands.gain_db, bands.q))
-    return [(f"{freq:.4f}", f"{gain:.4f}", f"{q:.6f}") for freq, gain, q in zip(*columns, strict=True)]
+    return [(f"{freq:.4f}", f"{gain:.4f}", f"{q:.6f}") for freq, gain, q in peaking_filters(bands)]
 
 
 def _parse_filter(fields: list[str], number: int) -> list[float]:

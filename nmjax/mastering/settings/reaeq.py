@@ -23,6 +23,7 @@ import numpy as np
 
 from nmjax.audio.units import db_to_amplitude
 from nmjax.dsp import Bands
+from nmjax.mastering.settings.export_text import PeakingFilter, one_line, peaking_filters
 from nmjax.runtime.errors import BadInputError
 
 _PEAKING_TYPE = 8
@@ -41,12 +42,8 @@ def to_reaeq(bands: Bands, sample_rate: int, title: str) -> str:
     Raises:
         BadInputError: a band outside ReaEQ's ranges.
     """
-    if bands.kind != "peaking":
-        raise BadInputError("Only peaking filters can be exported; the bands contain another kind.")
-    printable = "".join(c if c.isprintable() and c != "`" else " " for c in title)
-    name = " ".join([*printable.split(), f"({sample_rate} Hz)"])
-    columns = (np.asarray(x, np.float64)[0].tolist() for x in (bands.freq_hz, bands.gain_db, bands.q))
-    state = _plugin_state(list(zip(*columns, strict=True)))
+    name = f"{one_line(title.replace('`', ' '))} ({sample_rate} Hz)"
+    state = _plugin_state(peaking_filters(bands))
     payload = _host_header(len(state)) + state + b"\0" + name.encode() + b"\0" + struct.pack("<i", 16)
     encoded = base64.b64encode(payload).decode()
     lines = "\n".join(f"    {encoded[i : i + _LINE_LENGTH]}" for i in range(0, len(encoded), _LINE_LENGTH))
@@ -63,7 +60,7 @@ def _host_header(size: int) -> bytes:
     return struct.pack("<4sI", b"qeer", 0xFEED5EEE) + 2 * two_channels + struct.pack("<iii", size, 1, 0x100000)
 
 
-def _plugin_state(rows: list[tuple[float, float, float]]) -> bytes:
+def _plugin_state(rows: list[PeakingFilter]) -> bytes:
     records = [struct.pack("<ii", 33, len(rows))]
     for band_number, (freq_hz, gain_db, q) in enumerate(rows, 1):
         octaves = q_to_octaves(q)

@@ -9,7 +9,7 @@ bands are. So the fit has three steps:
    regularizers, which keep few gates open.
 3. Processor decoders, in a phase with processors (closed form).
 
-docs/results.md shows what each step is worth.
+docs/results/results.md shows what each step is worth.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ predictions, and the decoders turn them into settings:
 - A side that is too loud by d dB is undone by the width 10^(−d/20) in both bands.
 
 The saturator stays neutral, since training has no degradation that it could undo. Almost nothing of the dynamics can be
-predicted (docs/results.md): what remains is their mean, a little expansion, and so a little compression of every song.
+predicted (docs/results/results.md): what remains is their mean, a little expansion, and so a little compression of
+every song.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from scipy.signal import sosfreqz
 
 from nmjax.dsp import Bands
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
-from nmjax.mastering.settings.exports import export_eq, parse_apo, parse_csv, parse_sample_rate
+from nmjax.mastering.settings.exports import WRITERS, export_eq, parse_apo, parse_csv, parse_sample_rate
 from nmjax.runtime.errors import BadInputError
 from tests.dsp.oracles import peaking_sos, random_bands
 from tests.mastering.settings.test_file import prediction
@@ -145,10 +145,10 @@ def test_a_title_cannot_become_a_line_of_its_own(tmp_path):
 
 def test_only_what_is_known_can_be_exported(tmp_path):
     bands = make_random_bands(np.random.default_rng(1), 2)
-    with pytest.raises(BadInputError, match=r"choose one of: .txt, .csv, .rpl"):
+    with pytest.raises(BadInputError, match=r"choose one of: .txt, .csv, .rpl, .yml, .json, .sox, .ffmpeg"):
         export_eq(bands, 44_100, tmp_path / "eq.xml", "x")
     shelves = Bands(bands.freq_hz, bands.gain_db, bands.q, ("low_shelf", "peaking"))
-    for suffix in (".txt", ".csv", ".rpl"):
+    for suffix in WRITERS:
         with pytest.raises(BadInputError, match="Only peaking filters"):
             export_eq(shelves, 44_100, tmp_path / f"eq{suffix}", "x")
     assert not list(tmp_path.iterdir())

@@ -314,7 +314,10 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path):
 
 
 def test_the_examples_of_the_docs_are_settings(tmp_path):
-    text = "".join((Path(__file__).parents[3] / "docs" / name).read_text() for name in ("settings.md", "processors.md"))
+    text = "".join(
+        (Path(__file__).parents[3] / "docs" / name).read_text()
+        for name in ("reference/settings.md", "explanation/processors.md")
+    )
     examples = re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     for example, bands in zip(examples, (2, 1, 1), strict=True):
         (tmp_path / "a.json").write_text(example)
