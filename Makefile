@@ -43,7 +43,7 @@ format: $(INSTALLED)
 # The site: readable without a server or a network. A warning is an error.
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	$(BIN)/python scripts/check_docs.py site
+	$(BIN)/python scripts/check_docs.py site site
 
 # Runs the commands of tutorials and how-to guides.
 docs-test: $(INSTALLED)
