@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 .PHONY: demo test test-fast test-all lint docs docs-test format clean
 
 $(INSTALLED): pyproject.toml
-	@echo "Creating the environment in .venv (1 GB; a minute or more) …"
+	@echo "Creating the environment in .venv (1.6 GB; a minute or more) …"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
