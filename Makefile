@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 .PHONY: demo test test-fast test-all lint docs docs-test format clean
 
 $(INSTALLED): pyproject.toml
-	@echo "Creating the environment in .venv (1 GB; a minute or more) …"
+	@echo "Creating the environment in .venv (1.6 GB; a minute or more) …"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
@@ -43,7 +43,7 @@ format: $(INSTALLED)
 # The site: readable without a server or a network. A warning is an error.
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	$(BIN)/python scripts/check_docs.py site
+	$(BIN)/python scripts/check_docs.py site site
 
 # Runs the commands of tutorials and how-to guides.
 docs-test: $(INSTALLED)

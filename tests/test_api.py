@@ -47,7 +47,7 @@ def test_the_samples_are_those_of_the_command(tmp_path, checkpoint_dir, rate, ch
 
 
 def test_settings_can_be_edited_and_reused():
-    """The example of the module and of the README."""
+    """The example of the module and of the documentation."""
     audio = music(3.0)
     result = nmjax.master(audio, 44_100, ckpt=random_network("1b"), lufs="none", true_peak="none")
     same = nmjax.master(
@@ -60,9 +60,19 @@ def test_settings_can_be_edited_and_reused():
     assert any("residual is left out" in note for note in alone.notes)
 
 
-def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
-    text = (Path(__file__).parents[1] / "README.md").read_text()
-    (example,) = (part for part in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "nmjax.master" in part)
+def examples_of(page):
+    return re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / page).read_text(), re.DOTALL)
+
+
+def test_the_example_of_the_readme_runs():
+    (example,) = examples_of("README.md")
+    names = {}
+    exec(example, names)
+    np.testing.assert_array_equal(names["out"], np.zeros((1, 44_100, 2)))
+
+
+def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
+    (example,) = examples_of("docs/reference/python.md")
     monkeypatch.chdir(tmp_path)
     write_audio(tmp_path / "track.wav", music(3.0))
     save_network("1b", tmp_path / "runs" / "1b")

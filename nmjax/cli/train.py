@@ -10,7 +10,7 @@ from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.extras import require_extra
 from nmjax.runtime.options import UINT32_MAX, Options, option, read_int, read_path, read_text
 
-_SEVERAL = "several processes, see README.md"
+_SEVERAL = "several processes, see docs/how-to/training.md"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,61 @@
+"""Links in the documentation lead somewhere, and every page is in the site's navigation."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import unicodedata
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    name
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    if (ROOT / name).is_file()
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)", re.MULTILINE)
+FENCED = re.compile(r"^(```|~~~).*?^\1$", re.MULTILINE | re.DOTALL)
+
+
+def text_without_code(name):
+    return FENCED.sub("", (ROOT / name).read_text(encoding="utf-8"))
+
+
+def anchors(path):
+    """What GitHub and mkdocs make of headings: lower case, words joined by dashes, other characters left out."""
+    headings = re.findall(r"^#+ +(.+)$", FENCED.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    plain = (unicodedata.normalize("NFKD", heading).lower() for heading in headings)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", text).strip()) for text in plain}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_relative_links_resolve(name):
+    page = ROOT / name
+    for target in map("".join, LINK.findall(text_without_code(name))):
+        path, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", path):
+            continue
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{name}: {target}"
+        if anchor:
+            assert anchor in anchors(file), f"{name}: {target}"
+
+
+def test_every_page_is_in_the_navigation():
+    def files(tree):
+        if isinstance(tree, str):
+            return [tree]
+        return [file for item in (tree.values() if isinstance(tree, dict) else tree) for file in files(item)]
+
+    navigation = set(files(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
+    pages = {name.removeprefix("docs/") for name in PAGES if name.startswith("docs/")}
+    assert pages == {file for file in navigation if not file.startswith("project/")}
