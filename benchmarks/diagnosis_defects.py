@@ -36,6 +36,12 @@ def offset(audio, percent, rng):
     return audio + np.array([1.0, rng.uniform(0.5, 1.0)]) * percent / 100.0
 
 
+def hiss(audio, level_db, rng):
+    """Noise of a tape: white, and 6 dB less above 10 kHz; its level is relative to the music."""
+    noise = dsp.sosfilt(dsp.butter(1, 10_000.0, fs=RATE, output="sos"), rng.standard_normal(audio.shape), axis=0)
+    return audio + noise / noise.std() * audio.std() * 10.0 ** (level_db / 20.0)
+
+
 def hum(mains_hz):
     def add(audio, level_db, rng):
         time = np.arange(len(audio)) / RATE
@@ -176,6 +182,7 @@ DEFECTS = (
     Defect("hum 50 Hz", "hum", hum(50.0), (-50.0, -40.0, -30.0), "dB"),
     Defect("hum 60 Hz", "hum", hum(60.0), (-50.0, -40.0, -30.0), "dB"),
     Defect("steady tone", "steady_tone", tone, (-60.0, -50.0, -40.0, -30.0), "dB"),
+    Defect("hiss", "hiss", hiss, (-60.0, -50.0, -40.0, -30.0), "dB"),
     Defect("polarity of a channel", "polarity", invert_right, (1.0,), ""),
     Defect("delay of a channel", "channel_delay", delay_channel, (0.1, 0.5, 2.0, 10.0), "ms"),
     Defect("polarity of the bass", "bass_polarity", invert_bass, (120.0, 200.0), "Hz"),
