@@ -52,10 +52,15 @@ def wrap_paragraph(lines: list[str]) -> list[str]:
     item = LIST_ITEM.match(lines[0])
     indent, marker = (item[1], item[2]) if item else (lines[0][: len(lines[0]) - len(lines[0].lstrip())], "")
     text = " ".join([(item[3] if item else lines[0]).strip(), *(line.strip() for line in lines[1:])])
-    words = UNBREAKABLE.sub(lambda match: match.group().replace(" ", "\0"), text).split()
+    words: list[str] = []
+    for word in UNBREAKABLE.sub(lambda match: match.group().replace(" ", "\0"), text).split():
+        if words and MARKER.match(word):
+            words[-1] += f"\0{word}"
+        else:
+            words.append(word)
     wrapped = [indent + marker + words[0]]
     for word in words[1:]:
-        if len(wrapped[-1]) + 1 + len(word) <= WIDTH or MARKER.match(word):
+        if len(wrapped[-1]) + 1 + len(word) <= WIDTH:
             wrapped[-1] += f" {word}"
         else:
             wrapped.append(indent + " " * len(marker) + word)

@@ -1,4 +1,4 @@
-"""Links in the documentation lead somewhere, and every page is in the site's navigation."""
+"""Links in the documentation lead somewhere, lines are short, and every page is in the site's navigation."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ PAGES = sorted(
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)", re.MULTILINE)
 FENCED = re.compile(r"^(```|~~~).*?^\1$", re.MULTILINE | re.DOTALL)
+MAX_LINE = 100
 
 
 def text_without_code(name):
@@ -48,6 +49,14 @@ def test_relative_links_resolve(name):
         assert file.exists(), f"{name}: {target}"
         if anchor:
             assert anchor in anchors(file), f"{name}: {target}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_lines_are_short(name):
+    """Tables have long lines, and so have code and links that cannot be broken."""
+    for line in text_without_code(name).splitlines():
+        breakable = re.sub(r"\[[^\]]*\]\([^)]*\)|`[^`]*`", "", line).strip()
+        assert len(line) <= MAX_LINE or line.lstrip().startswith(("|", "![")) or " " not in breakable, f"{name}: {line}"
 
 
 def test_every_page_is_in_the_navigation():
