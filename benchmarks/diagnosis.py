@@ -1,8 +1,8 @@
 """Hits and false alarms of the diagnosis: defects of known strength added to real music by independent code.
 
-    python benchmarks/diagnosis.py FOLDER [--tracks 40] [--seconds 60] [--only hum_50 ...]
+    python benchmarks/diagnosis.py MUSIC [--tracks 40] [--seconds 60] [--only hum_50 ...]
 
-Takes a section from the middle of each track, fades its ends, and inspects it untouched and with each defect. A track
+MUSIC is a folder, or a CSV with a column `target`. Takes a section from the middle of each track, fades its ends, and inspects it untouched and with each defect. A track
 gets one strength of each defect; the next track gets the next strength. A false alarm is a finding on the untouched
 section; a hit is the expected finding on the defective one, counted where the untouched section did not have it.
 "Untouched" music may have defects of its own, so false alarms are an upper limit. Last, the time for four minutes.
@@ -10,6 +10,7 @@ section; a hit is the expected finding on the defective one, counted where the u
 
 import argparse
 import collections
+import csv
 import sys
 import time
 from pathlib import Path
@@ -27,6 +28,14 @@ FILE_BITS = 24
 FADE_SECONDS = 1.0
 MIN_RANGE_SECONDS = 90.0  # the loudness range is not judged below
 EXTENSIONS = {".flac", ".wav", ".ogg", ".mp3", ".aiff"}
+
+
+def find_tracks(music):
+    """The audio files of a folder, or of a CSV."""
+    if music.suffix == ".csv":
+        with open(music, newline="") as file:
+            return [music.parent / row["target"] for row in csv.DictReader(file)]
+    return sorted(path for path in music.rglob("*") if path.suffix.lower() in EXTENSIONS)
 
 
 def read_section(path, seconds):
@@ -91,12 +100,12 @@ def print_time(path, seconds=240):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("music", type=Path, help="a folder, or a CSV with a column `target`")
     parser.add_argument("--tracks", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--only", nargs="*", help="defects to add; without names: only untouched music")
     options = parser.parse_args()
-    paths = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
+    paths = find_tracks(options.music)
     paths = [paths[i] for i in np.linspace(0, len(paths) - 1, min(options.tracks, len(paths))).astype(int)]
     print_tables(*run(paths, options.seconds, options.only), len(paths))
     print_time(paths[0])

@@ -1,6 +1,6 @@
 """How exactly `--repair auto` undoes defects, and how much untouched music it changes.
 
-    python benchmarks/repair.py FOLDER [--tracks 40] [--seconds 30] [--only "DC offset" ...]
+    python benchmarks/repair.py MUSIC [--tracks 40] [--seconds 30] [--only "DC offset" ...]
 
 Takes a section from the middle of each track that is long enough, adds each defect of known strength as `diagnosis.py`
 does (the next track gets the next strength), lets the repair be planned from the diagnosis, and compares the result
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import scipy.signal as dsp
 import soundfile
-from diagnosis import CHUNK, EXTENSIONS, FILE_BITS, read_section
+from diagnosis import CHUNK, FILE_BITS, find_tracks, read_section
 from diagnosis_defects import DEFECTS, RATE
 
 from nmjax.mastering.diagnosis.diagnosis import diagnose
@@ -174,13 +174,12 @@ def row_text(finding, rows):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("music", type=Path, help="a folder, or a CSV with a column `target`")
     parser.add_argument("--tracks", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--only", nargs="+", choices=SELECTED, help="defects to add")
     options = parser.parse_args()
-    paths = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
-    paths = [path for path in paths if is_long_enough(path, options.seconds)]
+    paths = [path for path in find_tracks(options.music) if is_long_enough(path, options.seconds)]
     paths = [paths[i] for i in np.linspace(0, len(paths) - 1, min(options.tracks, len(paths))).astype(int)]
     results, reached, changed = run(paths, options.seconds, options.only)
     print("| defect | strength | found | repaired by auto | before | after |\n|---|---|---|---|---|---|")
