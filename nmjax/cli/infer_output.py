@@ -132,6 +132,7 @@ def result_to_dict(result: MasteringResult) -> dict[str, Any]:
         residual_level_db=json_number(result.residual_level_db),
         notes=[*reasons, *result.notes],
         summary=summary_sentences(result),
+        reference=outcome.to_dict() if (outcome := result.render_plan.match_outcome) else None,
         findings=[finding.to_dict() for finding in result.findings],
     )
 
@@ -160,6 +161,7 @@ def _entry_to_dict(entry: ManifestEntry, status: str) -> dict[str, Any]:
         residual_level_db=entry.residual_level_db,
         notes=entry.notes,
         summary=entry.summary,
+        reference=entry.reference,
         findings=entry.findings,
     )
 
@@ -175,6 +177,7 @@ def _track_to_dict(
     residual_level_db: float | None,
     notes: Sequence[str],
     summary: Sequence[str],
+    reference: Mapping[str, Any] | None,
     findings: Sequence[Mapping[str, Any]],
     extra_files: Mapping[str, Path | None] | None = None,
     error: str = "",
@@ -187,6 +190,7 @@ def _track_to_dict(
         "status": status,
         "error": error,
         "summary": list(summary),
+        "reference": reference,
         "findings": list(findings),
         "input": {"lufs": input_lufs, "true_peak_db": input_true_peak_db},
         "residual": None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,27 +11,69 @@ from nmjax.runtime.options import read_float_or, read_list, read_text
 
 INTENSITIES = {"gentle": 0.5, "normal": 1.0, "firm": 1.5}
 _MAX_REFERENCE_WEIGHT = 1e6
+_TIME = r"((?:\d+:){0,2}\d+(?:\.\d*)?)"  # seconds, M:SS or H:MM:SS
+_SECTION = re.compile(f"{_TIME}-{_TIME}")
+
+
+class Section(NamedTuple):
+    """A section of a file, in seconds."""
+
+    start: float
+    end: float
 
 
 class WeightedFile(NamedTuple):
-    """A reference and its weight in the average of all references."""
+    """A reference, its weight in the average of all references, and the section to use; None for all of it."""
 
     path: str
     weight: float = 1.0
+    section: Section | None = None
 
 
 def read_weighted_file(text: str) -> WeightedFile:
-    """`FILE` or `FILE=WEIGHT`; a file whose own name ends like a weight is taken as it is."""
-    path, separator, weight_text = text.rpartition("=")
-    if not separator or Path(text).exists():
+    """`FILE`, `FILE=WEIGHT`, `FILE@START-END` or `FILE@START-END=WEIGHT`, with times such as 80, 1:20 or 1:02:03.5.
+
+    A file whose own name ends like a weight or a section is taken as it is.
+    """
+    if Path(text).exists():
         return WeightedFile(read_text(text))
+    path, weight = _split_weight(text)
+    if Path(path).exists():
+        return WeightedFile(path, weight)
+    path, section = _split_section(path)
+    return WeightedFile(read_text(path), weight, section)
+
+
+def read_section_of_file(text: str) -> WeightedFile:
+    """`FILE` or `FILE@START-END`, without a weight."""
+    file = read_weighted_file(text)
+    if file.weight != 1.0:
+        raise ValueError(f"{text}: a weight has no effect here; leave it out.")
+    return file
+
+
+def _split_weight(text: str) -> tuple[str, float]:
+    path, separator, weight_text = text.rpartition("=")
     try:
         weight = float(weight_text)
     except ValueError:
-        return WeightedFile(text)
+        return text, 1.0
+    if not separator:
+        return text, 1.0
     if not 0.0 < weight < _MAX_REFERENCE_WEIGHT:
         raise ValueError(f"{text}: the weight must be above 0 and below a million; or leave it out.")
-    return WeightedFile(path, weight)
+    return path, weight
+
+
+def _split_section(text: str) -> tuple[str, Section | None]:
+    path, separator, section_text = text.rpartition("@")
+    match = _SECTION.fullmatch(section_text)
+    if not (separator and match):
+        return text, None
+    start, end = (sum(float(x) * 60.0**i for i, x in enumerate(reversed(time.split(":")))) for time in match.groups())
+    if end <= start:
+        raise ValueError(f"{text}: the section must end after its start; write @1:20-1:50.")
+    return path, Section(start, end)
 
 
 def read_aspect_weights(text: str) -> dict[str, float]:

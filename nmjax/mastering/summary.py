@@ -24,11 +24,16 @@ _SAME_WIDTH_DB = 0.2
 
 
 def summary_sentences(result: MasteringResult) -> list[str]:
-    """What was done to a track: the processing first, then the loudness of each delivery. Nothing for silence."""
+    """What was done to a track: the processing, how near it comes to the reference, the loudness of each delivery.
+
+    Nothing for silence.
+    """
     if result.input_scan.true_peak == 0.0:
         return []
     is_prediction = result.network is not None and not result.has_given_settings
     sentences = [describe_processing(result.render_plan, result.info.sample_rate, is_prediction)]
+    if outcome := result.render_plan.match_outcome:
+        sentences.append(outcome.sentence)
     has_several = len(result.delivery_results) > 1
     for delivery in result.delivery_results:
         level = describe_level(delivery.spec, delivery.plan, result.input_scan.lufs, delivery.compliance.lufs)

@@ -19,6 +19,7 @@ from nmjax.mastering.settings.file import StoredSettings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.models import Prediction
 from nmjax.reference.match import ReferenceMatch, ReferenceTarget
+from nmjax.reference.outcome import MatchOutcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +87,11 @@ class RenderPlan:
     match: ReferenceMatch | None = None
     repairs: RepairPlan = NO_REPAIRS
     eq_scale: float = 1.0
+
+    @property
+    def match_outcome(self) -> MatchOutcome | None:
+        """How near the settings come to the reference; None without one, or where its tone is not matched."""
+        return self.match and self.match.outcome(self.prediction.settings, self.eq_sample_rate)
 
 
 @dataclasses.dataclass(frozen=True)

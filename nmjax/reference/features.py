@@ -103,6 +103,7 @@ class FeatureExtractor:
         self._num_channels = 0
         self._pending: np.ndarray | None = None
         self._block_powers: list[np.ndarray] = []  # [2, bands] each: mid and side
+        self._mid_power = np.zeros(_WINDOW // 2 + 1)
         self._frame_levels_db: list[np.ndarray] = []  # [frames, bands + fine + 1] each: mid in both grids, width
         self._block_peaks: list[tuple[float, float]] = []  # peak and mean square
         self._loudness_meter: LoudnessMeter | None = None  # created when the number of channels is known
@@ -121,6 +122,12 @@ class FeatureExtractor:
             self._add_block(buffer[:_BLOCK_SAMPLES])
             buffer = buffer[_BLOCK_SAMPLES:]
         self._pending = buffer
+
+    bin_hz = SAMPLE_RATE / _WINDOW  # spacing of `level_db`
+
+    def level_db(self) -> Float[np.ndarray, " bins"]:
+        """Mean power of mid so far in dB, at any reference level."""
+        return _db(self._mid_power / max(1, len(self._block_powers)), _FRAME_FLOOR_DB)
 
     def features(self, max_hz: float = SAMPLE_RATE / 2) -> TrackFeatures:
         """The features of all chunks; `update` must not be called afterwards."""
@@ -155,6 +162,7 @@ class FeatureExtractor:
         windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW, axis=1)[:, ::_HOP]
         spectrum = np.fft.rfft(windows * analysis.window, axis=2)
         power = spectrum.real**2 + spectrum.imag**2
+        self._mid_power += np.mean(power[0], axis=0)
         self._block_powers.append(np.mean(power, axis=1, dtype=np.float64) @ analysis.band_weights)
         width_power = np.sum(power[..., analysis.width_bins], axis=2)
         width_db = _db(width_power[1], _FRAME_FLOOR_DB) - _db(width_power[0], _FRAME_FLOOR_DB)
