@@ -128,16 +128,16 @@ class MasteringRequest(Options):
         parse=read_text,
         help="render these settings instead of a network's (.json, .txt, .csv), see docs/settings.md",
     )
-    bands: Mapping[int, Mapping[str, float]] = option(
+    bands: Mapping[int | str, Mapping[str, float]] = option(
         {},
         group=_RENDERING,
         flag="--band",
-        metavar="N.FIELD=X",
+        metavar="[side.]N.FIELD=X",
         parse=read_band,
         collect=collect_bands,
         repeat=True,
         hash=False,
-        help="replace a value of a band, such as 3.gain_db=-1",
+        help="replace a value of a band, such as 3.gain_db=-1, or of a band of the side, such as side.2.gain_db=-1",
     )
     processors: Mapping[str, Mapping[str, float]] = option(
         {},

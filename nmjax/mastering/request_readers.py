@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmjax.runtime.options import read_float_or, read_list, read_text
 
 INTENSITIES = {"gentle": 0.5, "normal": 1.0, "firm": 1.5}
+SIDE_PREFIX = "side."  # of the number of a band of the side's equalizer
 _MAX_REFERENCE_WEIGHT = 1e6
 _TIME = r"((?:\d+:){0,2}\d+(?:\.\d*)?)"  # seconds, M:SS or H:MM:SS
 _SECTION = re.compile(f"{_TIME}-{_TIME}")
@@ -116,11 +117,12 @@ def _read_assignment(text: str, example: str) -> Assignment:
 
 
 def read_band(text: str) -> Assignment:
-    """`N.FIELD=X`, with the number of a band, counted from 1."""
-    assignment = _read_assignment(text, "3.gain_db=-1 (band 3, counted from 1)")
+    """`N.FIELD=X` or `side.N.FIELD=X`, with the number of a band, counted from 1."""
+    prefix = SIDE_PREFIX if text.startswith(SIDE_PREFIX) else ""
+    assignment = _read_assignment(text.removeprefix(prefix), "3.gain_db=-1 (band 3, counted from 1)")
     if not (assignment.owner.isascii() and assignment.owner.isdigit() and len(assignment.owner) < 9):
-        raise ValueError(f"cannot be '{text}'; write 3.gain_db=-1 (band 3, counted from 1).")
-    return assignment
+        raise ValueError(f"cannot be '{text}'; write 3.gain_db=-1 (band 3, counted from 1), or side.3.gain_db=-1.")
+    return assignment._replace(owner=f"{prefix}{int(assignment.owner)}")
 
 
 def read_processor(text: str) -> Assignment:
@@ -142,6 +144,27 @@ def collect(assignments: Iterable[Assignment]) -> dict[Any, dict[str, float]]:
     return values
 
 
-def collect_bands(assignments: Iterable[Assignment]) -> dict[int, dict[str, float]]:
-    """The same as `collect`, with the bands' numbers as integers."""
-    return collect(assignment._replace(owner=int(assignment.owner)) for assignment in assignments)
+def collect_bands(assignments: Iterable[Assignment]) -> dict[int | str, dict[str, float]]:
+    """The same as `collect`, with the bands' numbers as integers; a band of the side is "side.1"."""
+    return collect(
+        assignment._replace(owner=int(assignment.owner) if assignment.owner.isdigit() else assignment.owner)
+        for assignment in assignments
+    )
+
+
+def split_bands(
+    bands: Mapping[int | str, Mapping[str, float]],
+) -> tuple[dict[int, Mapping[str, float]], dict[int, Mapping[str, float]]]:
+    """Bands of the equalizer and bands of the side's equalizer, by number.
+
+    Raises:
+        ValueError: a key that is neither a number nor like "side.1".
+    """
+    both: tuple[dict[int, Mapping[str, float]], dict[int, Mapping[str, float]]] = ({}, {})
+    for key, fields in bands.items():
+        is_side = isinstance(key, str) and key.startswith(SIDE_PREFIX)
+        number = key.removeprefix(SIDE_PREFIX) if isinstance(key, str) and is_side else key
+        if not str(number).isdigit():
+            raise ValueError(f"There is no band {key!r}; give a number, or 'side.1'.")
+        both[is_side][int(number)] = fields
+    return both

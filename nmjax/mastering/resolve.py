@@ -18,7 +18,7 @@ from nmjax.mastering.option_checks import (
 )
 from nmjax.mastering.references import build_reference_target, read_reference_features
 from nmjax.mastering.request import CLEAN, KEEP, MasteringRequest
-from nmjax.mastering.request_readers import WeightedFile
+from nmjax.mastering.request_readers import WeightedFile, split_bands
 from nmjax.mastering.settings.file import StoredSettings, read_settings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.mastering.types import MasteringOptions
@@ -62,6 +62,7 @@ def resolve_options(
             allowed=frozenset(request.allow),
         )
     settings = read_settings(Path(request.settings)) if request.settings else settings
+    bands, side_bands = _split_bands(request)
     if settings:
         check_repair_names(request, settings)
     return MasteringOptions(
@@ -70,7 +71,8 @@ def resolve_options(
         overrides=Overrides(
             eq_amount=request.eq_amount,
             residual_amount=request.residual_amount,
-            bands=request.bands,
+            bands=bands,
+            side_bands=side_bands,
             bypass=frozenset(bypassed_elements(request)),
             processors=request.processors,
         ),
@@ -80,6 +82,13 @@ def resolve_options(
         bits=request.bits,
         reference_target=reference_target,
     )
+
+
+def _split_bands(request: MasteringRequest) -> tuple[dict, dict]:
+    try:
+        return split_bands(request.bands)
+    except ValueError as error:
+        raise BadInputError(str(error)) from None
 
 
 def resolve_delivery_specs(request: MasteringRequest) -> tuple[DeliverySpec, ...]:

@@ -74,6 +74,7 @@ class RenderPlan:
         prediction: settings after all overrides.
         eq_sample_rate: rate in Hz at which the prediction's bands have their intended response.
         rendered_bands: the bands fitted to the same response at the track's sample rate.
+        rendered_side_bands: the same of the side's equalizer; None where there is none.
         residual_amount: scales the residual; 0 leaves it out.
         match: how a reference changed the prediction; None without a reference.
         repairs: what is repaired before everything else.
@@ -87,6 +88,7 @@ class RenderPlan:
     match: ReferenceMatch | None = None
     repairs: RepairPlan = NO_REPAIRS
     eq_scale: float = 1.0
+    rendered_side_bands: Bands | None = None
 
     @property
     def match_outcome(self) -> MatchOutcome | None:

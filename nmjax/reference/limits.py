@@ -14,21 +14,32 @@ import numpy as np
 from jaxtyping import Float
 
 DEFAULT_MAX_BOOST_DB, SAME_SONG_MAX_BOOST_DB = 6.0, 12.0
-SUB_BASS_HZ = 60.0
+SUB_BASS_HZ, BASS_HZ = 60.0, 150.0
 SUB_BASS_SHARE = 0.5  # of the largest boost, below SUB_BASS_HZ
 MIN_BAND_DISTANCE_OCTAVES = 1.0 / 6.0
 EXPANSION, NARROW_BASS = "expansion", "narrow_bass"
 
 
 class ResponseLimits(NamedTuple):
-    """Largest gain of an EQ's summed response below and above `SUB_BASS_HZ`, in dB."""
+    """Limits of an EQ's summed response in dB.
+
+    Attributes:
+        sub_bass_db: largest gain below `SUB_BASS_HZ`.
+        above_db: largest gain above it.
+        min_bass_db: smallest gain below `BASS_HZ`.
+    """
 
     sub_bass_db: float
     above_db: float
+    min_bass_db: float = -1e3
 
     def at(self, freq_hz: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
         """The largest gain at each frequency."""
         return np.where(np.asarray(freq_hz) < SUB_BASS_HZ, self.sub_bass_db, self.above_db)
+
+    def smallest_at(self, freq_hz: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+        """The smallest gain at each frequency."""
+        return np.where(np.asarray(freq_hz) < BASS_HZ, self.min_bass_db, -np.inf)
 
 
 NO_LIMITS = ResponseLimits(np.inf, np.inf)

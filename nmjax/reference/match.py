@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from nmjax.dsp import Bands, Compressor, Width, compress, equalize
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.parameters import EqSettings, Prediction
-from nmjax.reference import dynamics, eq_fit, stereo_width
+from nmjax.reference import dynamics, eq_fit, side_eq, stereo_width
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits, match_limits
@@ -169,9 +169,15 @@ def match_settings(
     tone = _match_tone(settings, track, reference_target)
     dynamics_match = _match_dynamics(tone.settings, track, reference_target, load_excerpts)
     if dynamics_match.tone_change_db.any():  # match the EQ again to the compressed signal
-        tone = _match_tone(settings, track.add_curve(dynamics_match.tone_change_db), reference_target)
-    settings = dataclasses.replace(tone.settings, compressor=dynamics_match.compressor)
-    width_match = _match_width(settings, track, reference_target)
+        tone = _match_tone(
+            settings, track.add_curve(dynamics_match.tone_change_db), reference_target, start=tone.settings.eq
+        )
+    settings = dataclasses.replace(
+        tone.settings,
+        compressor=dynamics_match.compressor,
+        eq_side=_match_side(tone.settings, track, reference_target),
+    )
+    width_match = _match_width(settings, side_eq.after_side_eq(track, settings.eq_side), reference_target)
     strength = reference_target.strength * reference_target.tone
     notes = match_notes(
         track=track,
@@ -204,7 +210,10 @@ def match_settings(
     )
 
 
-def _match_tone(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> _ToneMatch:
+def _match_tone(
+    settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, start: EqSettings | None = None
+) -> _ToneMatch:
+    """Match the EQ. start: where the fit starts, by default the predicted EQ, which the correction is relative to."""
     current_eq_db, strength = _eq_response_db(settings.eq), reference_target.strength * reference_target.tone
     if strength == 0.0:
         return _ToneMatch(settings, current_eq_db)
@@ -212,7 +221,7 @@ def _match_tone(settings: Settings, track: TrackFeatures, reference_target: Refe
     correction = eq_correction_db(track, reference_target.features, current_eq_db, reference_target.prior)
     target_eq_db = limit_boosts(current_eq_db + strength * correction.curve_db, track, limits)
     bands = eq_fit.fit_bands(
-        initial=settings.eq.bands(),
+        initial=(start or settings.eq).bands(),
         freq_hz=CENTERS_HZ,
         target_db=target_eq_db,
         weight=correction.weight,
@@ -227,6 +236,20 @@ def _match_tone(settings: Settings, track: TrackFeatures, reference_target: Refe
         difference_db=correction.difference_db,
         applied_share=strength * correction.share,
         share_within_limits=share_within_limits(current_eq_db, correction.curve_db, track, limits),
+    )
+
+
+def _match_side(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> EqSettings | None:
+    strength = reference_target.strength * min(reference_target.tone, reference_target.width)
+    if reference_target.same_song or strength == 0.0:
+        return settings.eq_side
+    return side_eq.fit_side_eq(
+        track=track,
+        reference=reference_target.features,
+        bands=settings.eq.bands(),
+        strength=strength,
+        prior=reference_target.prior,
+        limits=reference_target.limits,
     )
 
 

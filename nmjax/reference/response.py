@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.dsp import Bands, response_db
+from nmjax.dsp import Bands
+from nmjax.dsp import response_db as dsp_response_db
 from nmjax.models import SAMPLE_RATE
-from nmjax.reference.limits import SUB_BASS_HZ, ResponseLimits
+from nmjax.reference.limits import BASS_HZ, SUB_BASS_HZ, ResponseLimits
 
 MAX_BANDS = 10
 _FINE_GRID_HZ = 1000.0 * 2.0 ** (np.arange(-320, 212) / 48.0)  # 10 Hz to 21 kHz
@@ -35,25 +36,34 @@ def bands_response_db(
     return np.asarray(_response_db(pad_bands(bands), jnp.asarray(freq_hz, jnp.float32), sample_rate), np.float64)[0]
 
 
-_response_db = jax.jit(response_db, static_argnums=2)
+_response_db = jax.jit(dsp_response_db, static_argnums=2)
 
 
-def scale_into_limits(bands: Bands, limits: ResponseLimits) -> Bands:
+def scale_into_limits(bands: Bands, limits: ResponseLimits, base: Bands | None = None) -> Bands:
     """The bands with all gains scaled by the largest factor, at most 1, that keeps the response within the limits.
 
     It is checked in steps of 1/48 octave and at the bands' own frequencies.
+
+    Args:
+        bands: `[1, bands]`.
+        limits: of the response.
+        base: further bands whose response counts too, within the limits themselves.
     """
     if not np.isfinite(limits.above_db):
         return bands
     centers_hz = np.asarray(pad_bands(bands).freq_hz, np.float64)[0]
-    grid_hz = np.concatenate([_FINE_GRID_HZ, centers_hz, [SUB_BASS_HZ - 1e-3, SUB_BASS_HZ]])
-    limit_db = limits.at(grid_hz)
+    grid_hz = np.concatenate([_FINE_GRID_HZ, centers_hz, [SUB_BASS_HZ - 1e-3, SUB_BASS_HZ, BASS_HZ - 1e-3]])
+    base_db = np.zeros(len(grid_hz)) if base is None else bands_response_db(base, grid_hz)
+    limit_db = np.maximum(limits.at(grid_hz) - base_db, 0.0)
+
+    smallest_db = limits.smallest_at(grid_hz)
 
     def scale(factor: float) -> Bands:
         return dataclasses.replace(bands, gain_db=bands.gain_db * factor)
 
     def fits(factor: float) -> bool:
-        return bool(np.all(bands_response_db(scale(factor), grid_hz) <= limit_db))
+        response_db = bands_response_db(scale(factor), grid_hz)
+        return bool(np.all((response_db <= limit_db) & (response_db >= smallest_db)))
 
     if fits(1.0):
         return bands

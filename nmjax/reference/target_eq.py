@@ -33,7 +33,7 @@ _DEGRADATION_OCTAVES = (0.7, 1.4)  # widths w of C
 _UNKNOWN_VARIANCE_DB2 = 1e4  # of unusable bands
 _LEVEL_VARIANCE_DB2 = 100.0  # of the level of d
 _MAX_DIFFERENCE_DB = 30.0
-_USABLE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
+USABLE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
 MAX_BOOST_DB = 18.0
 _FULL_BOOST_DB, _NO_BOOST_DB = 60.0, 80.0  # below the loudest band: full boost down to here, no boost from here on
 
@@ -99,6 +99,37 @@ def eq_correction_db(
     measured = _level_difference(track, reference, prior, usable)
     difference_db = measured.difference_db - np.median(measured.difference_db[usable])
     difference_db = np.clip(difference_db, -_MAX_DIFFERENCE_DB, _MAX_DIFFERENCE_DB) - current_eq_db
+    measured_db = np.where(usable, measured.difference_db, np.nan)
+    return _posterior_correction(measured, difference_db, usable, prior)._replace(difference_db=measured_db)
+
+
+def long_term_correction(
+    difference_db: Float[np.ndarray, " bands"],
+    variance_db2: Float[np.ndarray, " bands"],
+    usable: Bool[np.ndarray, " bands"],
+    prior: Prior,
+) -> EqCorrection:
+    """The same from a difference of long-term levels, such as those of the side.
+
+    Args:
+        difference_db: reference minus equalized track, at `CENTERS_HZ`.
+        variance_db2: variance of the difference.
+        usable: mask of the bands to use, at least one.
+        prior: prior of the degradation and of the noise.
+    """
+    difference_db = difference_db - np.median(difference_db[usable])
+    difference_db = np.clip(difference_db, -_MAX_DIFFERENCE_DB, _MAX_DIFFERENCE_DB)
+    measured = _LevelDifference(difference_db, variance_db2, _LONG_TERM_NOISE)
+    return _posterior_correction(measured, difference_db, usable, prior)
+
+
+def _posterior_correction(
+    measured: _LevelDifference,
+    difference_db: Float[np.ndarray, " bands"],
+    usable: Bool[np.ndarray, " bands"],
+    prior: Prior,
+) -> EqCorrection:
+    """The correction of a centered difference to the equalized track, whose noise follows from the measured one."""
     noise_std_db = _noise_std_db(measured, usable)
     noise = measured.noise_model
     correlation = noise.uncorrelated_share * np.eye(NUM_BANDS) + (1.0 - noise.uncorrelated_share) * np.exp(
@@ -114,8 +145,7 @@ def eq_correction_db(
     estimate -= np.average(estimate, weights=usable)
     weight = usable / (noise_std_db**2 + 1.0)
     share = np.std(estimate[usable]) / max(np.std(difference_db[usable]), 1e-9)
-    measured_db = np.where(usable, measured.difference_db, np.nan)
-    return EqCorrection(estimate, weight / np.mean(weight), float(share), measured_db)
+    return EqCorrection(estimate, weight / np.mean(weight), float(share), np.where(usable, difference_db, np.nan))
 
 
 def _level_difference(
@@ -154,7 +184,7 @@ def usable_bands(track: TrackFeatures, reference: TrackFeatures) -> Bool[np.ndar
 
 
 def _active_bands(features: TrackFeatures) -> Bool[np.ndarray, " bands"]:
-    return features.known_bands & (features.mid_db > features.mid_db.max() - _USABLE_RANGE_DB)
+    return features.known_bands & (features.mid_db > features.mid_db.max() - USABLE_RANGE_DB)
 
 
 def boost_limit_db(track: TrackFeatures) -> Float[np.ndarray, " bands"]:

@@ -386,6 +386,31 @@ def test_a_far_reference_stays_within_the_limits_unless_they_are_raised(tmp_path
     assert (entry["settings"]["width"] or {"low": 1.0})["low"] >= 1.0
 
 
+@pytest.mark.slow
+def test_the_side_of_another_song_is_matched_but_not_that_of_the_same(tmp_path, checkpoint_dir):
+    """A reference with the track's own mid and a brighter side."""
+    audio = music(8.0)
+    mid, side = audio.mean(axis=1), 0.5 * (audio[:, 0] - audio[:, 1])
+    side = sosfilt(peaking_sos(4_000.0, 8.0, 0.7, RATE)[None], side)
+    track = write_audio(tmp_path / "a.wav", audio, RATE, "FLOAT")
+    reference = write_audio(tmp_path / "ref.wav", np.stack([mid + side, mid - side], axis=1), RATE, "FLOAT")
+    arguments = ["--reference", str(reference)]
+
+    def side_tone_db(x):
+        levels = band_levels_db(0.5 * (x[:, 0] - x[:, 1]), "thirds", RATE)[4:]
+        return levels - levels.mean()
+
+    target_db = side_tone_db(soundfile.read(reference)[0])
+    before_db = np.std(side_tone_db(audio) - target_db)
+    result = master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", *arguments)
+    assert np.std(side_tone_db(result) - target_db) < 0.5 * before_db
+    settings = json.loads((tmp_path / "m.wav.json").read_text())
+    assert 1 <= len(settings["eq_side"]["bands"]) <= 6
+    for extra in (["--same-song"], ["--reference-weights", "width=0"]):
+        master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", *arguments, *extra)
+        assert "eq_side" not in json.loads((tmp_path / "m.wav.json").read_text())
+
+
 def test_a_silent_track_stays_silent(tmp_path, checkpoint_dir):
     track = write_audio(tmp_path / "a.wav", np.zeros((4 * RATE, 2)), RATE)
     reference = write_audio(tmp_path / "ref.wav", music(4.0), RATE)
