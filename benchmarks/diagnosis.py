@@ -2,10 +2,11 @@
 
     python benchmarks/diagnosis.py MUSIC [--tracks 40] [--seconds 60] [--only hum_50 ...]
 
-MUSIC is a folder, or a CSV with a column `target`. Takes a section from the middle of each track, fades its ends, and inspects it untouched and with each defect. A track
-gets one strength of each defect; the next track gets the next strength. A false alarm is a finding on the untouched
-section; a hit is the expected finding on the defective one, counted where the untouched section did not have it.
-"Untouched" music may have defects of its own, so false alarms are an upper limit. Last, the time for four minutes.
+MUSIC is a folder, or a CSV with a column `target`. Takes a section from the middle of each track, fades its ends, and
+inspects it untouched and with each defect. A track gets one strength of each defect; the next track gets the next
+strength. A false alarm is a finding on the untouched section; a hit is the expected finding on the defective one,
+counted where the untouched section did not have it. "Untouched" music may have defects of its own, so false alarms
+are an upper limit. Last, the time for four minutes.
 """
 
 import argparse

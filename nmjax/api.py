@@ -38,6 +38,7 @@ from nmjax.mastering.references import (
     read_reference_features,
 )
 from nmjax.mastering.request import MasteringRequest
+from nmjax.mastering.request_readers import WeightedFile
 from nmjax.mastering.resolve import load_network, resolve_options
 from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings.file import StoredSettings, read_settings, settings_from_json
@@ -62,7 +63,7 @@ class Result:
         settings: the contents of a settings file (docs/reference/settings.md); write it with `json.dump`.
         measurements: of the master, by an independent meter; `passed` tells whether it meets the delivery, `summary`
             is one line.
-        notes: messages.
+        notes: messages, and how near the master came to its reference.
         findings: what was wrong with the input, the worst first, and what was `repaired`; empty with `repair="none"` or
             `settings`, for which nothing is diagnosed.
     """
@@ -98,7 +99,8 @@ def master(
             docs/reference/options.md: `model`, `deliver`, `lufs`, `true_peak`, `max_limiting`, `intensity`,
             `eq_amount`, `residual_amount`, `bands` (`{3: {"gain_db": -1.0}}`), `processors`
             (`{"compressor": {"ratio": 2.0}}`), `bypass`, `solo`, `analysis_seconds`, `repair` ("auto", "none" or
-            names), `target`, `reference_strength`, `reference_weights` (`{"width": 0.5}`), `same_song`.
+            names), `target`, `reference_strength`, `reference_weights` (`{"width": 0.5}`), `same_song`,
+            `max_boost`, `allow`.
 
     Raises:
         BadInputError: an argument cannot be used; the message says why.
@@ -138,7 +140,8 @@ def master(
         options=mastering_options,
         delivery_by_name={spec.name: delivery_to_dict(spec, plan, compliance, input_lufs)},
     )
-    notes = [*analyzed_track.notes, *([plan.note] if plan.note else [])]
+    outcome = analyzed_track.render_plan.match_outcome
+    notes = [*([outcome.sentence] if outcome else []), *analyzed_track.notes, *([plan.note] if plan.note else [])]
     return Result(mastered, json.loads(json_text), compliance, notes, analyzed_track.findings)
 
 
@@ -212,7 +215,7 @@ def _reference_target(
 def _reference_features(reference: Reference) -> tuple[TrackFeatures, str]:
     """The features of a reference, and its name."""
     if not isinstance(reference, tuple):
-        return read_reference_features(Path(reference))
+        return read_reference_features(WeightedFile(str(reference)))
     signal = _input_signal(*reference)
     features = features_from_chunks(signal.read_chunks(), signal.sample_rate)
     return check_reference(features, "The reference"), "the reference"

@@ -135,6 +135,18 @@ def resample_stream(chunks: AudioChunks, from_rate: int, to_rate: int) -> Iterat
         yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True)
 
 
+def take_section(chunks: AudioChunks, start: int, end: int) -> Iterator[np.ndarray]:
+    """The frames from `start` to `end`, or to the end of the signal where that comes first."""
+    position = 0
+    for chunk in chunks:
+        part = chunk[max(0, start - position) : max(0, end - position)]
+        if len(part):
+            yield part
+        position += len(chunk)
+        if position >= end:
+            return
+
+
 def add_streams(first: AudioChunks, second: AudioChunks) -> Iterator[np.ndarray]:
     """Sum of two signals in the chunks of the first; the second counts as silent after its end, which a resampler may
     place a sample early."""

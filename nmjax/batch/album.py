@@ -168,7 +168,9 @@ class _AlbumSongs:
         info, signal = self.songs[track].info, self.songs[track].signal(float(prediction.settings.input_gain_db[0]))
         shared = AlbumSettings(prediction, signal.lufs)
         render_plan = plan_render(signal, self.network, dataclasses.replace(self.options, album=shared), [])
-        audio = process_chain(signal, render_plan.prediction.settings, render_plan.rendered_bands)
+        audio = process_chain(
+            signal, render_plan.prediction.settings, render_plan.rendered_bands, render_plan.rendered_side_bands
+        )
         if render_plan.residual_amount:
             audio = add_streams(
                 audio, residual_stream(signal, self.network, render_plan.prediction.z, render_plan.residual_amount)

@@ -138,6 +138,7 @@ def _outcome(result: MasteringResult, album_notes: Sequence[str]) -> TrackOutcom
         residual_level_db=result.residual_level_db,
         notes=[*album_notes, *reasons, *(f"Repaired: {x}" for x in result.repair_sentences), *result.notes],
         summary=summary_sentences(result),
+        reference=outcome.to_dict() if (outcome := result.render_plan.match_outcome) else None,
         findings=[finding.to_dict() for finding in result.findings],
     )
 
@@ -156,7 +157,8 @@ def _digest_fields(request: BatchRequest, network: Network | None, jobs: Sequenc
     contents = {
         "ckpt": network and network.checkpoint_digest,
         "settings": mastering.settings and Path(mastering.settings).read_text(encoding="utf-8-sig"),
-        "references": [(file_sha256(file.path), file.weight) for file in mastering.reference_files()],
+        "references": [(file_sha256(file.path), *file[1:]) for file in mastering.reference_files()],
+        "lufs_from": mastering.lufs_from and (file_sha256(mastering.lufs_from.path), mastering.lufs_from.section),
     }
     fields = dataclasses.asdict(mastering) | contents | {"model": None, "target": None}
     return fields | {"album": [file_sha256(job.track) for job in jobs] if request.album else []}

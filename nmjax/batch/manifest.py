@@ -51,6 +51,7 @@ class ManifestEntry:
         residual_level_db: level of the residual relative to the track; None for none or a silent one.
         notes: messages about the master.
         summary: what was done, in sentences.
+        reference: how near the master came to its reference, see `nmjax.reference.outcome`; None without one.
         findings: of the diagnosis, see `nmjax.mastering.diagnosis.finding`.
         seconds: duration of the work.
         time: when the line was written, UTC.
@@ -74,6 +75,7 @@ class ManifestEntry:
     residual_level_db: float | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
     summary: list[str] = dataclasses.field(default_factory=list)
+    reference: dict[str, Any] | None = None
     findings: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     time: str = ""

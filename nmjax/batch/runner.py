@@ -43,6 +43,7 @@ class TrackOutcome:
         residual_level_db: level of the residual relative to the track; None where none was rendered.
         notes: messages for the user.
         summary: what was done, in sentences.
+        reference: how near the master came to its reference, as in the manifest.
         findings: of the diagnosis, each as for JSON.
     """
 
@@ -55,6 +56,7 @@ class TrackOutcome:
     residual_level_db: float | None
     notes: list[str]
     summary: list[str]
+    reference: dict[str, Any] | None
     findings: list[dict[str, Any]]
 
 
@@ -230,6 +232,7 @@ def master_job(job: Job, options_digest: str, master: MasterFn) -> ManifestEntry
         residual_level_db=json_number(outcome.residual_level_db),
         notes=outcome.notes,
         summary=outcome.summary,
+        reference=outcome.reference,
         findings=outcome.findings,
         seconds=_elapsed_seconds(start_time),
     )

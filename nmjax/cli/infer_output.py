@@ -19,17 +19,19 @@ from nmjax.batch.runner import BatchSummary
 from nmjax.mastering.json_models import InferOutput, Levels, MasteredTrack, levels_record, to_json
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.render import active_processors
+from nmjax.mastering.request_readers import SIDE_PREFIX
 from nmjax.mastering.residual_level import describe_residual
 from nmjax.mastering.settings.labels import describe_closed_bands, describe_settings, is_closed, is_fully_open
 from nmjax.mastering.summary import summary_sentences
 from nmjax.mastering.types import MasteringResult
+from nmjax.models.parameters import EqSettings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.console import print_line
 from nmjax.runtime.number_format import format_fixed, format_signed
 from nmjax.runtime.text import to_printable
 
 SKIPPED = "skipped"  # status of a track that an earlier run has mastered
-_SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "repair", "eq", *PROCESSORS)
+_SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "repair", "eq", "eq_side", *PROCESSORS)
 
 
 def print_result(result: MasteringResult, title: str, eq_bypassed: bool, console: Console) -> None:
@@ -96,9 +98,11 @@ def _label(kind: str) -> str:
 
 def _print_bands(result: MasteringResult, console: Console) -> None:
     """Print the rendered bands, with their values at the model's sample rate; closed bands are counted."""
-    eq = result.render_plan.prediction.settings.eq
-    rows = list(zip(*(np.asarray(x)[0].tolist() for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate)), strict=True))
-    open_rows = [(number, *row) for number, row in enumerate(rows, 1) if not is_closed(row[-1])]
+    settings = result.render_plan.prediction.settings
+    rows = [(str(number), *row) for number, row in enumerate(_band_values(settings.eq), 1)]
+    if settings.eq_side is not None:
+        rows += [(f"{SIDE_PREFIX}{number}", *row) for number, row in enumerate(_band_values(settings.eq_side), 1)]
+    open_rows = [row for row in rows if not is_closed(row[-1])]
     has_gates = any(not is_fully_open(gate) for *_, gate in open_rows)
     table = Table()
     for name in ("band", "frequency", "gain", "Q", *(("gate", "rendered gain") if has_gates else ())):
@@ -106,10 +110,15 @@ def _print_bands(result: MasteringResult, console: Console) -> None:
     for number, freq_hz, gain_db, q, gate in open_rows:
         gate_columns = (f"{gate:.2f}", format_signed(gain_db * gate, "dB", digits=2)) if has_gates else ()
         gain = format_signed(gain_db, "dB", digits=2)
-        table.add_row(str(number), f"{freq_hz:,.0f} Hz", gain, f"{q:.2f}", *gate_columns)
+        table.add_row(number, f"{freq_hz:,.0f} Hz", gain, f"{q:.2f}", *gate_columns)
     console.print(table)
     if closed := describe_closed_bands(len(rows) - len(open_rows), len(rows)):
         print_line(console, closed)
+
+
+def _band_values(eq: EqSettings) -> list[tuple[float, float, float, float]]:
+    """Frequency, gain, Q and gate of each band."""
+    return list(zip(*(np.asarray(x)[0].tolist() for x in (eq.freq_hz, eq.gain_db, eq.q, eq.gate)), strict=True))
 
 
 def results_to_json(tracks: Sequence[MasteredTrack], stop_reason: str = "") -> str:
@@ -131,6 +140,7 @@ def result_record(result: MasteringResult) -> MasteredTrack:
         residual_level_db=json_number(result.residual_level_db),
         notes=[*reasons, *result.notes],
         summary=summary_sentences(result),
+        reference=outcome.to_dict() if (outcome := result.render_plan.match_outcome) else None,
         findings=[finding.to_dict() for finding in result.findings],
     )
 
@@ -158,6 +168,7 @@ def _entry_record(entry: ManifestEntry, status: str) -> MasteredTrack:
         residual_level_db=entry.residual_level_db,
         notes=entry.notes,
         summary=entry.summary,
+        reference=entry.reference,
         findings=entry.findings,
     )
 
@@ -172,6 +183,7 @@ def _track_record(
     residual_level_db: float | None,
     notes: Sequence[str],
     summary: Sequence[str],
+    reference: Mapping[str, Any] | None,
     findings: Sequence[Mapping[str, Any]],
     extra_files: Mapping[str, Path | None] | None = None,
     error: str = "",
@@ -184,6 +196,7 @@ def _track_record(
         "status": status,
         "error": error,
         "summary": summary,
+        "reference": reference,
         "findings": findings,
         "input": levels,
         "residual": None

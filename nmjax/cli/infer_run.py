@@ -46,7 +46,7 @@ def _run_single(options: InferOptions, console: Console) -> int:
     extra_files = {kind: getattr(options, kind) for kind in OUTPUT_FLAGS}
     outputs = resolve_output_paths(track, options.out, resolve_delivery_specs(request), **extra_files)
     settings = Path(request.settings) if request.settings else None
-    references = (Path(file.path) for file in request.reference_files())
+    references = (Path(file.path) for file in request.measured_files())
     check_outputs(track, outputs, options.force, settings, options.save_target, *references)
     mastering_options = _resolve_options(options, console)
     network = load_network(request, mastering_options, lambda message: print_line(console, message))

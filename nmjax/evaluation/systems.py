@@ -118,7 +118,10 @@ def render_with_reference(example: Example, network: Network, same_song: bool) -
     features = features_from_chunks([reference], SAMPLE_RATE)
     reference_target = ReferenceTarget(features, "the reference", same_song=same_song)
     plan = plan_render(signal, network, MasteringOptions(reference_target=reference_target), [])
-    return np.concatenate(list(render_prediction(signal, plan.prediction, plan.rendered_bands, network)))
+    rendered = render_prediction(
+        signal, plan.prediction, plan.rendered_bands, network, side_bands=plan.rendered_side_bands
+    )
+    return np.concatenate(list(rendered))
 
 
 def deliver_at_loudness_of(audio: Audio, reference: Float[np.ndarray, "reference_time reference_channel"]) -> Audio:

@@ -24,7 +24,7 @@ from nmjax.audio.streams import (
 from nmjax.audio.units import db_to_amplitude
 from nmjax.dsp import Bands
 from nmjax.mastering.network import Network, PooledFrames
-from nmjax.mastering.render import active_processors, apply_processor, equalize_stream
+from nmjax.mastering.render import active_processors, apply_processor, equalize_side_stream, equalize_stream
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction, Settings
 
 _CHUNK_FRAMES = 1 << 16
@@ -117,6 +117,7 @@ def process_chain(
     signal: SourceSignal,
     settings: Settings,
     bands: Bands,
+    side_bands: Bands | None = None,
     tap: Callable[[str, AudioChunks], AudioChunks] = lambda _, x: x,
 ) -> AudioChunks:
     """The signal through the equalizer and the active processors, at its own level.
@@ -125,16 +126,18 @@ def process_chain(
         signal: the signal.
         settings: of the processors.
         bands: of the equalizer, for the signal's rate.
+        side_bands: of the equalizer of the side, for the signal's rate; None for none.
         tap: called with "input" and the signal, then with "eq" and each active processor's name and its output.
     """
-    audio = tap("eq", prefetch(equalize_stream(tap("input", signal.read_chunks()), bands, signal.sample_rate)))
+    equalized = equalize_stream(tap("input", signal.read_chunks()), bands, signal.sample_rate)
+    audio = tap("eq", prefetch(equalize_side_stream(equalized, side_bands, signal.sample_rate)))
     for processor in active_processors(settings):
         audio = tap(processor, apply_processor(audio, processor, settings, signal.sample_rate, signal.input_gain_db))
     return audio
 
 
 def render_prediction(
-    signal: SourceSignal, prediction: Prediction, bands: Bands, network: Network
+    signal: SourceSignal, prediction: Prediction, bands: Bands, network: Network, side_bands: Bands | None = None
 ) -> Iterator[np.ndarray]:
     """The signal through the equalizer and the processors, plus the network's residual, at the signal's own level.
 
@@ -143,8 +146,9 @@ def render_prediction(
         prediction: settings and z.
         bands: of the equalizer, for the signal's rate.
         network: the network that made the prediction.
+        side_bands: of the equalizer of the side, for the signal's rate; None for none.
     """
-    audio = process_chain(signal, prediction.settings, bands)
+    audio = process_chain(signal, prediction.settings, bands, side_bands)
     if not network.has_residual or not math.isfinite(signal.lufs):
         return iter(audio)
     return add_streams(audio, residual_stream(signal, network, prediction.z))

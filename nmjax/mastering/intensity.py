@@ -53,6 +53,8 @@ def apply_intensity(
     skipped = matched if intensity > 1.0 else ()
     settings = prediction.settings
     changes: dict[str, Any] = {} if "eq" in skipped else {"eq": _scale_eq(settings.eq, intensity, shares)}
+    if settings.eq_side is not None and "eq" not in skipped:
+        changes["eq_side"] = _scale_eq(settings.eq_side, intensity, None)
     for name, scale in (("compressor", scale_compressor), ("saturator", _scale_saturator), ("width", _scale_width)):
         values = getattr(settings, name)
         if values is not None and name not in skipped:

@@ -23,7 +23,7 @@ class _Output(BaseModel):
 
 
 class FindingRecord(_Output):
-    """A finding of the diagnosis; docs/diagnosis.md lists them."""
+    """A finding of the diagnosis; docs/explanation/diagnosis.md lists them."""
 
     name: str = Field(description="of what was found, such as hum; stable")
     value: float | None = Field(description="in the unit; null where it is not finite")
@@ -76,12 +76,24 @@ class Residual(_Output):
     summary: str
 
 
+class ReferenceOutcome(_Output):
+    """How near the master came to its reference, and at what cost."""
+
+    name: str = Field(description="of the reference")
+    before_db: float = Field(description="RMS of the tonal difference before the EQ, dB")
+    after_db: float = Field(description="the same after the EQ")
+    boost_db: float = Field(description="largest gain of the EQ's summed response")
+    cut_db: float = Field(description="its smallest gain")
+    limits_reached: list[str] = Field(description="some of boost, expansion and narrow_bass")
+
+
 class MasteredTrack(InspectedTrack):
     """A track of `nmjax infer`: the repaired input, what was found before the repair, and what was done."""
 
     status: Literal["done", "skipped", "failed"] = Field(description="skipped: an earlier run has mastered it")
     error: str = Field(description="why it failed")
     summary: list[str] = Field(description="what was done, in sentences")
+    reference: ReferenceOutcome | None
     residual: Residual | None
     deliveries: list[Delivery]
     files: dict[str, str] = Field(description="kind of file → absolute path")

@@ -97,6 +97,10 @@ def master(
         else:
             notes += dict.fromkeys(note for delivery in delivery_results for note in delivery.notes)
             notes += identical_delivery_notes(delivery_results)
+        if outputs.export and (
+            note := exports.missing_side_note(outputs.export, analyzed_track.render_plan.rendered_side_bands)
+        ):
+            notes.append(note)
         result = MasteringResult(
             outputs=outputs,
             info=info,
@@ -186,6 +190,7 @@ def plan_render(
     residual_amount = min(residual_amount * overrides.residual_scale, MAX_AMOUNT)
     if not network or not network.has_residual or not math.isfinite(signal.lufs):
         residual_amount = 0.0  # the network needs a finite loudness to scale the signal to its level
+    eq_side = prediction.settings.eq_side
     return RenderPlan(
         prediction=prediction,
         eq_sample_rate=eq_sample_rate,
@@ -193,6 +198,7 @@ def plan_render(
         residual_amount=residual_amount,
         match=match,
         eq_scale=options.intensity * overrides.eq_scale,
+        rendered_side_bands=eq_side and convert_bands_to_rate(eq_side.bands(), eq_sample_rate, signal.sample_rate),
     )
 
 
@@ -220,11 +226,13 @@ def render_track(
     """
     signal, render_plan = analyzed_track.signal, analyzed_track.render_plan
     settings, channels = render_plan.prediction.settings, analyzed_track.input_signal.channels
-    has_processing = not is_flat(render_plan.rendered_bands) or bool(active_processors(settings))
+    side_bands = render_plan.rendered_side_bands if channels == 2 else None
+    has_side_eq = side_bands is not None and not is_flat(side_bands)
+    has_processing = not is_flat(render_plan.rendered_bands) or has_side_eq or bool(active_processors(settings))
     if not render_plan.residual_amount and not has_processing and gain_db == 0.0:
         yield RenderedTrack(signal.read_chunks)
         return
-    audio = process_chain(signal, settings, render_plan.rendered_bands, tap)
+    audio = process_chain(signal, settings, render_plan.rendered_bands, side_bands, tap)
     residual_meter = ResidualMeter()
     if network and render_plan.residual_amount:
         residual = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
@@ -262,4 +270,6 @@ def _write_settings_files(
     )
     temporary_paths[outputs.settings].write_text(text, encoding="utf-8")
     if outputs.export:
-        exports.export_eq(result.render_plan.rendered_bands, sample_rate, temporary_paths[outputs.export], track_name)
+        plan = result.render_plan
+        path, side_bands = temporary_paths[outputs.export], plan.rendered_side_bands
+        exports.export_eq(plan.rendered_bands, sample_rate, path, track_name, side_bands)

@@ -26,16 +26,14 @@ def check_combinations(request: MasteringRequest, has_reference: bool, has_setti
         raise BadInputError("--reference and --target both name a target; give one of them.")
     if has_settings and has_reference:
         raise BadInputError("--settings is rendered as it is, so a reference has no effect; give one of them.")
-    if has_settings and request.lufs == MATCH_REFERENCE:
-        raise BadInputError("--lufs reference has no effect with --settings, which uses no reference; give a number.")
     if request.solo and request.bypass:
         raise BadInputError("--solo leaves out all other processors; do not give --bypass with it.")
     if not request.repair or (NONE in request.repair and len(request.repair) > 1):
         raise BadInputError("--repair takes auto, or none, or names of repairs; give 'none' alone.")
     no_reference = "without --reference or --target"
-    for name in ("reference_strength", "reference_weights", "same_song"):
+    for name in ("reference_strength", "reference_weights", "same_song", "max_boost", "allow"):
         _refuse_if(request.is_given(name) and not has_reference, f"--{name.replace('_', '-')}", no_reference)
-    for name in ("reference_weights", "same_song"):
+    for name in ("reference_weights", "same_song", "max_boost", "allow"):
         is_unused = request.is_given(name) and request.reference_strength == 0.0
         _refuse_if(is_unused, f"--{name.replace('_', '-')}", "with --reference-strength 0")
     _refuse_if(has_settings and request.analysis_seconds is not None, "--analysis-seconds", "with --settings")
@@ -43,12 +41,21 @@ def check_combinations(request: MasteringRequest, has_reference: bool, has_setti
     for name in ("eq_amount", "residual_amount", "reference_strength"):
         is_unused = request.is_given(name) and request.intensity == 0.0
         _refuse_if(is_unused, f"--{name.replace('_', '-')}", "with --intensity 0")
+    _check_loudness(request, has_settings)
+    _check_bypassed(request)
+
+
+def _check_loudness(request: MasteringRequest, has_settings: bool) -> None:
+    """Refuses loudness, ceiling and limiting that exclude each other."""
+    if has_settings and request.lufs == MATCH_REFERENCE:
+        raise BadInputError("--lufs reference has no effect with --settings, which uses no reference; give a number.")
+    if request.lufs is not None and request.lufs_from:
+        raise BadInputError("--lufs and --lufs-from both name a loudness; give one of them.")
     _refuse_if(
         request.true_peak == NONE and request.max_limiting is not None, "--max-limiting", "with --true-peak none"
     )
     if request.true_peak == NONE and request.lufs == CLEAN:
         raise BadInputError("--lufs clean depends on the ceiling; leave --true-peak none out, or give a loudness.")
-    _check_bypassed(request)
 
 
 def _check_bypassed(request: MasteringRequest) -> None:

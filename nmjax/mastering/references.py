@@ -10,11 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio import reader
-from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_excerpts
+from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_excerpts, take_section
 from nmjax.mastering.analysis import SourceSignal
+from nmjax.mastering.diagnosis.file_quality import steep_cutoff_hz
+from nmjax.mastering.request_readers import Section, WeightedFile
 from nmjax.models import SAMPLE_RATE, Prediction
 from nmjax.reference import target_file
-from nmjax.reference.features import TrackFeatures, track_features
+from nmjax.reference.features import FeatureExtractor, TrackFeatures
 from nmjax.reference.match import ReferenceMatch, ReferenceTarget, match_settings
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
@@ -48,40 +50,73 @@ def build_reference_target(
     for aspect in aspect_weights:
         if aspect not in MATCH_ASPECTS:
             raise BadInputError(f"A reference has no feature {aspect!r}; {suggest(aspect, MATCH_ASPECTS)}")
-    checked_weights = {
-        aspect: _check_fraction(value, f"The reference's weight of {aspect}")
-        for aspect, value in aspect_weights.items()
-    }
+    tone, dynamics, width = (
+        _check_fraction(aspect_weights.get(aspect, 1.0), f"The reference's weight of {aspect}")
+        for aspect in MATCH_ASPECTS
+    )
     return ReferenceTarget(
         features=target_file.average_features(features, weights),
         name=name,
         strength=_check_fraction(strength, "The reference's strength"),
+        tone=tone,
+        dynamics=dynamics,
+        width=width,
         same_song=same_song,
-        **checked_weights,
     )
 
 
-def read_reference_features(path: Path) -> tuple[TrackFeatures, str]:
-    """Features and name of a target file (.json) or a music file."""
-    if path.suffix.lower() == ".json":
-        return target_file.read(path)
-    return features_from_file(path), path.name
-
-
-def features_from_file(path: Path) -> TrackFeatures:
-    """Features of a music file of any sample rate and number of channels.
+def read_reference_features(file: WeightedFile) -> tuple[TrackFeatures, str]:
+    """Features and name of a target file (.json), a music file, or a section of one.
 
     Raises:
-        BadInputError: the file cannot be read, is shorter than 3 s, or is silent.
+        BadInputError: as `features_from_file`; a section of a target file.
+    """
+    path = Path(file.path)
+    if path.suffix.lower() != ".json":
+        return features_from_file(path, file.section), _section_name(path.name, file.section)
+    if file.section:
+        raise BadInputError(f"'{path}' is a target file, which has no sections; leave the times out.")
+    return target_file.read(path)
+
+
+def features_from_file(path: Path, section: Section | None = None) -> TrackFeatures:
+    """Features of a music file of any sample rate and number of channels.
+
+    Args:
+        path: the file.
+        section: the section to analyze; None for the whole file.
+
+    Raises:
+        BadInputError: the file cannot be read, the section begins after its end, or what is analyzed is shorter than
+            3 s or silent.
     """
     info = reader.probe(path)
-    return check_reference(features_from_chunks(reader.read_chunks(path), info.sample_rate), f"'{path}'")
+    chunks = reader.read_chunks(path)
+    if section:
+        if section.start * info.sample_rate >= info.frames:
+            seconds = info.frames / info.sample_rate
+            raise BadInputError(f"'{path}' is {seconds:.1f} s long; its section must begin before that.")
+        chunks = take_section(chunks, *(round(x * info.sample_rate) for x in section))
+    return check_reference(features_from_chunks(chunks, info.sample_rate), f"'{_section_name(str(path), section)}'")
+
+
+def _section_name(name: str, section: Section | None) -> str:
+    if section is None:
+        return name
+    times = (f"{int(x // 60)}:{x % 60:04.1f}".removesuffix(".0") for x in section)
+    return f"{name}@{'-'.join(times)}"
 
 
 def features_from_chunks(chunks: AudioChunks, sample_rate: int) -> TrackFeatures:
-    """Features of audio in chunks `[time, channel]` of any sample rate."""
-    resampled = prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE))
-    return track_features(resampled, max_hz=min(sample_rate, SAMPLE_RATE) / 2)
+    """Features of audio in chunks `[time, channel]` of any sample rate.
+
+    Bands above the cut-off of a lossy codec count as unknown, like those above half the sample rate.
+    """
+    extractor = FeatureExtractor()
+    for chunk in prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE)):
+        extractor.update(chunk)
+    cutoff = steep_cutoff_hz(extractor.level_db(), extractor.bin_hz)
+    return extractor.features(max_hz=np.nanmin([sample_rate / 2, SAMPLE_RATE / 2, cutoff]))
 
 
 def match_reference(prediction: Prediction, signal: SourceSignal, reference_target: ReferenceTarget) -> ReferenceMatch:

@@ -45,6 +45,38 @@ def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iter
         yield equalized[0, : len(chunk)].astype(np.float32)
 
 
+def equalize_side_stream(chunks: AudioChunks, bands: Bands | None, sample_rate: int) -> Iterator[np.ndarray]:
+    """The stream with its side, half of left − right, through peaking filters; the mid does not change.
+
+    Bit-identical where all gains are 0 dB, and for any other number of channels than two.
+
+    Args:
+        chunks: `[frames, channel]`.
+        bands: `[1, bands]`, for `sample_rate`; None for none.
+        sample_rate: in Hz.
+
+    Returns:
+        float32 chunks. The filters run in float64, and their state passes from chunk to chunk.
+    """
+    if bands is None or is_flat(bands):
+        yield from chunks
+        return
+    chunk_frames = _CHUNK_SECONDS * sample_rate
+    bands_f64 = jax.tree.map(lambda x: np.asarray(x, np.float64), bands)
+    state = np.zeros((1, 1, bands.freq_hz.shape[1], 2), np.float64)
+    for chunk in rechunk(chunks, chunk_frames):
+        if chunk.shape[1] != 2:
+            yield chunk
+            continue
+        audio = chunk.astype(np.float64)
+        side = np.zeros((1, chunk_frames, 1), np.float64)
+        side[0, : len(chunk), 0] = 0.5 * (audio[:, 0] - audio[:, 1])
+        with jax.enable_x64(True):
+            equalized, state = _jit_equalize(side, bands_f64, sample_rate, state)
+            change = (np.asarray(equalized) - side)[0, : len(chunk)]
+        yield (audio + np.concatenate([change, -change], axis=1)).astype(np.float32)
+
+
 @partial(jax.jit, static_argnums=2)
 def _jit_equalize(audio, bands, sample_rate, state):
     return equalize(audio, bands, sample_rate, state)

@@ -18,8 +18,10 @@ from nmjax.mastering.request_readers import (
     read_band,
     read_intensity,
     read_processor,
+    read_section_of_file,
     read_weighted_file,
 )
+from nmjax.reference.limits import EXPANSION, NARROW_BASS
 from nmjax.runtime.options import Options, option, read_float, read_float_or, read_list, read_text
 
 MATCH_REFERENCE = "reference"  # value of `lufs`: the loudness of the reference
@@ -58,10 +60,10 @@ class MasteringRequest(Options):
         (),
         group=REFERENCE_GROUP,
         flag="--reference",
-        metavar="FILE[=WEIGHT]",
+        metavar="FILE[@START-END][=WEIGHT]",
         parse=read_weighted_file,
         repeat=True,
-        help="music to match; several are averaged",
+        help="music to match, or a section of it such as song.flac@1:20-1:50; several are averaged",
     )
     target: str | None = option(
         None,
@@ -92,6 +94,24 @@ class MasteringRequest(Options):
         group=REFERENCE_GROUP,
         help="the reference is another section, take or mix of the same song: the best reference",
     )
+    max_boost: float | None = option(
+        None,
+        group=REFERENCE_GROUP,
+        metavar="DB",
+        parse=read_float,
+        low=0.0,
+        high=18.0,
+        help="largest gain of the EQ's summed response toward a reference, half of it below 60 Hz; default: 6, "
+        "with --same-song 12",
+    )
+    allow: tuple[str, ...] = option(
+        (),
+        group=REFERENCE_GROUP,
+        metavar="NAME,...",
+        parse=read_list,
+        choices=(EXPANSION, NARROW_BASS),
+        help="what a reference may ask for only where it is allowed: an expander, a narrower bass",
+    )
     model: str | None = option(
         None,
         group=_RENDERING,
@@ -117,16 +137,16 @@ class MasteringRequest(Options):
         parse=read_text,
         help="render these settings instead of a network's (.json, .txt, .csv), see docs/reference/settings.md",
     )
-    bands: Mapping[int, Mapping[str, float]] = option(
+    bands: Mapping[int | str, Mapping[str, float]] = option(
         {},
         group=_RENDERING,
         flag="--band",
-        metavar="N.FIELD=X",
+        metavar="[side.]N.FIELD=X",
         parse=read_band,
         collect=collect_bands,
         repeat=True,
         hash=False,
-        help="replace a value of a band, such as 3.gain_db=-1",
+        help="replace a value of a band, such as 3.gain_db=-1, or of a band of the side, such as side.2.gain_db=-1",
     )
     processors: Mapping[str, Mapping[str, float]] = option(
         {},
@@ -198,6 +218,13 @@ class MasteringRequest(Options):
         help="deliver this loudness; keep: that of the input; clean: the loudest that takes at most 2 dB of limiting; "
         "reference: that of the reference; none: no gain",
     )
+    lufs_from: WeightedFile | None = option(
+        None,
+        group=_DELIVERY,
+        metavar="FILE[@START-END]",
+        parse=read_section_of_file,
+        help="deliver at the loudness of this music or target file, whatever the reference is",
+    )
     true_peak: float | str | None = option(
         None,
         group=_DELIVERY,
@@ -229,6 +256,15 @@ class MasteringRequest(Options):
         """Whether there is a reference file or a target file."""
         return bool(self.references or self.target)
 
+    @property
+    def matches_loudness(self) -> bool:
+        """Whether the loudness is that of a reference or of another file."""
+        return self.lufs == MATCH_REFERENCE or self.lufs_from is not None
+
+    def measured_files(self) -> tuple[WeightedFile, ...]:
+        """All files whose features or loudness decide the master."""
+        return (*self.reference_files(), *((self.lufs_from,) if self.lufs_from else ()))
+
     def reference_files(self) -> tuple[WeightedFile, ...]:
         """All reference files, or the target file with weight 1."""
         return self.references or ((WeightedFile(self.target),) if self.target else ())
@@ -240,5 +276,9 @@ class MasteringRequest(Options):
             for name in ("ckpt", "settings", "target")
             if (path := getattr(self, name))
         }
-        references = tuple(file._replace(path=os.path.abspath(file.path)) for file in self.references)
-        return dataclasses.replace(self, references=references, **paths)
+
+        def absolute(file: WeightedFile) -> WeightedFile:
+            return file._replace(path=os.path.abspath(file.path))
+
+        references, lufs_from = tuple(map(absolute, self.references)), self.lufs_from and absolute(self.lufs_from)
+        return dataclasses.replace(self, references=references, lufs_from=lufs_from, **paths)

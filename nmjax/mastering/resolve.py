@@ -17,7 +17,8 @@ from nmjax.mastering.option_checks import (
     check_repair_names,
 )
 from nmjax.mastering.references import build_reference_target, read_reference_features
-from nmjax.mastering.request import CLEAN, KEEP, MATCH_REFERENCE, MasteringRequest
+from nmjax.mastering.request import CLEAN, KEEP, MasteringRequest
+from nmjax.mastering.request_readers import WeightedFile, split_bands
 from nmjax.mastering.settings.file import StoredSettings, read_settings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.mastering.types import MasteringOptions
@@ -50,12 +51,18 @@ def resolve_options(
     if request.has_reference:
         reference_target = read_reference_target(request)
     delivery_specs = resolve_delivery_specs(request)
-    if request.lufs == MATCH_REFERENCE:
-        lufs = _reference_lufs(reference_target)
+    if request.matches_loudness:
+        lufs = _file_lufs(request.lufs_from) if request.lufs_from else _reference_lufs(reference_target)
         delivery_specs = tuple(dataclasses.replace(spec, lufs=lufs) for spec in delivery_specs)
     if reference_target:
-        reference_target = dataclasses.replace(reference_target, intensity=request.intensity)
+        reference_target = dataclasses.replace(
+            reference_target,
+            intensity=request.intensity,
+            max_boost_db=request.max_boost,
+            allowed=frozenset(request.allow),
+        )
     settings = read_settings(Path(request.settings)) if request.settings else settings
+    bands, side_bands = _split_bands(request)
     if settings:
         check_repair_names(request, settings)
     return MasteringOptions(
@@ -64,7 +71,8 @@ def resolve_options(
         overrides=Overrides(
             eq_amount=request.eq_amount,
             residual_amount=request.residual_amount,
-            bands=request.bands,
+            bands=bands,
+            side_bands=side_bands,
             bypass=frozenset(bypassed_elements(request)),
             processors=request.processors,
         ),
@@ -76,6 +84,13 @@ def resolve_options(
     )
 
 
+def _split_bands(request: MasteringRequest) -> tuple[dict, dict]:
+    try:
+        return split_bands(request.bands)
+    except ValueError as error:
+        raise BadInputError(str(error)) from None
+
+
 def resolve_delivery_specs(request: MasteringRequest) -> tuple[DeliverySpec, ...]:
     """The deliveries of a request; with the loudness "reference" still that of the preset.
 
@@ -85,16 +100,16 @@ def resolve_delivery_specs(request: MasteringRequest) -> tuple[DeliverySpec, ...
     for name in request.deliver:
         if request.deliver.count(name) > 1:
             raise BadInputError(f"--deliver names '{name}' twice.")
-    changes_level = request.lufs is not None or request.true_peak is not None
+    changes_level = request.lufs is not None or request.true_peak is not None or request.lufs_from is not None
     if len(request.deliver) > 1 and changes_level:
-        raise BadInputError("--lufs and --true-peak are for one delivery; name one with --deliver.")
+        raise BadInputError("--lufs, --lufs-from and --true-peak are for one delivery; name one with --deliver.")
     return tuple(_resolve_spec(request, PRESETS[name]) for name in request.deliver)
 
 
 def _resolve_spec(request: MasteringRequest, preset: DeliverySpec) -> DeliverySpec:
-    lufs = _level(request.lufs, preset.lufs) if request.lufs != MATCH_REFERENCE else preset.lufs
+    lufs = preset.lufs if request.matches_loudness else _level(request.lufs, preset.lufs)
     true_peak_db = _level(request.true_peak, preset.true_peak_db)
-    is_preset = (lufs, true_peak_db) == (preset.lufs, preset.true_peak_db) and request.lufs != MATCH_REFERENCE
+    is_preset = (lufs, true_peak_db) == (preset.lufs, preset.true_peak_db) and not request.matches_loudness
     relative = request.lufs if request.lufs in (KEEP, CLEAN) else ""
     limiting_db = _CLEAN_LIMITING_DB if relative == CLEAN else preset.max_limiting_db
     return DeliverySpec(
@@ -159,7 +174,7 @@ def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
         BadInputError: a file cannot be used, or a weight is out of its range.
     """
     files = request.reference_files()
-    tracks = [read_reference_features(Path(file.path)) for file in files]
+    tracks = [read_reference_features(file) for file in files]
     return build_reference_target(
         features=[features for features, _ in tracks],
         weights=[file.weight for file in files],
@@ -168,6 +183,13 @@ def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
         aspect_weights=request.reference_weights,
         same_song=request.same_song,
     )
+
+
+def _file_lufs(file: WeightedFile) -> float:
+    features, name = read_reference_features(file)
+    if not math.isfinite(features.lufs):
+        raise BadInputError(f"The loudness of {name} is not known (too quiet, or an older target file); use --lufs.")
+    return round(features.lufs, 2)
 
 
 def _reference_lufs(reference_target: ReferenceTarget | None) -> float:

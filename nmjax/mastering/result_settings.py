@@ -33,6 +33,7 @@ def settings_json(
         eq_sample_rate=render_plan.eq_sample_rate,
         reference=render_plan.match.reference_target.description if render_plan.match else None,
         repairs=render_plan.repairs,
+        rendered_side_bands=render_plan.rendered_side_bands,
     )
 
 

@@ -24,11 +24,16 @@ _SAME_WIDTH_DB = 0.2
 
 
 def summary_sentences(result: MasteringResult) -> list[str]:
-    """What was done to a track: the processing first, then the loudness of each delivery. Nothing for silence."""
+    """What was done to a track: the processing, how near it comes to the reference, the loudness of each delivery.
+
+    Nothing for silence.
+    """
     if result.input_scan.true_peak == 0.0:
         return []
     is_prediction = result.network is not None and not result.has_given_settings
     sentences = [describe_processing(result.render_plan, result.info.sample_rate, is_prediction)]
+    if outcome := result.render_plan.match_outcome:
+        sentences.append(outcome.sentence)
     has_several = len(result.delivery_results) > 1
     for delivery in result.delivery_results:
         level = describe_level(delivery.spec, delivery.plan, result.input_scan.lufs, delivery.compliance.lufs)
@@ -52,9 +57,8 @@ def describe_processing(plan: RenderPlan, sample_rate: int, is_prediction: bool)
     eq = _describe_eq(
         plan.rendered_bands, sample_rate, goal, is_close=is_prediction and not plan.match and plan.eq_scale >= 1.0
     )
-    if not processors:
-        return eq
-    return f"{eq} Then {processors}."
+    side = _describe_side_eq(plan.rendered_side_bands, sample_rate)
+    return " ".join([eq, *([side] if side else []), *([f"Then {processors}."] if processors else [])])
 
 
 def _describe_eq(bands: Bands, sample_rate: int, goal: str, is_close: bool) -> str:
@@ -66,10 +70,27 @@ def _describe_eq(bands: Bands, sample_rate: int, goal: str, is_close: bool) -> s
         return "No EQ: the tone stays as it is."
     if largest_db < _CLOSE_DB and is_close:
         return f"At most {format_fixed(largest_db, 'dB')} of EQ: your mix is already close to similar music."
+    gains = _describe_extremes(gain_db, freq_hz)
+    return f"An EQ of {gains} {goal}." if goal else f"An EQ of {gains}."
+
+
+def _describe_side_eq(bands: Bands | None, sample_rate: int) -> str:
+    """A sentence about the response of the side's equalizer; empty where it is inaudible."""
+    if bands is None:
+        return ""
+    freq_hz = _GRID_HZ[_NYQUIST_SHARE * sample_rate > _GRID_HZ]
+    gain_db = eq_response_db(bands, freq_hz, sample_rate)
+    if float(np.abs(gain_db).max()) < _INAUDIBLE_DB:
+        return ""
+    return f"On the side alone {_describe_extremes(gain_db, freq_hz)}."
+
+
+def _describe_extremes(gain_db: Float[np.ndarray, " points"], freq_hz: Float[np.ndarray, " points"]) -> str:
+    """The largest gain and cut, or one of them where the other is less than half as large."""
+    largest_db = float(np.abs(gain_db).max())
     extremes = [i for i in (int(gain_db.argmax()), int(gain_db.argmin())) if abs(gain_db[i]) >= 0.5 * largest_db]
     extremes.sort(key=lambda i: -abs(gain_db[i]))
-    gains = " and ".join(f"{format_signed(gain_db[i], 'dB')} at {_format_hz(freq_hz[i])}" for i in extremes)
-    return f"An EQ of {gains} {goal}." if goal else f"An EQ of {gains}."
+    return " and ".join(f"{format_signed(gain_db[i], 'dB')} at {_format_hz(freq_hz[i])}" for i in extremes)
 
 
 def eq_response_db(

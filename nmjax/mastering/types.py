@@ -19,6 +19,7 @@ from nmjax.mastering.settings.file import StoredSettings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.models import Prediction
 from nmjax.reference.match import ReferenceMatch, ReferenceTarget
+from nmjax.reference.outcome import MatchOutcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +74,7 @@ class RenderPlan:
         prediction: settings after all overrides.
         eq_sample_rate: rate in Hz at which the prediction's bands have their intended response.
         rendered_bands: the bands fitted to the same response at the track's sample rate.
+        rendered_side_bands: the same of the side's equalizer; None where there is none.
         residual_amount: scales the residual; 0 leaves it out.
         match: how a reference changed the prediction; None without a reference.
         repairs: what is repaired before everything else.
@@ -86,6 +88,12 @@ class RenderPlan:
     match: ReferenceMatch | None = None
     repairs: RepairPlan = NO_REPAIRS
     eq_scale: float = 1.0
+    rendered_side_bands: Bands | None = None
+
+    @property
+    def match_outcome(self) -> MatchOutcome | None:
+        """How near the settings come to the reference; None without one, or where its tone is not matched."""
+        return self.match and self.match.outcome(self.prediction.settings, self.eq_sample_rate)
 
 
 @dataclasses.dataclass(frozen=True)

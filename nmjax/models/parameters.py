@@ -44,6 +44,7 @@ class Settings(struct.PyTreeNode):
     Attributes:
         input_gain_db: `[batch]`, gain that brings the track to the model's level.
         eq: The equalizer.
+        eq_side: A second equalizer on the side signal, after the first one; None for none. Networks predict none.
         compressor, saturator, width: The processors after the equalizer, which work at the model's level (see
             `nmjax.models.processors`); None where the chain has no such processor.
     """
@@ -53,6 +54,7 @@ class Settings(struct.PyTreeNode):
     compressor: Compressor | None = None
     saturator: Saturator | None = None
     width: Width | None = None
+    eq_side: EqSettings | None = None
 
 
 @typing.no_type_check

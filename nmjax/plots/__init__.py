@@ -49,6 +49,7 @@ def plot_eq_response(
     names: Sequence[str],
     title: str,
     target: ResponseCurve | None = None,
+    side: ResponseCurve | None = None,
 ) -> None:
     """Plot the response of an equalizer and of each of its bands as PNG.
 
@@ -59,6 +60,7 @@ def plot_eq_response(
         names: of the bands, for the legend.
         title: above the plot.
         target: a response to compare with.
+        side: response of a further equalizer, of the side alone.
     """
     figure, axes = frequency_axes()
     colors = plt.get_cmap("viridis")(np.linspace(0.0, 0.9, len(band_db)))
@@ -70,7 +72,10 @@ def plot_eq_response(
     if target:
         label = _legend_label(target.name)
         axes.plot(target.freq_hz, target.response_db, color="tab:red", linestyle="--", linewidth=1.5, label=label)
-    y_limit = max(3.0, 1.15 * float(np.abs(total).max()), 1.15 * float(np.abs(band_db).max()))
+    if side:
+        axes.plot(side.freq_hz, side.response_db, color="tab:orange", linewidth=1.5, label=_legend_label(side.name))
+    shown = [total, band_db, *([side.response_db] if side else [])]
+    y_limit = max(3.0, *(1.15 * float(np.abs(x).max()) for x in shown))
     axes.set_ylim(-y_limit, y_limit)
     axes.set_title(title, parse_math=False)  # the name of a track can contain dollar signs
     axes.legend(fontsize=8, ncols=1 + len(names) // 6, loc="best")

@@ -34,6 +34,7 @@ _PROXIMITY_WEIGHT = 0.02  # cost of changing a raw parameter by 1
 _PARAMETERS = PROCESSORS["compressor"].settings
 _FREE_PARAMETERS = [i for i, row in enumerate(_PARAMETERS) if row.name not in ("knee_db", "makeup_db")]
 _MAX_RAW = 4.0  # limit of the start: at an end of its range a raw parameter would be infinite
+_RATIO_INDEX = [row.name for row in _PARAMETERS].index("ratio")
 _MIN_SLOPE = 0.02  # less compression is none
 _POWER_FLOOR = 1e-10
 _GATE_DB = 30.0  # excerpts further below the loudest one are ignored
@@ -59,6 +60,11 @@ class DynamicsTarget:
     crest_change_db: float
     range_change_lu: float
     current_range_lu: float
+
+    @property
+    def needs_expansion(self) -> bool:
+        """Whether crest factor and loudness range shall grow on the whole."""
+        return self.crest_change_db / _CREST_SCALE_DB + self.range_change_lu / _RANGE_SCALE_LU > 0.0
 
 
 def dynamics_target(
@@ -102,8 +108,18 @@ def noise_scale_of_duration(track: TrackFeatures, reference: TrackFeatures) -> f
     return float(np.sqrt(sum(0.5 * 30.0 / max(x.seconds, 3.0) for x in (track, reference))))
 
 
+def without_expansion(compressor: Compressor | None) -> Compressor | None:
+    """The compressor, or a neutral one in the place of an expander."""
+    if compressor is None or float(compressor.ratio[0]) >= 1.0:
+        return compressor
+    return dataclasses.replace(compressor, ratio=jnp.ones(1), makeup_db=jnp.zeros(1))
+
+
 def fit_compressor(
-    audio: Float[Array, "blocks time channel"], current: Compressor | None, target: DynamicsTarget
+    audio: Float[Array, "blocks time channel"],
+    current: Compressor | None,
+    target: DynamicsTarget,
+    may_expand: bool = True,
 ) -> Compressor | None:
     """Fit threshold, ratio, attack and release to a change of the dynamics; make-up gain keeps the level.
 
@@ -111,6 +127,7 @@ def fit_compressor(
         audio: excerpts of the equalized track at the model's sample rate and level.
         current: settings to start from and to stay near; None starts from the middle of each range.
         target: requested change, relative to no compressor.
+        may_expand: whether the ratio may be below 1; if not, `current` must have none below 1 either.
 
     Returns:
         Settings with fields `[1]`; `current` where the fit would compress next to nothing.
@@ -118,8 +135,12 @@ def fit_compressor(
     start = np.array(
         [0.0 if current is None else row.to_raw(float(getattr(current, row.name)[0])) for row in _PARAMETERS]
     )
-    start = np.clip(start, -_MAX_RAW, _MAX_RAW)
-    raw, changes = _optimize(audio, jnp.asarray(start, jnp.float32), jnp.array(dataclasses.astuple(target)))
+    start, min_raw = np.clip(start, -_MAX_RAW, _MAX_RAW), np.full(len(start), -np.inf)
+    if not may_expand:
+        start[_RATIO_INDEX], min_raw[_RATIO_INDEX] = max(start[_RATIO_INDEX], 0.0), 0.0
+    raw, changes = _optimize(
+        audio, *(jnp.asarray(x, jnp.float32) for x in (start, min_raw)), jnp.array(dataclasses.astuple(target))
+    )
     _, _, level_change_db = changes
     compressor = _compressor_from_raw(raw)
     if abs(float(compressor.slope[0])) < _MIN_SLOPE:
@@ -171,10 +192,10 @@ def _gate(loudness_db: Array) -> Array:
 
 
 @jax.jit
-def _optimize(audio, start, target):
+def _optimize(audio, start, min_raw, target):
     """Raw parameters of the least cost, and what they change: crest factor, loudness range and level.
 
-    target: the fields of `DynamicsTarget`.
+    min_raw: lower limits of the raw parameters. target: the fields of `DynamicsTarget`.
     """
     crest_change_db, range_change_lu, current_range_lu = target
     blocks, hop = len(audio), control_hop(SAMPLE_RATE)
@@ -197,14 +218,14 @@ def _optimize(audio, start, target):
         return jnp.stack([crest_db, slope * current_range_lu, level_db])
 
     def objective(offset):
-        raw = start + free_mask * offset
+        raw = jnp.maximum(start + free_mask * offset, min_raw)
         crest_db, range_lu, _ = changes_for(raw)
         crest_error = ((crest_db - crest_change_db) / _CREST_SCALE_DB) ** 2
         range_error = ((range_lu - range_change_lu) / _RANGE_SCALE_LU) ** 2
         return crest_error + range_error + _PROXIMITY_WEIGHT * jnp.sum(offset**2)
 
     best, _ = minimize(objective, jnp.zeros(len(_PARAMETERS)), _STEPS, _LEARNING_RATE)
-    raw = start + free_mask * best
+    raw = jnp.maximum(start + free_mask * best, min_raw)
     return raw, changes_for(raw)
 
 

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp import Bands, response_db
+from nmjax.dsp import Bands
 from nmjax.dsp.numerics import smooth_abs
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference.gradient_descent import minimize
+from nmjax.reference.limits import BASS_HZ, MIN_BAND_DISTANCE_OCTAVES, NO_LIMITS, SUB_BASS_HZ, ResponseLimits
+from nmjax.reference.response import MAX_BANDS, scale_into_limits
 
-MAX_BANDS = 10
 MAX_GAIN_DB = 12.0
 _MIN_HZ, _MAX_HZ = 20.0, 20_000.0
 _Q_RANGE = (0.5, 5.0)
@@ -28,6 +29,12 @@ _FILTER_PENALTY_DB = 0.3  # each filter costs as much as this gain, so that two 
 _NEGLIGIBLE_DB = 0.1  # filters with less gain are dropped
 _SMOOTH_OCTAVES = 0.33  # smoothing of the residual before a filter is inserted at its peak
 _MERGE_OCTAVES = 0.5  # a removed filter's gain is added to a neighbor closer than this
+_END_GRID_HZ = (12.0, 15.0, 18.0, 21.0, 16_000.0, 18_000.0, 20_000.0)  # where limits hold beyond a curve's own grid
+_LIMIT_WEIGHT = 30.0  # cost of the mean squared excess over the limits, relative to that of the residual
+_UNLIMITED_DB = 1e3
+_LIMIT_MARGIN_DB = 0.1  # the fit stays below the limits by this much, since a penalty gives way a little
+_DISTANCE_WEIGHT_DB2 = 2.0  # cost of two filters at one frequency; 0 from 1.3 times the smallest distance on
+_DISTANCE_MARGIN = 1.3
 
 Arrays = TypeVar("Arrays")
 
@@ -52,6 +59,14 @@ class _Target(NamedTuple):
     weight: Float[np.ndarray, " points"]
 
 
+class _Fitting(NamedTuple):
+    """What filters are fitted to."""
+
+    target: _Target
+    gain_penalty: float
+    limits: ResponseLimits
+
+
 @dataclasses.dataclass(frozen=True)
 class _EqFit:
     """Optimized filters, target minus their response, and the cost."""
@@ -72,12 +87,14 @@ def fit_bands(
     weight: Float[np.ndarray, " points"],
     gain_penalty: float = 0.0,
     max_bands: int = MAX_BANDS,
+    limits: ResponseLimits = NO_LIMITS,
 ) -> Bands:
     """Fit as few peaking filters as needed to a curve, up to a constant.
 
     Starting from the initial filters that have an audible gain, a filter is inserted at the peak of the residual and
     all are optimized together, until the residual is 0.25 dB RMS, another filter would reduce the cost by less than
-    2 %, or there are `max_bands`. After each step, filters whose removal costs less than 2 % are removed.
+    2 %, or there are `max_bands`. After each step, filters whose removal costs less than 2 % are removed, and of two
+    within a sixth of an octave the smaller one.
 
     Args:
         initial: filters to start from, `[1, bands]`; of more than `max_bands` those with the largest gains.
@@ -86,19 +103,19 @@ def fit_bands(
         weight: weight of each point.
         gain_penalty: cost of 1 dB of a filter's gain, in dB² of the mean squared residual.
         max_bands: largest number of filters.
+        limits: largest gain of the summed response, a part of the fit; what it misses is scaled down.
 
     Returns:
         Filters `[1, bands]` in order of frequency: 20 Hz to 20 kHz, ±12 dB, Q 0.5 to 5.
     """
-    target = _as_float32(_Target(freq_hz, target_db, weight))
-    best = _prune(_optimize(_initial_filters(initial, max_bands), target, gain_penalty), target, gain_penalty)
+    fitting = _Fitting(_as_float32(_Target(freq_hz, target_db, weight)), gain_penalty, limits)
+    best = _prune(_optimize(_initial_filters(initial, max_bands), fitting), fitting)
     while best.num_filters < max_bands and np.average(best.residual_db**2, weights=weight) > _TOLERANCE_DB**2:
-        filters = _insert_filter(best, freq_hz, weight)
-        candidate = _prune(_optimize(filters, target, gain_penalty), target, gain_penalty)
+        candidate = _prune(_optimize(_insert_filter(best, freq_hz, weight), fitting), fitting)
         if candidate.cost > (1.0 - _MIN_COST_REDUCTION) * best.cost:
             break
         best = candidate
-    return _to_bands(best.filters)
+    return scale_into_limits(_to_bands(best.filters), limits)
 
 
 def fit_fixed_count(
@@ -118,7 +135,7 @@ def fit_fixed_count(
     gain_db = np.interp(np.log(start_hz), np.log(freq_hz), target_db - np.mean(target_db))
     filters = _Filters(start_hz, gain_db, np.full(count, _START_Q), np.ones(count))
     target = _Target(freq_hz, target_db, np.ones(len(freq_hz)))
-    fitted, _, _ = _run_adam(_as_float32(filters), _as_float32(target), 0.0)
+    fitted, _, _ = _run_adam(_as_float32(filters), _as_float32(target), _as_float32(NO_LIMITS), 0.0)
     fitted_hz, fitted_gain_db, fitted_q = (x[None] for x in fitted)
     return Bands(freq_hz=fitted_hz, gain_db=fitted_gain_db, q=fitted_q)
 
@@ -127,22 +144,37 @@ def _as_float32(arrays: Arrays) -> Arrays:
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), arrays)
 
 
-def _optimize(filters: _Filters, target: _Target, gain_penalty: float) -> _EqFit:
-    fitted, residual_db, cost = _run_adam(_as_float32(filters), target, gain_penalty)
+def _optimize(filters: _Filters, fitting: _Fitting) -> _EqFit:
+    fitted, residual_db, cost = _run_adam(
+        _as_float32(filters), fitting.target, _as_float32(fitting.limits), fitting.gain_penalty
+    )
     freq_hz, gain_db, q = (np.array(x, np.float64) for x in fitted)
     return _EqFit(_Filters(freq_hz, gain_db, q, filters.active), np.asarray(residual_db, np.float64), float(cost))
 
 
-def _prune(fit: _EqFit, target: _Target, gain_penalty: float) -> _EqFit:
-    """Remove filters as long as a removal costs less than `_MIN_COST_REDUCTION`, the least important first."""
+def _prune(fit: _EqFit, fitting: _Fitting) -> _EqFit:
+    """Remove filters that are too close to another, then those whose removal costs less than `_MIN_COST_REDUCTION`,
+    the least important first."""
+    fit = _separate(fit, fitting)
     while fit.num_filters > 1:
-        candidates = [
-            _optimize(_remove_filter(fit.filters, index), target, gain_penalty) for index in range(fit.num_filters)
-        ]
-        best = min(candidates, key=lambda x: x.cost)
+        candidates = [_optimize(_remove_filter(fit.filters, index), fitting) for index in range(fit.num_filters)]
+        best = _separate(min(candidates, key=lambda x: x.cost), fitting)
         if (1.0 - _MIN_COST_REDUCTION) * best.cost > fit.cost:
             break
         fit = best
+    return fit
+
+
+def _separate(fit: _EqFit, fitting: _Fitting) -> _EqFit:
+    """Remove the smaller one of two filters within a sixth of an octave, until there are none."""
+    while fit.num_filters > 1:
+        octaves = np.log2(fit.filters.freq_hz[: fit.num_filters])
+        distance = np.abs(octaves[:, None] - octaves) + np.diag(np.full(fit.num_filters, np.inf))
+        pair = np.array(np.unravel_index(np.argmin(distance), distance.shape))
+        if distance.min() >= MIN_BAND_DISTANCE_OCTAVES:
+            break
+        smaller = pair[np.argmin(np.abs(fit.filters.gain_db[pair]))]
+        fit = _optimize(_remove_filter(fit.filters, int(smaller)), fitting)
     return fit
 
 
@@ -163,7 +195,7 @@ def _initial_filters(initial: Bands, max_bands: int) -> _Filters:
     freq_hz, gain_db, q = (np.asarray(x, np.float64)[0] for x in (initial.freq_hz, initial.gain_db, initial.q))
     order = np.argsort(-np.abs(gain_db), kind="stable")[:max_bands]
     order = order[np.abs(gain_db[order]) >= _NEGLIGIBLE_DB]
-    filters = _Filters(*(np.full(max_bands, value) for value in _PADDING))
+    filters = _Filters(*(np.full(max(max_bands, MAX_BANDS), value) for value in _PADDING))  # one program for any number
     for values, column in zip(filters, (freq_hz, gain_db, q, np.ones_like(freq_hz)), strict=True):
         values[: len(order)] = column[order]
     return filters
@@ -194,7 +226,7 @@ def _to_bands(filters: _Filters) -> Bands:
 
 
 @partial(jax.jit, static_argnames="gain_penalty")
-def _run_adam(filters: _Filters, target: _Target, gain_penalty: float):
+def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_penalty: float):
     """Optimize the active filters: (frequency, gain, Q), the residual in dB without its weighted mean, and the cost."""
 
     start_hz, start_gain_db, start_q, active = (jnp.asarray(x) for x in filters)
@@ -205,22 +237,48 @@ def _run_adam(filters: _Filters, target: _Target, gain_penalty: float):
         gain_db = active * MAX_GAIN_DB * jnp.tanh(raw[1])
         return freq_hz, gain_db, _Q_RANGE[0] + (_Q_RANGE[1] - _Q_RANGE[0]) * jax.nn.sigmoid(raw[2])
 
-    def residual_of(raw):
+    def residual_and_excess(raw):
         freq_hz, gain_db, q = decode(raw)
-        bands = Bands(freq_hz=freq_hz[None], gain_db=gain_db[None], q=q[None])
-        residual = target_db - response_db(bands, grid_hz, SAMPLE_RATE)[0]
-        return residual - jnp.sum(weight * residual) / jnp.sum(weight)
+        points_hz = jnp.concatenate([grid_hz, jnp.asarray(_END_GRID_HZ, jnp.float32), freq_hz])
+        response = _peaking_response_db(freq_hz, gain_db, q, points_hz)
+        limit_db = jnp.where(points_hz < SUB_BASS_HZ, limits.sub_bass_db, limits.above_db) - _LIMIT_MARGIN_DB
+        residual = target_db - response[: len(grid_hz)]
+        mean_db = jnp.sum(weight * residual) / jnp.sum(weight)
+        smallest_db = jnp.where(points_hz < BASS_HZ, limits.min_bass_db + _LIMIT_MARGIN_DB, -_UNLIMITED_DB)
+        excess_db = jnp.maximum(jnp.maximum(response - limit_db, smallest_db - response), 0.0)
+        return residual - mean_db, jnp.mean(excess_db**2)
+
+    def closeness_of(raw):
+        octaves = jnp.log2(decode(raw)[0])
+        smallest = _DISTANCE_MARGIN * MIN_BAND_DISTANCE_OCTAVES
+        closeness = jnp.maximum(1.0 - jnp.abs(octaves[:, None] - octaves[None]) / smallest, 0.0) ** 2
+        return jnp.sum(jnp.triu(closeness * active[:, None] * active[None], k=1))
 
     def objective(raw):
         _, gain_db, q = decode(raw)
         penalty = jnp.sum(smooth_abs(gain_db)) + jnp.sum(active * (_FILTER_PENALTY_DB + jnp.log(q) ** 2 / 4.0))
-        return jnp.sum(weight * residual_of(raw) ** 2) / jnp.sum(weight) + gain_penalty * penalty
+        residual, excess = residual_and_excess(raw)
+        cost = jnp.sum(weight * residual**2) / jnp.sum(weight) + gain_penalty * penalty
+        return cost + _LIMIT_WEIGHT * excess + _DISTANCE_WEIGHT_DB2 * closeness_of(raw)
 
     position = jnp.log(start_hz / _MIN_HZ) / np.log(_MAX_HZ / _MIN_HZ)
     gain = jnp.arctanh(jnp.clip(start_gain_db / MAX_GAIN_DB, -0.97, 0.97))
     raw = jnp.stack([_logit(position), gain, _logit((start_q - _Q_RANGE[0]) / (_Q_RANGE[1] - _Q_RANGE[0]))])
     best, cost = minimize(objective, raw, _STEPS, _LEARNING_RATE)
-    return decode(best), residual_of(best), cost
+    return decode(best), residual_and_excess(best)[0], cost
+
+
+def _peaking_response_db(freq_hz: Array, gain_db: Array, q: Array, points_hz: Array) -> Array:
+    """The response of peaking filters in series at `points_hz`, as `dsp.response_db` in a third of the time.
+
+    |H|² = (x² + (A/Q)²) / (x² + 1/(A Q)²) with x = w/w₀ − w₀/w, w = tan(π f / rate), A = 10^(gain/40)
+    (R. Bristow-Johnson).
+    """
+    warped, centers = (jnp.tan(jnp.pi / SAMPLE_RATE * x) for x in (points_hz[None], freq_hz[:, None]))
+    x2 = (warped / centers - centers / warped) ** 2
+    amplitude = jnp.exp(gain_db * (np.log(10.0) / 40.0))
+    boost, cut = (amplitude / q)[:, None] ** 2, (1.0 / (amplitude * q))[:, None] ** 2
+    return jnp.sum(jnp.log((x2 + boost) / (x2 + cut)), axis=0) * (10.0 / np.log(10.0))
 
 
 def _logit(fraction: Array) -> Array:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+import scipy.sparse
 from jaxtyping import Bool, Float
 
 from nmjax.audio import reader
@@ -103,6 +104,7 @@ class FeatureExtractor:
         self._num_channels = 0
         self._pending: np.ndarray | None = None
         self._block_powers: list[np.ndarray] = []  # [2, bands] each: mid and side
+        self._mid_power = np.zeros(_WINDOW // 2 + 1)
         self._frame_levels_db: list[np.ndarray] = []  # [frames, bands + fine + 1] each: mid in both grids, width
         self._block_peaks: list[tuple[float, float]] = []  # peak and mean square
         self._loudness_meter: LoudnessMeter | None = None  # created when the number of channels is known
@@ -121,6 +123,12 @@ class FeatureExtractor:
             self._add_block(buffer[:_BLOCK_SAMPLES])
             buffer = buffer[_BLOCK_SAMPLES:]
         self._pending = buffer
+
+    bin_hz = SAMPLE_RATE / _WINDOW  # spacing of `level_db`
+
+    def level_db(self) -> Float[np.ndarray, " bins"]:
+        """Mean power of mid so far in dB, at any reference level."""
+        return _db(self._mid_power / max(1, len(self._block_powers)), _FRAME_FLOOR_DB)
 
     def features(self, max_hz: float = SAMPLE_RATE / 2) -> TrackFeatures:
         """The features of all chunks; `update` must not be called afterwards."""
@@ -155,10 +163,11 @@ class FeatureExtractor:
         windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW, axis=1)[:, ::_HOP]
         spectrum = np.fft.rfft(windows * analysis.window, axis=2)
         power = spectrum.real**2 + spectrum.imag**2
-        self._block_powers.append(np.mean(power, axis=1, dtype=np.float64) @ analysis.band_weights)
+        self._mid_power += np.mean(power[0], axis=0)
+        self._block_powers.append((analysis.band_weights @ np.mean(power, axis=1, dtype=np.float64).T).T)
         width_power = np.sum(power[..., analysis.width_bins], axis=2)
         width_db = _db(width_power[1], _FRAME_FLOOR_DB) - _db(width_power[0], _FRAME_FLOOR_DB)
-        levels_db = _db(power[0] @ analysis.frame_weights, _FRAME_FLOOR_DB)
+        levels_db = _db((analysis.frame_weights @ power[0].T).T, _FRAME_FLOOR_DB)
         self._frame_levels_db.append(np.column_stack([levels_db, width_db]).astype(np.float16))
 
     def _median_crest_db(self) -> float:
@@ -192,11 +201,15 @@ def _std_error_db(powers: Float[np.ndarray, "blocks bands"]) -> Float[np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class _SpectrumAnalysis:
-    """Hann window, weights from squared magnitudes to mean squares by band, and the bins that the width is taken of."""
+    """Hann window, weights from squared magnitudes to mean squares by band, and the bins that the width is taken of.
+
+    The weights are sparse, `[bands, bins]` and `[bands and fine bands, bins]`: a bin belongs to few bands, and dense
+    products took nine tenths of the analysis.
+    """
 
     window: Float[np.ndarray, " window"]
-    band_weights: Float[np.ndarray, "bins bands"]
-    frame_weights: Float[np.ndarray, "bins bands_and_fine"]
+    band_weights: scipy.sparse.csr_array
+    frame_weights: scipy.sparse.csr_array
     width_bins: slice
 
 
@@ -209,7 +222,7 @@ def _spectrum_analysis() -> _SpectrumAnalysis:
     fine_weights = fine_filterbank(_WINDOW, SAMPLE_RATE) * power_scale
     return _SpectrumAnalysis(
         window=window,
-        band_weights=band_weights,
-        frame_weights=np.concatenate([band_weights, fine_weights], axis=1).astype(np.float32),
+        band_weights=scipy.sparse.csr_array(band_weights.T),
+        frame_weights=scipy.sparse.csr_array(np.concatenate([band_weights, fine_weights], axis=1).T.astype(np.float32)),
         width_bins=slice(round(CROSSOVER_HZ * _WINDOW / SAMPLE_RATE), None),  # where the width processor works
     )

@@ -11,22 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp import Bands, Compressor, Width, compress, equalize, response_db
+from nmjax.dsp import Bands, Compressor, Width, compress, equalize
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.parameters import EqSettings, Prediction
-from nmjax.reference import dynamics, eq_fit, stereo_width
+from nmjax.reference import dynamics, eq_fit, side_eq, stereo_width
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures, track_features
+from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits, match_limits
 from nmjax.reference.match_notes import match_notes
+from nmjax.reference.outcome import BOOST, MatchOutcome, limit_note, match_outcome
 from nmjax.reference.posterior import OTHER_SONG_PRIOR, SAME_SONG_PRIOR, Prior
-from nmjax.reference.target_eq import eq_correction_db, limit_boosts
+from nmjax.reference.response import bands_response_db, pad_bands
+from nmjax.reference.target_eq import eq_correction_db, limit_boosts, share_within_limits
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
 _GAIN_PENALTY = 0.02  # dB² per dB of a filter's gain
 _MIN_SECONDS = 1.0  # shorter tracks are not compressed
+_AUDIBLY_NARROWER = 0.9  # factor of the bass's side
 _NO_CHANGE = dynamics.DynamicsChange(crest_db=0.0, slope=0.0)
-_GRID_HZ = jnp.asarray(CENTERS_HZ, jnp.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,8 @@ class ReferenceTarget:
         same_song: whether the reference is another section or mix of the track's song; then only differences larger
             than those between two sections of one song are corrected.
         intensity: above 1, the noise of the measured differences counts as so many times smaller.
+        max_boost_db: largest boost of the EQ; None for the default, which depends on `same_song`.
+        allowed: what the match may do in addition, some of `limits.EXPANSION` and `limits.NARROW_BASS`.
     """
 
     features: TrackFeatures
@@ -53,6 +58,13 @@ class ReferenceTarget:
     width: float = 1.0
     same_song: bool = False
     intensity: float = 1.0
+    max_boost_db: float | None = None
+    allowed: frozenset[str] = frozenset()
+
+    @property
+    def limits(self) -> MatchLimits:
+        """What the match may do at most."""
+        return match_limits(self.same_song, self.max_boost_db, self.allowed)
 
     @property
     def description(self) -> str:
@@ -81,27 +93,62 @@ class ReferenceMatch:
         reference_target: the reference.
         target_eq_db: EQ curve that the filters were fitted to, at `CENTERS_HZ`, at the level of their response.
         notes: messages for the user.
+        difference_db: tone of the reference minus that of the track before any EQ, at `CENTERS_HZ`, with the effect of
+            the compressor; NaN where it is unknown; None where the tone is not matched.
+        limits_reached: some of `outcome.BOOST`, `limits.EXPANSION` and `limits.NARROW_BASS`.
     """
 
     prediction: Prediction
     reference_target: ReferenceTarget
     target_eq_db: Float[np.ndarray, " bands"]
     notes: tuple[str, ...] = ()
+    difference_db: Float[np.ndarray, " bands"] | None = None
+    limits_reached: tuple[str, ...] = ()
+
+    def outcome(self, settings: Settings, sample_rate: float = SAMPLE_RATE) -> MatchOutcome | None:
+        """How near a master with these settings comes to the reference; None where the tone is not matched.
+
+        Args:
+            settings: of the master, which intensity and overrides may have changed.
+            sample_rate: rate in Hz at which their bands have the intended response.
+        """
+        if self.difference_db is None:
+            return None
+        eq_db = _eq_response_db(settings.eq, sample_rate)
+        return match_outcome(self.reference_target.name, self.difference_db, eq_db, self.limits_reached)
 
 
 class _ToneMatch(NamedTuple):
-    """Settings with the matched EQ, the curve it was fitted to, and the share of the difference that was applied."""
+    """Settings with the matched EQ, and how it came about.
+
+    Attributes:
+        settings: with the matched EQ.
+        target_eq_db: the curve that it was fitted to.
+        difference_db: measured difference that it corrects; None where the tone is not matched.
+        applied_share: share of that difference that was applied; None where the tone is not matched.
+        share_within_limits: share of the correction at full strength whose boosts are within the limits.
+    """
 
     settings: Settings
     target_eq_db: Float[np.ndarray, " bands"]
+    difference_db: Float[np.ndarray, " bands"] | None = None
     applied_share: float | None = None
+    share_within_limits: float = 1.0
 
 
 class _DynamicsMatch(NamedTuple):
-    """The matched compressor, and how it changes the levels of mid."""
+    """The matched compressor, how it changes the levels of mid, and whether an expander was needed but not allowed."""
 
     compressor: Compressor | None
     tone_change_db: Float[np.ndarray, " bands"]
+    lacks_expansion: bool = False
+
+
+class _WidthMatch(NamedTuple):
+    """The matched width, and whether a narrower bass was needed but not allowed."""
+
+    width: Width | None
+    lacks_narrow_bass: bool = False
 
 
 def match_settings(
@@ -120,12 +167,18 @@ def match_settings(
     if track.silent or reference_target.strength == 0.0:
         return ReferenceMatch(prediction, reference_target, _eq_response_db(settings.eq))
     tone = _match_tone(settings, track, reference_target)
-    compressor, tone_change_db = _match_dynamics(tone.settings, track, reference_target, load_excerpts)
-    if compressor is not settings.compressor:  # match the EQ again to the compressed signal
-        tone = _match_tone(settings, track.add_curve(tone_change_db), reference_target)
-        tone = tone._replace(settings=dataclasses.replace(tone.settings, compressor=compressor))
-    width = _match_width(tone.settings, track, reference_target)
-    settings = dataclasses.replace(tone.settings, width=width)
+    dynamics_match = _match_dynamics(tone.settings, track, reference_target, load_excerpts)
+    if dynamics_match.tone_change_db.any():  # match the EQ again to the compressed signal
+        tone = _match_tone(
+            settings, track.add_curve(dynamics_match.tone_change_db), reference_target, start=tone.settings.eq
+        )
+    settings = dataclasses.replace(
+        tone.settings,
+        compressor=dynamics_match.compressor,
+        eq_side=_match_side(tone.settings, track, reference_target),
+    )
+    width_match = _match_width(settings, side_eq.after_side_eq(track, settings.eq_side), reference_target)
+    strength = reference_target.strength * reference_target.tone
     notes = match_notes(
         track=track,
         reference=reference_target.features,
@@ -133,38 +186,84 @@ def match_settings(
         prior=reference_target.prior,
         applied_share=tone.applied_share,
     )
+    note = limit_note(
+        name=reference_target.name,
+        share=tone.share_within_limits,
+        strength=strength,
+        limits=reference_target.limits,
+        same_song=reference_target.same_song,
+    )
+    reached = {
+        BOOST: strength > tone.share_within_limits,
+        EXPANSION: dynamics_match.lacks_expansion,
+        NARROW_BASS: width_match.lacks_narrow_bass,
+    }
     return ReferenceMatch(
-        dataclasses.replace(prediction, settings=settings, gate_logit=None), reference_target, tone.target_eq_db, notes
+        prediction=dataclasses.replace(
+            prediction, settings=dataclasses.replace(settings, width=width_match.width), gate_logit=None
+        ),
+        reference_target=reference_target,
+        target_eq_db=tone.target_eq_db,
+        notes=(*notes, note) if note else notes,
+        difference_db=tone.difference_db,
+        limits_reached=tuple(name for name, is_reached in reached.items() if is_reached),
     )
 
 
-def _match_tone(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> _ToneMatch:
+def _match_tone(
+    settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, start: EqSettings | None = None
+) -> _ToneMatch:
+    """Match the EQ. start: where the fit starts, by default the predicted EQ, which the correction is relative to."""
     current_eq_db, strength = _eq_response_db(settings.eq), reference_target.strength * reference_target.tone
     if strength == 0.0:
         return _ToneMatch(settings, current_eq_db)
+    limits = reference_target.limits.response
     correction = eq_correction_db(track, reference_target.features, current_eq_db, reference_target.prior)
-    target_eq_db = limit_boosts(current_eq_db + strength * correction.curve_db, track)
+    target_eq_db = limit_boosts(current_eq_db + strength * correction.curve_db, track, limits)
     bands = eq_fit.fit_bands(
-        initial=settings.eq.bands(),
+        initial=(start or settings.eq).bands(),
         freq_hz=CENTERS_HZ,
         target_db=target_eq_db,
         weight=correction.weight,
         gain_penalty=_GAIN_PENALTY,
+        limits=limits,
     )
     eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
     level_db = np.average(_eq_response_db(eq) - target_eq_db, weights=correction.weight)
-    return _ToneMatch(dataclasses.replace(settings, eq=eq), target_eq_db + level_db, strength * correction.share)
+    return _ToneMatch(
+        settings=dataclasses.replace(settings, eq=eq),
+        target_eq_db=target_eq_db + level_db,
+        difference_db=correction.difference_db,
+        applied_share=strength * correction.share,
+        share_within_limits=share_within_limits(current_eq_db, correction.curve_db, track, limits),
+    )
+
+
+def _match_side(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> EqSettings | None:
+    strength = reference_target.strength * min(reference_target.tone, reference_target.width)
+    if reference_target.same_song or strength == 0.0:
+        return settings.eq_side
+    return side_eq.fit_side_eq(
+        track=track,
+        reference=reference_target.features,
+        bands=settings.eq.bands(),
+        strength=strength,
+        prior=reference_target.prior,
+        limits=reference_target.limits,
+    )
 
 
 def _match_dynamics(
     settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, load_excerpts: ExcerptLoader
 ) -> _DynamicsMatch:
     strength, current = reference_target.strength * reference_target.dynamics, settings.compressor
-    unchanged = _DynamicsMatch(current, np.zeros(NUM_BANDS))
     if strength == 0.0 or track.seconds < _MIN_SECONDS:
-        return unchanged
+        return _DynamicsMatch(current, np.zeros(NUM_BANDS))
+    may_expand = EXPANSION in reference_target.limits.allowed
+    current = current if may_expand else dynamics.without_expansion(current)
+    unchanged = _DynamicsMatch(current, np.zeros(NUM_BANDS))
     excerpts = jnp.asarray(load_excerpts())
-    equalized = _equalize(excerpts, _pad_bands(settings.eq.bands()))
+    equalized = _equalize(excerpts, pad_bands(settings.eq.bands()))
     target = dynamics.dynamics_target(
         track=track,
         reference=reference_target.features,
@@ -175,18 +274,18 @@ def _match_dynamics(
     )
     if target is None:
         return unchanged
-    compressor = dynamics.fit_compressor(equalized, current, target)
+    compressor = dynamics.fit_compressor(equalized, current, target, may_expand)
     if compressor is None or compressor is current:
-        return unchanged
+        return unchanged._replace(lacks_expansion=not may_expand and target.needs_expansion)
     compressed = _compress(equalized, compressor)
     before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (equalized, compressed))
     return _DynamicsMatch(compressor, after_db - before_db)
 
 
-def _match_width(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> Width | None:
+def _match_width(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> _WidthMatch:
     strength = reference_target.strength * reference_target.width
     if strength == 0.0 or not (track.stereo and reference_target.features.stereo):
-        return settings.width
+        return _WidthMatch(settings.width)
     eq_db, current = _eq_response_db(settings.eq), settings.width
     change_db = stereo_width.width_change_db(
         track=track,
@@ -196,7 +295,13 @@ def _match_width(settings: Settings, track: TrackFeatures, reference_target: Ref
         prior=reference_target.prior,
         same_song=reference_target.same_song,
     )
-    return stereo_width.fit_width(current, track, eq_db, strength * change_db)
+    width = stereo_width.fit_width(current, track, eq_db, strength * change_db)
+    if NARROW_BASS in reference_target.limits.allowed or width is None or float(width.low[0]) >= 1.0:
+        return _WidthMatch(width)
+    lacks_narrow_bass = float(width.low[0]) < _AUDIBLY_NARROWER
+    return _WidthMatch(
+        stereo_width.fit_width(current, track, eq_db, strength * change_db, min_low=1.0), lacks_narrow_bass
+    )
 
 
 @jax.jit
@@ -210,18 +315,5 @@ def _compress(audio: Array, compressor: Compressor) -> Array:
     return compress(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (len(audio),)), compressor), SAMPLE_RATE)[0]
 
 
-def _eq_response_db(eq: EqSettings) -> Float[np.ndarray, " bands"]:
-    return np.asarray(_response_db(_pad_bands(eq.bands()), _GRID_HZ, SAMPLE_RATE), np.float64)[0]
-
-
-_response_db = jax.jit(response_db, static_argnums=2)
-
-
-def _pad_bands(bands: Bands) -> Bands:
-    """Pad with filters of 0 dB to the largest number, so that one compiled program serves any number."""
-    padding = ((0, 0), (0, max(0, eq_fit.MAX_BANDS - bands.q.shape[1])))
-    return Bands(
-        freq_hz=jnp.pad(bands.freq_hz, padding, constant_values=1e3),
-        gain_db=jnp.pad(bands.gain_db, padding, constant_values=0.0),
-        q=jnp.pad(bands.q, padding, constant_values=1.0),
-    )
+def _eq_response_db(eq: EqSettings, sample_rate: float = SAMPLE_RATE) -> Float[np.ndarray, " bands"]:
+    return bands_response_db(eq.bands(), CENTERS_HZ, sample_rate)

@@ -90,6 +90,7 @@ def fit_width(
     features: TrackFeatures,
     eq_db: Float[np.ndarray, " bands"] | float,
     change_db: Float[np.ndarray, "3"],
+    min_low: float = 0.0,
 ) -> Width | None:
     """Fit the side gains to a change of the width, within the ranges that the model uses.
 
@@ -101,14 +102,17 @@ def fit_width(
         features: features of the track before processing.
         eq_db: response of the EQ.
         change_db: change below the crossover, above it, and overall.
+        min_low: smallest factor below the crossover; 1 leaves the bass as wide as it is.
 
     Returns:
         Settings with fields `[1]`; None where there were none and nothing changes.
     """
     low, high = zip(*((row.low, row.high) for row in PROCESSORS["width"].settings), strict=True)
+    low = np.maximum(low, (min_low, 0.0))
     start = np.array([1.0 if current is None else float(getattr(current, name)[0]) for name in ("low", "high")])
     change_db = np.where(band_widths_db(features, eq_db) > _MONO_DB, change_db, np.minimum(change_db, 0.0))
-    target_db, factors = band_widths_db(features, eq_db, start) + change_db, np.maximum(start, _MIN_FACTOR)
+    target_db = band_widths_db(features, eq_db, start) + change_db
+    factors = np.maximum(start, np.maximum(low, _MIN_FACTOR))
     for selection in (slice(0, 2), 2):
         for _ in range(_ITERATIONS if change_db.any() else 0):
             deficit_db = (target_db - band_widths_db(features, eq_db, factors))[selection]

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.frame_matching import FrameLevels, tone_difference
+from nmjax.reference.limits import NO_LIMITS, ResponseLimits
 from nmjax.reference.posterior import Prior, posterior_mean
 
 _OCTAVES = np.log2(CENTERS_HZ)
@@ -32,7 +33,7 @@ _DEGRADATION_OCTAVES = (0.7, 1.4)  # widths w of C
 _UNKNOWN_VARIANCE_DB2 = 1e4  # of unusable bands
 _LEVEL_VARIANCE_DB2 = 100.0  # of the level of d
 _MAX_DIFFERENCE_DB = 30.0
-_USABLE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
+USABLE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
 MAX_BOOST_DB = 18.0
 _FULL_BOOST_DB, _NO_BOOST_DB = 60.0, 80.0  # below the loudest band: full boost down to here, no boost from here on
 
@@ -65,11 +66,13 @@ class EqCorrection(NamedTuple):
         curve_db: gain to add to the current EQ curve.
         weight: weight of each band when filters are fitted to it, mean 1.
         share: RMS of the correction over that of the measured difference, both without their means.
+        difference_db: measured difference of the reference and the track before any EQ, NaN in unusable bands.
     """
 
     curve_db: Float[np.ndarray, " bands"]
     weight: Float[np.ndarray, " bands"]
     share: float
+    difference_db: Float[np.ndarray, " bands"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,10 +95,41 @@ def eq_correction_db(
     """
     usable = usable_bands(track, reference)
     if not usable.any():
-        return EqCorrection(np.zeros(NUM_BANDS), np.ones(NUM_BANDS), 0.0)
+        return EqCorrection(np.zeros(NUM_BANDS), np.ones(NUM_BANDS), 0.0, np.full(NUM_BANDS, np.nan))
     measured = _level_difference(track, reference, prior, usable)
     difference_db = measured.difference_db - np.median(measured.difference_db[usable])
     difference_db = np.clip(difference_db, -_MAX_DIFFERENCE_DB, _MAX_DIFFERENCE_DB) - current_eq_db
+    measured_db = np.where(usable, measured.difference_db, np.nan)
+    return _posterior_correction(measured, difference_db, usable, prior)._replace(difference_db=measured_db)
+
+
+def long_term_correction(
+    difference_db: Float[np.ndarray, " bands"],
+    variance_db2: Float[np.ndarray, " bands"],
+    usable: Bool[np.ndarray, " bands"],
+    prior: Prior,
+) -> EqCorrection:
+    """The same from a difference of long-term levels, such as those of the side.
+
+    Args:
+        difference_db: reference minus equalized track, at `CENTERS_HZ`.
+        variance_db2: variance of the difference.
+        usable: mask of the bands to use, at least one.
+        prior: prior of the degradation and of the noise.
+    """
+    difference_db = difference_db - np.median(difference_db[usable])
+    difference_db = np.clip(difference_db, -_MAX_DIFFERENCE_DB, _MAX_DIFFERENCE_DB)
+    measured = _LevelDifference(difference_db, variance_db2, _LONG_TERM_NOISE)
+    return _posterior_correction(measured, difference_db, usable, prior)
+
+
+def _posterior_correction(
+    measured: _LevelDifference,
+    difference_db: Float[np.ndarray, " bands"],
+    usable: Bool[np.ndarray, " bands"],
+    prior: Prior,
+) -> EqCorrection:
+    """The correction of a centered difference to the equalized track, whose noise follows from the measured one."""
     noise_std_db = _noise_std_db(measured, usable)
     noise = measured.noise_model
     correlation = noise.uncorrelated_share * np.eye(NUM_BANDS) + (1.0 - noise.uncorrelated_share) * np.exp(
@@ -111,7 +145,7 @@ def eq_correction_db(
     estimate -= np.average(estimate, weights=usable)
     weight = usable / (noise_std_db**2 + 1.0)
     share = np.std(estimate[usable]) / max(np.std(difference_db[usable]), 1e-9)
-    return EqCorrection(estimate, weight / np.mean(weight), float(share))
+    return EqCorrection(estimate, weight / np.mean(weight), float(share), np.where(usable, difference_db, np.nan))
 
 
 def _level_difference(
@@ -150,7 +184,7 @@ def usable_bands(track: TrackFeatures, reference: TrackFeatures) -> Bool[np.ndar
 
 
 def _active_bands(features: TrackFeatures) -> Bool[np.ndarray, " bands"]:
-    return features.known_bands & (features.mid_db > features.mid_db.max() - _USABLE_RANGE_DB)
+    return features.known_bands & (features.mid_db > features.mid_db.max() - USABLE_RANGE_DB)
 
 
 def boost_limit_db(track: TrackFeatures) -> Float[np.ndarray, " bands"]:
@@ -160,8 +194,33 @@ def boost_limit_db(track: TrackFeatures) -> Float[np.ndarray, " bands"]:
     return MAX_BOOST_DB * np.clip((_NO_BOOST_DB - below_peak_db) / (_NO_BOOST_DB - _FULL_BOOST_DB), 0.0, 1.0)
 
 
-def limit_boosts(eq_db: Float[np.ndarray, " bands"], track: TrackFeatures) -> Float[np.ndarray, " bands"]:
-    """An EQ curve moved to leave the track's power unchanged, then clipped to −18 dB and to `boost_limit_db`."""
+def limit_boosts(
+    eq_db: Float[np.ndarray, " bands"], track: TrackFeatures, limits: ResponseLimits = NO_LIMITS
+) -> Float[np.ndarray, " bands"]:
+    """An EQ curve clipped where it boosts more than it may, at a level that leaves the track's power unchanged.
+
+    Relative to that level it is clipped to −18 dB and to `boost_limit_db`, relative to its own mean over the track's
+    bands to `limits`. The mean counts, since a master is delivered at a loudness: a curve of −14 to +6 dB boosts as
+    much as one of 0 to +20 dB.
+    """
     power = 10.0 ** (track.mid_db / 10.0)
     eq_db = eq_db - 10.0 * np.log10(np.sum(power * 10.0 ** (eq_db / 10.0)) / np.sum(power))
-    return np.clip(eq_db, -MAX_BOOST_DB, boost_limit_db(track))
+    limit_db = np.minimum(boost_limit_db(track), _mean_level_db(eq_db, track) + limits.at(CENTERS_HZ))
+    return np.clip(eq_db, -MAX_BOOST_DB, np.maximum(limit_db, -MAX_BOOST_DB))
+
+
+def share_within_limits(
+    current_eq_db: Float[np.ndarray, " bands"],
+    correction_db: Float[np.ndarray, " bands"],
+    track: TrackFeatures,
+    limits: ResponseLimits,
+) -> float:
+    """The largest share of a correction, 0 to 1, whose boosts over the curve's mean are within the limits."""
+    current_db, change_db = (x - _mean_level_db(x, track) for x in (current_eq_db, correction_db))
+    headroom_db = np.maximum(limits.at(CENTERS_HZ) - current_db, 0.0)
+    boosted = _active_bands(track) & (change_db > 0.0)
+    return float(np.min(headroom_db[boosted] / change_db[boosted], initial=1.0))
+
+
+def _mean_level_db(curve_db: Float[np.ndarray, " bands"], track: TrackFeatures) -> float:
+    return float(np.average(curve_db, weights=_active_bands(track)))

@@ -37,10 +37,18 @@ class EqPlotter:
             title=f"{result.outputs.masters[0].name}: equalizer",
             path=temporary_paths[result.outputs.plot],
             match=render_plan.match,
+            side_bands=eq_side.bands() if (eq_side := render_plan.prediction.settings.eq_side) is not None else None,
         )
 
 
-def plot_eq(bands: Bands, sample_rate: int, title: str, path: Path, match: ReferenceMatch | None = None) -> None:
+def plot_eq(
+    bands: Bands,
+    sample_rate: int,
+    title: str,
+    path: Path,
+    match: ReferenceMatch | None = None,
+    side_bands: Bands | None = None,
+) -> None:
     """Plot the response of an equalizer as PNG.
 
     Args:
@@ -49,6 +57,7 @@ def plot_eq(bands: Bands, sample_rate: int, title: str, path: Path, match: Refer
         title: above the plot.
         path: the file to write.
         match: its target response is added.
+        side_bands: of the side's equalizer, whose response is added.
     """
     freq_hz = np.geomspace(20.0, min(20_000.0, sample_rate / 2), 600)
     single_bands = [
@@ -58,7 +67,10 @@ def plot_eq(bands: Bands, sample_rate: int, title: str, path: Path, match: Refer
     responses = [
         np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), sample_rate))[0] for band in single_bands
     ]
-    target = None
+    target = side = None
+    if side_bands is not None:
+        side_db = np.asarray(response_db(side_bands, jnp.asarray(freq_hz, jnp.float32), sample_rate))[0]
+        side = plots.ResponseCurve(freq_hz=freq_hz, response_db=side_db, name="side alone")
     if match:
         name = f"target from {match.reference_target.name}"
         target = plots.ResponseCurve(freq_hz=CENTERS_HZ, response_db=match.target_eq_db, name=name)
@@ -69,4 +81,5 @@ def plot_eq(bands: Bands, sample_rate: int, title: str, path: Path, match: Refer
         names=[f"{float(b.freq_hz[0, 0]):,.0f} Hz {float(b.gain_db[0, 0]):+.1f} dB" for b in single_bands],
         title=title,
         target=target,
+        side=side,
     )

@@ -67,8 +67,8 @@ class Figure:
         return [(svg.render_swatch(curve.style), curve.name) for curve in curves if curve.name]
 
 
-def eq_figure(eq: EqSettings, match: ReferenceMatch | None = None) -> Figure:
-    """The response of the equalizer and of each band, and the target of a reference."""
+def eq_figure(eq: EqSettings, match: ReferenceMatch | None = None, eq_side: EqSettings | None = None) -> Figure:
+    """The response of the equalizer and of each band, of the side's equalizer, and the target of a reference."""
     band_db = band_responses_db(eq, _GRID_HZ)
     bands = [
         PlotCurve(
@@ -83,6 +83,9 @@ def eq_figure(eq: EqSettings, match: ReferenceMatch | None = None) -> Figure:
     ]
     total = PlotCurve(x=_GRID_HZ, y=band_db.sum(axis=0), name="All bands", style=_ALL_BANDS_STYLE)
     legend = [total]
+    if eq_side is not None:
+        side_db = band_responses_db(eq_side, _GRID_HZ).sum(axis=0)
+        legend.append(PlotCurve(x=_GRID_HZ, y=side_db, name="Side alone", style=_MASTER_SIDE_STYLE))
     if match:
         name = f"Target from {match.reference_target.name}"
         legend.append(PlotCurve(x=CENTERS_HZ, y=match.target_eq_db, name=name, style=_REFERENCE_STYLE))
@@ -95,6 +98,8 @@ def eq_figure(eq: EqSettings, match: ReferenceMatch | None = None) -> Figure:
         curves=curves,
     )
     caption = "Each numbered shape is the response of one band. The heavy line is the response of all bands together."
+    if eq_side is not None:
+        caption += " The side's own bands come on top of it, for half of left − right."
     return Figure("eq", chart, caption, legend)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from nmjax import html
 from nmjax.mastering.diagnosis.finding import Finding
+from nmjax.mastering.request_readers import SIDE_PREFIX
 from nmjax.mastering.residual_level import SILENCE_DB, describe_residual
 from nmjax.mastering.settings.labels import describe_closed_bands, is_closed, is_fully_open
 from nmjax.models.parameters import EqSettings
@@ -66,6 +67,7 @@ class ReportData:
         excerpts: for the audio players.
         null_test: None if none was written.
         match: the target of a reference; None without one.
+        eq_side: the rendered bands of the side's equalizer; None without one.
     """
 
     track_name: str
@@ -86,13 +88,14 @@ class ReportData:
     excerpts: Sequence[Excerpt] = ()
     null_test: NullTest | None = None
     match: ReferenceMatch | None = None
+    eq_side: EqSettings | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Band:
-    """A band of the equalizer, as numbers."""
+    """A band of the equalizer, or of the side's ("side.1")."""
 
-    number: int
+    number: str
     freq_hz: float
     gain_db: float
     q: float
@@ -145,12 +148,15 @@ def render_page(data: ReportData) -> str:
         policy=["default-src 'none'", "media-src data:"],
         report=data,
         players=encode_players(data.excerpts),
-        bands=_list_bands(data.eq),
+        bands=[
+            *_list_bands(data.eq),
+            *(_list_bands(data.eq_side, prefix=SIDE_PREFIX) if data.eq_side is not None else []),
+        ],
         closed_bands=_describe_closed_bands(data.eq),
         processors=measure_processors(data.chain) if data.chain else None,
         change=change,
         figures=_MasterFigures(
-            eq=figures.eq_figure(data.eq, data.match),
+            eq=figures.eq_figure(data.eq, data.match, data.eq_side),
             spectra=figures.spectra_figure(before, after, data.match),
             change=figures.change_figure(change, eq_db[: len(change.freq_hz)]),
             loudness=figures.loudness_figure(before, after, data.target_lufs),
@@ -163,11 +169,11 @@ def render_page(data: ReportData) -> str:
     )
 
 
-def _list_bands(eq: EqSettings) -> list[_Band]:
-    """The bands with an effect, numbered as in the settings."""
+def _list_bands(eq: EqSettings, prefix: str = "") -> list[_Band]:
+    """The bands with an effect, numbered as on the command line."""
     columns = (eq.freq_hz, eq.gain_db, eq.q, eq.gate, eq.rendered_gain_db)
     rows = zip(*(np.asarray(column)[0].tolist() for column in columns), strict=True)
-    bands = [_Band(number, *row) for number, row in enumerate(rows, 1)]
+    bands = [_Band(f"{prefix}{number}", *row) for number, row in enumerate(rows, 1)]
     return [band for band in bands if band.gain_db != 0.0 and not is_closed(band.gate)]
 
 

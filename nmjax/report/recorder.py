@@ -115,6 +115,7 @@ class ReportRecorder:
                 format_name=result.outputs.masters[0].suffix.lstrip(".").upper(),
             ),
             eq=settings.eq,
+            eq_side=settings.eq_side,
             input_analysis=input_analysis,
             master_analysis=master_analysis,
             chain=self._chain_data(settings, analyses),

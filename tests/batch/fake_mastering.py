@@ -63,6 +63,7 @@ def master(job: Job, seconds: float = 0.0, log: Path | None = None) -> TrackOutc
         residual_level_db=None,
         notes=[],
         summary=[],
+        reference=None,
         findings=[],
     )
 

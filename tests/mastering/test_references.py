@@ -7,14 +7,18 @@ import numpy as np
 import pyloudnorm
 import pytest
 import soundfile
-from scipy.signal import sosfilt, sosfreqz
+from scipy.signal import fftconvolve, firwin, sosfilt, sosfreqz
 
 import nmjax
 from nmjax.audio import reader
 from nmjax.cli.main import main
 from nmjax.evaluation.metrics import band_levels_db
-from nmjax.mastering.references import features_from_file
+from nmjax.mastering.references import features_from_file, read_reference_features
+from nmjax.mastering.request import MasteringRequest
+from nmjax.mastering.request_readers import read_section_of_file, read_weighted_file
+from nmjax.mastering.resolve import resolve_options
 from nmjax.reference import target_file
+from nmjax.reference.bands import CENTERS_HZ
 from nmjax.runtime.errors import BadInputError
 from tests.dsp.oracles import peaking_sos
 from tests.random_networks import random_network, save_network
@@ -169,6 +173,18 @@ def invalid_files(tmp_path_factory):
         (["--same-song"], "--reference"),
         (["--lufs", "reference"], "--reference"),
         (["--reference-strength", "0.5"], "--reference"),
+        (["--max-boost", "3"], "--reference"),
+        (["--reference", "good.wav@3-2"], "end after its start"),
+        (["--reference", "good.wav@5:00-5:30"], "4.0 s long"),
+        (["--reference", "good.wav@0-2"], "3 s"),
+        (["--lufs-from", "none.wav"], "none.wav"),
+        (["--lufs", "-9", "--lufs-from", "good.wav"], "give one of them"),
+        (["--lufs-from", "good.wav=2"], "weight"),
+        (["--lufs-from", "silent.wav"], "silent"),
+        (["--allow", "expansion"], "--reference"),
+        (["--reference", "good.wav", "--max-boost", "19"], "0 to 18"),
+        (["--reference", "good.wav", "--allow", "expander"], "expansion"),
+        (["--reference", "good.wav", "--reference-strength", "0", "--max-boost", "3"], "--max-boost"),
     ],
 )
 def test_invalid_arguments_are_reported(invalid_files, checkpoint_dir, monkeypatch, capsys, arguments, message):
@@ -303,6 +319,96 @@ def test_a_target_file_without_loudness(tmp_path, checkpoint_dir, capsys):
     assert main([*arguments, "--lufs", "reference"]) == 2
     assert "not known" in capsys.readouterr().err
     assert main(arguments) in (0, 3)
+
+
+def test_a_section_of_a_reference_is_analyzed_alone(tmp_path):
+    """Two halves of different tone: a section has the features of its own audio."""
+    halves = [music(4.0), color_audio(music(4.0, seed=3))]
+    path = write_audio(tmp_path / "ref.wav", np.concatenate(halves), RATE, "FLOAT")
+    alone = write_audio(tmp_path / "alone.wav", halves[1], RATE, "FLOAT")
+    features, name = read_reference_features(read_weighted_file(f"{path}@0:04-1:00"))
+    assert name == "ref.wav@0:04-1:00" and features.seconds == pytest.approx(4.0)
+    np.testing.assert_allclose(features.mid_db, features_from_file(alone).mid_db, atol=1e-3)
+    target = tmp_path / "t.json"
+    target_file.save(target, features, name)
+    with pytest.raises(BadInputError, match="no sections"):
+        read_reference_features(read_weighted_file(f"{target}@0:04-1:00"))
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+def test_bands_above_the_cut_off_of_a_lossy_reference_are_unknown(tmp_path, rate):
+    audio = music(8.0, rate=rate)
+    taps = firwin(1023, 9_000.0, window=("kaiser", 8.0), fs=rate)
+    lossy = fftconvolve(audio, taps[:, None], mode="same", axes=0)
+    full, limited = (
+        features_from_file(write_audio(tmp_path / f"{i}.wav", x, rate, "FLOAT")) for i, x in enumerate((audio, lossy))
+    )
+    assert full.max_hz > 21_500.0 and full.known_bands.all()
+    assert limited.max_hz == pytest.approx(9_000.0, abs=300.0)
+    assert not limited.known_bands[CENTERS_HZ > 10_000.0].any() and limited.known_bands[CENTERS_HZ < 8_000.0].all()
+
+
+def test_the_tone_of_one_reference_with_the_loudness_of_another(tmp_path):
+    loud = write_audio(tmp_path / "loud.wav", 0.7 * music(4.0, seed=2), RATE, "FLOAT")
+    expected = pyloudnorm.Meter(RATE, filter_class="DeMan").integrated_loudness(soundfile.read(loud)[0])
+    options = resolve_options(MasteringRequest(lufs_from=read_section_of_file(f"{loud}@0-60")))
+    (spec,) = options.delivery_specs
+    assert spec.lufs == pytest.approx(expected, abs=0.1) and spec.name == "custom"
+
+
+@pytest.mark.slow
+def test_a_far_reference_stays_within_the_limits_unless_they_are_raised(tmp_path, checkpoint_dir, capsys):
+    """A dull track and a bright, wide reference whose bass is mono: the EQ is measured by SciPy."""
+    time = np.arange(6 * RATE) / RATE
+    dull = sosfilt(peaking_sos(9_000.0, -14.0, 0.6, RATE)[None], music(6.0), axis=0)
+    bright = sosfilt(peaking_sos(9_000.0, 14.0, 0.6, RATE)[None], music(6.0, seed=5), axis=0)
+    bright = bright * (0.3 + 0.7 * (np.sin(2.0 * np.pi * time) > 0.9))[:, None]  # far more dynamic
+    track = write_audio(tmp_path / "a.wav", dull, RATE, "FLOAT")
+    reference = write_audio(tmp_path / "ref.wav", 0.3 * bright, RATE, "FLOAT")
+    arguments = ["infer", str(track), "--ckpt", str(checkpoint_dir), "-o", str(tmp_path / "m.wav"), "--force", "--json"]
+    freq_hz, tracks = np.geomspace(15.0, 20_000.0, 2_000), []
+    for extra in ([], ["--max-boost", "15"]):
+        assert main([*arguments, "--reference", str(reference), *extra]) in (0, 3)
+        (entry,) = json.loads(capsys.readouterr().out)["tracks"]
+        bands = entry["settings"]["eq"]["bands"]
+        sections = np.array([peaking_sos(x["freq_hz"], x["gain_db"], x["q"], RATE) for x in bands])
+        response_db = 20.0 * np.log10(np.abs(sosfreqz(sections, freq_hz, fs=RATE)[1]))
+        assert entry["reference"]["boost_db"] == pytest.approx(response_db.max(), abs=0.2)
+        tracks.append((entry, response_db))
+    (entry, response_db), (_, raised_db) = tracks
+    assert response_db.max() <= 6.0 + 1e-3 and response_db[freq_hz < 60.0].max() <= 3.0 + 1e-3
+    assert 8.0 < raised_db.max() <= 15.0 + 1e-3
+    assert "boost" in entry["reference"]["limits_reached"]
+    assert entry["reference"]["after_db"] < 0.8 * entry["reference"]["before_db"]
+    assert any("The tone is" in x and "limits reached: boost" in x for x in entry["summary"])
+    assert any("--reference-strength" in note for note in entry["notes"])
+    assert (entry["settings"]["compressor"] or {"ratio": 1.0})["ratio"] >= 1.0
+    assert (entry["settings"]["width"] or {"low": 1.0})["low"] >= 1.0
+
+
+@pytest.mark.slow
+def test_the_side_of_another_song_is_matched_but_not_that_of_the_same(tmp_path, checkpoint_dir):
+    """A reference with the track's own mid and a brighter side."""
+    audio = music(8.0)
+    mid, side = audio.mean(axis=1), 0.5 * (audio[:, 0] - audio[:, 1])
+    side = sosfilt(peaking_sos(4_000.0, 8.0, 0.7, RATE)[None], side)
+    track = write_audio(tmp_path / "a.wav", audio, RATE, "FLOAT")
+    reference = write_audio(tmp_path / "ref.wav", np.stack([mid + side, mid - side], axis=1), RATE, "FLOAT")
+    arguments = ["--reference", str(reference)]
+
+    def side_tone_db(x):
+        levels = band_levels_db(0.5 * (x[:, 0] - x[:, 1]), "thirds", RATE)[4:]
+        return levels - levels.mean()
+
+    target_db = side_tone_db(soundfile.read(reference)[0])
+    before_db = np.std(side_tone_db(audio) - target_db)
+    result = master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", *arguments)
+    assert np.std(side_tone_db(result) - target_db) < 0.5 * before_db
+    settings = json.loads((tmp_path / "m.wav.json").read_text())
+    assert 1 <= len(settings["eq_side"]["bands"]) <= 6
+    for extra in (["--same-song"], ["--reference-weights", "width=0"]):
+        master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", *arguments, *extra)
+        assert "eq_side" not in json.loads((tmp_path / "m.wav.json").read_text())
 
 
 def test_a_silent_track_stays_silent(tmp_path, checkpoint_dir):

@@ -7,7 +7,8 @@ import pytest
 
 from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
 from nmjax.mastering.option_checks import check_network_options
-from nmjax.mastering.request import CHAIN_NAMES, MasteringRequest, WeightedFile
+from nmjax.mastering.request import CHAIN_NAMES, MasteringRequest
+from nmjax.mastering.request_readers import Section, WeightedFile, read_weighted_file
 from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
 from nmjax.mastering.settings.file import settings_from_json
 from nmjax.mastering.settings.schema import MAX_AMOUNT
@@ -41,6 +42,30 @@ PHASE_1B = {**PHASE_1A, "phase": "1b"}
 )
 def test_deliveries(options, specs):
     assert list(resolve_delivery_specs(MasteringRequest(**options))) == specs
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.flac", WeightedFile("a.flac")),
+        ("a.flac=0.5", WeightedFile("a.flac", 0.5)),
+        ("a.flac@1:20-1:50", WeightedFile("a.flac", 1.0, Section(80.0, 110.0))),
+        ("a.flac@80-110.5=2", WeightedFile("a.flac", 2.0, Section(80.0, 110.5))),
+        ("a.flac@1:02:03-1:02:33", WeightedFile("a.flac", 1.0, Section(3_723.0, 3_753.0))),
+        ("me@home.flac", WeightedFile("me@home.flac")),
+        ("a.flac@chorus", WeightedFile("a.flac@chorus")),
+    ],
+)
+def test_files_with_sections_and_weights(text, expected):
+    assert read_weighted_file(text) == expected
+
+
+def test_a_file_whose_name_ends_like_a_section_is_taken_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a@1-2", "b=2"):
+        (tmp_path / name).touch()
+        assert read_weighted_file(name) == WeightedFile(name)
+    assert read_weighted_file("a@1-2=3") == WeightedFile("a@1-2", 3.0)
 
 
 @pytest.mark.parametrize("options", [{"lufs": -9.0}, {"true_peak": -0.3}, {"lufs": -9.0, "true_peak": -0.3}])

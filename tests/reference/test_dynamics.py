@@ -1,12 +1,14 @@
 """Compressor settings fitted to a requested change of the dynamics: the rendered signal has it, measured by NumPy."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nmjax.dsp import compress
 from nmjax.models.processors import PROCESSORS
-from nmjax.reference.dynamics import DynamicsTarget, dynamics_change, fit_compressor
+from nmjax.reference.dynamics import DynamicsTarget, dynamics_change, fit_compressor, without_expansion
 
 RATE = 44_100
 
@@ -70,6 +72,24 @@ def test_no_request_returns_the_given_settings():
     settings = PROCESSORS["compressor"].initial_settings()
     assert fit_compressor(drum_blocks(2), None, DynamicsTarget(0.0, 0.0, 0.0)) is None
     assert fit_compressor(drum_blocks(2), settings, DynamicsTarget(0.0, 0.0, 0.0)) is settings
+
+
+@pytest.mark.slow
+def test_without_permission_nothing_is_expanded_and_compression_is_the_same():
+    audio = drum_blocks(2)
+    expansion, compression = DynamicsTarget(1.5, 0.0, 0.0), DynamicsTarget(-1.5, 0.0, 0.0)
+    assert float(fit_compressor(audio, None, expansion).ratio[0]) < 0.95
+    assert fit_compressor(audio, None, expansion, may_expand=False) is None
+    results = [fit_compressor(audio, None, compression, may_expand=x) for x in (True, False)]
+    changes_db = [crest_db(apply_compressor(audio, x)) - crest_db(audio) for x in results]
+    assert changes_db[1] == pytest.approx(changes_db[0], abs=0.2) and changes_db[1] < -1.0
+
+
+def test_an_expander_is_replaced_by_a_neutral_compressor():
+    initial = PROCESSORS["compressor"].initial_settings()
+    expander, compressor = (dataclasses.replace(initial, ratio=jnp.full(1, x)) for x in (0.8, 2.0))
+    assert PROCESSORS["compressor"].is_neutral(without_expansion(expander))
+    assert without_expansion(compressor) is compressor and without_expansion(None) is None
 
 
 @pytest.mark.parametrize("audio", [np.zeros((2, 4_410, 2)), np.full((1, 100, 1), 0.1)])

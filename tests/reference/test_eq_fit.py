@@ -8,6 +8,7 @@ from scipy.signal import sosfreqz
 from nmjax.dsp import Bands
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.eq_fit import fit_bands, fit_fixed_count
+from nmjax.reference.limits import ResponseLimits
 from tests.dsp.oracles import peaking_sos
 
 UNIT_WEIGHT = np.ones(NUM_BANDS)
@@ -95,6 +96,26 @@ def test_the_gain_penalty_makes_gains_smaller():
     expected = curve_db(make_bands((300, 6, 1.0), (3000, -6, 1.0)))
     loose, tight = (fit_bands(FLAT_BANDS, CENTERS_HZ, expected, UNIT_WEIGHT, gain_penalty=x) for x in (0.0, 0.5))
     assert float(jnp.abs(tight.gain_db).sum()) < 0.8 * float(jnp.abs(loose.gain_db).sum())
+
+
+def test_the_fit_keeps_the_limits_of_the_response_and_fits_the_remainder():
+    """More treble and sub-bass than allowed, and a dip: it is fitted as without limits, and nothing is scaled."""
+    expected = curve_db(make_bands((35, 8, 1.2), (400, -5, 1.0), (6000, 11, 0.9)))
+    result = curve_db(fit_bands(FLAT_BANDS, CENTERS_HZ, expected, UNIT_WEIGHT, limits=ResponseLimits(3.0, 6.0)))
+    assert result[CENTERS_HZ < 60].max() <= 3.0 and result.max() <= 6.0
+    assert result[CENTERS_HZ < 60].max() > 2.5 and result.max() > 5.5
+    assert result[CENTERS_HZ > 60].min() < -4.0
+
+
+@pytest.mark.slow
+def test_no_two_bands_are_within_a_sixth_of_an_octave():
+    """Narrow peaks and dips side by side, as the difference of two songs has them."""
+    rng = np.random.default_rng(2)
+    for _ in range(2):
+        expected = np.clip(np.convolve(12.0 * rng.standard_normal(NUM_BANDS), np.ones(2) / 2, "same"), -18, 18)
+        result = fit_bands(FLAT_BANDS, CENTERS_HZ, expected, UNIT_WEIGHT, gain_penalty=0.02)
+        assert result.q.shape[1] > 4
+        assert np.diff(np.log2(np.asarray(result.freq_hz, float)[0])).min() >= 1.0 / 6.0
 
 
 @pytest.mark.parametrize("constant", [0.0, 4.0])

@@ -48,3 +48,13 @@ def test_ranges_hold_and_no_request_gives_no_change():
     current = Width(jnp.array([0.5]), jnp.array([1.5]))
     same = fit_width(current, features, 0.0, none)
     assert (float(same.low[0]), float(same.high[0])) == pytest.approx((0.5, 1.5))
+
+
+def test_the_bass_is_not_narrowed_below_the_smallest_factor():
+    features = features_of(music(6.0))
+    narrower = np.full(3, -6.0)
+    assert float(fit_width(None, features, 0.0, narrower).low[0]) < 0.7
+    current = Width(jnp.array([0.8]), jnp.array([1.0]))
+    for start in (None, current):
+        result = fit_width(start, features, 0.0, narrower, min_low=1.0)
+        assert float(result.low[0]) == 1.0 and float(result.high[0]) < 0.7

@@ -7,12 +7,14 @@ import pytest
 
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures
+from nmjax.reference.limits import ResponseLimits
 from nmjax.reference.posterior import OTHER_SONG_PRIOR, SAME_SONG_PRIOR
 from nmjax.reference.target_eq import (
     MAX_BOOST_DB,
     boost_limit_db,
     eq_correction_db,
     limit_boosts,
+    share_within_limits,
 )
 
 OCTAVES = np.log2(CENTERS_HZ / 1000.0)
@@ -109,3 +111,25 @@ def test_boosts_are_bounded_near_the_noise(below_db, limit_db):
 def test_boost_limits_do_not_depend_on_the_level_of_the_curve():
     track = make_features(-30.0 - 5.0 * OCTAVES)
     np.testing.assert_allclose(limit_boosts(BUMP_DB, track), limit_boosts(BUMP_DB + 9.0, track), atol=1e-9)
+
+
+def test_boosts_over_the_mean_are_bounded_at_any_level_of_the_curve():
+    """A tilt of 20 dB is bounded as a boost of the treble, whether it is given as a boost or as a cut."""
+    track, limits = make_features(-30.0), ResponseLimits(3.0, 6.0)
+    tilt_db = 20.0 * (OCTAVES - OCTAVES.min()) / np.ptp(OCTAVES)
+    for level_db in (0.0, -20.0):
+        result = limit_boosts(tilt_db + level_db, track, limits)
+        unlimited = limit_boosts(tilt_db + level_db, track)
+        assert result.max() - unlimited.mean() == pytest.approx(6.0)
+        np.testing.assert_allclose(result[:20], unlimited[:20])
+    sub_bass_db = np.where(CENTERS_HZ < 50.0, 8.0, 0.0)
+    result = limit_boosts(sub_bass_db, track, limits)
+    assert result[0] - limit_boosts(sub_bass_db, track).mean() == pytest.approx(3.0)
+
+
+def test_the_share_within_limits_makes_the_largest_boost_equal_to_the_limit():
+    track, limits = make_features(-30.0), ResponseLimits(3.0, 6.0)
+    share = share_within_limits(BUMP_DB, 4.0 * BUMP_DB, track, limits)
+    curve_db = BUMP_DB + share * 4.0 * BUMP_DB
+    assert 0.0 < share < 1.0 and np.max(curve_db - curve_db.mean()) == pytest.approx(6.0)
+    assert share_within_limits(np.zeros(NUM_BANDS), BUMP_DB, track, limits) == 1.0

@@ -29,10 +29,19 @@ _MIN_SUBSONIC_DB = -3.0  # relative to all that is audible; 2 % of the training 
 
 def cutoff_hz(spectrum: LongTermSpectrum) -> float:
     """The frequency above which the spectrum drops steeply and stays there; NaN without one."""
-    level_db = spectrum.percentile_db(_LOUD_PERCENT)
-    width = max(1, round(_SMOOTHING_HZ / spectrum.bin_hz))
+    return steep_cutoff_hz(spectrum.percentile_db(_LOUD_PERCENT), spectrum.bin_hz)
+
+
+def steep_cutoff_hz(level_db: Float[np.ndarray, " bins"], bin_hz: float) -> float:
+    """The frequency above which levels drop steeply and stay there; NaN without one.
+
+    Args:
+        level_db: level of each bin, from 0 Hz on.
+        bin_hz: spacing of the bins.
+    """
+    width = max(1, round(_SMOOTHING_HZ / bin_hz))
     bands = level_db[: len(level_db) // width * width].reshape(-1, width).mean(axis=1)
-    band_hz = width * spectrum.bin_hz
+    band_hz = width * bin_hz
     first = round(_MIN_CUTOFF_HZ / band_hz)
     for width_hz, min_drop_db in _EDGES:
         step = max(1, round(width_hz / band_hz))

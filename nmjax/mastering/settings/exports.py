@@ -17,6 +17,7 @@ import numpy as np
 
 from nmjax.audio import reader
 from nmjax.dsp import Bands
+from nmjax.mastering.request_readers import SIDE_PREFIX
 from nmjax.mastering.settings.camilladsp import to_camilladsp
 from nmjax.mastering.settings.easyeffects import to_easyeffects
 from nmjax.mastering.settings.export_text import comment_lines, peaking_filters
@@ -37,7 +38,7 @@ _UNSUPPORTED_COMMAND = re.compile(
 )
 
 
-def export_eq(bands: Bands, sample_rate: int, path: Path, title: str) -> None:
+def export_eq(bands: Bands, sample_rate: int, path: Path, title: str, side_bands: Bands | None = None) -> None:
     """Writes peaking filters in the format of the file's suffix, atomically.
 
     Args:
@@ -45,6 +46,7 @@ def export_eq(bands: Bands, sample_rate: int, path: Path, title: str) -> None:
         sample_rate: in Hz.
         path: its suffix is one of `WRITERS`.
         title: one line of text at the top of the file.
+        side_bands: of the side's equalizer, for the formats of `SIDE_WRITERS`; the others leave it out.
 
     Raises:
         BadInputError: another suffix, a band that the format cannot hold, or a file that cannot be written.
@@ -52,7 +54,17 @@ def export_eq(bands: Bands, sample_rate: int, path: Path, title: str) -> None:
     suffix = path.suffix.lower()
     if suffix not in WRITERS:
         raise BadInputError(f"'{path}' has no known suffix; choose one of: {', '.join(WRITERS)}.")
-    atomic_files.write_text(path, WRITERS[suffix](bands, sample_rate, title))
+    text = WRITERS[suffix](bands, sample_rate, title)
+    if side_bands is not None and suffix in SIDE_WRITERS:
+        text += SIDE_WRITERS[suffix](side_bands)
+    atomic_files.write_text(path, text)
+
+
+def missing_side_note(path: Path, side_bands: Bands | None) -> str:
+    """A message where the format of an export cannot hold the side's bands; otherwise empty."""
+    if side_bands is None or path.suffix.lower() in SIDE_WRITERS:
+        return ""
+    return f"'{path.name}' lacks the bands of the side, which its format cannot hold; export as .txt or .csv."
 
 
 def to_apo(bands: Bands, sample_rate: int, title: str) -> str:
@@ -68,6 +80,19 @@ def to_csv(bands: Bands, sample_rate: int, title: str) -> str:
     lines = [*comment_lines(sample_rate, title), "band,type,freq_hz,gain_db,q"]
     lines += [f"{number},peaking,{','.join(row)}" for number, row in enumerate(_format_bands(bands), 1)]
     return "\n".join(lines) + "\n"
+
+
+def _side_to_apo(bands: Bands) -> str:
+    """Commands of Equalizer APO that filter half of left − right and add the change to both channels."""
+    lines = ["# the side alone: half of left - right", "Copy: MID=0.5*L+0.5*R SIDE=0.5*L+-0.5*R", "Channel: SIDE"]
+    for number, (freq, gain, q) in enumerate(_format_bands(bands), 1):
+        lines.append(f"Filter {number}: ON PK Fc {freq} Hz Gain {gain} dB Q {q}")
+    return "\n".join([*lines, "Copy: L=MID+SIDE R=MID+-1.0*SIDE", "Channel: all"]) + "\n"
+
+
+def _side_to_csv(bands: Bands) -> str:
+    rows = enumerate(_format_bands(bands), 1)
+    return "".join(f"{SIDE_PREFIX}{number},peaking,{','.join(row)}\n" for number, row in rows)
 
 
 def parse_apo(text: str) -> Bands:
@@ -110,6 +135,8 @@ def parse_csv(text: str) -> Bands:
         if len(values) != len(columns):
             raise BadInputError(f"row {number} has {len(values)} values; give {len(columns)}, with decimal points.")
         row = dict(zip(columns, values, strict=True))
+        if row.get("band", "").startswith(SIDE_PREFIX):
+            raise BadInputError(f"row {number} is a band of the side; render the JSON settings file instead.")
         if (kind := row.get("type", "peaking").strip().lower()) not in ("peaking", "pk"):
             raise BadInputError(f"row {number} is of type {kind[:40]!r}; only 'peaking' can be imported.")
         rows.append([_parse_value(row[field], field, f"row {number}") for field in _LIMITS])
@@ -132,6 +159,7 @@ WRITERS: dict[str, Callable[[Bands, int, str], str]] = {
     ".sox": to_sox,
     ".ffmpeg": to_ffmpeg,
 }
+SIDE_WRITERS: dict[str, Callable[[Bands], str]] = {".txt": _side_to_apo, ".csv": _side_to_csv}
 READERS: dict[str, Callable[[str], Bands]] = {".txt": parse_apo, ".csv": parse_csv}
 
 

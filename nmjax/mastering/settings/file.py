@@ -33,7 +33,7 @@ from nmjax.runtime.errors import BadInputError
 MAX_BYTES = 4_000_000
 _FLAT_BAND = Band(freq_hz=1000.0, gain_db=0.0, q=1.0)  # for a file without bands
 
-_EDITABLE_KEYS = ("repair", "eq", *PROCESSORS, "residual_amount")
+_EDITABLE_KEYS = ("repair", "eq", "eq_side", *PROCESSORS, "residual_amount")
 _READ_ONLY_NOTE = (
     f"Edits of read-only parts ({', '.join(READ_ONLY_KEYS)}) have no effect. Edit one of: {', '.join(_EDITABLE_KEYS)}."
 )
@@ -98,6 +98,7 @@ def settings_to_json(
     eq_sample_rate: int = SAMPLE_RATE,
     reference: str | None = None,
     repairs: RepairPlan = NO_REPAIRS,
+    rendered_side_bands: Bands | None = None,
 ) -> str:
     """The text of a settings file.
 
@@ -115,9 +116,9 @@ def settings_to_json(
         eq_sample_rate: rate in Hz at which the prediction's bands have their intended response.
         reference: description of the reference that the settings were matched to, if any.
         repairs: what was repaired; the file has no `repair` where nothing was.
+        rendered_side_bands: of the side's equalizer at `sample_rate`; the file has no `eq_side` where there is none.
     """
-    eq = prediction.settings.eq
-    rendered_columns = (rendered_bands.freq_hz, rendered_bands.gain_db, rendered_bands.q)
+    eq, eq_side = prediction.settings.eq, prediction.settings.eq_side
     tree: dict[str, Any] = {
         "format": FORMAT,
         "track": _printable(track),
@@ -130,16 +131,30 @@ def settings_to_json(
             "sample_rate": eq_sample_rate,
             "bands": _band_rows(_shortest_floats(getattr(eq, field)) for field in BAND_RANGES),
         },
+        **({} if eq_side is None else {"eq_side": _side_eq_to_dict(eq_side)}),
         **{processor: _processor_to_dict(getattr(prediction.settings, processor)) for processor in PROCESSORS},
-        "rendered_eq": {
-            "sample_rate": sample_rate,
-            "bands": _band_rows([float(f"{x:.9g}") for x in _first_row(column)] for column in rendered_columns),
-        },
+        "rendered_eq": _rendered_eq_to_dict(rendered_bands, sample_rate),
+        **(
+            {}
+            if rendered_side_bands is None
+            else {"rendered_eq_side": _rendered_eq_to_dict(rendered_side_bands, sample_rate)}
+        ),
         "delivery": delivery,
     }
     tree["checksum"] = read_only_checksum(tree)
     z = json.dumps(None if prediction.z is None else _shortest_floats(prediction.z))
     return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)[:-2] + f',\n  "z": {z}\n}}\n'
+
+
+def _side_eq_to_dict(eq_side: EqSettings) -> dict[str, Any]:
+    return {"bands": _band_rows(_shortest_floats(getattr(eq_side, field)) for field in BAND_RANGES)}
+
+
+def _rendered_eq_to_dict(bands: Bands, sample_rate: int) -> dict[str, Any]:
+    """Bands as rendered at a rate in Hz, in nine digits."""
+    columns = (bands.freq_hz, bands.gain_db, bands.q)
+    rows = _band_rows([float(f"{x:.9g}") for x in _first_row(column)] for column in columns)
+    return {"sample_rate": sample_rate, "bands": rows}
 
 
 def read_settings(path: Path) -> StoredSettings:
@@ -159,14 +174,14 @@ def read_settings(path: Path) -> StoredSettings:
 def settings_from_json(text: str, name: str) -> StoredSettings:
     """The same from the text of a JSON file. name: what messages call it."""
     file, processors, read_only_edited = parse_settings(text, name)
-    bands = file.eq.bands or [_FLAT_BAND]
-    eq = EqSettings(**{field: _to_array([getattr(band, field) for band in bands]) for field in BAND_RANGES})
+    eq = _eq_settings(file.eq.bands or [_FLAT_BAND])
+    eq_side = _eq_settings(file.eq_side.bands) if file.eq_side and file.eq_side.bands else None
     processor_settings: dict[str, Any] = {
         processor: values
         and PROCESSORS[processor].settings_type(**{field: _to_array(x)[0] for field, x in values.items()})
         for processor, values in processors.items()
     }
-    settings = Settings(_to_array(file.input_gain_db)[0], eq, **processor_settings)
+    settings = Settings(_to_array(file.input_gain_db)[0], eq, eq_side=eq_side, **processor_settings)
     return StoredSettings(
         prediction=_prediction(settings, None if file.z is None else _to_array(file.z)),
         sample_rate=file.eq.sample_rate,
@@ -176,6 +191,10 @@ def settings_from_json(text: str, name: str) -> StoredSettings:
         repairs=file.repair,
         notes=(_READ_ONLY_NOTE,) if read_only_edited else (),
     )
+
+
+def _eq_settings(bands: list[Band]) -> EqSettings:
+    return EqSettings(**{field: _to_array([getattr(band, field) for band in bands]) for field in BAND_RANGES})
 
 
 def _import_eq(path: Path, text: str) -> StoredSettings:

@@ -14,6 +14,7 @@ from nmjax.mastering.settings.schema import (
     AMOUNT_RANGE,
     BAND_RANGES,
     MAX_BANDS,
+    MAX_SIDE_BANDS,
     check_processor_value,
 )
 from nmjax.models import SAMPLE_RATE
@@ -21,6 +22,9 @@ from nmjax.models.parameters import EqSettings, Prediction, Settings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
+
+_SIDE = "side band"
+_SIDE_FREQ_HZ = (150.0, 400.0, 1_000.0, 2_500.0, 6_000.0, 10_000.0)  # of bands that a user adds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Overrides:
         eq_amount: 0 to 2, scales the bands' gains in dB.
         residual_amount: 0 to 2, scales the residual's waveform.
         bands: by number from 1, the values that replace predicted ones: freq_hz, gain_db, q, gate.
+        side_bands: the same for the side's equalizer; a band that does not exist is added.
         bypass: elements of the chain that are left out, of `CHAIN_NAMES`.
         processors: by name, the values that replace predicted ones; a processor that was not predicted is added.
 
@@ -41,6 +46,7 @@ class Overrides:
     eq_amount: float = 1.0
     residual_amount: float = 1.0
     bands: Mapping[int, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    side_bands: Mapping[int, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     bypass: frozenset[str] = frozenset()
     processors: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
@@ -55,13 +61,9 @@ class Overrides:
                 raise BadInputError(f"There is no processor {processor!r}; {suggest(processor, tuple(PROCESSORS))}")
             for field, value in fields.items():
                 check_processor_value(value, processor, field)
-        for number, fields in self.bands.items():
-            if not 1 <= number <= MAX_BANDS:
-                raise BadInputError(f"There is no band {number}; the first one is 1.")
-            for field, value in fields.items():
-                if field not in BAND_RANGES:
-                    raise BadInputError(f"A band has no {field!r}; {suggest(field, tuple(BAND_RANGES))}")
-                BAND_RANGES[field].check(value, f"Band {number}: {field}")
+        for label, bands, max_bands in (("band", self.bands, MAX_BANDS), (_SIDE, self.side_bands, MAX_SIDE_BANDS)):
+            for number, fields in bands.items():
+                _check_band(number, fields, label, max_bands)
 
     @property
     def eq_scale(self) -> float:
@@ -88,26 +90,65 @@ def apply_overrides(overrides: Overrides, prediction: Prediction, sample_rate: i
     Raises:
         BadInputError: a band that does not exist, a frequency above half the rate, or a gain beyond ±24 dB.
     """
-    eq = prediction.settings.eq
-    values = {field: np.array(getattr(eq, field), np.float32) for field in BAND_RANGES}
-    count = values["q"].shape[1]
-    for number, fields in overrides.bands.items():
-        if number > count:
-            raise BadInputError(f"There is no band {number}; the last one is {count}.")
-        for field, value in fields.items():
-            values[field][:, number - 1] = value
-        if values["freq_hz"][:, number - 1].max() > sample_rate / 2:
-            raise BadInputError(
-                f"Band {number} is above half the EQ's sample rate, {sample_rate / 2:g} Hz; choose a lower freq_hz."
-            )
-    values["gain_db"] = _scale_gains(values["gain_db"], overrides.eq_scale)
-    eq = EqSettings(**{field: jnp.asarray(x) for field, x in values.items()})
-    processors = _override_processors(overrides, prediction.settings, len(values["q"]))
-    settings = dataclasses.replace(prediction.settings, eq=eq, **processors)
+    settings, scale = prediction.settings, overrides.eq_scale
+    eq = _override_bands(settings.eq, overrides.bands, scale, sample_rate, "band")
+    eq_side = settings.eq_side
+    if overrides.side_bands:
+        eq_side = _with_side_bands(eq_side, max(overrides.side_bands), len(settings.eq.q))
+    if eq_side is not None:
+        eq_side = _override_bands(eq_side, overrides.side_bands, scale, sample_rate, _SIDE)
+    processors = _override_processors(overrides, settings, len(settings.eq.q))
+    settings = dataclasses.replace(settings, eq=eq, eq_side=eq_side, **processors)
     gates_changed = any("gate" in fields for fields in overrides.bands.values())
     return dataclasses.replace(
         prediction, settings=settings, gate_logit=None if gates_changed else prediction.gate_logit
     )
+
+
+def _check_band(number: int, fields: Mapping[str, float], label: str, max_bands: int) -> None:
+    if not 1 <= number <= max_bands:
+        last = f", the last one {max_bands}" if label == _SIDE else ""
+        raise BadInputError(f"There is no {label} {number}; the first one is 1{last}.")
+    for field, value in fields.items():
+        if field not in BAND_RANGES:
+            raise BadInputError(f"A band has no {field!r}; {suggest(field, tuple(BAND_RANGES))}")
+        BAND_RANGES[field].check(value, f"{label.capitalize()} {number}: {field}")
+
+
+def _override_bands(
+    eq: EqSettings, bands: Mapping[int, Mapping[str, float]], scale: float, sample_rate: int, label: str
+) -> EqSettings:
+    """An equalizer with single values replaced, then all gains scaled."""
+    values = {field: np.array(getattr(eq, field), np.float32) for field in BAND_RANGES}
+    count = values["q"].shape[1]
+    for number, fields in bands.items():
+        if number > count:
+            raise BadInputError(f"There is no {label} {number}; the last one is {count}.")
+        for field, value in fields.items():
+            values[field][:, number - 1] = value
+        if values["freq_hz"][:, number - 1].max() > sample_rate / 2:
+            raise BadInputError(
+                f"{label.capitalize()} {number} is above half the EQ's sample rate, {sample_rate / 2:g} Hz; "
+                "choose a lower freq_hz."
+            )
+    values["gain_db"] = _scale_gains(values["gain_db"], scale)
+    return EqSettings(**{field: jnp.asarray(x) for field, x in values.items()})
+
+
+def _with_side_bands(eq_side: EqSettings | None, count: int, batch: int) -> EqSettings:
+    """The side's equalizer with at least `count` bands; added ones have 0 dB at `_SIDE_FREQ_HZ`."""
+    existing = 0 if eq_side is None else eq_side.q.shape[1]
+    added_hz = np.asarray(_SIDE_FREQ_HZ[existing : max(count, existing)], np.float32)
+    added = {
+        "freq_hz": added_hz,
+        "gain_db": np.zeros_like(added_hz),
+        "q": np.ones_like(added_hz),
+        "gate": np.ones_like(added_hz),
+    }
+    columns = {name: np.broadcast_to(x, (batch, len(added_hz))) for name, x in added.items()}
+    if eq_side is not None:
+        columns = {name: np.concatenate([getattr(eq_side, name), x], axis=1) for name, x in columns.items()}
+    return EqSettings(**{name: jnp.asarray(x) for name, x in columns.items()})
 
 
 def neutral_processor_notes(overrides: Overrides, settings: Settings) -> list[str]:

@@ -23,9 +23,14 @@ from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
 
 FORMAT = "nmjax settings 2"
-MAX_BANDS = 64
+MAX_BANDS, MAX_SIDE_BANDS = 64, 6
 MAX_AMOUNT = 2.0
-READ_ONLY_KEYS = ("input_gain_db", "rendered_eq", "delivery")  # measured or computed again for every track
+READ_ONLY_KEYS = (
+    "input_gain_db",
+    "rendered_eq",
+    "rendered_eq_side",
+    "delivery",
+)  # measured or computed again for every track
 _MAX_RENDERED_BANDS = 2 * MAX_BANDS  # the fit at another rate adds a few
 
 AMOUNT_RANGE = Range(0.0, MAX_AMOUNT)  # 0: nothing of it, 1: as predicted
@@ -78,6 +83,12 @@ class Equalizer(StrictModel):
         return self
 
 
+class SideEqualizer(StrictModel):
+    """The bands of the side signal; they have their intended response at the rate of `eq`."""
+
+    bands: Annotated[list[Band], Field(max_length=MAX_SIDE_BANDS)]
+
+
 class RenderedBand(StrictModel):
     """A peaking filter at the track's rate, with the gate multiplied in; read-only."""
 
@@ -120,10 +131,21 @@ class _SettingsFile(StrictModel):
     residual_amount: Annotated[float, AMOUNT_RANGE] = 1.0
     repair: RepairPlan = NO_REPAIRS
     eq: Equalizer
+    eq_side: SideEqualizer | None = None
     rendered_eq: RenderedEqualizer | None = None
+    rendered_eq_side: RenderedEqualizer | None = None
     delivery: Any = None
     checksum: Any = None
     z: Annotated[list[Annotated[float, _FINITE]], Field(min_length=LATENT_SIZE, max_length=LATENT_SIZE)] | None = None
+
+    @model_validator(mode="after")
+    def _check_side_frequencies(self) -> _SettingsFile:
+        nyquist_hz = self.eq.sample_rate / 2
+        for number, band in enumerate(self.eq_side.bands if self.eq_side else (), 1):
+            if band.freq_hz > nyquist_hz:
+                sentence = f"band {number} of eq_side: freq_hz is above half of eq.sample_rate, {nyquist_hz:g} Hz."
+                raise value_error(f"{sentence} Choose a lower one.", SENTENCE)
+        return self
 
 
 _PROCESSOR_MODELS = {processor: _processor_model(processor) for processor in PROCESSORS}
@@ -211,9 +233,9 @@ def _keys_at(location: tuple[int | str, ...]) -> tuple[str, ...]:
     match location:
         case ():
             model: type[BaseModel] = SettingsFile
-        case ("eq", "bands", _):
+        case ("eq" | "eq_side", "bands", _):
             model = Band
-        case ("rendered_eq", "bands", _):
+        case ("rendered_eq" | "rendered_eq_side", "bands", _):
             model = RenderedBand
         case ("repair", str(name)):
             return tuple(REPAIRS[name].model_fields) if name in REPAIRS else ()
@@ -221,7 +243,9 @@ def _keys_at(location: tuple[int | str, ...]) -> tuple[str, ...]:
             sections = {
                 "repair": RepairPlan,
                 "eq": Equalizer,
+                "eq_side": SideEqualizer,
                 "rendered_eq": RenderedEqualizer,
+                "rendered_eq_side": RenderedEqualizer,
                 "model": ModelId,
                 **_PROCESSOR_MODELS,
             }

@@ -148,7 +148,7 @@ def test_no_bands_is_a_flat_equalizer(tmp_path):
 def test_edits_of_read_only_fields_are_reported(tmp_path, change):
     path = edit_settings(write_settings_file(tmp_path / "a.json", rate=48_000), change)
     (note,) = read_settings(path).notes
-    assert "Edit one of: repair, eq, compressor, saturator, width, residual_amount." in note
+    assert "Edit one of: repair, eq, eq_side, compressor, saturator, width, residual_amount." in note
     assert "rendered_eq" in note
 
 

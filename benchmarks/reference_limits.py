@@ -1,0 +1,101 @@
+"""Do references of other kinds of music stay within the limits?
+
+    python benchmarks/reference_limits.py --data music/train.csv --pairs 40
+
+Random pairs of songs of different kinds (the column `genre` of the CSV): a section of the first is matched to a section
+of the second, as `infer.py --reference` does. The EQ's response is that of the rendered audio: the Fourier transform of
+an impulse that has passed the equalizer, which shares no code with the fit. A row per pair, then the largest values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from nmjax.audio import reader
+from nmjax.mastering import pretrained
+from nmjax.mastering.analysis import SourceSignal
+from nmjax.mastering.master import plan_render
+from nmjax.mastering.references import features_from_chunks
+from nmjax.mastering.render import equalize_stream
+from nmjax.mastering.types import MasteringOptions, RenderPlan
+from nmjax.models import MODEL_LUFS
+from nmjax.reference.match import ReferenceTarget
+
+_IMPULSE_FRAMES = 1 << 17
+_SUB_BASS_HZ, _LOWEST_HZ, _HIGHEST_SHARE = 60.0, 10.0, 0.45  # of the sample rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What was rendered for a pair: boosts in dB, distance of the nearest two bands in octaves, compressor, width."""
+
+    boost_db: float
+    sub_bass_db: float
+    distance_octaves: float
+    ratio: float
+    low_width: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, type=Path, metavar="CSV", help="songs, with target and genre")
+    parser.add_argument("--pairs", type=int, default=40, metavar="N")
+    parser.add_argument("--seconds", type=float, default=20.0, metavar="N", help="length of the sections")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    with args.data.open(newline="", encoding="utf-8") as file:
+        songs = [(args.data.parent / row["target"], row["genre"]) for row in csv.DictReader(file)]
+    network = pretrained.load_for_references(lambda _: None)
+    rng, rows = np.random.default_rng(args.seed), []
+    while len(rows) < args.pairs:
+        (track, kind), (reference, other_kind) = (songs[i] for i in rng.integers(len(songs), size=2))
+        if kind == other_kind:
+            continue
+        audio, rate = _read_section(track, args.seconds)
+        features = features_from_chunks(*_one_chunk(*_read_section(reference, args.seconds)))
+        signal = SourceSignal(lambda audio=audio: [audio], rate, MODEL_LUFS, len(audio))
+        options = MasteringOptions(reference_target=ReferenceTarget(features, reference.name))
+        plan = plan_render(signal, network, options, [])
+        rows.append(_measure(plan, rate))
+        print(f"{track.name} → {reference.name}: {rows[-1]}; {plan.match_outcome}", flush=True)
+    for field, worst in (("boost_db", max), ("sub_bass_db", max), ("distance_octaves", min), ("ratio", min)):
+        print(f"{field}: {worst(getattr(row, field) for row in rows):.3f} at worst in {len(rows)} pairs")
+    print(f"low_width: {min(row.low_width for row in rows):.3f} at worst")
+
+
+def _read_section(path: Path, seconds: float) -> tuple[np.ndarray, int]:
+    """The middle of a file, and its sample rate."""
+    info = reader.probe(path)
+    frames = min(info.frames, round(seconds * info.sample_rate))
+    return reader.read_frames(path, (info.frames - frames) // 2, frames)[:, :2], info.sample_rate
+
+
+def _one_chunk(audio: np.ndarray, rate: int) -> tuple[list[np.ndarray], int]:
+    return [audio], rate
+
+
+def _measure(plan: RenderPlan, rate: int) -> Row:
+    impulse = np.zeros((_IMPULSE_FRAMES, 1), np.float32)
+    impulse[0] = 1.0
+    rendered = np.concatenate(list(equalize_stream([impulse], plan.rendered_bands, rate)))[:, 0]
+    freq_hz = np.fft.rfftfreq(_IMPULSE_FRAMES, 1.0 / rate)
+    gain_db = 20.0 * np.log10(np.abs(np.fft.rfft(rendered.astype(np.float64))) + 1e-12)
+    sub_bass = (freq_hz >= _LOWEST_HZ) & (freq_hz < _SUB_BASS_HZ)
+    settings = plan.prediction.settings
+    octaves = np.sort(np.log2(np.asarray(settings.eq.freq_hz)[0]))
+    return Row(
+        boost_db=float(gain_db[(freq_hz >= _SUB_BASS_HZ) & (freq_hz < _HIGHEST_SHARE * rate)].max()),
+        sub_bass_db=float(gain_db[sub_bass].max()),
+        distance_octaves=float(np.diff(octaves).min(initial=10.0)),
+        ratio=1.0 if settings.compressor is None else float(settings.compressor.ratio[0]),
+        low_width=1.0 if settings.width is None else float(settings.width.low[0]),
+    )
+
+
+if __name__ == "__main__":
+    main()

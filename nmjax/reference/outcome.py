@@ -1,0 +1,96 @@
+"""How near a match came to its reference, and at what cost: one sentence and its numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits
+from nmjax.runtime.number_format import format_signed
+
+BOOST = "boost"
+_LIMIT_WORDS = {BOOST: "boost", EXPANSION: "no expander", NARROW_BASS: "no narrower bass"}
+_MIN_EXCESS_DB = 2.0  # of the boost that a reference asks for, before another strength is proposed
+_STRENGTH_STEP = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchOutcome:
+    """The result of a match.
+
+    Attributes:
+        name: of the reference.
+        before_db: RMS of the tonal difference before the EQ, over sixths of an octave.
+        after_db: the same after the EQ.
+        boost_db: largest gain of the EQ's summed response, at least 0.
+        cut_db: its smallest gain, at most 0.
+        limits_reached: some of BOOST, EXPANSION and NARROW_BASS.
+    """
+
+    name: str
+    before_db: float
+    after_db: float
+    boost_db: float
+    cut_db: float
+    limits_reached: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The result in one sentence."""
+        text = f"The tone is {self.after_db:.1f} dB RMS from {self.name} (before: {self.before_db:.1f} dB)"
+        text += f", with {format_signed(self.boost_db)} to {format_signed(self.cut_db)} dB of EQ"
+        if self.limits_reached:
+            text += f"; limits reached: {', '.join(_LIMIT_WORDS[name] for name in self.limits_reached)}"
+        return f"{text}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers for JSON, rounded to 0.01 dB."""
+        values = dataclasses.asdict(self)
+        return {name: round(x, 2) if isinstance(x, float) else x for name, x in values.items()}
+
+
+def match_outcome(
+    name: str,
+    difference_db: Float[np.ndarray, " bands"],
+    eq_db: Float[np.ndarray, " bands"],
+    limits_reached: tuple[str, ...],
+) -> MatchOutcome | None:
+    """The result of a match with an EQ; None where track and reference have no band in common.
+
+    Args:
+        name: of the reference.
+        difference_db: reference minus track at `CENTERS_HZ` before the EQ; NaN where it is unknown.
+        eq_db: response of the EQ at `CENTERS_HZ`.
+        limits_reached: some of BOOST, EXPANSION and NARROW_BASS.
+    """
+    if not np.isfinite(difference_db).any():
+        return None
+    return MatchOutcome(
+        name=name,
+        before_db=float(np.nanstd(difference_db)),
+        after_db=float(np.nanstd(difference_db - eq_db)),
+        boost_db=float(max(eq_db.max(), 0.0)),
+        cut_db=float(min(eq_db.min(), 0.0)),
+        limits_reached=limits_reached,
+    )
+
+
+def limit_note(name: str, share: float, strength: float, limits: MatchLimits, same_song: bool) -> str:
+    """A message where a reference asks for far more boost than it may, with the remedy; otherwise empty.
+
+    Args:
+        name: of the reference.
+        share: share of the correction at full strength that stays within the limits.
+        strength: the strength in use.
+        limits: the limits in use.
+        same_song: whether the reference is the track's own song, which a smaller strength would not make better.
+    """
+    needed_db = strength * limits.max_boost_db / max(share, 1e-3)
+    if needed_db < limits.max_boost_db + _MIN_EXCESS_DB:
+        return ""
+    proposed = max(_STRENGTH_STEP, np.floor(share / _STRENGTH_STEP + 1e-9) * _STRENGTH_STEP)
+    remedy = "allow more with --max-boost." if same_song else f"try --reference-strength {proposed:.2g}."
+    return f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; {remedy}"

@@ -1,0 +1,94 @@
+"""EQ of the side signal towards a reference: its tone after the EQ of both channels, without its level.
+
+The level of the side is the stereo width, which `stereo_width.py` matches afterwards. Only other songs are matched: a
+section of the same song differs in its side because other instruments play, and frames hold no spectrum of the side.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool
+
+from nmjax.dsp import Bands
+from nmjax.models.parameters import EqSettings
+from nmjax.reference import eq_fit
+from nmjax.reference.bands import CENTERS_HZ
+from nmjax.reference.features import TrackFeatures
+from nmjax.reference.limits import BASS_HZ, NARROW_BASS, MatchLimits
+from nmjax.reference.posterior import Prior
+from nmjax.reference.response import bands_response_db, scale_into_limits
+from nmjax.reference.target_eq import USABLE_RANGE_DB, long_term_correction, usable_bands
+
+MAX_SIDE_BANDS = 6
+_MIN_BASS_DB = -1.0  # of the side below 150 Hz, where a narrower bass is not allowed
+_GAIN_PENALTY = 0.02  # dB² per dB of a filter's gain
+_FLAT = Bands(freq_hz=jnp.full((1, 1), 1000.0), gain_db=jnp.zeros((1, 1)), q=jnp.ones((1, 1)))
+
+
+def fit_side_eq(
+    track: TrackFeatures,
+    reference: TrackFeatures,
+    bands: Bands,
+    strength: float,
+    prior: Prior,
+    limits: MatchLimits,
+) -> EqSettings | None:
+    """The side's equalizer, at most six filters; None where it has nothing to do.
+
+    The response of both equalizers together stays within the limits, and the side is not cut below 150 Hz by more
+    than 1 dB unless a narrower bass is allowed.
+
+    Args:
+        track: features of the track before any EQ.
+        reference: features of the reference.
+        bands: the matched equalizer of both channels, `[1, bands]`.
+        strength: share of the posterior mean to apply, 0 to 1.
+        prior: prior of the tone's degradation.
+        limits: limits of the match.
+    """
+    usable = _usable_side_bands(track, reference)
+    if strength == 0.0 or not (track.stereo and reference.stereo and usable.any()):
+        return None
+    eq_db = bands_response_db(bands, CENTERS_HZ)
+    correction = long_term_correction(
+        difference_db=reference.side_db - track.side_db - eq_db,
+        variance_db2=track.std_error_db**2 + reference.std_error_db**2,
+        usable=usable,
+        prior=prior,
+    )
+    target_db = strength * correction.curve_db
+    target_db -= np.average(target_db, weights=10.0 ** ((track.side_db + eq_db) / 10.0))  # about the side's level
+    target_db = np.minimum(target_db, limits.response.at(CENTERS_HZ) - np.maximum(eq_db, 0.0))
+    response_limits = limits.response
+    if NARROW_BASS not in limits.allowed:
+        target_db = np.where(CENTERS_HZ < BASS_HZ, np.maximum(target_db, 0.0), target_db)
+        response_limits = response_limits._replace(min_bass_db=_MIN_BASS_DB)
+    side_bands = eq_fit.fit_bands(
+        initial=_FLAT,
+        freq_hz=CENTERS_HZ,
+        target_db=target_db,
+        weight=correction.weight,
+        gain_penalty=_GAIN_PENALTY,
+        max_bands=MAX_SIDE_BANDS,
+        limits=response_limits,
+    )
+    side_bands = scale_into_limits(side_bands, response_limits, base=bands)
+    if not np.asarray(side_bands.gain_db).any():
+        return None
+    return EqSettings(side_bands.freq_hz, side_bands.gain_db, side_bands.q, jnp.ones_like(side_bands.q))
+
+
+def after_side_eq(features: TrackFeatures, eq_side: EqSettings | None) -> TrackFeatures:
+    """The features after the side's equalizer, as far as it changes the long-term levels of the side."""
+    if eq_side is None:
+        return features
+    return dataclasses.replace(features, side_db=features.side_db + bands_response_db(eq_side.bands(), CENTERS_HZ))
+
+
+def _usable_side_bands(track: TrackFeatures, reference: TrackFeatures) -> Bool[np.ndarray, " bands"]:
+    """Mask of the bands whose side holds music rather than noise in both."""
+    is_loud = [x.side_db > x.mid_db.max() - USABLE_RANGE_DB for x in (track, reference)]
+    return usable_bands(track, reference) & is_loud[0] & is_loud[1]
