@@ -1,0 +1,273 @@
+// @ts-check
+/**
+ * The one audio player of the page. It loads pieces of both sides at the same positions, and the worklet plays them.
+ *
+ * @typedef {"original" | "master" | "reference" | "null"} Side
+ * @typedef {{id: string, sampleRate: number, channels: number, frames: number, revision: number}} Source
+ * @typedef {(side: string, start: number, frames: number, options: {revision?: number, loudness: string,
+ *   signal: AbortSignal}) => Promise<{channels: Float32Array[]}>} FetchPiece
+ */
+import { Buffer } from "./buffer.js";
+
+const RETRY_MS = 1000;
+const IDLE_MS = 50;
+
+/** Events: "position", "switched", "ended", "error" (detail: the error), "stale" (the master has a newer revision). */
+export class Player extends EventTarget {
+  /** @param {FetchPiece} fetchPiece */
+  constructor(fetchPiece) {
+    super();
+    this.fetchPiece = fetchPiece;
+    /** @type {AudioContext | null} */
+    this.context = null;
+    /** @type {AudioWorkletNode | null} */
+    this.node = null;
+    /** @type {AnalyserNode | null} */
+    this.analyser = null;
+    /** @type {Source | null} */
+    this.source = null;
+    /** @type {Side} */
+    this.side = "master";
+    this.playing = false;
+    this.waiting = false;
+    /** @type {{start: number, end: number} | null} */
+    this.loop = null;
+    this.loudness = "equal";
+    this.report = { position: 0, frame: 0 };
+    this.roundTripS = 0.1;
+    /** @type {Record<string, Lane>} */
+    this.lanes = {};
+  }
+
+  /**
+   * Makes a track the one that plays, from its start.
+   * @param {Source} source
+   * @param {boolean} hasReference
+   */
+  async open(source, hasReference) {
+    this.close();
+    this.source = source;
+    if (!this.context || this.context.sampleRate !== source.sampleRate) {
+      await this.context?.close();
+      this.context = new AudioContext({ sampleRate: source.sampleRate, latencyHint: "interactive" });
+      await this.context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url));
+    }
+    if (this.source !== source) return;
+    this.node = new AudioWorkletNode(this.context, "nmjax-player", {
+      numberOfInputs: 0,
+      outputChannelCount: [source.channels],
+      processorOptions: { frames: source.frames },
+    });
+    this.analyser = this.context.createAnalyser();
+    this.analyser.fftSize = 4096;
+    this.analyser.smoothingTimeConstant = 0.75;
+    this.node.connect(this.analyser);
+    this.node.connect(this.context.destination);
+    this.node.port.onmessage = (event) => this.receive(event.data);
+    this.post({ type: "side", side: this.side });
+    for (const side of ["original", "master"]) this.lanes[side] = new Lane(this, side);
+    if (hasReference) this.lanes.reference = new Lane(this, "reference");
+  }
+
+  close() {
+    for (const lane of Object.values(this.lanes)) lane.stop();
+    this.lanes = {};
+    this.post({ type: "close" });
+    this.node?.disconnect();
+    this.node = null;
+    this.source = null;
+    this.playing = false;
+    this.loop = null;
+    this.report = { position: 0, frame: 0 };
+  }
+
+  /** @param {object} message */
+  post(message, transfer = []) {
+    this.node?.port.postMessage(message, transfer);
+  }
+
+  receive(message) {
+    if (message.type === "position") {
+      this.report = message;
+      this.playing = message.playing;
+      this.waiting = message.waiting;
+    }
+    this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+  }
+
+  /** The frame of the track that sounds now. */
+  get position() {
+    const { position, frame } = this.report;
+    if (!this.source || !this.context || !this.playing || this.waiting) return position;
+    const passed = this.context.currentTime * this.source.sampleRate - frame;
+    const end = this.loop && position < this.loop.end ? this.loop.end : this.source.frames;
+    return Math.min(position + Math.max(0, passed), end);
+  }
+
+  async play() {
+    if (!this.context || !this.source) return;
+    await this.context.resume();
+    if (this.position >= this.source.frames - 1) this.seek(0);
+    this.playing = true;
+    this.post({ type: "play" });
+  }
+
+  pause() {
+    this.playing = false;
+    this.post({ type: "pause" });
+    this.dispatchEvent(new CustomEvent("position"));
+  }
+
+  /** @param {number} frame */
+  seek(frame) {
+    if (!this.source) return;
+    const target = Math.round(Math.min(Math.max(0, frame), this.source.frames - 1));
+    this.report = { position: target, frame: (this.context?.currentTime ?? 0) * this.source.sampleRate };
+    this.post({ type: "seek", frame: target });
+    for (const lane of Object.values(this.lanes)) lane.wake();
+    this.dispatchEvent(new CustomEvent("position"));
+  }
+
+  /** @param {Side} side */
+  setSide(side) {
+    this.side = side;
+    this.post({ type: "side", side });
+  }
+
+  /** @param {{start: number, end: number} | null} loop  frames */
+  setLoop(loop) {
+    this.loop = loop;
+    this.post({ type: "loop", loop });
+    if (loop && (this.position < loop.start || this.position >= loop.end)) this.seek(loop.start);
+  }
+
+  /** @param {"equal" | "delivered"} loudness */
+  setLoudness(loudness) {
+    this.loudness = loudness;
+    this.lanes.master?.restart();
+    this.lanes.reference?.restart();
+  }
+
+  /**
+   * Plays another rendering of the master as soon as its first piece is there.
+   * @param {number} revision
+   * @returns {Promise<void>} resolves with that piece
+   */
+  setRevision(revision) {
+    if (!this.source || !this.lanes.master) return Promise.resolve();
+    this.source.revision = revision;
+    return this.lanes.master.restart();
+  }
+
+  /** @param {boolean} hasReference */
+  setReference(hasReference) {
+    this.lanes.reference?.stop();
+    delete this.lanes.reference;
+    if (!hasReference || !this.source) return;
+    this.lanes.reference = new Lane(this, "reference");
+    this.lanes.reference.restart();
+  }
+}
+
+let generations = 0;
+
+/** Loads the pieces of one side, one request at a time. */
+class Lane {
+  /**
+   * @param {Player} player
+   * @param {string} side
+   */
+  constructor(player, side) {
+    this.player = player;
+    this.side = side;
+    this.generation = 0;
+    this.buffer = this.emptyBuffer();
+    this.abort = new AbortController();
+    this.stopped = false;
+    this.stale = false;
+    this.wake = () => {};
+    /** @type {() => void} */
+    this.resolveFirst = () => {};
+    this.run();
+  }
+
+  emptyBuffer() {
+    const source = /** @type {Source} */ (this.player.source);
+    return new Buffer(source.sampleRate, source.frames);
+  }
+
+  stop() {
+    this.stopped = true;
+    this.abort.abort();
+    this.resolveFirst();
+    this.wake();
+  }
+
+  /** Starts again with an empty tape; what is loaded plays on until the first new piece is there. */
+  restart() {
+    this.resolveFirst();
+    this.abort.abort();
+    this.abort = new AbortController();
+    this.generation = ++generations;
+    this.buffer = this.emptyBuffer();
+    this.stale = false;
+    this.player.post({ type: "generation", side: this.side, generation: this.generation });
+    /** @type {Promise<void>} */
+    const first = new Promise((resolve) => (this.resolveFirst = resolve));
+    this.wake();
+    return first;
+  }
+
+  async run() {
+    while (!this.stopped) {
+      const { player, buffer, generation } = this;
+      const position = Math.round(player.position);
+      const lead = player.playing ? Math.round(0.5 * player.roundTripS * buffer.sampleRate) : 0;
+      const range = this.stale ? null : buffer.next(position, lead, player.loop);
+      if (!range) {
+        await this.pause(IDLE_MS);
+        continue;
+      }
+      try {
+        await this.load(range);
+      } catch (error) {
+        if (this.stopped || generation !== this.generation) continue;
+        this.stale = error.status === 409;
+        player.dispatchEvent(new CustomEvent(this.stale ? "stale" : "error", { detail: error }));
+        if (!this.stale) await this.pause(RETRY_MS);
+      }
+    }
+  }
+
+  /** @param {import("./buffer.js").Range} range */
+  async load(range) {
+    const { player, generation, buffer } = this;
+    const isMaster = this.side === "master";
+    const began = performance.now();
+    const { channels } = await player.fetchPiece(this.side, range.start, range.end - range.start, {
+      revision: isMaster ? player.source?.revision : undefined,
+      loudness: player.loudness,
+      signal: this.abort.signal,
+    });
+    if (this.stopped || generation !== this.generation) return;
+    if (isMaster) player.roundTripS += 0.3 * ((performance.now() - began) / 1000 - player.roundTripS);
+    const piece = { ...range, channels };
+    player.post(
+      { type: "piece", side: this.side, generation, piece },
+      channels.map((samples) => samples.buffer),
+    );
+    buffer.add(range);
+    for (const start of buffer.forget(player.position, player.loop)) player.post({ type: "drop", side: this.side, start });
+    this.resolveFirst();
+  }
+
+  /** @param {number} ms */
+  pause(ms) {
+    /** @type {Promise<void>} */
+    const woken = new Promise((resolve) => {
+      this.wake = resolve;
+      setTimeout(resolve, ms);
+    });
+    return woken;
+  }
+}
