@@ -114,6 +114,7 @@ ALLOWED = (
     r"\bstands for\b",
     r"^Equaliser: Generic",  # a line of REW's files
     r"\baria-labelledby\b",
+    r"\bAnalyserNode\b",  # of WebAudio
     r"\bcarry\b(?=.*\bscan\b|[,)\]]| =)|(?<=scan).*\bcarry\b|return carry\b|= carry$",  # of lax.scan
 )
 # Words that are right in files whose path matches.

@@ -125,7 +125,7 @@ export const pieceFetcher = (id, channelCount) => async (side, start, frames, { 
   channels.forEach((channel, c) => {
     for (let i = 0; i < count; i++) channel[i] = samples[i * channelCount + c];
   });
-  return { channels };
+  return { channels, isExact: response.headers.get("X-Exact") !== "0" };
 };
 
 /**

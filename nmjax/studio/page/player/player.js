@@ -5,7 +5,7 @@
  * @typedef {"original" | "master" | "reference" | "null"} Side
  * @typedef {{id: string, sampleRate: number, channels: number, frames: number, revision: number}} Source
  * @typedef {(side: string, start: number, frames: number, options: {revision?: number, loudness: string,
- *   signal: AbortSignal}) => Promise<{channels: Float32Array[]}>} FetchPiece
+ *   signal: AbortSignal}) => Promise<{channels: Float32Array[], isExact: boolean}>} FetchPiece
  */
 import { Buffer } from "./buffer.js";
 
@@ -23,7 +23,7 @@ export class Player extends EventTarget {
     /** @type {AudioWorkletNode | null} */
     this.node = null;
     /** @type {AnalyserNode | null} */
-    this.analyser = null;
+    this.spectrum = null;
     /** @type {Source | null} */
     this.source = null;
     /** @type {Side} */
@@ -42,9 +42,9 @@ export class Player extends EventTarget {
   /**
    * Makes a track the one that plays, from its start.
    * @param {Source} source
-   * @param {boolean} hasReference
+   * @param {string[]} sides  to load; others follow by `addSide`
    */
-  async open(source, hasReference) {
+  async open(source, sides) {
     this.close();
     this.source = source;
     if (!this.context || this.context.sampleRate !== source.sampleRate) {
@@ -58,15 +58,14 @@ export class Player extends EventTarget {
       outputChannelCount: [source.channels],
       processorOptions: { frames: source.frames },
     });
-    this.analyser = this.context.createAnalyser();
-    this.analyser.fftSize = 4096;
-    this.analyser.smoothingTimeConstant = 0.75;
-    this.node.connect(this.analyser);
+    this.spectrum = new AnalyserNode(this.context);
+    this.spectrum.fftSize = 4096;
+    this.spectrum.smoothingTimeConstant = 0.75;
+    this.node.connect(this.spectrum);
     this.node.connect(this.context.destination);
     this.node.port.onmessage = (event) => this.receive(event.data);
     this.post({ type: "side", side: this.side });
-    for (const side of ["original", "master"]) this.lanes[side] = new Lane(this, side);
-    if (hasReference) this.lanes.reference = new Lane(this, "reference");
+    for (const side of sides) this.addSide(side);
   }
 
   close() {
@@ -159,13 +158,25 @@ export class Player extends EventTarget {
     return this.lanes.master.restart();
   }
 
-  /** @param {boolean} hasReference */
-  setReference(hasReference) {
-    this.lanes.reference?.stop();
-    delete this.lanes.reference;
-    if (!hasReference || !this.source) return;
-    this.lanes.reference = new Lane(this, "reference");
-    this.lanes.reference.restart();
+  /** Reads the master again where its gain was an estimate. */
+  refreshEstimates() {
+    if (this.lanes.master?.isEstimated) this.lanes.master.restart();
+  }
+
+  /** Loads a side as well; a side that is loaded already is read again. @param {string} side */
+  addSide(side) {
+    this.removeSide(side);
+    if (!this.source || !this.node) return;
+    const lane = new Lane(this, side);
+    this.lanes[side] = lane;
+    lane.restart();
+    lane.run();
+  }
+
+  /** @param {string} side */
+  removeSide(side) {
+    this.lanes[side]?.stop();
+    delete this.lanes[side];
   }
 }
 
@@ -188,7 +199,7 @@ class Lane {
     this.wake = () => {};
     /** @type {() => void} */
     this.resolveFirst = () => {};
-    this.run();
+    this.isEstimated = false; // some piece was rendered before the gain was known exactly
   }
 
   emptyBuffer() {
@@ -211,6 +222,7 @@ class Lane {
     this.generation = ++generations;
     this.buffer = this.emptyBuffer();
     this.stale = false;
+    this.isEstimated = false;
     this.player.post({ type: "generation", side: this.side, generation: this.generation });
     /** @type {Promise<void>} */
     const first = new Promise((resolve) => (this.resolveFirst = resolve));
@@ -244,12 +256,14 @@ class Lane {
     const { player, generation, buffer } = this;
     const isMaster = this.side === "master";
     const began = performance.now();
-    const { channels } = await player.fetchPiece(this.side, range.start, range.end - range.start, {
+    const { channels, isExact } = await player.fetchPiece(this.side, range.start, range.end - range.start, {
       revision: isMaster ? player.source?.revision : undefined,
       loudness: player.loudness,
       signal: this.abort.signal,
     });
     if (this.stopped || generation !== this.generation) return;
+    if (isExact && this.isEstimated) return void this.restart(); // the pieces before it have another gain
+    this.isEstimated = !isExact;
     if (isMaster) player.roundTripS += 0.3 * ((performance.now() - began) / 1000 - player.roundTripS);
     const piece = { ...range, channels };
     player.post(
