@@ -180,7 +180,7 @@ def plan_render(
         prediction = match.prediction
     notes += match.notes if match else ()
     if not stored_settings:
-        prediction = _at_intensity(prediction, options.intensity, network, match)
+        prediction = at_intensity(prediction, options.intensity, network, match)
         residual_amount *= options.intensity
     prediction = apply_overrides(overrides, prediction, eq_sample_rate)
     notes += neutral_processor_notes(overrides, prediction.settings)
@@ -197,10 +197,17 @@ def plan_render(
     )
 
 
-def _at_intensity(
+def at_intensity(
     prediction: Prediction, intensity: float, network: Network | None, match: ReferenceMatch | None
 ) -> Prediction:
-    """The prediction at an intensity, which above 1 depends on how much of a deviation the network corrects."""
+    """The prediction at an intensity, which above 1 depends on how much of a deviation the network corrects.
+
+    Args:
+        prediction: of one track, after the match.
+        intensity: 0 to 2.
+        network: that predicted it; None where the settings were given.
+        match: with a reference; None without one.
+    """
     matched = match.reference_target.matched_stages if match else frozenset()
     needs_shares = intensity > 1.0 and network is not None and "eq" not in matched
     shares = correction_shares(network, prediction) if network and needs_shares else None

@@ -13,7 +13,7 @@ from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import container_bits, loudness_measures
-from nmjax.mastering.diagnosis.scan import TrackScan
+from nmjax.mastering.diagnosis.scan import TrackScan, TrackStatistics
 from nmjax.mastering.repair.plan import RepairPlan, mark_findings, plan_repairs, repair_stream, repaired_opener
 from nmjax.mastering.request import NONE
 from nmjax.mastering.types import InputSignal, MasteringOptions
@@ -49,12 +49,14 @@ class MeasuredSource:
         scan: measurements of the repaired track.
         repairs: what was repaired.
         findings: of the diagnosis before the repair; empty where the track was not diagnosed.
+        statistics: of the diagnosis before the repair; None where the track was not diagnosed.
     """
 
     read_chunks: StreamOpener
     scan: LoudnessScan
     repairs: RepairPlan
     findings: list[Finding]
+    statistics: TrackStatistics | None = None
 
 
 def measure_source(
@@ -81,7 +83,7 @@ def measure_source(
     scan = _loudness_scan(chunks, signal)
     if scan.frames < MIN_FRAMES:
         raise BadInputError(f"{signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
-    findings, is_known = [], plan is not None
+    findings, statistics, is_known = [], None, plan is not None
     if track_scan:
         statistics = track_scan.result()
         findings = diagnose(statistics, loudness_measures(scan), signal.bits)
@@ -91,7 +93,7 @@ def measure_source(
     read_chunks = repaired_opener(signal.read_chunks, plan, rate, channels)
     if plan.active() and not is_known:
         scan = _loudness_scan(tap("repaired", read_chunks()), signal)
-    return MeasuredSource(read_chunks, scan, plan, mark_findings(findings, plan, suggest=not is_known))
+    return MeasuredSource(read_chunks, scan, plan, mark_findings(findings, plan, suggest=not is_known), statistics)
 
 
 def _known_plan(options: MasteringOptions) -> RepairPlan | None:
