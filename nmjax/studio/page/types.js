@@ -19,6 +19,7 @@
  * @property {number} reference_strength  0 to 1
  * @property {Values} reference_weights  0 to 1 by aspect: tone, dynamics, width
  * @property {boolean} same_song
+ * @property {boolean} [has_residual]  whether the network renders a residual
  *
  * @typedef {{name: string, severity: "info" | "warning" | "problem", title: string, sentence: string, value: number,
  *   unit: string, percentile: number | null, remedy: string, repaired: string}} Finding
@@ -26,7 +27,8 @@
  *   status: "decoding" | "analyzing" | "ready" | "failed", error: string | null}} TrackBrief
  * @typedef {TrackBrief & {revision: number, findings: Finding[], input: {lufs: number, loudness_range: number,
  *   true_peak_db: number}, summary: string[], state: State, can_undo: boolean, can_redo: boolean, snapshots: string[],
- *   reference: {name: string} | null, delivered_gain_db: number}} Track
+ *   suggestion: State | null,
+ *   reference: {name: string} | null, delivered_gain_db: number | null}} Track
  *
  * @typedef {{name: string, label: string, unit: string, low: number, high: number, neutral: number | null,
  *   scale: "linear" | "log", step: number}} Setting

@@ -1,8 +1,11 @@
 // @ts-check
 /** What the drawing components share: redrawing once per frame, size, colors of the style sheet, and scales. */
 
+/** HTMLElement, with properties that `drawnProperties` adds. @type {new () => HTMLElement & Record<string, any>} */
+const OpenElement = /** @type {any} */ (HTMLElement);
+
 /** An element that redraws itself in the next frame after a change, and whenever its size changes. */
-export class Drawing extends HTMLElement {
+export class Drawing extends OpenElement {
   constructor() {
     super();
     this.width = 0;

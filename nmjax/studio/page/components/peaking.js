@@ -22,7 +22,8 @@ export function peakingDb({ freq_hz, gain_db, q }, frequencies, sampleRate) {
 }
 
 /** |b0 + b1 e^(−jw) + b2 e^(−2jw)|² */
-function power([b0, b1, b2], w) {
+function power(coefficients, w) {
+  const [b0, b1, b2] = coefficients;
   const real = b0 + b1 * Math.cos(w) + b2 * Math.cos(2 * w);
   const imaginary = b1 * Math.sin(w) + b2 * Math.sin(2 * w);
   return real * real + imaginary * imaginary;

@@ -107,6 +107,7 @@ export class Waveform extends Drawing {
     if (!peaks) return;
     const columns = peaks.data.length / 2;
     const middle = (this.height - RULER_PX) / 2;
+    const scale = 0.95 / this.highestPeak();
     const framesPerColumn = peaks.frames / columns;
     context.fillStyle = fill;
     for (let x = 0; x < this.width; x++) {
@@ -118,10 +119,20 @@ export class Waveform extends Drawing {
         low = Math.min(low, peaks.data[2 * i]);
         high = Math.max(high, peaks.data[2 * i + 1]);
       }
-      const top = middle * (1 - Math.min(1, high));
-      const bottom = middle * (1 - Math.max(-1, low));
+      const top = middle * (1 - Math.min(1, scale * high));
+      const bottom = middle * (1 - Math.max(-1, scale * low));
       context.fillRect(x, top, 1, Math.max(1, bottom - top));
     }
+  }
+
+  /** The highest peak of both sides, so that the waveform fills the height; quiet tracks grow by 20 dB at most. */
+  highestPeak() {
+    if (this.scaledPeaks !== this.peaks) {
+      this.scaledPeaks = this.peaks;
+      const sides = Object.values(this.peaks ?? {});
+      this.highest = sides.reduce((highest, { data }) => data.reduce((a, b) => Math.max(a, Math.abs(b)), highest), 0.1);
+    }
+    return this.highest;
   }
 
   place(event) {

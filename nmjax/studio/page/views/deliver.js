@@ -4,12 +4,18 @@ import * as actions from "../actions.js";
 import { parseNumber, size, fixed } from "../format.js";
 import { html } from "../html.js";
 import * as store from "../store.js";
+import { signal } from "../vendor/signals-core.mjs";
 import { Progress } from "./controls.js";
 import { Dialog } from "./dialogs.js";
 import { presetLabel } from "./sidebar.js";
 
-const LOSSLESS = ["wav", "flac", "aiff"];
-const BITS = { wav: ["16", "24", "32", "float"], aiff: ["16", "24", "32", "float"], flac: ["16", "24"] };
+/** Bit depths by format; lossy formats have none. @type {Record<string, string[]>} */
+const BITS = {
+  wav: ["16", "24", "32", "float"],
+  aif: ["16", "24", "32", "float"],
+  aiff: ["16", "24", "32", "float"],
+  flac: ["16", "24"],
+};
 
 /** The request of the form's fields. @param {HTMLFormElement} form */
 function readForm(form) {
@@ -20,12 +26,12 @@ function readForm(form) {
   const isOwn = goal === "own";
   return {
     tracks: data.has("all") ? store.tracks.value.filter(({ status }) => status === "ready").map(({ id }) => id) : [store.currentId.value],
-    deliver: goal === "presets" ? data.getAll("preset") : [],
+    ...(goal === "presets" ? { deliver: data.getAll("preset") } : {}),
     lufs: isOwn ? typed("lufs") : goal === "clean" ? "clean" : null,
     true_peak: isOwn ? typed("true_peak") : null,
     max_limiting: null,
     format,
-    bits: LOSSLESS.includes(format) ? data.get("bits") : null,
+    bits: data.get("bits"),
     report: data.has("report"),
     album: data.has("album"),
   };
@@ -34,8 +40,8 @@ function readForm(form) {
 function submit(event) {
   event.preventDefault();
   const options = readForm(event.target);
-  const isOwn = options.deliver.length === 0 && options.lufs !== "clean";
-  if (options.deliver.length === 0 && options.lufs === null) return store.tell("Choose at least one target.", true);
+  if (options.deliver?.length === 0) return store.tell("Choose at least one target.", true);
+  const isOwn = !options.deliver && options.lufs !== "clean";
   if (isOwn && !(Number.isFinite(options.lufs) && Number.isFinite(options.true_peak))) {
     return store.tell("Type the loudness and the peak limit as numbers, such as −14 and −1.", true);
   }
@@ -49,15 +55,16 @@ export function DeliverDialog() {
   <//>`;
 }
 
-/** Keeps the choices of the form while the dialog is open: a change of the format shows other bit depths. */
-const redraw = () => (store.dialog.value = "deliver");
+/** Format of the form, because it decides which bit depths there are. @type {{value: string}} */
+const chosenFormat = signal("wav");
 
 function DeliverForm() {
   const { presets = [], formats = ["wav"] } = store.session.value ?? {};
   const ready = store.tracks.value.filter(({ status }) => status === "ready");
   const state = store.track.value?.state;
+  const bits = BITS[chosenFormat.value];
   const current = state?.deliver.name ?? "streaming";
-  return html`<form class="deliver-form" onSubmit=${submit} onChange=${redraw}>
+  return html`<form class="deliver-form" onSubmit=${submit}>
     <fieldset>
       <legend>How loud</legend>
       <label class="choice"><input type="radio" name="goal" value="presets" checked /> For</label>
@@ -76,12 +83,13 @@ function DeliverForm() {
     </fieldset>
     <fieldset class="row">
       <legend>File</legend>
-      <label class="field"><span>Format</span><select name="format">
+      <label class="field"><span>Format</span><select name="format" value=${chosenFormat.value}
+        onChange=${(event) => (chosenFormat.value = event.target.value)}>
         ${formats.map((name) => html`<option key=${name} value=${name}>${name.toUpperCase()}</option>`)}
       </select></label>
-      <label class="field bits-field"><span>Bits</span><select name="bits">
-        ${BITS.wav.map((bits) => html`<option key=${bits} value=${bits} selected=${bits === "24"}>${bits === "float" ? "32 float" : bits}</option>`)}
-      </select></label>
+      ${bits && html`<label class="field bits-field"><span>Bits</span><select name="bits">
+        ${bits.map((name) => html`<option key=${name} value=${name} selected=${name === "24"}>${name === "float" ? "32 float" : name}</option>`)}
+      </select></label>`}
       <label class="choice"><input type="checkbox" name="report" defaultChecked=${true} /> Report page</label>
     </fieldset>
     ${ready.length > 1 &&
@@ -112,7 +120,7 @@ function Delivery({ job }) {
   const { files = [], report_url: report } = job.result ?? {};
   return html`<ul class="delivered">
       ${files.map(
-        (file) => html`<li key=${file.name} class=${file.passed ? "is-passed" : "is-failed"}>
+        (file) => html`<li key=${file.name} class=${file.passed === false ? "is-failed" : "is-passed"}>
           <p class="compliance">${file.compliance}</p>
           <a class="button primary" href=${file.url} download=${file.name}>Download <span class="visually-hidden">${file.name}</span></a>
           <span class="note">${file.name}, ${size(file.bytes)}</span>

@@ -1,7 +1,7 @@
 // @ts-check
 /** What was done, the waveform, and the controls of listening. */
 import * as listening from "../listening.js";
-import { clock, fixed } from "../format.js";
+import { clock } from "../format.js";
 import { classes, html, icon } from "../html.js";
 import * as store from "../store.js";
 
@@ -81,8 +81,6 @@ function Transport({ track }) {
       ${view.value &&
       html`<button type="button" class="quiet"
         onClick=${() => listening.chooseView({ start: 0, end: track.frames })}>Show all</button>`}
-      ${loudness.value === "equal" && track.delivered_gain_db != null && store.isMastered.value &&
-      html`<span class="note">The delivered file is ${fixed(Math.abs(track.delivered_gain_db))} dB ${track.delivered_gain_db < 0 ? "quieter" : "louder"} than what you play.</span>`}
     </div>
   </div>`;
 }

@@ -47,12 +47,18 @@ export function Levels() {
         <tr><th scope="row">True peak</th>${number(before?.true_peak_db ?? track.input?.true_peak_db, "dBTP")}${number(after?.true_peak_db, "dBTP")}</tr>
       </tbody>
     </table>
+    ${track.delivered_gain_db != null && store.loudness.value === "equal" && html`<p class="note">${gainText(track.delivered_gain_db)}</p>`}
     ${master?.pending && html`<p class="note" role="status">Measuring the whole master …</p>`}
     ${track.state && html`<${Target} deliver=${track.state.deliver} />`}
     ${after?.limiter_gain_db?.length > 0 &&
     html`<h3>Limiter</h3>
       <nm-gain-reduction times=${after.times_s} gains=${after.limiter_gain_db} tint="--limiter"></nm-gain-reduction>`}
   </section>`;
+}
+
+/** @param {number} gain  in dB, of the delivery */
+function gainText(gain) {
+  return `You compare at the loudness of the original. The delivery ${gain < 0 ? "lowers" : "raises"} the master by ${fixed(Math.abs(gain))} dB.`;
 }
 
 /** Loudness and peak that the master gets. */
@@ -62,24 +68,27 @@ function Target({ deliver }) {
   const lufs = typeof deliver.lufs === "number" ? deliver.lufs : (preset?.lufs ?? -14);
   const peak = typeof deliver.true_peak === "number" ? deliver.true_peak : (preset?.true_peak ?? -1);
   const isClean = deliver.lufs === "clean";
+  const isOwn = !isClean && (deliver.lufs !== null || deliver.true_peak !== null);
   const choose = (event) => {
-    const chosen = presets.find(({ name }) => name === event.target.value);
-    if (event.target.value === "clean") change({ deliver: { name: null, lufs: "clean", true_peak: peak } });
-    else if (chosen) change({ deliver: { name: chosen.name, lufs: chosen.lufs, true_peak: chosen.true_peak } });
-    else change({ deliver: { name: null, lufs, true_peak: peak } });
+    const { value } = event.target;
+    if (value === "clean") change({ deliver: { lufs: "clean", true_peak: peak } });
+    else if (value === "own") change({ deliver: { lufs, true_peak: peak } });
+    else change({ deliver: { name: value, lufs: null, true_peak: null, max_limiting: null } });
   };
-  const own = (name) => (value, transient) => change({ deliver: { lufs, true_peak: peak, [name]: value, name: null } }, transient);
+  const own = (name) => (value, transient) => {
+    change({ deliver: { lufs: isClean ? "clean" : lufs, true_peak: peak, [name]: value } }, transient);
+  };
   return html`<label class="field"><span>Target</span>
-      <select value=${isClean ? "clean" : (preset?.name ?? "")} onChange=${choose}>
+      <select value=${isClean ? "clean" : isOwn ? "own" : preset?.name} onChange=${choose}>
         ${presets.map(({ name }) => html`<option key=${name} value=${name}>${presetLabel(name)}</option>`)}
         <option value="clean">Loudest that stays clean</option>
-        <option value="">Own numbers</option>
+        <option value="own">Own numbers</option>
       </select></label>
     ${!isClean && html`<${Slider} label="Loudness" unit="LUFS" value=${lufs} low=${-30} high=${-6} step=${0.1} onChange=${own("lufs")} />`}
     <${Slider} label="Peak limit" unit="dBTP" value=${peak} low=${-9} high=${0} step=${0.1} onChange=${own("true_peak")} />`;
 }
 
-/** @param {string} name */
+/** @param {string} name  of a preset */
 export const presetLabel = (name) => (name === "cd" ? "CD" : name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "));
 
 const SEVERITY = { problem: "Problem", warning: "Check", info: "Note" };

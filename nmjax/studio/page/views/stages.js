@@ -9,8 +9,8 @@ import { Slider } from "./controls.js";
 export const STAGES = {
   compressor: { heading: "Dynamics", term: "Compressor", text: "Makes loud passages quieter, so that the whole can be louder." },
   saturator: { heading: "Warmth", term: "Saturator", text: "Adds harmonics; more on loud passages." },
-  width: { heading: "Stereo width", term: "Mid and side", text: "How wide bass and the rest are." },
-  residual: { heading: "Fine correction", term: "Learned residual", text: "What the network adds beyond the stages." },
+  width: { heading: "Stereo width", term: "Mid/side", text: "How wide bass and the rest are." },
+  residual: { heading: "Fine correction", term: "Residual", text: "What the network adds beyond the stages." },
 };
 
 /** Bypass and solo of a stage. @param {{name: string, label: string}} props */
@@ -40,13 +40,9 @@ export function Stages() {
   const processors = rows.filter(({ name }) => state.processors?.[name]);
   return html`<div class="cards">
     ${processors.map((row) => html`<${ProcessorCard} key=${row.name} row=${row} state=${state} />`)}
-    ${(state.amounts.residual ?? null) !== null && hasResidual(state) &&
-    html`<${Card} name="residual" state=${state} />`}
+    ${state.has_residual !== false && html`<${Card} name="residual" state=${state} />`}
   </div>`;
 }
-
-/** Whether the chosen network has a residual: the server then lists its amount. */
-const hasResidual = (state) => /** @type {any} */ (state).has_residual !== false && "residual" in state.amounts;
 
 function Card({ name, state, children }) {
   const { heading, term, text } = STAGES[name] ?? { heading: name, term: "", text: "" };
