@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -37,6 +37,7 @@ _RESIDUAL_BLOCKS = 2  # rendered together: the network's windows are about 0.7 s
 _RESIDUAL_CONTEXT = 4096  # frames on either side, for the network and both resamplers
 
 
+@runtime_checkable
 class Blocks(Protocol):
     """A signal in blocks. `delay`: by how many frames it is late."""
 

@@ -45,6 +45,11 @@ class EventHub:
         finally:
             self._subscribers.discard(queue)
 
+    def close_soon(self) -> None:
+        """End all streams; called in any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.close)
+
     def close(self) -> None:
         """End all streams; called in the server's thread."""
         for queue in self._subscribers:

@@ -116,7 +116,7 @@ def run_studio(
     Raises:
         BadInputError: a track cannot be read, or the port is in use.
     """
-    listener = _listen(port)
+    listener = listen(port)
     gate = Gate(listener.getsockname()[1], lambda address: print_line(console, f"For another browser: {address}"))
     studio = Studio(open_session(new), upload_limit_bytes)
     try:
@@ -138,7 +138,12 @@ def run_studio(
         studio.close()
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """A socket on 127.0.0.1. port: 0 for any.
+
+    Raises:
+        BadInputError: the port is in use.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
