@@ -214,20 +214,50 @@ def at_intensity(
     return apply_intensity(prediction, intensity, shares, matched)
 
 
-@contextlib.contextmanager
 def render_track(
     analyzed_track: AnalyzedTrack,
     network: Network | None,
     gain_db: float = 0.0,
     folder: Path | None = None,
     tap: StreamTap = no_tap,
+) -> contextlib.AbstractContextManager[RenderedTrack]:
+    """Renders an analyzed track; arguments as in `render_signal`."""
+    return render_signal(
+        analyzed_track.signal,
+        analyzed_track.input_signal.channels,
+        analyzed_track.render_plan,
+        network,
+        gain_db=gain_db,
+        folder=folder,
+        tap=tap,
+    )
+
+
+@contextlib.contextmanager
+def render_signal(
+    signal: SourceSignal,
+    channels: int,
+    render_plan: RenderPlan,
+    network: Network | None,
+    *,
+    gain_db: float = 0.0,
+    folder: Path | None = None,
+    tap: StreamTap = no_tap,
 ) -> Iterator[RenderedTrack]:
-    """Renders a track; the result can be read until the context ends.
+    """Renders a repaired signal; the result can be read until the context ends.
 
     It is the input itself where nothing is changed, otherwise a temporary file in `folder`.
+
+    Args:
+        signal: the signal.
+        channels: its number of channels.
+        render_plan: the settings.
+        network: adds the residual.
+        gain_db: of an album, before delivery.
+        folder: of the temporary file; None for the system's.
+        tap: called with the name of each stage and its output.
     """
-    signal, render_plan = analyzed_track.signal, analyzed_track.render_plan
-    settings, channels = render_plan.prediction.settings, analyzed_track.input_signal.channels
+    settings = render_plan.prediction.settings
     has_processing = not is_flat(render_plan.rendered_bands) or bool(active_processors(settings))
     if not render_plan.residual_amount and not has_processing and gain_db == 0.0:
         yield RenderedTrack(signal.read_chunks)

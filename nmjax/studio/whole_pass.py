@@ -16,9 +16,9 @@ from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import DeliveryPlan, DeliverySpec, StreamOpener, apply_delivery_plan, plan_delivery
-from nmjax.mastering.master import render_track
+from nmjax.mastering.master import render_signal
 from nmjax.mastering.network import Network
-from nmjax.mastering.types import AnalyzedTrack, InputSignal, RenderedTrack, RenderPlan
+from nmjax.mastering.types import RenderedTrack, RenderPlan
 from nmjax.studio.meters import EnergyScan, MeterScan, energy_gain_db
 from nmjax.studio.peaks import PeakScan
 from nmjax.studio.spool import Spool, write_spool
@@ -101,16 +101,10 @@ def render_sound(
             chunks = energies[stage].watch(chunks)
         return chunks
 
-    analyzed = AnalyzedTrack(
-        input_signal=InputSignal(source.chunks, signal.sample_rate, source.channels, "The track"),
-        input_scan=None,  # pyright: ignore[reportArgumentType]  (rendering does not read it)
-        signal=signal,
-        render_plan=plan,
-        notes=[],
-        findings=[],
-    )
     with contextlib.ExitStack() as stack:
-        rendered = stack.enter_context(render_track(analyzed, network, folder=source.path.parent, tap=tap))
+        rendered = stack.enter_context(
+            render_signal(signal, source.channels, plan, network, folder=source.path.parent, tap=tap)
+        )
         scan = LoudnessScan(
             watch(rendered.open_stream(), 0.4, 0.6), signal.sample_rate, source.channels, max_limiting_db
         )
