@@ -44,7 +44,7 @@ function Track() {
 }
 
 const Analyzing = ({ track }) => html`<section class="panel analyzing" aria-busy="true">
-  <p>${track.status === "decoding" ? "Reading the file …" : "The network listens to the whole track, and the suggestion appears here."}</p>
+  <p>The network analyzes the whole track. Its suggestion appears here.</p>
   <progress aria-label="Analysis"></progress>
 </section>`;
 

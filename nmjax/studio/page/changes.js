@@ -8,7 +8,7 @@ import { loadPeaks, openTrack, player, whenStale } from "./listening.js";
 import * as store from "./store.js";
 
 const FIRST_PIECE_LIMIT_MS = 400;
-const [CURVES_PAUSE_MS, PEAKS_PAUSE_MS, METERS_PAUSE_MS, METERS_POLL_MS] = [150, 700, 900, 1500];
+const [CURVES_PAUSE_MS, METERS_PAUSE_MS, METERS_POLL_MS] = [150, 700, 1200];
 const MERGED = ["amounts", "deliver", "reference_weights"];
 
 /** @type {{id: string, changes: Record<string, any>, transient: boolean}[]} */
@@ -151,7 +151,6 @@ function later(name, pause, run) {
 export function refresh() {
   if (!store.isMastered.value) return;
   later("curves", CURVES_PAUSE_MS, refreshCurves);
-  later("peaks", PEAKS_PAUSE_MS, () => loadPeaks("master"));
   later("meters", METERS_PAUSE_MS, refreshMeters);
 }
 
@@ -176,7 +175,7 @@ async function refreshMeters() {
     if (store.track.value?.id !== track.id) return;
     store.meters.value = { original, master };
     if (original.pending || master.pending) later("meters", METERS_POLL_MS, refreshMeters);
-    else later("peaks", 0, () => loadPeaks("master"));
+    else loadPeaks("master");
   } catch (error) {
     store.tellError(error);
   }

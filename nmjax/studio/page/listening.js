@@ -108,7 +108,7 @@ export function chooseView(view) {
   const frames = player.source?.frames ?? 0;
   store.view.value = view.start <= 0 && view.end >= frames ? null : view;
   clearTimeout(detailTimer);
-  detailTimer = window.setTimeout(() => ["original", "master"].forEach(loadPeaks), DETAIL_PAUSE_MS);
+  detailTimer = window.setTimeout(() => Object.keys(store.peaks.value).forEach(loadPeaks), DETAIL_PAUSE_MS);
 }
 
 /** Reads the peaks of a side, for the shown part with a margin; the whole track where all is shown. */

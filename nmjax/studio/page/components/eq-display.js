@@ -36,8 +36,8 @@ export class EqDisplay extends Drawing {
 
   get gainRange() {
     const [low, high] = this.limits?.gain_db ?? [-12, 12];
-    const largest = Math.max(6, ...(this.bands ?? []).map((band) => Math.abs(band.gain_db) * 1.15));
-    const range = largest <= 6 ? 6 : 12;
+    const largest = Math.max(0, ...(this.bands ?? []).map((band) => Math.abs(band.gain_db) * 1.15));
+    const range = [3, 6, 12].find((step) => largest <= step) ?? 12;
     return Math.min(range, Math.max(-low, high));
   }
 
@@ -79,7 +79,7 @@ export class EqDisplay extends Drawing {
       if (this.width < 520 && [50, 200, 500, 2000, 5000].includes(hz)) continue;
       svg("text", { x, y: this.height - 6, "text-anchor": "middle" }, this.grid).textContent = tickText(hz);
     }
-    const step = this.drawnRange > 6 ? 6 : 3;
+    const step = this.drawnRange / (this.drawnRange > 6 ? 4 : 3);
     for (let db = -this.drawnRange; db <= this.drawnRange; db += step) {
       const y = this.y(db);
       svg("line", { x1: MARGIN.left, x2: this.width - MARGIN.right, y1: y, y2: y, class: db ? "" : "eq-zero-line" }, this.grid);

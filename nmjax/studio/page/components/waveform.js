@@ -53,7 +53,7 @@ export class Waveform extends Drawing {
     if (name !== "position" || !this.head || !this.track) return;
     const x = this.x(this.position);
     this.head.style.transform = `translateX(${x.toFixed(1)}px)`;
-    this.head.hidden = x < 0 || x > this.width;
+    this.head.hidden = !(x >= 0 && x <= this.width) || !this.track.frames;
     const seconds = this.position / this.track.sampleRate;
     if (Math.floor(seconds) === this.toldSeconds) return;
     this.toldSeconds = Math.floor(seconds);
@@ -63,7 +63,7 @@ export class Waveform extends Drawing {
   }
 
   draw() {
-    if (!this.track) return;
+    if (!this.track?.frames) return void (this.head.hidden = true);
     const context = prepareCanvas(this.canvas, this.width, this.height);
     this.drawRuler(context);
     if (this.loop) {

@@ -41,7 +41,7 @@ function Summary({ track }) {
   if (!first) {
     return html`<p class="summary is-waiting" role="status">
       <span class="spinner" aria-hidden="true"></span>
-      ${track.status === "ready" ? "Ready." : "Analyzing the track. You can already listen to it."}
+      ${" "}${track.frames ? "Analyzing the track. You can already listen to it." : "Reading the file …"}
     </p>`;
   }
   return html`<p class="summary"><strong>${first}</strong> ${rest.join(" ")}</p>`;
@@ -51,7 +51,7 @@ function Transport({ track }) {
   const { playing, side, loop, loudness, view } = store;
   return html`<div class="transport">
     <div class="transport-group">
-      <button type="button" class="round primary" aria-label=${playing.value ? "Pause" : "Play"} title="Play or pause (Space)"
+      <button type="button" class="round primary" disabled=${!track.frames} aria-label=${playing.value ? "Pause" : "Play"} title="Play or pause (Space)"
         onClick=${listening.togglePlay}>${icon(playing.value ? "pause" : "play")}</button>
       <button type="button" class="quiet icon-button" aria-label="Back to the start" title="Start (Home)"
         onClick=${() => listening.player.seek(store.loop.value?.start ?? 0)}>${icon("start")}</button>

@@ -23,10 +23,11 @@ export function Overall() {
       <select value=${state.model} onChange=${(event) => change({ model: event.target.value })}>
         ${networks.map(({ name, label }) => html`<option key=${name} value=${name}>${label}</option>`)}
       </select></label>
-      ${network && html`<p class="note">${network.description}</p>`}`}
+      ${network && html`<p class="note">${capital(network.description)}</p>`}`}
   </section>`;
 }
 
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const number = (value, unit) => html`<td>${fixed(value)}<span class="unit"> ${unit}</span></td>`;
 
 export function Levels() {
@@ -89,7 +90,7 @@ function Target({ deliver }) {
 }
 
 /** @param {string} name  of a preset */
-export const presetLabel = (name) => (name === "cd" ? "CD" : name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "));
+export const presetLabel = (name) => (name === "cd" ? "CD" : capital(name).replaceAll("_", " "));
 
 const SEVERITY = { problem: "Problem", warning: "Check", info: "Note" };
 

@@ -38,6 +38,9 @@ export function Stages() {
   const { state } = /** @type {import("../types.js").Track} */ (store.track.value);
   const rows = store.session.value?.processors ?? [];
   const processors = rows.filter(({ name }) => state.processors?.[name]);
+  if (processors.length === 0 && state.has_residual === false) {
+    return html`<p class="note only-tone">The chosen network sets the tone alone. For dynamics, warmth and width, choose another one under “How much”.</p>`;
+  }
   return html`<div class="cards">
     ${processors.map((row) => html`<${ProcessorCard} key=${row.name} row=${row} state=${state} />`)}
     ${state.has_residual !== false && html`<${Card} name="residual" state=${state} />`}
