@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ from nmjax.runtime.errors import BadInputError
 from nmjax.studio.events import EventHub
 from nmjax.studio.jobs import JobCanceled
 from nmjax.studio.levels import loudness_change_db
-from nmjax.studio.track import Track
-from nmjax.studio.whole_pass import deliver_sound, render_sound
+from nmjax.studio.track import Prepared, Track
+from nmjax.studio.whole_pass import RenderedSound, Watch, deliver_sound, render_sound
 
 _log = logging.getLogger(__name__)
 _PAUSE_S = 0.7  # after the last change
+_PROGRESS_STEP = 0.05
 _POLITE_WAIT_S = 0.5  # at most, per chunk, while pieces are rendered
 
 
@@ -110,43 +112,16 @@ class PassScheduler:
             if track.is_transient:
                 return  # the final change asks again
             prepared = track.prepare()
-        last = {"progress": 0.0}
-
-        def watch(chunks: AudioChunks, start: float, end: float) -> Iterator[np.ndarray]:
-            done = 0
-            for chunk in chunks:
-                if self._is_closed or track.revision != prepared.revision:
-                    raise JobCanceled
-                self._priority.yield_to_pieces()
-                yield chunk
-                done += len(chunk)
-                progress = start + (end - start) * min(1.0, done / max(1, prepared.source.frames))
-                if progress - last["progress"] >= 0.05:
-                    last["progress"] = progress
-                    self._hub.publish("rendering", {"track": track.id, "progress": round(progress, 2)})
-
-        limiting_db = prepared.spec.allowed_limiting_db
-        sound = track.sound
-        if sound is None or sound.key != prepared.sound_key or sound.max_limiting_db != limiting_db:
-            sound = render_sound(
-                prepared.sound_key,
-                prepared.source,
-                prepared.signal,
-                prepared.plan,
-                prepared.network,
-                limiting_db,
-                watch,
-            )
-            with track.lock:
-                if track.sound:
-                    track.sound.close()
-                track.sound, track.sound_change_db = sound, loudness_change_db(prepared, track)
+            if track.master and track.master.revision == prepared.revision:
+                return
+        watch = self._watch(track, prepared)
+        sound = self._sound(track, prepared, watch)
         master = deliver_sound(
             sound,
             spec=prepared.spec,
             sample_rate=track.sample_rate,
             channels=track.channels,
-            path=track.audio_folder / f"master-{prepared.revision}.f32",
+            path=track.audio_folder / f"master-{secrets.token_hex(4)}.f32",
             revision=prepared.revision,
             watch=watch,
         )
@@ -158,3 +133,44 @@ class PassScheduler:
                 track.master.spool.delete()
             track.master = master
         self._hub.publish("track", track.brief())
+
+    @staticmethod
+    def _sound(track: Track, prepared: Prepared, watch: Watch) -> RenderedSound:
+        """The rendered track before delivery: that of the pass before, where only the delivery has changed."""
+        limiting_db, sound = prepared.spec.allowed_limiting_db, track.sound
+        if sound and sound.key == prepared.sound_key and sound.max_limiting_db == limiting_db:
+            return sound
+        sound = render_sound(
+            prepared.sound_key,
+            prepared.source,
+            prepared.signal,
+            prepared.plan,
+            prepared.network,
+            max_limiting_db=limiting_db,
+            watch=watch,
+        )
+        with track.lock:
+            if track.sound:
+                track.sound.close()
+            track.sound, track.sound_change_db = sound, loudness_change_db(prepared, track)
+        return sound
+
+    def _watch(self, track: Track, prepared: Prepared) -> Watch:
+        """Follows the audio of a pass: ends it where newer settings are there, waits for pieces, reports progress."""
+        published = 0.0
+
+        def watch(chunks: AudioChunks, start: float, end: float) -> Iterator[np.ndarray]:
+            nonlocal published
+            done = 0
+            for chunk in chunks:
+                if self._is_closed or track.revision != prepared.revision:
+                    raise JobCanceled
+                self._priority.yield_to_pieces()
+                yield chunk
+                done += len(chunk)
+                progress = start + (end - start) * min(1.0, done / max(1, prepared.source.frames))
+                if progress - published >= _PROGRESS_STEP:
+                    published = progress
+                    self._hub.publish("rendering", {"track": track.id, "progress": round(progress, 2)})
+
+        return watch

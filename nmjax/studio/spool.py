@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,16 +28,18 @@ class Spool:
 
     def __init__(self, path: Path, channels: int):
         self.path, self.channels = path, channels
-        self.frames = path.stat().st_size // (_BYTES * channels)
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  (who reads a deleted spool reads on)
+        self.frames = os.fstat(self._file.fileno()).st_size // (_BYTES * channels)
+        weakref.finalize(self, self._file.close)
 
     def read(self, start: int, frames: int) -> Float[np.ndarray, "frames channel"]:
         """`frames` frames from `start`; silence before the start and after the end."""
         audio = np.zeros((max(0, frames), self.channels), np.float32)
         first, end = max(0, start), min(self.frames, start + frames)
         if first < end:
-            count = (end - first) * self.channels
-            samples = np.fromfile(self.path, np.float32, count, offset=first * self.channels * _BYTES)
-            samples = samples.reshape(-1, self.channels)
+            frame_bytes = self.channels * _BYTES
+            data = os.pread(self._file.fileno(), (end - first) * frame_bytes, first * frame_bytes)
+            samples = np.frombuffer(data, np.float32).reshape(-1, self.channels)
             audio[first - start : first - start + len(samples)] = samples
         return audio
 
@@ -46,7 +49,7 @@ class Spool:
             yield self.read(start, min(size, self.frames - start))
 
     def delete(self) -> None:
-        """Remove the file; pieces that are being read are read to their end."""
+        """Remove the file; who has the spool can still read it."""
         self.path.unlink(missing_ok=True)
 
 

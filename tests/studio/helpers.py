@@ -7,6 +7,7 @@ import threading
 import time
 from urllib.parse import quote
 
+import numpy as np
 import uvicorn
 
 from nmjax.studio.security import Gate
@@ -92,3 +93,26 @@ def running_studio(root, new=False, **studio_options):
         thread.join()
         studio.close()
         listener.close()
+
+
+def wait_for_master(client, url):
+    """Until the pass over the whole track has ended for the current settings."""
+    wait_for(lambda: not client.json("GET", f"{url}/meters?side=master")["pending"])
+
+
+def audio(client, url, side, start, frames, **query):
+    """A piece `[frames, channel]`, and the headers."""
+    query = {"side": side, "start": start, "frames": frames, **query}
+    status, headers, data = client.request("GET", f"{url}/audio?" + "&".join(f"{k}={v}" for k, v in query.items()))
+    assert status == 200, data
+    return np.frombuffer(data, "<f4").reshape(-1, int(headers["x-channels"])), headers
+
+
+def whole_side(client, url, side, frames, pieces=(22_050, 9_999, 30_001), **query):
+    """A side from its start, joined from pieces of different lengths."""
+    parts, start = [], 0
+    while start < frames:
+        size = min(pieces[len(parts) % len(pieces)], frames - start)
+        parts.append(audio(client, url, side, start, size, **query)[0])
+        start += size
+    return np.concatenate(parts)
