@@ -4,8 +4,8 @@
 
 MUSIC is any audio file (the example by default); three tracks of the given length are made of it. Needs Chromium and
 Playwright. A moved handle counts as played when the audio thread starts its crossfade to the new rendering; the output
-latency of the sound device, which the last row has, comes on top. "Drawn" counts frames of the screen from the pointer's
-event to the moved curve.
+latency of the sound device, which the last row has, comes on top. "Drawn" counts frames of the screen from the event of
+the pointer to the moved curve.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from tests.studio.browser.harness import open_browser, running_studio  # noqa: E402
 
-PLAYABLE = """async () => {
+PLAYABLE = """async (before) => {
   const { player } = await import('/listening.js');
+  while (!player.source || player.source.id === before) await new Promise(requestAnimationFrame);
   while (!player.lanes.original?.buffer.ranges.length) await new Promise(requestAnimationFrame);
   const loaded = performance.now();
   await player.play();
@@ -49,7 +50,8 @@ WATCH = """() => {
         observer.observe(path, { attributes: true, attributeFilter: ['d'] });
         requestAnimationFrame(count);
       };
-      for (const name of ['pointermove', 'input']) document.addEventListener(name, start, { once: true, capture: true });
+      const options = { once: true, capture: true };
+      for (const name of ['pointermove', 'input']) document.addEventListener(name, start, options);
       const switched = (event) => {
         if (!began || event.detail.generation <= before) return;
         player.removeEventListener('switched', switched);
@@ -74,10 +76,10 @@ def write_track(source: Path, seconds: float, shift: float, path: Path) -> Path:
 def drop(page, path: Path) -> tuple[float, float]:
     """Seconds from the choice of a file until its first piece is loaded, and until it plays."""
     selector = ".empty input[type=file]" if page.query_selector(".empty") else ".tracks input[type=file]"
-    page.evaluate("import('/listening.js').then(({ player }) => player.close())")
+    before = page.evaluate("import('/listening.js').then(({ player }) => player.source?.id)")
     start = page.evaluate("performance.now()")
     page.set_input_files(selector, path)
-    times = page.evaluate(PLAYABLE)
+    times = page.evaluate(PLAYABLE, before)
     return (times["loaded"] - start) / 1000.0, (times["playing"] - start) / 1000.0
 
 

@@ -60,7 +60,7 @@ def test_everything_is_reached_with_the_keyboard(track_page):
     for _ in range(120):
         track_page.keyboard.press("Tab")
         name = track_page.evaluate(
-            "(e => e.getAttribute('aria-label') ?? e.closest('label')?.innerText ?? e.innerText)(document.activeElement)"
+            "(e => e.getAttribute('aria-label') ?? (e.closest('label') ?? e).innerText)(document.activeElement)"
         )
         reached.add((name or "").strip().split("\n")[0])
     assert {"Play", "Position in the track", "Band 1", "Band 5", "Undo"} - reached <= {"Undo"}  # nothing to undo yet

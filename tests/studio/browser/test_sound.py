@@ -61,7 +61,8 @@ def _deliver(page, **order):
           const { currentId, jobs } = await import('/store.js');
           const api = await import('/api.js');
           const { id } = await api.postDelivery({ tracks: [currentId.value], format: 'wav', bits: 'float', ...order });
-          while (['queued', 'running'].includes(jobs.value[id]?.state ?? 'queued')) await new Promise(r => setTimeout(r, 100));
+          const isOver = () => !['queued', 'running'].includes(jobs.value[id]?.state ?? 'queued');
+          while (!isOver()) await new Promise((resolve) => setTimeout(resolve, 100));
           return jobs.value[id];
         }""",
         order,

@@ -44,27 +44,24 @@ export class Buffer {
 
   /**
    * The next piece to ask for, or null where enough is loaded.
-   * @param {number} position  of the play head, in frames
-   * @param {number} lead  frames that pass until a piece arrives
+   * @param {number} position  frame from which on audio is needed
    * @param {Range | null} loop
    * @returns {Range | null}
    */
-  next(position, lead, loop) {
+  next(position, loop) {
     const ahead = AHEAD_S * this.sampleRate;
     const isInside = loop && position < loop.end;
     const fade = Math.round(0.02 * this.sampleRate);
     const end = isInside ? Math.min(position + ahead, loop.end + fade) : position + ahead;
-    const piece = this.within(position, end, lead);
+    const piece = this.within(position, end);
     if (piece || !isInside || position + ahead < loop.end) return piece;
-    return this.within(loop.start, Math.min(loop.start + ahead, loop.end + fade), 0);
+    return this.within(loop.start, Math.min(loop.start + ahead, loop.end + fade));
   }
 
   /** @returns {Range | null} */
-  within(position, end, lead) {
-    let start = this.firstGap(position);
+  within(position, end) {
+    const start = this.firstGap(position);
     const isFirst = start === position;
-    if (isFirst) start += lead;
-    start = this.firstGap(start);
     if (start >= Math.min(end, this.frames)) return null;
     const grid = Math.round((isFirst ? FIRST_PIECE_S : PIECE_S) * this.sampleRate);
     const shortest = Math.round(SHORTEST_S * this.sampleRate);

@@ -123,7 +123,7 @@ export class Player extends EventTarget {
     const target = Math.round(Math.min(Math.max(0, frame), this.source.frames - 1));
     this.report = { position: target, frame: (this.context?.currentTime ?? 0) * this.source.sampleRate };
     this.post({ type: "seek", frame: target });
-    for (const lane of Object.values(this.lanes)) lane.wake();
+    for (const lane of Object.values(this.lanes)) lane.moved();
     this.dispatchEvent(new CustomEvent("position"));
   }
 
@@ -199,6 +199,8 @@ class Lane {
     this.wake = () => {};
     /** @type {() => void} */
     this.resolveFirst = () => {};
+    this.isReplacing = false; // another rendering plays until the first piece is there
+    this.floor = 0;
     this.isEstimated = false; // some piece was rendered before the gain was known exactly
   }
 
@@ -223,6 +225,7 @@ class Lane {
     this.buffer = this.emptyBuffer();
     this.stale = false;
     this.isEstimated = false;
+    this.isReplacing = true;
     this.player.post({ type: "generation", side: this.side, generation: this.generation });
     /** @type {Promise<void>} */
     const first = new Promise((resolve) => (this.resolveFirst = resolve));
@@ -230,12 +233,29 @@ class Lane {
     return first;
   }
 
+  /**
+   * The frame from which on audio is needed: the play head's, or a little later while the previous rendering plays on,
+   * because a new piece takes its time to arrive.
+   */
+  neededFrom() {
+    const { player, buffer } = this;
+    const position = Math.round(player.position);
+    if (!this.isReplacing || !player.playing || player.waiting) return position;
+    if (buffer.ranges.length === 0) this.floor = position + Math.round(0.5 * player.roundTripS * buffer.sampleRate);
+    const hasLooped = position < this.floor - buffer.sampleRate;
+    return hasLooped ? position : Math.max(position, this.floor);
+  }
+
+  /** After a seek, nothing plays on. */
+  moved() {
+    this.isReplacing = false;
+    this.wake();
+  }
+
   async run() {
     while (!this.stopped) {
       const { player, buffer, generation } = this;
-      const position = Math.round(player.position);
-      const lead = player.playing ? Math.round(0.5 * player.roundTripS * buffer.sampleRate) : 0;
-      const range = this.stale ? null : buffer.next(position, lead, player.loop);
+      const range = this.stale ? null : buffer.next(this.neededFrom(), player.loop);
       if (!range) {
         await this.pause(IDLE_MS);
         continue;
