@@ -22,7 +22,7 @@ import soundfile
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from tests.studio.browser.harness import open_browser, running_studio  # noqa: E402
+from tests.studio.browser.harness import MEASURED, open_browser, running_studio, wait_until  # noqa: E402
 
 PLAYABLE = """async (before) => {
   const { player } = await import('/listening.js');
@@ -87,7 +87,7 @@ def wait_until_measured(page) -> float:
     """Seconds until the whole track is analyzed and its master measured."""
     start = time.perf_counter()
     page.wait_for_selector("nm-eq", timeout=600_000)
-    page.wait_for_function("import('/store.js').then(s => s.meters.value.master?.pending === false)", timeout=600_000)
+    wait_until(page, MEASURED, 600.0)
     return time.perf_counter() - start
 
 

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from tests.studio.browser.harness import ROOT, find_chromium, open_browser, running_studio
+from tests.studio.browser.harness import MEASURED, ROOT, find_chromium, open_browser, running_studio, wait_until
 
 EXAMPLE = ROOT / "examples" / "settlers-routine.flac"
 
@@ -50,7 +50,7 @@ def page(browser_context, studio):
 @pytest.fixture
 def track_page(page):
     """The page with the example track mastered; the module's first test drops it."""
-    page.wait_for_function("document.querySelector('.empty, nm-waveform')")
+    page.wait_for_selector(".empty, nm-waveform")
     if page.query_selector(".empty"):
         page.set_input_files(".empty input[type=file]", EXAMPLE)
     wait_until_mastered(page)
@@ -60,4 +60,4 @@ def track_page(page):
 def wait_until_mastered(page):
     """Wait until the suggestion is there and the whole master is measured."""
     page.wait_for_selector("nm-eq", timeout=180_000)
-    page.wait_for_function("import('/store.js').then(s => s.meters.value.master?.pending === false)", timeout=180_000)
+    wait_until(page, MEASURED)

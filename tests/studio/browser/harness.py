@@ -72,3 +72,25 @@ def open_browser(address: str) -> Iterator[Any]:
         page.close()
         yield context
         browser.close()
+
+
+def wait_until(page: Any, condition: str, timeout_s: float = 180.0) -> None:
+    """Wait for a JavaScript expression, which may await; Playwright's own wait needs an eval that the page forbids.
+
+    Raises:
+        AssertionError: it is still false after the time.
+    """
+    loop = f"""async (ms) => {{
+      const store = await import('/store.js');
+      const {{ player }} = await import('/listening.js');
+      const end = performance.now() + ms;
+      while (performance.now() < end) {{
+        if ({condition}) return true;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }}
+      return false;
+    }}"""
+    assert page.evaluate(loop, 1000.0 * timeout_s), f"still false: {condition}"
+
+
+MEASURED = "store.meters.value.master?.pending === false"

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from tests.studio.browser.conftest import EXAMPLE
+from tests.studio.browser.harness import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -36,12 +37,6 @@ def _state(page):
 def _idle(page):
     """Wait until the server's reply to the last change is shown."""
     page.wait_for_timeout(600)
-
-
-def _wait_ready(page, condition):
-    page.wait_for_function(
-        f"import('/store.js').then(s => {{ const track = s.track.value; return {condition}; }})", timeout=180_000
-    )
 
 
 def _music(seconds=6.0, rate=44_100):
@@ -165,10 +160,10 @@ def test_settings_are_saved_and_loaded(track_page, tmp_path):
     path = tmp_path / "settings.json"
     download.value.save_as(path)
     tree = json.loads(path.read_text())
-    tree["bands"][0]["gain_db"] = 2.5
+    tree["eq"]["bands"][0]["gain_db"] = 2.5
     path.write_text(json.dumps(tree))
     page.set_input_files(".menu input[type=file]", path)
-    _wait_ready(page, "Math.abs(track.state.bands[0].gain_db - 2.5) < 1e-6")
+    wait_until(page, "Math.abs(store.track.value.state.bands[0].gain_db - 2.5) < 1e-6")
     page.keyboard.press("Control+z")
     _idle(page)
 
@@ -178,7 +173,7 @@ def test_a_bad_file_is_refused_in_one_sentence(track_page):
     page.set_input_files(
         ".tracks input[type=file]", {"name": "notes.wav", "mimeType": "audio/wav", "buffer": b"no music"}
     )
-    page.wait_for_function("document.querySelector('.message.is-error, .summary.is-error')", timeout=60_000)
+    page.wait_for_selector(".message.is-error, .summary.is-error", timeout=60_000)
     text = page.locator(".message.is-error span, .summary.is-error").first.inner_text()
     assert "notes.wav" in text
     page.evaluate("import('/actions.js').then(a => import('/store.js').then(s => a.chooseTrack(s.tracks.value[0].id)))")
@@ -189,14 +184,14 @@ def test_a_reference_is_matched_and_played(track_page):
     _drop(page, ".drop-small", "bright.wav", _music())
     page.get_by_text("bright.wav").wait_for(timeout=180_000)
     page.get_by_label("Strength in %").wait_for(timeout=180_000)
-    _wait_ready(page, "track.status === 'ready' && track.reference")
+    wait_until(page, "store.track.value.status === 'ready' && store.track.value.reference")
     matched = _state(page)["bands"]
     page.keyboard.press("r")
     assert page.locator(".side[aria-checked=true]").inner_text().startswith("Reference")
     strength = page.get_by_label("Strength in %")
     strength.fill("0")
     strength.press("Enter")
-    _wait_ready(page, "track.status === 'ready' && track.state.reference_strength === 0")
+    wait_until(page, "store.track.value.status === 'ready' && store.track.value.state.reference_strength === 0")
     page.wait_for_timeout(3000)
     weak = _state(page)["bands"]
     assert max(abs(a["gain_db"] - b["gain_db"]) for a, b in zip(matched, weak, strict=True)) > 0.3
@@ -208,7 +203,7 @@ def test_deliveries_pass_and_are_downloaded(track_page, tmp_path):
     page = track_page
     page.locator("body").click(position={"x": 5, "y": 400})
     page.keyboard.press("d")
-    page.get_by_label("CD", exact=False).first.check()
+    page.locator("input[name=preset][value=cd]").check()
     page.locator("select[name=format]").select_option("flac")
     page.locator(".deliver-form button[type=submit]").click()
     page.locator(".dialog progress").wait_for()
