@@ -40,8 +40,10 @@ def _run(options: StudioOptions) -> None:
     from rich.console import Console
 
     from nmjax.runtime.compilation_cache import enable_compilation_cache
+    from nmjax.runtime.malloc_arenas import limit_malloc_arenas
     from nmjax.studio.server import run_studio
 
+    limit_malloc_arenas()
     enable_compilation_cache()
     run_studio(
         options.tracks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from nmjax.audio.formats import BIT_DEPTHS, WRITABLE_SUFFIXES
 from nmjax.audio.streams import AudioChunks
+from nmjax.mastering.delivery.plan import DeliverySpec
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths, resolve_output_paths
@@ -22,6 +24,7 @@ from nmjax.mastering.settings.ranges import Range, StrictModel
 from nmjax.mastering.types import MasteringOptions, MasteringResult
 from nmjax.report.recorder import ReportRecorder
 from nmjax.runtime.errors import BadInputError
+from nmjax.studio.album import album_specs
 from nmjax.studio.jobs import Job
 from nmjax.studio.networks import network_of_checkpoint
 from nmjax.studio.passes import Priority
@@ -92,25 +95,51 @@ def deliver(
         BadInputError: a track or an option cannot be used, or the disk is full.
     """
     folder.mkdir(parents=True)
-    files, report_url = [], None
+    files, report_url, specs, notes = [], None, None, []
+    if order.album and len(tracks) > 1:
+        job.advance(0.0, "Measuring the album")
+        specs, notes = album_specs(
+            tracks,
+            resolve_options(order.request).delivery_specs,
+            lambda track, chunks: job.watch(chunks, track.frames, 0.0, 0.0),
+        )
     for i, track in enumerate(tracks):
         share = (i / len(tracks), (i + 1) / len(tracks))
-        result = deliver_track(job, order, track, folder, priority, share)
+        result = deliver_track(job, order, track, folder, priority, share, specs and specs[i])
+        notes += result.notes
         files += [_file_dict(job, delivery) for delivery in result.delivery_results]
         files.append(_settings_dict(job, result.outputs.settings))
         if result.outputs.report:
             report_url = _url(job, result.outputs.report)
             files.append({**_settings_dict(job, result.outputs.report), "compliance": "The report."})
-    return {"files": files, "report_url": report_url}
+    return {"files": files, "report_url": report_url, "notes": list(dict.fromkeys(notes))}
 
 
 def deliver_track(
-    job: Job, order: DeliveryOrder, track: Track, folder: Path, priority: Priority, share: tuple[float, float]
+    job: Job,
+    order: DeliveryOrder,
+    track: Track,
+    folder: Path,
+    priority: Priority,
+    share: tuple[float, float],
+    spec: DeliverySpec | None = None,
 ) -> MasteringResult:
-    """Master a track with its current settings, through the settings file as the command line reads it."""
+    """Master a track with its current settings, through the settings file as the command line reads it.
+
+    Args:
+        job: is told of the progress, from one share to another.
+        order: what to deliver.
+        track: the track.
+        folder: of the files.
+        priority: of pieces that are played meanwhile.
+        share: of the job's progress.
+        spec: of an album's song; None for those of the order.
+    """
     job.advance(share[0], f"Delivering “{track.name}”")
     stored = settings_from_json(track.settings_json(), "settings.json")
     options = resolve_options(order.request, settings=stored)
+    if spec:
+        options = dataclasses.replace(options, delivery_specs=(spec,))
     network = network_of_checkpoint(stored.model.checkpoint) if stored.model and stored.has_residual else None
     outputs = _output_paths(track, folder, order, options)
     passes = 0

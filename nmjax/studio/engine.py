@@ -24,15 +24,17 @@ from nmjax.mastering.network import Network
 from nmjax.mastering.render import EqualizerStage, ProcessorStage, active_processors, is_flat
 from nmjax.mastering.types import RenderPlan
 from nmjax.models import SAMPLE_RATE, Settings
-from nmjax.models.processors import BLOCK_SIZE
+from nmjax.models.parameters import EqSettings, at_model_level
+from nmjax.models.processors import BLOCK_SIZE, PROCESSORS
 from nmjax.studio.spool import Spool
 
 _BLOCK_SECONDS = 0.25
 _STORED_BLOCKS, _STORED_STATES = 64, 4096
 _MAX_EQ_PREROLL_S = 1.5
-_PROCESSOR_PREROLL_S = {"compressor": 2.0, "saturator": 0.25, "width": 0.25}
+_PROCESSOR_PREROLL_S = {"compressor": 2.0, "saturator": 0.2, "width": 0.2}
+_WARM_PREROLL_S = 0.5  # where a stage has the state that it had there with other settings
 _FORGOTTEN = math.log(10.0 ** (100.0 / 20.0))  # time constants until a filter's start is 100 dB down
-_LIMITER_PREROLL_S, _LIMITER_AHEAD_S = 0.5, 0.02
+_LIMITER_PREROLL_S, _MAX_LIMITER_PREROLL_S, _LIMITER_AHEAD_S = 0.5, 1.5, 0.02
 _RESIDUAL_BLOCKS = 2  # rendered together: the network's windows are about 0.7 s long
 _RESIDUAL_CONTEXT = 4096  # frames on either side, for the network and both resamplers
 
@@ -76,11 +78,27 @@ class StageBlocks:
         total_frames: of the track; the output is silent outside of it, as that of the engine is.
         preroll_s: seconds that are rendered where the state is not known.
         sample_rate: Hz.
+        earlier: the same stage with other settings or another input; its states are nearer than silence.
     """
 
-    def __init__(self, stage, upstream: Blocks, *, size: int, total_frames: int, preroll_s: float, sample_rate: int):
+    def __init__(
+        self,
+        stage,
+        upstream: Blocks,
+        *,
+        size: int,
+        total_frames: int,
+        preroll_s: float,
+        sample_rate: int,
+        earlier: StageBlocks | None = None,
+    ):
         self._stage, self._upstream, self._size, self._total_frames = stage, upstream, size, total_frames
-        self._preroll = math.ceil(preroll_s * sample_rate / size)
+        self._preroll, self._warm_preroll = (
+            math.ceil(seconds * sample_rate / size) for seconds in (preroll_s, min(preroll_s, _WARM_PREROLL_S))
+        )
+        self._earlier: collections.OrderedDict[int, Any] = collections.OrderedDict()
+        if earlier is not None:
+            self._earlier.update(collections.ChainMap(earlier._states, earlier._earlier))
         self.delay = upstream.delay + stage.latency
         self._outputs: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
         self._states: collections.OrderedDict[int, Any] = collections.OrderedDict({0: None})
@@ -90,17 +108,31 @@ class StageBlocks:
         if index in self._outputs:
             self._outputs.move_to_end(index)
             return self._outputs[index]
-        first = index
-        if index not in self._states:
-            first = max(0, index - self._preroll)
-            first = max((k for k in range(first, index) if k in self._states), default=first)
-        state = self._states.get(first)
+        first, state = self._start(index)
         for k in range(first, index):
             _, state = self._stage.process(self._upstream.block(k), self._size, state)
+            self._store(self._earlier, k + 1, state, _STORED_STATES)  # near, but not the state of the whole track
         output, state = self._stage.process(self._upstream.block(index), self._size, state)
         self._store(self._states, index + 1, state, _STORED_STATES)
         self._store(self._outputs, index, self._silence_outside(output, index), _STORED_BLOCKS)
         return self._outputs[index]
+
+    def is_stored(self, index: int) -> bool:
+        """Whether a block needs no rendering."""
+        return index in self._outputs
+
+    def _start(self, index: int) -> tuple[int, Any]:
+        """From which block to render up to a block, and the state before it."""
+        if index in self._states:
+            return index, self._states[index]
+        first = max(0, index - self._preroll)
+        known = max((k for k in range(first, index) if k in self._states), default=None)
+        if known is not None:
+            return known, self._states[known]
+        warm = index - self._warm_preroll
+        if warm > first and self._earlier.get(warm) is not None:
+            return warm, self._earlier[warm]
+        return first, None
 
     def _silence_outside(self, output: np.ndarray, index: int) -> np.ndarray:
         first = self.delay - index * self._size
@@ -165,7 +197,7 @@ class PieceRenderer:
     def __init__(self, source: Spool, signal: SourceSignal):
         self._source, self._signal = source, signal
         self._size = block_frames(signal.sample_rate)
-        self._stages: list[tuple[Any, Blocks]] = []
+        self._stages: list[tuple[Any, StageBlocks]] = []
         self._residual: tuple[Any, ResidualBlocks] | None = None
         self._residual_amount = 0.0
 
@@ -189,12 +221,19 @@ class PieceRenderer:
         unchanged, result = True, []
         for i, (key, make, preroll_s) in enumerate(stages):
             unchanged = unchanged and i < len(self._stages) and self._stages[i][0] == key
-            upstream = self._stages[i][1] if unchanged else self._stage_blocks(make(), upstream, preroll_s)
+            if unchanged:
+                upstream = self._stages[i][1]
+            else:
+                upstream = self._stage_blocks(make(), upstream, preroll_s, self._earlier_compressor(key))
             result.append((key, upstream))
         self._stages = result
         self._set_residual(plan, network)
 
-    def _stage_blocks(self, stage: Any, upstream: Blocks, preroll_s: float) -> StageBlocks:
+    def _earlier_compressor(self, key: tuple) -> StageBlocks | None:
+        """The compressor until now: its envelope is slow, and changes little with most settings."""
+        return next((x for (name, *_), x in self._stages if name == key[0] == "compressor"), None)
+
+    def _stage_blocks(self, stage: Any, upstream: Blocks, preroll_s: float, earlier: StageBlocks | None) -> StageBlocks:
         return StageBlocks(
             stage,
             upstream,
@@ -202,6 +241,7 @@ class PieceRenderer:
             total_frames=self._source.frames,
             preroll_s=preroll_s,
             sample_rate=self._signal.sample_rate,
+            earlier=earlier,
         )
 
     def _set_residual(self, plan: RenderPlan, network: Network | None) -> None:
@@ -235,11 +275,22 @@ class PieceRenderer:
         gain, rate = np.float32(db_to_amplitude(gain_db)), self._signal.sample_rate
         if ceiling_db is None:
             return self.render(start, frames) * gain
-        begin = max(0, start - int(_LIMITER_PREROLL_S * rate))
+        begin = max(0, self._limiter_start(start))
         end = min(max(start + frames + int(_LIMITER_AHEAD_S * rate), begin + 1), max(self._source.frames, begin + 1))
         section = self.render(begin, end - begin) * gain
         limited = np.concatenate(list(Limiter(rate, ceiling_db).limit([section])))[start - begin :][:frames]
         return np.concatenate([limited, np.zeros((frames - len(limited), section.shape[1]), np.float32)])
+
+    def _limiter_start(self, start: int) -> int:
+        """Where the limiter begins for a piece: earlier where the blocks before are there already."""
+        rate = self._signal.sample_rate
+        begin, earliest = start - int(_LIMITER_PREROLL_S * rate), start - int(_MAX_LIMITER_PREROLL_S * rate)
+        if not self._stages:
+            return earliest
+        last = self._stages[-1][1]
+        while begin > earliest and last.is_stored((begin - self._size + last.delay) // self._size):
+            begin -= self._size
+        return begin
 
     def _read(self, blocks: Blocks, start: int, frames: int) -> Float[np.ndarray, "frames channel"]:
         """Frames of blocks; silence before the first."""
@@ -260,14 +311,27 @@ def eq_preroll_s(bands: Bands) -> float:
     return float(min(_MAX_EQ_PREROLL_S, max(seconds[gain_db != 0.0], default=0.0)))
 
 
-def warm_up(sample_rate: int, channels: int, num_bands: int, settings: Settings | None = None) -> None:
-    """Compile the programs of a block, so that the first change does not wait for the compiler."""
+def warm_up(sample_rate: int, channels: int, num_bands: int) -> None:
+    """Compile the programs of a block, so that the first change does not wait for the compiler.
+
+    Args:
+        sample_rate: Hz.
+        channels: number of channels.
+        num_bands: of the equalizer.
+    """
     size = block_frames(sample_rate)
     ones = np.ones((1, num_bands), np.float32)
     silence = np.zeros((size, channels), np.float32)
     EqualizerStage(Bands(1000.0 * ones, ones, ones), sample_rate).process(silence, size)
-    for name in active_processors(settings) if settings else ():
-        ProcessorStage(name, settings, sample_rate, 0.0).process(silence, size)
+    neutral = {name: processor.initial_settings() for name, processor in PROCESSORS.items()}
+    eq = EqSettings(1000.0 * ones, ones, ones, ones)
+    for name in PROCESSORS:
+        ProcessorStage(name, at_model_level(eq).replace(**neutral), sample_rate, 0.0).process(silence, size)
+
+
+def warm_up_residual(source: Spool, signal: SourceSignal, network: Network, z: Any) -> None:
+    """The same for a network's residual; arguments as in `ResidualBlocks`."""
+    ResidualBlocks(source, signal, network, z, block_frames(signal.sample_rate)).block(0)
 
 
 def _stage_maker(name: str, settings: Settings, rate: int, signal: SourceSignal) -> Callable[[], ProcessorStage]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import secrets
 import threading
@@ -102,16 +101,18 @@ class JobQueue:
 
     Args:
         hub: is told of changes.
-        workers: number of threads.
+        workers: number of threads; as many again run short jobs.
     """
 
     def __init__(self, hub: EventHub, workers: int = 2):
         self._hub, self._lock = hub, threading.Lock()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="studio-job")
+        self._pool, self._short_pool = (
+            ThreadPoolExecutor(workers, thread_name_prefix=f"studio-{name}") for name in ("job", "short-job")
+        )
         self._jobs: dict[str, Job] = {}
 
-    def submit(self, kind: str, track: str | None, work: Callable[[Job], Any]) -> Job:
-        """Queue a job; `work(job)` returns its result."""
+    def submit(self, kind: str, track: str | None, work: Callable[[Job], Any], is_short: bool = False) -> Job:
+        """Queue a job; `work(job)` returns its result. A short one does not wait for long ones."""
         job = Job(kind, track, self._hub)
         with self._lock:
             finished = [x.id for x in self._jobs.values() if x.state not in ("queued", "running")]
@@ -119,7 +120,7 @@ class JobQueue:
                 del self._jobs[old]
             self._jobs[job.id] = job
         job.publish()
-        self._pool.submit(job.run, work)
+        (self._short_pool if is_short else self._pool).submit(job.run, work)
         return job
 
     def get(self, job_id: str) -> Job | None:
@@ -142,5 +143,5 @@ class JobQueue:
         """Cancel everything, and wait until the threads have cleaned up."""
         for job in self.jobs():
             job.cancel()
-        with contextlib.suppress(RuntimeError):
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._short_pool, self._pool):
+            pool.shutdown(wait=True, cancel_futures=True)

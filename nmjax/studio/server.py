@@ -9,6 +9,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import anyio.to_thread
 import uvicorn
 from rich.console import Console
 from starlette.applications import Starlette
@@ -30,6 +31,7 @@ from nmjax.studio.uploads import UploadError
 
 _PAGE = Path(__file__).with_name("page")
 _MIME_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_THREADS = 6  # for requests
 _SHUTDOWN_S = 3  # that open requests get to end
 
 
@@ -50,6 +52,8 @@ def make_app(studio: Studio, gate: Gate, page: Path = _PAGE) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         studio.hub.open()
+        # Each thread that allocates has memory of its own; a person and a few pages need no more than these.
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         yield
         studio.hub.close()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,16 +120,26 @@ class Studio:
         with self._lock:
             self._tracks[track.id] = track
         self.publish_tracks()
-        self.jobs.submit("analysis", track.id, lambda job: self._analyze(job, track))
+        self.jobs.submit("analysis", track.id, lambda job: self._decode(job, track), is_short=True)
+
+    def _decode(self, job: Job, track: Track) -> None:
+        with self._failure_of(track):
+            decode_track(job, track)
+            self.jobs.submit("analysis", track.id, lambda job: self._analyze(job, track))
 
     def _analyze(self, job: Job, track: Track) -> None:
-        try:
-            decode_track(job, track)
-            self.hub.publish("track", track.brief())
+        with self._failure_of(track):
             folder = track.folder / "reference"
             if (folder / "reference.json").is_file():
                 read_reference(job, track, folder)
             analyze_track(job, track)
+        self.passes.request(track, 0.0)
+
+    @contextlib.contextmanager
+    def _failure_of(self, track: Track) -> Iterator[None]:
+        """Notes on the track what its analysis failed with."""
+        try:
+            yield
         except (BadInputError, JobCanceled) as error:
             track.status = "failed"
             track.error = str(error) or "The analysis was canceled; remove the track and drop it again."
@@ -137,7 +149,6 @@ class Studio:
             raise
         finally:
             self.hub.publish("track", track.brief())
-        self.passes.request(track, 0.0)
 
     def changed(self, track: Track) -> None:
         """After a change of settings: make what it asks for, render it, and tell the pages."""

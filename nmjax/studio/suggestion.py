@@ -184,7 +184,7 @@ def settings_text(
     )
 
 
-def state_to_dict(resolved: ResolvedSettings, edits: Edits) -> dict[str, Any]:
+def state_to_dict(suggestion: Suggestion, resolved: ResolvedSettings, edits: Edits) -> dict[str, Any]:
     """The state as a page shows it."""
     tree = edits.model_dump(mode="json", exclude={"base", "bands", "processors"})
     settings = resolved.shown.settings
@@ -192,6 +192,7 @@ def state_to_dict(resolved: ResolvedSettings, edits: Edits) -> dict[str, Any]:
     count = len(columns["q"])
     return {
         **tree,
+        "has_residual": suggestion.has_residual,
         "repair": "auto" if edits.repair == ["auto"] else edits.repair,
         "bands": [{field: float(column[i]) for field, column in columns.items()} for i in range(count)],
         "processors": {name: _processor_values(getattr(settings, name)) for name in PROCESSORS},

@@ -157,7 +157,7 @@ class Track:
             "revision": self.revision,
         }
 
-    def wanted_key(self, edits: Edits) -> str:
+    def target_key(self, edits: Edits) -> str:
         """The key of the suggestion that edits ask for."""
         if edits.base != FROM_NETWORK:
             return edits.base
@@ -172,7 +172,7 @@ class Track:
         """What the current edits apply to: what they ask for, or what there was before while that is made."""
         if self.analysis is None:
             return None
-        found = self.analysis.suggestions.get(self.wanted_key(self.history.current))
+        found = self.analysis.suggestions.get(self.target_key(self.history.current))
         self._last_suggestion = found or self._last_suggestion or next(iter(self.analysis.suggestions.values()), None)
         return self._last_suggestion
 
@@ -347,7 +347,7 @@ class Track:
         prepared = self.prepare()
         return {
             "revision": prepared.revision,
-            "state": state_to_dict(prepared.resolved, prepared.edits),
+            "state": state_to_dict(prepared.suggestion, prepared.resolved, prepared.edits),
             "can_undo": self.history.can_undo,
             "can_redo": self.history.can_redo,
         }
@@ -378,8 +378,8 @@ class Track:
                 "findings": self.analysis.findings_with(prepared.plan.repairs),
                 "input": self.analysis.input,
                 "summary": self._summary(prepared),
-                "state": state_to_dict(prepared.resolved, prepared.edits),
-                "suggestion": state_to_dict(resolve_settings(prepared.suggestion, reset), reset),
+                "state": state_to_dict(prepared.suggestion, prepared.resolved, prepared.edits),
+                "suggestion": state_to_dict(prepared.suggestion, resolve_settings(prepared.suggestion, reset), reset),
             }
 
     def _summary(self, prepared: Prepared) -> list[str]:

@@ -23,7 +23,7 @@ from nmjax.mastering.types import InputSignal
 from nmjax.reference.match import match_settings
 from nmjax.runtime import atomic_files
 from nmjax.studio.analysis import Analysis, analyze_source, repair_key, suggest_settings
-from nmjax.studio.engine import warm_up
+from nmjax.studio.engine import warm_up, warm_up_residual
 from nmjax.studio.jobs import Job
 from nmjax.studio.meters import MeterScan
 from nmjax.studio.networks import load_network
@@ -85,7 +85,7 @@ def missing_parts(track: Track) -> bool:
         return False
     key = repair_key(analysis.repairs(edits.repair))
     has_repairs = key in track.sources and key in analysis.lufs
-    return track.wanted_key(edits) not in analysis.suggestions or not has_repairs
+    return track.target_key(edits) not in analysis.suggestions or not has_repairs
 
 
 def complete_track(job: Job, track: Track) -> None:
@@ -100,7 +100,7 @@ def complete_track(job: Job, track: Track) -> None:
         _make_repairs(job, track, analysis, repairs)
     signal = _certain_signal(track, analysis)
     with track.lock:
-        edits, key, reference = track.history.current, track.wanted_key(track.history.current), track.reference
+        edits, key, reference = track.history.current, track.target_key(track.history.current), track.reference
     if key not in analysis.suggestions:
         plain_key = edits.model if edits.base == FROM_NETWORK else next(iter(analysis.suggestions), edits.model)
         if plain_key not in analysis.suggestions:
@@ -115,7 +115,10 @@ def complete_track(job: Job, track: Track) -> None:
         track.bump()
     suggestion = track.suggestion()
     if suggestion is not None:  # the first change must not wait for the compiler
-        warm_up(signal.sample_rate, track.channels, suggestion.num_bands, suggestion.prediction.settings)
+        warm_up(signal.sample_rate, track.channels, suggestion.num_bands)
+        if suggestion.has_residual and math.isfinite(signal.lufs):
+            source = track.sources[repair_key(analysis.certain)]
+            warm_up_residual(source, signal, load_network(edits.model), suggestion.prediction.z)
 
 
 def _make_repairs(job: Job, track: Track, analysis: Analysis, repairs: RepairPlan) -> None:

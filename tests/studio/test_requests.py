@@ -91,7 +91,7 @@ def test_reset_is_the_suggestion_and_can_be_undone(fresh):
         ({"model": "9"}, "no network"),
         ({"same_song": 1}, "same_song"),
         ({"base": "loaded:x"}, "no 'base'"),
-        ({"colour": 1}, "no 'colour'"),
+        ({"tint": 1}, "no 'tint'"),
     ],
 )
 def test_what_is_not_allowed_changes_nothing(fresh, changes, words):
