@@ -88,11 +88,18 @@ class Analysis:
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> Analysis:
         """The analysis of a JSON document."""
-        plans = {name: RepairPlan.model_validate(tree[name]) for name in ("certain", "possible")}
         suggestions = {key: Suggestion.from_dict(value) for key, value in tree["suggestions"].items()}
         lufs = -math.inf if tree["original_lufs"] is None else float(tree["original_lufs"])
-        others = {name: tree[name] for name in ("findings", "input", "lufs", "spectrum_db")}
-        return cls(**others, **plans, original_lufs=lufs, suggestions=suggestions)
+        return cls(
+            findings=tree["findings"],
+            input=tree["input"],
+            certain=RepairPlan.model_validate(tree["certain"]),
+            possible=RepairPlan.model_validate(tree["possible"]),
+            lufs=tree["lufs"],
+            spectrum_db=tree["spectrum_db"],
+            original_lufs=lufs,
+            suggestions=suggestions,
+        )
 
 
 def repair_key(repairs: RepairPlan) -> str:

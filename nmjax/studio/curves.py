@@ -68,8 +68,14 @@ def band_responses_db(
     bands: Bands, grid_hz: Float[np.ndarray, " points"], sample_rate: int
 ) -> Float[np.ndarray, "bands points"]:
     """The response of each band of one track, in dB."""
-    columns = [jnp.asarray(np.asarray(x, np.float32)[0, :, None]) for x in (bands.freq_hz, bands.gain_db, bands.q)]
-    return np.asarray(_response_jit(Bands(*columns), jnp.asarray(grid_hz, jnp.float32), sample_rate), np.float64)
+    freq_hz, gain_db, q = (jnp.asarray(np.asarray(x, np.float32)[0, :, None]) for x in _columns(bands))
+    return np.asarray(
+        _response_jit(Bands(freq_hz, gain_db, q), jnp.asarray(grid_hz, jnp.float32), sample_rate), np.float64
+    )
+
+
+def _columns(bands: Bands) -> tuple[Any, Any, Any]:
+    return bands.freq_hz, bands.gain_db, bands.q
 
 
 _response_jit = jax.jit(response_db, static_argnums=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from nmjax.audio.formats import BIT_DEPTHS, WRITABLE_SUFFIXES
 from nmjax.audio.streams import AudioChunks
@@ -18,13 +18,13 @@ from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths, resolve_output_paths
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.resolve import resolve_options
-from nmjax.mastering.settings.error_messages import describe
 from nmjax.mastering.settings.file import settings_from_json
 from nmjax.mastering.settings.ranges import Range, StrictModel
 from nmjax.mastering.types import MasteringOptions, MasteringResult
 from nmjax.report.recorder import ReportRecorder
 from nmjax.runtime.errors import BadInputError
 from nmjax.studio.album import album_specs
+from nmjax.studio.documents import one_of, read_model
 from nmjax.studio.jobs import Job
 from nmjax.studio.networks import network_of_checkpoint
 from nmjax.studio.passes import Priority
@@ -54,8 +54,8 @@ class DeliveryOrder(StrictModel):
     lufs: Annotated[float, Range(-60.0, 0.0, "LUFS")] | Literal["keep", "clean", "none"] | None = None
     true_peak: Annotated[float, Range(-30.0, 0.0, "dBTP")] | Literal["none"] | None = None
     max_limiting: Annotated[float, Range(0.0, 30.0, "dB")] | None = None
-    format: Literal[FORMATS] = "wav"  # pyright: ignore[reportInvalidTypeForm]  (the table of formats is the source)
-    bits: Literal[tuple(BIT_DEPTHS)] | None = None  # pyright: ignore[reportInvalidTypeForm]
+    format: Annotated[str, one_of(FORMATS)] = "wav"
+    bits: Annotated[str, one_of(BIT_DEPTHS)] | None = None
     report: bool = False
     album: bool = False
 
@@ -77,11 +77,7 @@ def read_order(tree: Any) -> DeliveryOrder:
     Raises:
         BadInputError: a value that is not allowed.
     """
-    try:
-        order = DeliveryOrder.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise BadInputError(describe(first, lambda _: tuple(DeliveryOrder.model_fields))) from None
+    order = read_model(DeliveryOrder, tree)
     resolve_options(order.request)
     return order
 
@@ -95,7 +91,8 @@ def deliver(
         BadInputError: a track or an option cannot be used, or the disk is full.
     """
     folder.mkdir(parents=True)
-    files, report_url, specs, notes = [], None, None, []
+    files, report_url, notes = [], None, []
+    specs: list[DeliverySpec] | None = None
     if order.album and len(tracks) > 1:
         job.advance(0.0, "Measuring the album")
         specs, notes = album_specs(
@@ -105,7 +102,7 @@ def deliver(
         )
     for i, track in enumerate(tracks):
         share = (i / len(tracks), (i + 1) / len(tracks))
-        result = deliver_track(job, order, track, folder, priority, share, specs and specs[i])
+        result = deliver_track(job, order, track, folder, priority, share, specs[i] if specs else None)
         notes += result.notes
         files += [_file_dict(job, delivery) for delivery in result.delivery_results]
         files.append(_settings_dict(job, result.outputs.settings))

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -320,7 +321,7 @@ def warm_up(sample_rate: int, channels: int, num_bands: int) -> None:
         num_bands: of the equalizer.
     """
     size = block_frames(sample_rate)
-    ones = np.ones((1, num_bands), np.float32)
+    ones = jnp.ones((1, num_bands), jnp.float32)
     silence = np.zeros((size, channels), np.float32)
     EqualizerStage(Bands(1000.0 * ones, ones, ones), sample_rate).process(silence, size)
     neutral = {name: processor.initial_settings() for name, processor in PROCESSORS.items()}

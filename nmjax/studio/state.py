@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from nmjax.mastering.references import MATCH_ASPECTS
 from nmjax.mastering.request import AUTO, CHAIN_NAMES, CLEAN, NONE, REPAIR_NAMES
-from nmjax.mastering.settings.error_messages import describe
 from nmjax.mastering.settings.ranges import Range, StrictModel
 from nmjax.mastering.settings.schema import BAND_RANGES, MAX_BANDS, check_processor_value
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
+from nmjax.studio.documents import one_of, read_model
 
 MAX_STEPS = 500  # of undo
 _Amount = Annotated[float, Range(0.0, 2.0)]
 _Fraction = Annotated[float, Range(0.0, 1.0)]
-ChainName = Literal[CHAIN_NAMES]  # pyright: ignore[reportInvalidTypeForm]  (the chain is the source)
-RepairName = Literal[(AUTO, NONE, *REPAIR_NAMES)]  # pyright: ignore[reportInvalidTypeForm]
-AspectValues = dict[Literal["tone", "dynamics", "width"], _Fraction]
+ChainName = Annotated[str, one_of(CHAIN_NAMES)]
+RepairName = Annotated[str, one_of((AUTO, NONE, *REPAIR_NAMES))]
+AspectName = Annotated[str, one_of(MATCH_ASPECTS)]
 
 
 class Deliver(StrictModel):
@@ -59,7 +60,7 @@ class Edits(StrictModel):
     repair: list[RepairName] = Field(default_factory=lambda: [AUTO])
     deliver: Deliver = Field(default_factory=Deliver)
     reference_strength: _Fraction = 1.0
-    reference_weights: AspectValues = Field(default_factory=lambda: dict.fromkeys(("tone", "dynamics", "width"), 1.0))
+    reference_weights: dict[AspectName, _Fraction] = Field(default_factory=lambda: dict.fromkeys(MATCH_ASPECTS, 1.0))
     same_song: bool = False
 
     @property
@@ -90,25 +91,12 @@ def patch_edits(edits: Edits, patch: dict[str, Any], num_bands: int, model_names
         tree[name] = _merge_value(name, tree[name], value, num_bands)
     if tree["model"] not in model_names:
         raise BadInputError(f"There is no network {tree['model']!r}; {suggest(str(tree['model']), model_names)}")
-    checked = read_edits(tree)
+    checked = read_model(Edits, tree)
     if NONE in checked.repair and len(checked.repair) > 1:
         raise BadInputError("repair takes auto, or none, or names of repairs; give 'none' alone.")
     if checked.deliver.true_peak == NONE and checked.deliver.lufs == CLEAN:
         raise BadInputError("The loudest that stays clean depends on the ceiling; choose a ceiling, or a loudness.")
     return checked
-
-
-def read_edits(tree: Any) -> Edits:
-    """The edits of a JSON document.
-
-    Raises:
-        BadInputError: a value that is not allowed.
-    """
-    try:
-        return Edits.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise BadInputError(describe(first, lambda _: tuple(Edits.model_fields))) from None
 
 
 def _merge_value(name: str, current: Any, value: Any, num_bands: int) -> Any:
@@ -244,4 +232,4 @@ class History:
 
 def _stored_edits(tree: dict[str, Any]) -> Edits:
     """JSON has texts as keys."""
-    return read_edits({**tree, "bands": {int(index): values for index, values in tree["bands"].items()}})
+    return read_model(Edits, {**tree, "bands": {int(index): values for index, values in tree["bands"].items()}})

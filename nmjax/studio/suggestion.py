@@ -55,8 +55,9 @@ class Suggestion:
     @property
     def has_residual(self) -> bool:
         """Whether its network adds a residual."""
-        is_known = self.model is not None and self.prediction.z is not None
-        return is_known and PHASES[self.model.phase].has_residual and self.residual_amount > 0.0
+        if self.model is None or self.prediction.z is None:
+            return False
+        return PHASES[self.model.phase].has_residual and self.residual_amount > 0.0
 
     def to_dict(self, sample_rate: int) -> dict[str, Any]:
         """The suggestion for JSON: a settings file, and what that does not have."""

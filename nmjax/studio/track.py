@@ -107,7 +107,8 @@ class Track:
     def __init__(self, folder: Path, name: str, upload: Path):
         self.folder, self.id, self.name, self.upload = folder, folder.name, name, upload
         self.info: AudioInfo | None = None
-        self.status, self.error = "decoding", None
+        self.status = "decoding"
+        self.error: str | None = None
         self.frames = 0
         self.sources: dict[str, Spool] = {}  # by key of the repairs
         self.original_peaks: np.ndarray | None = None

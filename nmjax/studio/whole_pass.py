@@ -109,8 +109,9 @@ def render_sound(
             watch(rendered.open_stream(), 0.4, 0.6), signal.sample_rate, source.channels, max_limiting_db
         )
         compressor_gain_db = None
-        if "compressor" in energies:
-            makeup_db = float(plan.prediction.settings.compressor.makeup_db[0])
+        compressor = plan.prediction.settings.compressor
+        if "compressor" in energies and compressor is not None:
+            makeup_db = float(compressor.makeup_db[0])
             compressor_gain_db = energy_gain_db(energies["eq"], energies["compressor"]) - makeup_db
         return RenderedSound(key, rendered, scan, max_limiting_db, compressor_gain_db, stack.pop_all())
 
