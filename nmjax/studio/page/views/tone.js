@@ -74,11 +74,11 @@ function BandNumbers({ state, selected }) {
   }
   const set = (name) => (value, transient) => change({ bands: { [selected]: { [name]: value } } }, transient);
   const [fLow, fHigh] = limits.freq_hz;
-  return html`<div class="band-numbers">${chooser}
+  return html`<div class="band-numbers">${chooser}<div class="band-sliders">
     <${Slider} label="Frequency" unit="Hz" value=${band.freq_hz} low=${fLow} high=${fHigh} scale="log" step=${1}
       onChange=${set("freq_hz")} />
     <${Slider} label="Gain" unit="dB" value=${band.gain_db} low=${limits.gain_db[0]} high=${limits.gain_db[1]} step=${0.1}
       reset=${0} onChange=${set("gain_db")} />
     <${Slider} label="Q" value=${band.q} low=${limits.q[0]} high=${limits.q[1]} scale="log" step=${0.01} onChange=${set("q")} />
-  </div>`;
+  </div></div>`;
 }
