@@ -1,4 +1,5 @@
-# `make demo` masters the example track, `make studio` opens the web app, `make test` runs lint and tests; both create their environment in .venv.
+# `make demo` masters the example track, `make studio` opens the web app, `make test` runs lint and tests; each creates
+# its environment in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed

@@ -159,7 +159,7 @@ def test_invalid_options_of_other_commands(command, words, message):
     ("words", "message"),
     [
         (["infre"], "There is no command 'infre'; did you mean 'infer'? See 'nmjax --help'."),
-        ([], "Give a command; choose one of: infer, inspect, train, evaluate, analyze, targets, options."),
+        ([], "Give a command; choose one of: infer, studio, inspect, train, evaluate, analyze, targets, options."),
     ],
 )
 def test_an_unknown_command_names_the_nearest_one(words, message, capsys):
