@@ -7,20 +7,19 @@ import * as store from "./store.js";
 
 /** Reads the session, and what happens from now on. */
 export async function start() {
+  await readSession();
+  api.listen({ track: takeBrief, tracks: takeTracks, job: takeJob }, readSession);
+}
+
+async function readSession() {
   try {
     store.session.value = await api.getSession();
-    store.tracks.value = store.session.value.tracks;
+    takeTracks(store.session.value.tracks);
     for (const job of await api.getJobs()) takeJob(job);
+    reloadSoon();
   } catch (error) {
-    return store.tellError(error);
+    store.tellError(error);
   }
-  api.listen({
-    track: takeBrief,
-    tracks: (list) => takeTracks(Array.isArray(list) ? list : (list.tracks ?? [])),
-    job: takeJob,
-    session: () => {},
-  });
-  if (store.tracks.value.length) chooseTrack(store.tracks.value[0].id);
 }
 
 function takeBrief(brief) {
@@ -41,6 +40,7 @@ function takeTracks(list) {
 function takeJob(job) {
   const before = store.jobs.value[job.id];
   store.jobs.value = { ...store.jobs.value, [job.id]: job };
+  if (job.kind === "delivery" && job.state === "running") store.deliveryJob.value ??= job.id; // after a reload
   if (job.state === "failed" && before && before.state !== "failed") store.tell(job.message, true);
   if (job.kind === "reference" && job.state === "done" && job.track === store.currentId.value) reloadSoon();
 }

@@ -130,9 +130,15 @@ export const pieceFetcher = (id, channelCount) => async (side, start, frames, { 
 
 /**
  * @param {Record<string, (data: any) => void>} handlers  by event name
+ * @param {() => void} onReturn  when the server responds again after an interruption
  */
-export function listen(handlers) {
+export function listen(handlers, onReturn) {
   const source = new EventSource("/api/events");
+  let isFirst = true;
+  source.addEventListener("open", () => {
+    if (!isFirst) onReturn();
+    isFirst = false;
+  });
   for (const [name, handler] of Object.entries(handlers)) {
     source.addEventListener(name, (event) => handler(JSON.parse(/** @type {MessageEvent} */ (event).data)));
   }
