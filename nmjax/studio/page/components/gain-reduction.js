@@ -53,7 +53,7 @@ export class GainReduction extends Drawing {
     context.fillText(`${fixed(-range, 0)} dB`, this.width - 4, this.height - 4);
     context.textAlign = "left";
     context.fillStyle = color(this, "--text");
-    context.fillText(`${fixed(now)} dB`, this.width / 2 + 5, this.height - 4);
+    context.fillText(`${fixed(now)} dB`, 4, this.height - 4);
     this.setAttribute("aria-label", `Gain reduction, at most ${fixed(this.deepest)} decibels`);
   }
 }

@@ -166,7 +166,7 @@ class PlayerProcessor extends AudioWorkletProcessor {
       frame: currentFrame,
       side: this.active.side,
       playing: this.playing,
-      waiting: Boolean(this.waiting),
+      waiting: Boolean(this.playing && this.waiting),
     });
   }
 }

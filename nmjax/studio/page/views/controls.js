@@ -12,8 +12,12 @@ const toShare = (value, { low, high, scale }) =>
 const fromShare = (share, { low, high, scale }) =>
   scale === "log" ? low * (high / low) ** share : low + share * (high - low);
 
-/** Digits that a step needs. @param {number} step */
-const digitsOf = (step) => Math.max(0, Math.min(3, -Math.floor(Math.log10(step || 0.1) + 1e-9)));
+/** Digits after the point: as a step needs them, or three figures on a logarithmic scale. */
+function digitsOf(value, step, scale) {
+  if (step >= 1) return 0;
+  if (scale === "log") return value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return Math.max(1, -Math.ceil(Math.log10(step) - 1e-9));
+}
 
 /**
  * A slider with its value as an editable number.
@@ -23,7 +27,7 @@ const digitsOf = (step) => Math.max(0, Math.min(3, -Math.floor(Math.log10(step |
 export function Slider(props) {
   const { label, value, low, high, scale = "linear", step = 0.01, unit = "", hint, disabled, onChange } = props;
   const range = { low, high, scale };
-  const digits = digitsOf(step);
+  const digits = digitsOf(value, step, scale);
   const text = fixed(value, digits);
   const round = (raw) => Math.min(high, Math.max(low, Number((Math.round(raw / step) * step).toFixed(6))));
   const moved = (event, transient) => onChange(round(fromShare(Number(event.target.value) / STEPS, range)), transient);
