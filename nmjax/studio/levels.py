@@ -17,7 +17,8 @@ from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import DeliverySpec, estimate_delivery
 from nmjax.models import MODEL_LUFS
 from nmjax.studio.curves import GRID_HZ, band_responses_db
-from nmjax.studio.track import Prepared, Track
+from nmjax.studio.prepared import Prepared
+from nmjax.studio.track import Track
 
 _MAX_CURVE_HZ_SHARE = 0.49
 _SINE_LEVEL_DB = MODEL_LUFS + 3.0  # peak of a sine at the model's loudness

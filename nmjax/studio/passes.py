@@ -16,7 +16,8 @@ from nmjax.runtime.errors import BadInputError
 from nmjax.studio.events import EventHub
 from nmjax.studio.jobs import JobCanceled
 from nmjax.studio.levels import loudness_change_db
-from nmjax.studio.track import Prepared, Track
+from nmjax.studio.prepared import Prepared
+from nmjax.studio.track import Track
 from nmjax.studio.whole_pass import RenderedSound, Watch, deliver_sound, render_sound
 
 _log = logging.getLogger(__name__)

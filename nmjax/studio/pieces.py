@@ -13,7 +13,9 @@ from nmjax.runtime.errors import BadInputError
 from nmjax.studio.engine import PieceRenderer
 from nmjax.studio.levels import master_levels
 from nmjax.studio.passes import Priority
-from nmjax.studio.track import Prepared, Track, piece_of
+from nmjax.studio.prepared import Prepared
+from nmjax.studio.spool import Spool
+from nmjax.studio.track import Track
 
 SIDES = ("original", "master", "null", "reference")
 MAX_PIECE_S = 30.0
@@ -94,3 +96,12 @@ def piece_renderer(track: Track, prepared: Prepared) -> PieceRenderer:
     renderer = track.renderer[1]
     renderer.set_plan(prepared.plan, prepared.network)
     return renderer
+
+
+def piece_of(spool: Spool, start: int, frames: int) -> Float[np.ndarray, "frames channel"]:
+    """Frames of a spool that repeats from its start."""
+    if not spool.frames:
+        return np.zeros((frames, spool.channels), np.float32)
+    index = (start + np.arange(frames)) % spool.frames
+    first, last = int(index.min()), int(index.max())
+    return spool.read(first, last - first + 1)[index - first]

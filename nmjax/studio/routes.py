@@ -1,8 +1,7 @@
-"""The requests of the page: `docs` of each is the path, the method and what is returned."""
+"""The requests of the page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -13,17 +12,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from nmjax.mastering.settings.file import MAX_BYTES, settings_from_json
+from nmjax.mastering.settings.file import settings_from_json
 from nmjax.runtime.errors import BadInputError
-from nmjax.runtime.options import suggest
 from nmjax.studio.curves import curves_dict
 from nmjax.studio.deliveries import delivered_file, read_order
 from nmjax.studio.peaks import read_peaks
 from nmjax.studio.pieces import MAX_PIECE_S, SIDES, read_piece
+from nmjax.studio.request_values import choice, number, read_json, read_text
 from nmjax.studio.security import REPORT_CSP
 from nmjax.studio.session_info import session_dict
 from nmjax.studio.studio import NoSuchThingError, Studio
 from nmjax.studio.track import Track
+from nmjax.studio.track_view import change_dict, track_dict
 from nmjax.studio.uploads import UploadError, receive, safe_name
 
 _MAX_COLUMNS = 20_000
@@ -70,56 +70,6 @@ def _track(request: Request) -> Track:
     return _studio(request).track(request.path_params["track"])
 
 
-async def _read_json(request: Request) -> Any:
-    return _parse_json(await _read_text(request))
-
-
-async def _read_text(request: Request) -> str:
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BYTES:
-            raise UploadError(f"The request is larger than {MAX_BYTES // 1_000_000} MB.", 413)
-        parts.append(part)
-    try:
-        return b"".join(parts).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadInputError("The request is not UTF-8 text.") from None
-
-
-def _parse_json(text: str) -> Any:
-    def refuse(constant: str) -> None:
-        raise BadInputError(f"{constant} is not allowed; give a finite number.")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, BadInputError):
-            raise
-        raise BadInputError("The request is not valid JSON.") from None
-
-
-def _number(request: Request, name: str, default: int, low: int, high: int) -> int:
-    """A whole number of the query, moved into its range.
-
-    Raises:
-        BadInputError: it is no number.
-    """
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not text.removeprefix("-").isdecimal() or len(text) > 16:
-        raise BadInputError(f"{name} is {text[:20]!r}; give a whole number.")
-    return min(high, max(low, int(text)))
-
-
-def _choice(request: Request, name: str, default: str, choices: tuple[str, ...]) -> str:
-    value = request.query_params.get(name, default)
-    if value not in choices:
-        raise BadInputError(f"{name} cannot be {value[:20]!r}; {suggest(value[:20], choices)}")
-    return value
-
-
 async def get_session(request: Request) -> Response:
     """The session: tracks, and everything that can be chosen."""
     return JSONResponse(session_dict(_studio(request)))
@@ -154,7 +104,7 @@ async def post_track(request: Request) -> Response:
 
 async def get_track(request: Request) -> Response:
     """Everything about a track but its audio."""
-    return JSONResponse(await run_in_threadpool(_track(request).to_dict))
+    return JSONResponse(await run_in_threadpool(track_dict, _track(request)))
 
 
 async def delete_track(request: Request) -> Response:
@@ -170,7 +120,7 @@ async def _change(request: Request, change: Callable[[Track], None]) -> Response
     def work() -> dict[str, Any]:
         with track.lock:
             change(track)
-            reply = track.change_dict()
+            reply = change_dict(track)
         studio.changed(track)
         return reply
 
@@ -179,7 +129,7 @@ async def _change(request: Request, change: Callable[[Track], None]) -> Response
 
 async def patch_state(request: Request) -> Response:
     """Change some settings."""
-    changes = await _read_json(request)
+    changes = await read_json(request)
     if not isinstance(changes, dict):
         raise BadInputError("Give the changes as names and values in braces.")
     return await _change(request, lambda track: track.patch(changes))
@@ -195,7 +145,7 @@ async def post_step(request: Request) -> Response:
 
 async def post_snapshot(request: Request) -> Response:
     """Store the settings under a name."""
-    tree, track = await _read_json(request), _track(request)
+    tree, track = await read_json(request), _track(request)
     name = tree.get("name") if isinstance(tree, dict) else None
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _MAX_SNAPSHOT_NAME:
         raise BadInputError(f"Give the snapshot a name of 1 to {_MAX_SNAPSHOT_NAME} characters.")
@@ -235,35 +185,35 @@ async def get_settings(request: Request) -> Response:
 
 async def put_settings(request: Request) -> Response:
     """Load a settings file."""
-    text = await _read_text(request)
+    text = await read_text(request)
     stored = await run_in_threadpool(settings_from_json, text, "The file")
     return await _change(request, lambda track: track.load(stored, text))
 
 
 async def get_peaks(request: Request) -> Response:
     """Minima and maxima of a waveform, `[columns, 2]`."""
-    track, side = _track(request), _choice(request, "side", "original", ("original", "master"))
-    columns = _number(request, "columns", 1000, 1, _MAX_COLUMNS)
+    track, side = _track(request), choice(request, "side", "original", ("original", "master"))
+    columns = number(request, "columns", 1000, 1, _MAX_COLUMNS)
     spool, steps, revision = track.sources.get("none"), track.original_peaks, track.revision
     if side == "master":
         whole = track.master
         spool, steps, revision = (whole.spool, whole.peaks, whole.revision) if whole else (None, None, 0)
     if spool is None or steps is None:
         return JSONResponse({"error": "The waveform is not ready yet; wait a moment.", "pending": True}, 409)
-    start = _number(request, "start", 0, 0, max(0, spool.frames - 1))
-    frames = _number(request, "frames", spool.frames, 1, spool.frames)
+    start = number(request, "start", 0, 0, max(0, spool.frames - 1))
+    frames = number(request, "frames", spool.frames, 1, spool.frames)
     peaks = await run_in_threadpool(read_peaks, steps, spool, start, frames, columns)
     return Response(peaks.tobytes(), media_type=_OCTETS, headers={"X-Revision": str(revision)})
 
 
 async def get_audio(request: Request) -> Response:
     """A piece of a side, `[frames, channel]` float32."""
-    track, side = _track(request), _choice(request, "side", "master", SIDES)
-    loudness = _choice(request, "loudness", "equal", ("equal", "delivered"))
+    track, side = _track(request), choice(request, "side", "master", SIDES)
+    loudness = choice(request, "loudness", "equal", ("equal", "delivered"))
     rate = track.sample_rate or 1
-    start = _number(request, "start", 0, -rate, 1 << 40)
-    frames = _number(request, "frames", rate // 2, 1, int(MAX_PIECE_S * rate))
-    revision = _number(request, "revision", track.revision, 0, 1 << 40)
+    start = number(request, "start", 0, -rate, 1 << 40)
+    frames = number(request, "frames", rate // 2, 1, int(MAX_PIECE_S * rate))
+    revision = number(request, "revision", track.revision, 0, 1 << 40)
     if side in ("master", "null") and revision != track.revision:
         return JSONResponse({"error": "The settings have changed.", "revision": track.revision}, 409)
     priority = _studio(request).priority
@@ -301,7 +251,7 @@ async def get_curves(request: Request) -> Response:
 
 async def get_meters(request: Request) -> Response:
     """Loudness and gain reduction over time."""
-    track, side = _track(request), _choice(request, "side", "master", ("original", "master"))
+    track, side = _track(request), choice(request, "side", "master", ("original", "master"))
     meters = track.original_meters if side == "original" else track.master and track.master.meters
     is_old = side == "master" and (track.master is None or track.master.revision != track.revision)
     empty = {"times_s": [], "momentary": [], "short_term": [], "limiter_gain_db": [], "compressor_gain_db": []}
@@ -333,7 +283,7 @@ async def delete_reference(request: Request) -> Response:
 
 async def post_delivery(request: Request) -> Response:
     """Write masters."""
-    order = await run_in_threadpool(read_order, await _read_json(request))
+    order = await run_in_threadpool(read_order, await read_json(request))
     job = await run_in_threadpool(_studio(request).deliver, order)
     return JSONResponse(job.to_dict(), 202)
 

@@ -11,88 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from nmjax.audio.reader import AudioInfo
 from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal
-from nmjax.mastering.delivery.plan import DeliverySpec
-from nmjax.mastering.network import Network
 from nmjax.mastering.settings.file import StoredSettings
-from nmjax.mastering.summary import describe_processing
-from nmjax.mastering.types import RenderPlan
 from nmjax.reference.features import TrackFeatures
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 from nmjax.studio.analysis import Analysis, repair_key
 from nmjax.studio.engine import PieceRenderer
 from nmjax.studio.networks import network_of_checkpoint
+from nmjax.studio.prepared import Prepared, Reference
 from nmjax.studio.spool import Spool
 from nmjax.studio.state import Edits, History, patch_edits
 from nmjax.studio.suggestion import (
-    ResolvedSettings,
     Suggestion,
     delivery_spec,
     render_plan,
     resolve_settings,
     settings_text,
-    state_to_dict,
 )
 from nmjax.studio.whole_pass import RenderedSound, WholeMaster
 
 FROM_NETWORK = "network"  # value of `Edits.base`: the suggestion of the network that is named
-
-
-@dataclasses.dataclass(frozen=True)
-class Reference:
-    """A reference of a track.
-
-    Attributes:
-        id: another one for each upload.
-        name: of its file.
-        duration_s: length.
-        features: what settings are matched to.
-        spool: its audio at the track's rate and number of channels.
-        lufs: its loudness; −inf where it has none.
-    """
-
-    id: str
-    name: str
-    duration_s: float
-    features: TrackFeatures
-    spool: Spool
-    lufs: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """The settings of one revision, ready to render.
-
-    Attributes:
-        revision: of the track.
-        edits: of the person.
-        suggestion: that they change.
-        resolved: the settings.
-        plan: what is rendered.
-        spec: of the delivery.
-        sound_key: identifies everything before the delivery.
-        network: adds the residual; None where there is none.
-        source: the repaired track.
-        signal: the same, measured.
-        is_exact: False while a control moves.
-    """
-
-    revision: int
-    edits: Edits
-    suggestion: Suggestion
-    resolved: ResolvedSettings
-    plan: RenderPlan
-    spec: DeliverySpec
-    sound_key: str
-    network: Network | None
-    source: Spool
-    signal: SourceSignal
-    is_exact: bool
 
 
 class Track:
@@ -294,7 +236,7 @@ class Track:
             elif direction == "redo":
                 moved = self.history.redo()
             else:
-                self.history.change(self._reset_edits(current))
+                self.history.change(self.reset_edits(current))
                 moved = True
             if moved:
                 self._changed()
@@ -323,7 +265,8 @@ class Track:
             self._changed()
 
     @staticmethod
-    def _reset_edits(edits: Edits) -> Edits:
+    def reset_edits(edits: Edits) -> Edits:
+        """The edits without what a person has moved."""
         names = ("intensity", "amounts", "bands", "processors", "bypass", "solo")
         fresh = Edits(model=edits.model, base=edits.base)
         return edits.model_copy(update={name: getattr(fresh, name) for name in names})
@@ -340,54 +283,6 @@ class Track:
         self._prepared = None
         if not transient:
             self.save_history()
-
-    # What the page shows.
-
-    def change_dict(self) -> dict[str, Any]:
-        """The reply to a change."""
-        prepared = self.prepare()
-        return {
-            "revision": prepared.revision,
-            "state": state_to_dict(prepared.suggestion, prepared.resolved, prepared.edits),
-            "can_undo": self.history.can_undo,
-            "can_redo": self.history.can_redo,
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything about the track, for JSON."""
-        with self.lock:
-            reference = self.reference
-            tree = {
-                **self.brief(),
-                "findings": [],
-                "input": None,
-                "summary": [],
-                "state": None,
-                "suggestion": None,
-                "can_undo": self.history.can_undo,
-                "can_redo": self.history.can_redo,
-                "snapshots": list(self.history.snapshots),
-                "reference": reference and {"name": reference.name, "duration_s": reference.duration_s},
-                "delivered_gain_db": self.master.delivery.gain_db if self.master else None,
-            }
-            if self.analysis is None or self.suggestion() is None or not self.sources:
-                return tree
-            prepared = self.prepare()
-            reset = self._reset_edits(prepared.edits)
-            return {
-                **tree,
-                "findings": self.analysis.findings_with(prepared.plan.repairs),
-                "input": self.analysis.input,
-                "summary": self._summary(prepared),
-                "state": state_to_dict(prepared.suggestion, prepared.resolved, prepared.edits),
-                "suggestion": state_to_dict(prepared.suggestion, resolve_settings(prepared.suggestion, reset), reset),
-            }
-
-    def _summary(self, prepared: Prepared) -> list[str]:
-        if not math.isfinite(prepared.signal.lufs):
-            return []
-        is_prediction = prepared.edits.base == FROM_NETWORK and prepared.suggestion.reference is None
-        return [describe_processing(prepared.plan, self.sample_rate, is_prediction)]
 
     # Files.
 
@@ -429,12 +324,3 @@ class Track:
                 self.sound.close()
             for path in self.audio_folder.glob("*.f32"):
                 path.unlink(missing_ok=True)
-
-
-def piece_of(spool: Spool, start: int, frames: int) -> Float[np.ndarray, "frames channel"]:
-    """Frames of a spool that repeats from its start."""
-    if not spool.frames:
-        return np.zeros((frames, spool.channels), np.float32)
-    index = (start + np.arange(frames)) % spool.frames
-    first, last = int(index.min()), int(index.max())
-    return spool.read(first, last - first + 1)[index - first]

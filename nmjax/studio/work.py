@@ -28,9 +28,10 @@ from nmjax.studio.jobs import Job
 from nmjax.studio.meters import MeterScan
 from nmjax.studio.networks import load_network
 from nmjax.studio.peaks import PeakScan
+from nmjax.studio.prepared import Reference
 from nmjax.studio.spool import write_spool
 from nmjax.studio.suggestion import Suggestion
-from nmjax.studio.track import FROM_NETWORK, Reference, Track
+from nmjax.studio.track import FROM_NETWORK, Track
 
 _REFERENCE_MODEL = "2"  # its compressor and width can follow a reference; the command line takes it, too
 

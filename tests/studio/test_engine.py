@@ -12,7 +12,8 @@ from nmjax.mastering.delivery.limiter import Limiter
 from nmjax.mastering.master import render_signal
 from nmjax.mastering.types import RenderPlan
 from nmjax.models.parameters import EqSettings, Prediction, Settings
-from nmjax.studio.engine import PieceRenderer, block_frames, eq_preroll_s
+from nmjax.studio.blocks import block_frames
+from nmjax.studio.engine import PieceRenderer, eq_preroll_s
 from nmjax.studio.spool import write_spool
 from tests.random_networks import random_network
 from tests.synthetic_audio import music
@@ -73,7 +74,9 @@ def error_db(actual, expected):
     return 20.0 * np.log10(np.abs(actual - expected).max() / np.abs(expected).max() + 1e-30)
 
 
-@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize(
+    "chain", [pytest.param(name, marks=pytest.mark.slow if "saturator" in CHAINS[name] else ()) for name in CHAINS]
+)
 def test_pieces_are_the_whole(tmp_path, chain):
     spool, signal = make_source(tmp_path)
     plan = make_plan(CHAINS[chain])
@@ -85,6 +88,7 @@ def test_pieces_are_the_whole(tmp_path, chain):
         assert error_db(spool.read(0, spool.frames), expected) > -40.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1), (22_050, 2)])
 def test_pieces_with_the_networks_residual(tmp_path, rate, channels):
     spool, signal = make_source(tmp_path, 2.3, rate, channels)
@@ -99,6 +103,7 @@ def test_pieces_with_the_networks_residual(tmp_path, rate, channels):
     assert error_db(without, expected) > -60.0
 
 
+@pytest.mark.slow
 def test_a_piece_after_a_seek(tmp_path):
     """Filters start 1.5 s before the piece at most, the compressor 2 s: their start is forgotten."""
     spool, signal = make_source(tmp_path, 7.0)
@@ -156,6 +161,7 @@ def test_the_limiter_of_a_piece(tmp_path, start):
     assert np.abs(actual).max() <= 10.0 ** (ceiling_db / 20.0)
 
 
+@pytest.mark.slow
 def test_silence_outside_of_the_track(tmp_path):
     spool, signal = make_source(tmp_path, 1.0)
     renderer = PieceRenderer(spool, signal)

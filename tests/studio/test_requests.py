@@ -164,6 +164,7 @@ def test_curves_are_the_responses_of_the_filters(fresh):
     assert len(curves["saturator"]["input"]) == len(curves["saturator"]["output"])
 
 
+@pytest.mark.slow
 def test_meters_and_peaks(fresh, song):
     patch(fresh, processors={"compressor": {"ratio": 4.0, "threshold_db": -40.0}})
     wait_for_master(fresh, fresh.url)
@@ -205,6 +206,7 @@ def test_what_does_not_exist(client):
         assert status in (404, 405) and json.loads(data)["error"]
 
 
+@pytest.mark.slow
 def test_everything_is_found_again_after_a_restart(tmp_path, song):
     with running_studio(tmp_path) as first:
         first.url = f"/api/tracks/{first.ready_track(song, song.name)}"

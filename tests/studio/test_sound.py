@@ -44,13 +44,16 @@ CHANGE = {
 }
 
 
+CHANGES = [pytest.param({}, id="suggestion"), pytest.param(CHANGE, id="all stages", marks=pytest.mark.slow)]
+
+
 def test_the_original_is_the_file(client, song):
     expected = soundfile.read(str(song), always_2d=True, dtype="float32")[0]
     np.testing.assert_array_equal(whole_side(client, client.url, "original", frames_of(song)), expected)
 
 
 @pytest.mark.parametrize("delivery", ["streaming", "cd"])
-@pytest.mark.parametrize("change", [{}, CHANGE], ids=["suggestion", "all stages"])
+@pytest.mark.parametrize("change", CHANGES)
 def test_what_is_played_is_what_the_command_line_writes(fresh, song, tmp_path, change, delivery):
     fresh.json("PATCH", f"{fresh.url}/state", {**change, "deliver": {"name": delivery}})
     wait_for_master(fresh, fresh.url)
@@ -61,6 +64,7 @@ def test_what_is_played_is_what_the_command_line_writes(fresh, song, tmp_path, c
     assert error_db(original, written) > -20.0
 
 
+@pytest.mark.slow
 def test_pieces_before_the_pass_has_ended(fresh, song, tmp_path):
     """Rendered live, with an estimated gain: the same sound but for that gain and the limiter's start."""
     reply = fresh.json("PATCH", f"{fresh.url}/state", {**CHANGE, "transient": True})  # no pass while a control moves
@@ -76,7 +80,7 @@ def test_pieces_before_the_pass_has_ended(fresh, song, tmp_path):
     assert error_db(scale * live, exact) < -30.0
 
 
-@pytest.mark.parametrize("change", [{}, CHANGE], ids=["suggestion", "all stages"])
+@pytest.mark.parametrize("change", CHANGES)
 def test_equal_loudness(fresh, song, change):
     if change:
         fresh.json("PATCH", f"{fresh.url}/state", change)
@@ -92,6 +96,7 @@ def test_equal_loudness(fresh, song, change):
     assert error_db(master, delivered * gain) < -90.0
 
 
+@pytest.mark.slow
 def test_the_null_signal_is_what_changes(fresh, song):
     fresh.json("PATCH", f"{fresh.url}/state", CHANGE)
     wait_for_master(fresh, fresh.url)
@@ -110,6 +115,7 @@ def test_nothing_is_left_where_everything_is_bypassed(fresh, song):
     assert np.abs(audio(fresh, fresh.url, "null", 50_000, 20_000)[0]).max() < 1e-7
 
 
+@pytest.mark.slow
 def test_a_delivery_is_the_file_of_the_command_line(fresh, song, tmp_path):
     fresh.json("PATCH", f"{fresh.url}/state", CHANGE)
     order = {"tracks": [fresh.track], "deliver": ["cd"], "format": "wav", "bits": "24", "report": True}
