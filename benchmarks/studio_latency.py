@@ -40,7 +40,8 @@ WATCH = """() => {
     const before = player.lanes.master.generation;
     const path = document.querySelector('.eq-total');
     const result = { frames: 0 };
-    return await new Promise((resolve) => {
+    return await new Promise((resolve, reject) => {
+      setTimeout(() => reject(new Error('a change was not played within 20 s')), 20000);
       let began = 0, drawn = false;
       const count = () => { if (!drawn) { result.frames++; requestAnimationFrame(count); } };
       const observer = new MutationObserver(() => { drawn = true; observer.disconnect(); });

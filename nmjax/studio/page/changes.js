@@ -120,7 +120,8 @@ export async function reload() {
   if (!id) return;
   try {
     const track = await getTrack(id);
-    if (store.currentId.value !== id || queue.length) return;
+    // What was read before a change is no longer true.
+    if (store.currentId.value !== id || queue.length || track.revision < (store.track.value?.revision ?? 0)) return;
     const isNew = track.revision !== player.source?.revision;
     store.track.value = track;
     await openTrack();

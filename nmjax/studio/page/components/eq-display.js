@@ -76,7 +76,7 @@ export class EqDisplay extends Drawing {
     for (const hz of FREQUENCY_TICKS) {
       const x = this.x(hz);
       svg("line", { x1: x, x2: x, y1: top, y2: bottom }, this.grid);
-      if (this.width < 520 && [50, 200, 500, 2000, 5000].includes(hz)) continue;
+      if (this.width < 520 && [50, 200, 500, 2000, 5000, 20000].includes(hz)) continue;
       svg("text", { x, y: this.height - 6, "text-anchor": "middle" }, this.grid).textContent = tickText(hz);
     }
     const step = this.drawnRange / (this.drawnRange > 6 ? 4 : 3);
