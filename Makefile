@@ -1,9 +1,10 @@
-# `make demo` masters the example track, `make test` runs lint and tests; both create their environment in .venv.
+# `make demo` masters the example track, `make studio` opens the web app, `make test` runs lint and tests; each creates
+# its environment in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-fast test-all lint docs docs-test format clean
+.PHONY: demo studio test test-fast test-all lint docs docs-test format clean
 
 $(INSTALLED): pyproject.toml
 	@echo "Creating the environment in .venv (1.6 GB; a minute or more) …"
@@ -15,6 +16,10 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED)
 	rm -rf runs/demo
 	$(BIN)/python infer.py examples/settlers-routine.flac -o runs/demo/master.flac --plot runs/demo/eq.png --report runs/demo/report.html
+
+# The local web app; Ctrl-C ends it.
+studio: $(INSTALLED)
+	$(BIN)/python studio.py
 
 test: lint
 	$(BIN)/python -m pytest

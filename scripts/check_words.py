@@ -115,6 +115,7 @@ ALLOWED = (
     r"^Equaliser: Generic",  # a line of REW's files
     r'"Bell"',  # a filter's type in EasyEffects
     r"\baria-labelledby\b",
+    r"\bAnalyserNode\b",  # of WebAudio
     r"\bcarry\b(?=.*\bscan\b|[,)\]]| =)|(?<=scan).*\bcarry\b|return carry\b|= carry$",  # of lax.scan
 )
 # Words that are right in files whose path matches.

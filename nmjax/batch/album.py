@@ -66,7 +66,7 @@ def plan_album_options(
     with console.status("Analyzing the album …"):
         plan = plan_album(songs.tracks, songs.operations(), target.lufs or 0.0, math.inf)
     album_lufs = MODEL_LUFS - float(plan.prediction.settings.input_gain_db[0])
-    gain = _delivery_gain(target.for_input(album_lufs), plan.rendered_level.lufs, songs.loudness_scans)
+    gain = album_gain(target.for_input(album_lufs), plan.rendered_level.lufs, songs.loudness_scans)
     for note in gain.notes:
         print_line(console, note)
     shared = AlbumSettings(plan.prediction, album_lufs, songs.match)
@@ -75,8 +75,14 @@ def plan_album_options(
     return options, gain.notes
 
 
-def _delivery_gain(target: DeliverySpec, rendered_lufs: float, loudness_scans: dict[Path, LoudnessScan]) -> AlbumGain:
-    """Gain from the rendered album, at `rendered_lufs`, to the target, bounded by the song with the least headroom."""
+def album_gain(target: DeliverySpec, rendered_lufs: float, loudness_scans: dict[Path, LoudnessScan]) -> AlbumGain:
+    """Gain from the rendered album to the target, bounded by the song with the least headroom.
+
+    Args:
+        target: loudness and ceiling of the album.
+        rendered_lufs: loudness of the album before delivery.
+        loudness_scans: of the rendered songs.
+    """
     headroom_db = {
         track: max_reachable_lufs(scan, target) - scan.lufs
         for track, scan in loudness_scans.items()

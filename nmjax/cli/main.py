@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from nmjax import __version__
-from nmjax.cli import analyze, evaluate, infer, inspect, options_page, schema, targets, train, weights
+from nmjax.cli import analyze, evaluate, infer, inspect, options_page, schema, studio, targets, train, weights
 from nmjax.cli.parser import CommandParser
 from nmjax.runtime import signals
 from nmjax.runtime.errors import BadInputError
@@ -15,6 +15,7 @@ from nmjax.runtime.options import suggest
 
 DOCUMENTED_COMMANDS = (
     infer.COMMAND,
+    studio.COMMAND,
     inspect.COMMAND,
     train.COMMAND,
     evaluate.COMMAND,

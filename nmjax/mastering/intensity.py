@@ -55,10 +55,10 @@ def apply_intensity(
     changes: dict[str, Any] = {} if "eq" in skipped else {"eq": _scale_eq(settings.eq, intensity, shares)}
     if settings.eq_side is not None and "eq" not in skipped:
         changes["eq_side"] = _scale_eq(settings.eq_side, intensity, None)
-    for name, scale in (("compressor", scale_compressor), ("saturator", _scale_saturator), ("width", _scale_width)):
+    for name in PROCESSORS:
         values = getattr(settings, name)
         if values is not None and name not in skipped:
-            changes[name] = scale(values, intensity)
+            changes[name] = scale_processor(name, values, intensity)
     return prediction.replace(settings=settings.replace(**changes))
 
 
@@ -76,6 +76,18 @@ def _scale_eq(eq: EqSettings, intensity: float, shares: Shares | None) -> EqSett
     scaled = gain_db * np.asarray(eq_factors(intensity, shares), np.float32)
     limit_db = np.maximum(np.abs(gain_db), _MAX_GAIN_DB)
     return eq.replace(gain_db=jnp.asarray(np.clip(scaled, -limit_db, limit_db) if intensity > 1.0 else scaled))
+
+
+def scale_processor(name: str, values: Any, factor: float) -> Any:
+    """A processor's settings at a share of their effect; 0 is neutral, 1 leaves them as they are.
+
+    Args:
+        name: of `PROCESSORS`.
+        values: its settings.
+        factor: 0 to 2; scales decibels of gain, the logarithm of the width, the amplitude of what is added.
+    """
+    scales = {"compressor": scale_compressor, "saturator": _scale_saturator, "width": _scale_width}
+    return scales[name](values, factor)
 
 
 def scale_compressor(compressor: Compressor, factor: float) -> Compressor:

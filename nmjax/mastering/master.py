@@ -183,7 +183,7 @@ def plan_render(
         prediction = match.prediction
     notes += match.notes if match else ()
     if not stored_settings:
-        prediction = _at_intensity(prediction, options.intensity, network, match)
+        prediction = at_intensity(prediction, options.intensity, network, match)
         residual_amount *= options.intensity
     prediction = apply_overrides(overrides, prediction, eq_sample_rate)
     notes += neutral_processor_notes(overrides, prediction.settings)
@@ -202,30 +202,67 @@ def plan_render(
     )
 
 
-def _at_intensity(
+def at_intensity(
     prediction: Prediction, intensity: float, network: Network | None, match: ReferenceMatch | None
 ) -> Prediction:
-    """The prediction at an intensity, which above 1 depends on how much of a deviation the network corrects."""
+    """The prediction at an intensity, which above 1 depends on how much of a deviation the network corrects.
+
+    Args:
+        prediction: of one track, after the match.
+        intensity: 0 to 2.
+        network: that predicted it; None where the settings were given.
+        match: with a reference; None without one.
+    """
     matched = match.reference_target.matched_stages if match else frozenset()
     needs_shares = intensity > 1.0 and network is not None and "eq" not in matched
     shares = correction_shares(network, prediction) if network and needs_shares else None
     return apply_intensity(prediction, intensity, shares, matched)
 
 
-@contextlib.contextmanager
 def render_track(
     analyzed_track: AnalyzedTrack,
     network: Network | None,
     gain_db: float = 0.0,
     folder: Path | None = None,
     tap: StreamTap = no_tap,
+) -> contextlib.AbstractContextManager[RenderedTrack]:
+    """Renders an analyzed track; arguments as in `render_signal`."""
+    return render_signal(
+        analyzed_track.signal,
+        analyzed_track.input_signal.channels,
+        analyzed_track.render_plan,
+        network,
+        gain_db=gain_db,
+        folder=folder,
+        tap=tap,
+    )
+
+
+@contextlib.contextmanager
+def render_signal(
+    signal: SourceSignal,
+    channels: int,
+    render_plan: RenderPlan,
+    network: Network | None,
+    *,
+    gain_db: float = 0.0,
+    folder: Path | None = None,
+    tap: StreamTap = no_tap,
 ) -> Iterator[RenderedTrack]:
-    """Renders a track; the result can be read until the context ends.
+    """Renders a repaired signal; the result can be read until the context ends.
 
     It is the input itself where nothing is changed, otherwise a temporary file in `folder`.
+
+    Args:
+        signal: the signal.
+        channels: its number of channels.
+        render_plan: the settings.
+        network: adds the residual.
+        gain_db: of an album, before delivery.
+        folder: of the temporary file; None for the system's.
+        tap: called with the name of each stage and its output.
     """
-    signal, render_plan = analyzed_track.signal, analyzed_track.render_plan
-    settings, channels = render_plan.prediction.settings, analyzed_track.input_signal.channels
+    settings = render_plan.prediction.settings
     side_bands = render_plan.rendered_side_bands if channels == 2 else None
     has_side_eq = side_bands is not None and not is_flat(side_bands)
     has_processing = not is_flat(render_plan.rendered_bands) or has_side_eq or bool(active_processors(settings))

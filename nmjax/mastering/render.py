@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -32,17 +33,43 @@ def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iter
         yield from chunks
         return
     chunk_frames = _CHUNK_SECONDS * sample_rate
-    bands_f64 = jax.tree.map(lambda x: np.asarray(x, np.float64), bands)
+    stage = EqualizerStage(bands, sample_rate)
     state = None
     for chunk in rechunk(chunks, chunk_frames):
-        audio = np.zeros((1, chunk_frames, chunk.shape[1]), np.float64)
+        output, state = stage.process(chunk, chunk_frames, state)
+        yield output
+
+
+class EqualizerStage:
+    """The equalizer over chunks of a stream, in float64.
+
+    Args:
+        bands: `[1, bands]`, for `sample_rate`.
+        sample_rate: in Hz.
+    """
+
+    latency = 0
+
+    def __init__(self, bands: Bands, sample_rate: int):
+        self._bands = jax.tree.map(lambda x: np.asarray(x, np.float64), bands)
+        self._sample_rate = sample_rate
+
+    def process(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[np.ndarray, Any]:
+        """The next chunk `[frames, channel]`, filtered, and the state after it.
+
+        Args:
+            chunk: `size` frames, fewer only at the end of the stream.
+            size: one compiled program serves all chunks of a size.
+            state: the state after the chunk before; None at the start of a stream.
+        """
+        audio = np.zeros((1, size, chunk.shape[1]), np.float64)
         audio[0, : len(chunk)] = chunk
-        with jax.enable_x64(True):  # not around the yield, where the caller's own code runs
+        with jax.enable_x64(True):  # not around a yield, where the caller's own code runs
             if state is None:
-                state = np.zeros((1, chunk.shape[1], bands.freq_hz.shape[1], 2), np.float64)
-            equalized, state = _jit_equalize(audio, bands_f64, sample_rate, state)
+                state = np.zeros((1, chunk.shape[1], self._bands.freq_hz.shape[1], 2), np.float64)
+            equalized, state = _jit_equalize(audio, self._bands, self._sample_rate, state)
             equalized = np.asarray(equalized)
-        yield equalized[0, : len(chunk)].astype(np.float32)
+        return equalized[0, : len(chunk)].astype(np.float32), state
 
 
 def equalize_side_stream(chunks: AudioChunks, bands: Bands | None, sample_rate: int) -> Iterator[np.ndarray]:
@@ -62,19 +89,36 @@ def equalize_side_stream(chunks: AudioChunks, bands: Bands | None, sample_rate: 
         yield from chunks
         return
     chunk_frames = _CHUNK_SECONDS * sample_rate
-    bands_f64 = jax.tree.map(lambda x: np.asarray(x, np.float64), bands)
-    state = np.zeros((1, 1, bands.freq_hz.shape[1], 2), np.float64)
+    stage = SideEqualizerStage(bands, sample_rate)
+    state = None
     for chunk in rechunk(chunks, chunk_frames):
         if chunk.shape[1] != 2:
             yield chunk
             continue
+        output, state = stage.process(chunk, chunk_frames, state)
+        yield output
+
+
+class SideEqualizerStage:
+    """The equalizer of the side over chunks of a stereo stream, in float64; arguments as of `EqualizerStage`."""
+
+    latency = 0
+
+    def __init__(self, bands: Bands, sample_rate: int):
+        self._bands = jax.tree.map(lambda x: np.asarray(x, np.float64), bands)
+        self._sample_rate = sample_rate
+
+    def process(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[np.ndarray, Any]:
+        """The next chunk `[frames, 2]` with its side filtered, and the state after it; see `EqualizerStage`."""
         audio = chunk.astype(np.float64)
-        side = np.zeros((1, chunk_frames, 1), np.float64)
+        side = np.zeros((1, size, 1), np.float64)
         side[0, : len(chunk), 0] = 0.5 * (audio[:, 0] - audio[:, 1])
         with jax.enable_x64(True):
-            equalized, state = _jit_equalize(side, bands_f64, sample_rate, state)
+            if state is None:
+                state = np.zeros((1, 1, self._bands.freq_hz.shape[1], 2), np.float64)
+            equalized, state = _jit_equalize(side, self._bands, self._sample_rate, state)
             change = (np.asarray(equalized) - side)[0, : len(chunk)]
-        yield (audio + np.concatenate([change, -change], axis=1)).astype(np.float32)
+        return (audio + np.concatenate([change, -change], axis=1)).astype(np.float32), state
 
 
 @partial(jax.jit, static_argnums=2)
@@ -107,21 +151,36 @@ def apply_processor(
         float32 chunks. The processor runs in float64, and its state passes from chunk to chunk.
     """
     chunk_frames = _CHUNK_SECONDS * sample_rate // BLOCK_SIZE * BLOCK_SIZE
-    values = jax.tree.map(lambda x: np.asarray(x, np.float64), getattr(settings, processor))
-    skip, gain = PROCESSORS[processor].latency_samples, db_to_amplitude(input_gain_db)
-    state = None
+    stage = ProcessorStage(processor, settings, sample_rate, input_gain_db)
+    skip, state = stage.latency, None
     for chunk in rechunk(pad_end(chunks, skip), chunk_frames):
-        audio = np.zeros((1, chunk_frames, chunk.shape[1]), np.float64)
-        np.multiply(chunk, gain, out=audio[0, : len(chunk)])
-        with jax.enable_x64(True):
-            if state is None:
-                state = PROCESSORS[processor].initial_state(1, chunk.shape[1], sample_rate, np.float64)
-            processed, state = _jit_process_block(processor, audio, values, sample_rate, state)
-            processed = np.asarray(processed)
-        output = (processed[0, : len(chunk)] / gain).astype(np.float32)
+        output, state = stage.process(chunk, chunk_frames, state)
         if skip < len(output):
             yield output[skip:]
         skip = max(0, skip - len(output))
+
+
+class ProcessorStage:
+    """One processor over chunks of a stream, in float64; its output is `latency` frames late.
+
+    Args: as `apply_processor`.
+    """
+
+    def __init__(self, processor: str, settings: Settings, sample_rate: int, input_gain_db: float):
+        self._values = jax.tree.map(lambda x: np.asarray(x, np.float64), getattr(settings, processor))
+        self._processor, self._sample_rate, self._gain = processor, sample_rate, db_to_amplitude(input_gain_db)
+        self.latency = PROCESSORS[processor].latency_samples
+
+    def process(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[np.ndarray, Any]:
+        """As `EqualizerStage.process`; `size` is a multiple of `BLOCK_SIZE`."""
+        audio = np.zeros((1, size, chunk.shape[1]), np.float64)
+        np.multiply(chunk, self._gain, out=audio[0, : len(chunk)])
+        with jax.enable_x64(True):
+            if state is None:
+                state = PROCESSORS[self._processor].initial_state(1, chunk.shape[1], self._sample_rate, np.float64)
+            processed, state = _jit_process_block(self._processor, audio, self._values, self._sample_rate, state)
+            processed = np.asarray(processed)
+        return (processed[0, : len(chunk)] / self._gain).astype(np.float32), state
 
 
 @partial(jax.jit, static_argnums=(0, 3))

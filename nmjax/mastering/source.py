@@ -15,7 +15,7 @@ from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import container_bits, loudness_measures
-from nmjax.mastering.diagnosis.scan import TrackScan
+from nmjax.mastering.diagnosis.scan import TrackScan, TrackStatistics
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan, mark_findings, plan_repairs, repaired_opener
 from nmjax.mastering.request import NONE
 from nmjax.mastering.types import InputSignal, MasteringOptions
@@ -51,12 +51,14 @@ class MeasuredSource:
         scan: measurements of the repaired track.
         repairs: what was repaired.
         findings: of the diagnosis before the repair; empty where the track was not diagnosed.
+        statistics: of the diagnosis before the repair; None where the track was not diagnosed.
     """
 
     read_chunks: StreamOpener
     scan: LoudnessScan
     repairs: RepairPlan
     findings: list[Finding]
+    statistics: TrackStatistics | None = None
 
 
 def measure_source(
@@ -100,7 +102,7 @@ def measure_source(
     scan = scan_repaired(plan, read_chunks)
     if scan.frames < MIN_FRAMES:
         raise BadInputError(f"{signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
-    findings = []
+    findings, statistics = [], None
     if track_scan:
         statistics = track_scan.result()
         findings = diagnose(statistics, loudness_measures(scan), signal.bits)
@@ -109,7 +111,8 @@ def measure_source(
     if known_plan is None and plan.active():
         read_chunks = open_with(plan)
         scan = scan_repaired(plan, read_chunks)
-    return MeasuredSource(read_chunks, scan, plan, mark_findings(findings, plan, suggest=known_plan is None))
+    findings = mark_findings(findings, plan, suggest=known_plan is None)
+    return MeasuredSource(read_chunks, scan, plan, findings, statistics)
 
 
 def _known_plan(options: MasteringOptions) -> RepairPlan | None:

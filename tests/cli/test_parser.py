@@ -160,7 +160,7 @@ def test_invalid_options_of_other_commands(command, words, message):
     ("words", "message"),
     [
         (["infre"], "There is no command 'infre'; did you mean 'infer'? See 'nmjax --help'."),
-        ([], "Give a command; choose one of: infer, inspect, train, "),
+        ([], "Give a command; choose one of: infer, studio, inspect, train, "),
     ],
 )
 def test_an_unknown_command_names_the_nearest_one(words, message, capsys):

@@ -135,6 +135,20 @@ def plan_delivery(
     return search.plan_without_limiter(gain_db, search.describe_shortfall(gain_db, scan.lufs + gain_db))
 
 
+def estimate_delivery(scan: LoudnessScan, spec: DeliverySpec) -> tuple[float, float]:
+    """The approximate gain of a delivery in dB and the loudness after it in LUFS, without a pass over the signal.
+
+    Args:
+        scan: of the signal.
+        spec: loudness and ceiling.
+    """
+    search = _GainSearch(spec, scan)
+    if not math.isfinite(scan.lufs):
+        return min(0.0, search.headroom_db), scan.lufs
+    gain_db = min(search.max_gain_db, search.requested_gain_db() if spec.asks_for_loudness else 0.0)
+    return gain_db, search.estimate_lufs(gain_db) if search.needs_limiter(gain_db) else scan.lufs + gain_db
+
+
 def max_reachable_lufs(scan: LoudnessScan, spec: DeliverySpec) -> float:
     """The approximate loudness at which a signal's delivery takes all the limiting that is allowed."""
     search = _GainSearch(spec, scan)

@@ -1,0 +1,79 @@
+// @ts-check
+/** What the page shows, as signals. The truth about a track is the server's; the rest is the view of this page. */
+import { computed, signal } from "./vendor/signals-core.mjs";
+
+/** @template T @typedef {{value: T}} Signal */
+
+/** @type {Signal<import("./types.js").Session | null>} */
+export const session = signal(null);
+/** @type {Signal<import("./types.js").TrackBrief[]>} */
+export const tracks = signal([]);
+/** @type {Signal<string | null>} */
+export const currentId = signal(null);
+/** @type {Signal<import("./types.js").Track | null>} */
+export const track = signal(null);
+/** @type {Signal<import("./types.js").Curves | null>} */
+export const curves = signal(null);
+/** Whether `curves` belong to the settings that are shown. @type {Signal<boolean>} */
+export const curvesAreExact = signal(false);
+/** @type {Signal<Record<string, import("./types.js").Meters>>} */
+export const meters = signal({});
+/** Peaks of the whole track and of the shown part, by side. @type {Signal<Record<string, any>>} */
+export const peaks = signal({});
+/** @type {Signal<Record<string, import("./types.js").Job>>} */
+export const jobs = signal({});
+/** @type {Signal<{key: number, name: string, share: number, isReference: boolean}[]>} */
+export const uploads = signal([]);
+/** @type {Signal<{key: number, text: string, isError: boolean}[]>} */
+export const messages = signal([]);
+
+/** @type {Signal<import("./player/player.js").Side>} */
+export const side = signal("master");
+/** @type {Signal<boolean>} */
+export const playing = signal(false);
+/** @type {Signal<boolean>} */
+export const waiting = signal(false);
+/** @type {Signal<"equal" | "delivered">} */
+export const loudness = signal("equal");
+/** @type {Signal<{start: number, end: number} | null>} */
+export const loop = signal(null);
+/** @type {Signal<{start: number, end: number} | null>} shown part of the track; null is all of it */
+export const view = signal(null);
+/** @type {Signal<number>} */
+export const selectedBand = signal(-1);
+/** @type {Signal<"deliver" | "keys" | "snapshots" | null>} */
+export const dialog = signal(null);
+/** @type {Signal<string | null>} id of the delivery that the dialog shows */
+export const deliveryJob = signal(null);
+/** @type {Signal<"track" | "reference" | null>} what a dragged file would become */
+export const dropTarget = signal(null);
+
+/** The current track has settings and can be changed, even while another network analyzes it again. */
+export const isMastered = computed(() => {
+  const { status, state } = track.value ?? {};
+  return Boolean(state) && (status === "ready" || status === "analyzing");
+});
+
+let keys = 0;
+export const nextKey = () => ++keys;
+
+/**
+ * Shows a sentence at the bottom of the page.
+ * @param {string} text
+ */
+export function tell(text, isError = false) {
+  if (messages.value.some((message) => message.text === text)) return;
+  const key = nextKey();
+  messages.value = [...messages.value.slice(-2), { key, text, isError }];
+  if (!isError) setTimeout(() => dismiss(key), 5000);
+}
+
+/** @param {{message: string, name?: string}} error */
+export function tellError(error) {
+  if (error.name !== "AbortError") tell(error.message, true);
+}
+
+/** @param {number} key */
+export function dismiss(key) {
+  messages.value = messages.value.filter((message) => message.key !== key);
+}

@@ -1,0 +1,2 @@
+export function h(...values: any[]): any;
+export function render(tree: any, parent: Element): void;

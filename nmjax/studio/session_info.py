@@ -1,0 +1,73 @@
+"""What the page needs to know before any track: networks, presets, ranges."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from nmjax import __version__
+from nmjax.mastering import pretrained
+from nmjax.mastering.delivery.plan import PRESETS
+from nmjax.mastering.network_names import MODEL_PURPOSES
+from nmjax.mastering.request import REPAIR_NAMES
+from nmjax.mastering.settings.labels import setting_label
+from nmjax.mastering.settings.schema import BAND_RANGES
+from nmjax.models.processors import PROCESSORS
+from nmjax.studio.deliveries import FORMATS
+from nmjax.studio.studio import Studio
+
+_STEPS = 200  # of a control over its range
+
+
+def session_dict(studio: Studio) -> dict[str, Any]:
+    """The session for JSON."""
+    return {
+        "session": studio.session.folder.name,
+        "tracks": [track.brief() for track in studio.tracks()],
+        "upload_limit_bytes": studio.upload_limit_bytes,
+        **_choices(),
+    }
+
+
+@functools.cache
+def _choices() -> dict[str, Any]:
+    return {
+        "networks": [_network(name) for name in pretrained.model_names()],
+        "presets": [
+            {"name": spec.name, "lufs": spec.lufs, "true_peak": spec.true_peak_db, "max_limiting": spec.max_limiting_db}
+            for spec in PRESETS.values()
+        ],
+        "repairs": list(REPAIR_NAMES),
+        "processors": [_processor(name) for name in PROCESSORS],
+        "band_limits": {field: [limits.low, limits.high] for field, limits in BAND_RANGES.items()},
+        "formats": list(FORMATS),
+        "version": __version__,
+    }
+
+
+def _network(name: str) -> dict[str, str]:
+    purpose = MODEL_PURPOSES.get(name, "").replace("\n", " ")
+    label, _, description = purpose.partition(":" if ":" in purpose else ",")
+    return {"name": name, "label": label or name, "description": description.strip()}
+
+
+def _processor(name: str) -> dict[str, Any]:
+    processor = PROCESSORS[name]
+    settings = []
+    for setting in processor.settings:
+        low, high = processor.limits[setting.name]
+        is_log = setting.scale in ("log", "slope") and low > 0.0
+        label = setting_label(setting)
+        settings.append(
+            {
+                "name": setting.name,
+                "label": label[0].upper() + label[1:],
+                "unit": setting.unit,
+                "low": low,
+                "high": high,
+                "neutral": setting.neutral,
+                "scale": "log" if is_log else "linear",
+                "step": 0.01 if is_log else round((high - low) / _STEPS, 3),
+            }
+        )
+    return {"name": name, "label": name.capitalize(), "settings": settings}

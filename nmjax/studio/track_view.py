@@ -1,0 +1,60 @@
+"""What the page shows of a track."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nmjax.mastering.summary import describe_processing
+from nmjax.studio.prepared import Prepared
+from nmjax.studio.suggestion import resolve_settings, state_to_dict
+from nmjax.studio.track import FROM_NETWORK, Track
+
+
+def change_dict(track: Track) -> dict[str, Any]:
+    """The reply to a change."""
+    prepared = track.prepare()
+    return {
+        "revision": prepared.revision,
+        "state": state_to_dict(prepared.suggestion, prepared.resolved, prepared.edits),
+        "can_undo": track.history.can_undo,
+        "can_redo": track.history.can_redo,
+    }
+
+
+def track_dict(track: Track) -> dict[str, Any]:
+    """Everything about the track, for JSON."""
+    with track.lock:
+        reference = track.reference
+        tree = {
+            **track.brief(),
+            "findings": [],
+            "input": None,
+            "summary": [],
+            "state": None,
+            "suggestion": None,
+            "can_undo": track.history.can_undo,
+            "can_redo": track.history.can_redo,
+            "snapshots": list(track.history.snapshots),
+            "reference": reference and {"name": reference.name, "duration_s": reference.duration_s},
+            "delivered_gain_db": track.master.delivery.gain_db if track.master else None,
+        }
+        if track.analysis is None or track.suggestion() is None or not track.sources:
+            return tree
+        prepared = track.prepare()
+        reset = track.reset_edits(prepared.edits)
+        return {
+            **tree,
+            "findings": track.analysis.findings_with(prepared.plan.repairs),
+            "input": track.analysis.input,
+            "summary": _summary(track, prepared),
+            "state": state_to_dict(prepared.suggestion, prepared.resolved, prepared.edits),
+            "suggestion": state_to_dict(prepared.suggestion, resolve_settings(prepared.suggestion, reset), reset),
+        }
+
+
+def _summary(track: Track, prepared: Prepared) -> list[str]:
+    if not math.isfinite(prepared.signal.lufs):
+        return []
+    is_prediction = prepared.edits.base == FROM_NETWORK and prepared.suggestion.reference is None
+    return [describe_processing(prepared.plan, track.sample_rate, is_prediction)]
