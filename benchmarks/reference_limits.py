@@ -3,8 +3,9 @@
     python benchmarks/reference_limits.py --data music/train.csv --pairs 40
 
 Random pairs of songs of different kinds (the column `genre` of the CSV): a section of the first is matched to a section
-of the second, as `infer.py --reference` does. The EQ's response is that of the rendered audio: the Fourier transform of
-an impulse that has passed the equalizer, which shares no code with the fit. A row per pair, then the largest values.
+of the second, as `infer.py --reference` does. The response is that of the rendered audio: the Fourier transform of an
+impulse in mid and in side that has passed the equalizers, which shares no code with the fit. A row per pair, then the
+largest values.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.master import plan_render
 from nmjax.mastering.references import features_from_chunks
-from nmjax.mastering.render import equalize_stream
+from nmjax.mastering.render import equalize_side_stream, equalize_stream
 from nmjax.mastering.types import MasteringOptions, RenderPlan
 from nmjax.models import MODEL_LUFS
 from nmjax.reference.match import ReferenceTarget
@@ -80,11 +81,8 @@ def _one_chunk(audio: np.ndarray, rate: int) -> tuple[list[np.ndarray], int]:
 
 
 def _measure(plan: RenderPlan, rate: int) -> Row:
-    impulse = np.zeros((_IMPULSE_FRAMES, 1), np.float32)
-    impulse[0] = 1.0
-    rendered = np.concatenate(list(equalize_stream([impulse], plan.rendered_bands, rate)))[:, 0]
     freq_hz = np.fft.rfftfreq(_IMPULSE_FRAMES, 1.0 / rate)
-    gain_db = 20.0 * np.log10(np.abs(np.fft.rfft(rendered.astype(np.float64))) + 1e-12)
+    gain_db = np.maximum(*(_response_db(plan, rate, right) for right in (1.0, -1.0)))
     sub_bass = (freq_hz >= _LOWEST_HZ) & (freq_hz < _SUB_BASS_HZ)
     settings = plan.prediction.settings
     octaves = np.sort(np.log2(np.asarray(settings.eq.freq_hz)[0]))
@@ -95,6 +93,15 @@ def _measure(plan: RenderPlan, rate: int) -> Row:
         ratio=1.0 if settings.compressor is None else float(settings.compressor.ratio[0]),
         low_width=1.0 if settings.width is None else float(settings.width.low[0]),
     )
+
+
+def _response_db(plan: RenderPlan, rate: int, right: float) -> np.ndarray:
+    """The response to an impulse on both channels. right: 1 for an impulse in mid, −1 for one in the side."""
+    impulse = np.zeros((_IMPULSE_FRAMES, 2), np.float32)
+    impulse[0] = 1.0, right
+    equalized = equalize_stream([impulse], plan.rendered_bands, rate)
+    left = np.concatenate(list(equalize_side_stream(equalized, plan.rendered_side_bands, rate)))[:, 0]
+    return 20.0 * np.log10(np.abs(np.fft.rfft(left.astype(np.float64))) + 1e-12)
 
 
 if __name__ == "__main__":

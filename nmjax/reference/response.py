@@ -17,6 +17,7 @@ from nmjax.reference.limits import BASS_HZ, SUB_BASS_HZ, ResponseLimits
 MAX_BANDS = 10
 _FINE_GRID_HZ = 1000.0 * 2.0 ** (np.arange(-320, 212) / 48.0)  # 10 Hz to 21 kHz
 _BISECTIONS = 12
+_MARGIN_DB = 0.01  # for the fit of the bands to other sample rates, and for rounding
 
 
 def pad_bands(bands: Bands) -> Bands:
@@ -54,7 +55,7 @@ def scale_into_limits(bands: Bands, limits: ResponseLimits, base: Bands | None =
     centers_hz = np.asarray(pad_bands(bands).freq_hz, np.float64)[0]
     grid_hz = np.concatenate([_FINE_GRID_HZ, centers_hz, [SUB_BASS_HZ - 1e-3, SUB_BASS_HZ, BASS_HZ - 1e-3]])
     base_db = np.zeros(len(grid_hz)) if base is None else bands_response_db(base, grid_hz)
-    limit_db = np.maximum(limits.at(grid_hz) - base_db, 0.0)
+    limit_db = np.maximum(limits.at(grid_hz) - _MARGIN_DB - base_db, 0.0)
 
     smallest_db = limits.smallest_at(grid_hz)
 

@@ -90,5 +90,5 @@ def after_side_eq(features: TrackFeatures, eq_side: EqSettings | None) -> TrackF
 
 def _usable_side_bands(track: TrackFeatures, reference: TrackFeatures) -> Bool[np.ndarray, " bands"]:
     """Mask of the bands whose side holds music rather than noise in both."""
-    is_loud = [x.side_db > x.mid_db.max() - USABLE_RANGE_DB for x in (track, reference)]
-    return usable_bands(track, reference) & is_loud[0] & is_loud[1]
+    above_noise = [x.side_db > x.mid_db.max() - USABLE_RANGE_DB for x in (track, reference)]
+    return usable_bands(track, reference) & above_noise[0] & above_noise[1]
