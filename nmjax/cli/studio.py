@@ -57,7 +57,7 @@ def _run(options: StudioOptions) -> None:
 
 COMMAND = Command(
     name="studio",
-    summary="Master in the browser: change anything, compare at equal loudness, deliver. Nothing leaves the machine.",
+    summary="Master in the browser: change anything, compare at equal loudness, deliver. Offline.",
     examples=("studio  # opens the page; drop a track on it", "studio track.wav other.flac"),
     options=StudioOptions,
     run=_run,
