@@ -21,7 +21,6 @@ from nmjax.mastering.request_readers import (
     read_section_of_file,
     read_weighted_file,
 )
-from nmjax.reference.limits import EXPANSION, NARROW_BASS
 from nmjax.runtime.options import Options, option, read_float, read_float_or, read_list, read_text
 
 MATCH_REFERENCE = "reference"  # value of `lufs`: the loudness of the reference
@@ -29,19 +28,11 @@ KEEP = "keep"  # value of `lufs`: the loudness of the input
 CLEAN = "clean"  # value of `lufs`: the loudest with little limiting
 NONE = "none"  # value of `lufs` and `true_peak`: no gain, no limiter; of `repair`: no repair
 AUTO = "auto"  # value of `repair`: what is certain
-# The names of `models.processors.PROCESSORS` are repeated here because that table imports JAX, and `--help` must not.
-# tests/mastering/test_request.py compares both.
+# Names of `models.processors.PROCESSORS`, `repair.plan.REPAIRS` and `reference.limits`. They are repeated here because
+# those modules import JAX or NumPy, and `--help` must not. Tests compare both.
 CHAIN_NAMES = ("eq", "compressor", "saturator", "width", "residual")
-REPAIR_NAMES = (
-    "clip",
-    "dc",
-    "hum",
-    "tone",
-    "delay",
-    "polarity",
-    "bass_polarity",
-    "bass_mono",
-)  # of `repair.plan.REPAIRS`
+REPAIR_NAMES = ("clip", "dc", "hum", "tone", "delay", "polarity", "bass_polarity", "bass_mono")
+ALLOW_NAMES = ("expansion", "narrow_bass")
 _REPAIR = "repair of defects, see docs/explanation/diagnosis.md"
 _RENDERING = "what is rendered"
 REFERENCE_GROUP = "towards a reference, see docs/explanation/reference.md"
@@ -109,7 +100,7 @@ class MasteringRequest(Options):
         group=REFERENCE_GROUP,
         metavar="NAME,...",
         parse=read_list,
-        choices=(EXPANSION, NARROW_BASS),
+        choices=ALLOW_NAMES,
         help="what a reference may ask for only where it is allowed: an expander, a narrower bass",
     )
     model: str | None = option(

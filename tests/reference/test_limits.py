@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nmjax.mastering.request import ALLOW_NAMES
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, match_limits
 
 
@@ -15,6 +16,6 @@ def test_half_of_the_boost_is_allowed_below_60_hz():
 def test_expansion_and_narrow_bass_need_to_be_allowed_except_for_the_same_song():
     assert match_limits(False, None, ()).allowed == frozenset()
     assert match_limits(False, None, (EXPANSION,)).allowed == {EXPANSION}
-    assert match_limits(True, None, ()).allowed == {EXPANSION, NARROW_BASS}
+    assert match_limits(True, None, ()).allowed == {EXPANSION, NARROW_BASS} == set(ALLOW_NAMES)
     assert match_limits(True, None, ()).max_boost_db == 12.0
     assert match_limits(True, 4.0, ()).max_boost_db == 4.0
