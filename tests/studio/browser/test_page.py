@@ -56,6 +56,7 @@ def test_a_dropped_track_is_mastered_and_explained(page):
     page.wait_for_selector("nm-eq", timeout=180_000)
     assert page.locator(".summary strong").inner_text().endswith(".")
     assert "Cut end" in page.locator(".findings").inner_text()
+    page.wait_for_selector(".eq-handle")  # after the curves
     assert page.locator(".eq-handle").count() == len(_state(page)["bands"])
 
 
