@@ -67,6 +67,7 @@ def measure_source(
     tap: StreamTap = no_tap,
     report_findings: bool = False,
     folder: Path | None = None,
+    suggest_options: bool = True,
 ) -> MeasuredSource:
     """Measures a track and plans its repair, in one pass where nothing is repaired, otherwise in two.
 
@@ -76,6 +77,7 @@ def measure_source(
         tap: called with "source" and the track, and with "repaired" and the repaired track where there are repairs.
         report_findings: diagnose also where no repair needs it.
         folder: for temporary files; None for the system's.
+        suggest_options: let findings name the option of the command line that repairs them.
 
     Raises:
         BadInputError: the track is too short, or settings do not fit it.
@@ -111,7 +113,7 @@ def measure_source(
     if known_plan is None and plan.active():
         read_chunks = open_with(plan)
         scan = scan_repaired(plan, read_chunks)
-    findings = mark_findings(findings, plan, suggest=known_plan is None)
+    findings = mark_findings(findings, plan, suggest=suggest_options and known_plan is None)
     return MeasuredSource(read_chunks, scan, plan, findings, statistics)
 
 

@@ -15,6 +15,7 @@ BOOST = "boost"
 _LIMIT_WORDS = {BOOST: "boost", EXPANSION: "no expander", NARROW_BASS: "no narrower bass"}
 _MIN_EXCESS_DB = 2.0  # of the boost that a reference asks for, before another strength is proposed
 _STRENGTH_STEP = 0.05
+_MIN_PROPOSED_STRENGTH = 0.3  # a smaller one would leave little of the reference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,5 +93,10 @@ def limit_note(name: str, share: float, strength: float, limits: MatchLimits, sa
     if needed_db < limits.max_boost_db + _MIN_EXCESS_DB:
         return ""
     proposed = max(_STRENGTH_STEP, np.floor(share / _STRENGTH_STEP + 1e-9) * _STRENGTH_STEP)
-    remedy = "allow more with --max-boost." if same_song else f"try --reference-strength {proposed:.2g}."
+    if same_song:
+        remedy = "allow more with --max-boost."
+    elif proposed < _MIN_PROPOSED_STRENGTH:
+        remedy = "choose music closer to the track, or allow more with --max-boost."
+    else:
+        remedy = f"try --reference-strength {proposed:.2g}."
     return f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; {remedy}"

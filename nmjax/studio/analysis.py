@@ -122,7 +122,7 @@ def analyze_source(
     Raises:
         BadInputError: the track is too short.
     """
-    source = measure_source(signal, MasteringOptions(), tap, report_findings=True)
+    source = measure_source(signal, MasteringOptions(), tap, report_findings=True, suggest_options=False)
     statistics = source.statistics
     assert statistics is not None
     possible = plan_repairs(statistics, source.findings, list(REPAIRS))

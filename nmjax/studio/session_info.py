@@ -48,7 +48,7 @@ def _choices() -> dict[str, Any]:
 def _network(name: str) -> dict[str, str]:
     purpose = MODEL_PURPOSES.get(name, "").replace("\n", " ")
     label, _, description = purpose.partition(":" if ":" in purpose else ",")
-    return {"name": name, "label": label or name, "description": description.strip()}
+    return {"name": name, "label": f"{label} ({name})", "description": description.strip()}
 
 
 def _processor(name: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _MIN_PEAK = 0.01  # −40 dBFS: below, 16 bits are too coarse to see the shape o
 _MIN_RUNS = 5  # in the whole track
 _PROBLEM_SHARE = 1e-4  # of all samples
 _OVERSHOOT_PERCENT = 90.0
+_MIN_OVER_DB = 0.1  # of a true peak: less is printed as 0.0 dB
 CONSTANT_SHARE = 0.95  # of the samples in flat tops, at the highest level: the level is constant
 
 
@@ -168,7 +169,7 @@ def find_true_peak_overs(true_peak: float) -> list[Finding]:
         true_peak: highest amplitude, including between samples.
     """
     true_peak_db = amplitude_to_db(true_peak)
-    if true_peak_db <= 0.0:
+    if true_peak_db < _MIN_OVER_DB:
         return []
     return [
         Finding(

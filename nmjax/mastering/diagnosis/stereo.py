@@ -13,6 +13,7 @@ from nmjax.audio.units import power_to_db
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.percentiles import percentile_of
 from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum
+from nmjax.runtime.number_format import format_signed
 
 BASS_HZ = (20.0, 120.0)
 _FULL_BAND_HZ = (20.0, 16_000.0)
@@ -216,8 +217,8 @@ def _find_inverted_polarity(stereo: StereoMeasures) -> list[Finding]:
             value=stereo.correlation,
             unit="correlation",
             severity=Severity.PROBLEM,
-            sentence=f"The channels are out of phase (correlation {stereo.correlation:+.2f}): in mono, most of the"
-            " music disappears.",
+            sentence=f"The channels are out of phase (correlation {format_signed(stereo.correlation, digits=2)}): in"
+            " mono, most of the music cancels.",
             remedy="Invert the polarity of one channel, or reduce the stereo widener.",
             percentile=percentile_of("correlation", stereo.correlation),
         )
@@ -235,9 +236,10 @@ def _find_bass(stereo: StereoMeasures) -> list[Finding]:
                 value=stereo.band_correlation[0],
                 unit="correlation",
                 severity=Severity.PROBLEM,
-                sentence=f"The bass is out of phase (correlation {stereo.band_correlation[0]:+.2f} below 120 Hz): on"
-                " one speaker or a club's subwoofer it disappears.",
-                remedy="Make the bass mono below 120 Hz, and check the polarity of the bass tracks.",
+                sentence="The bass is out of phase (correlation"
+                f" {format_signed(stereo.band_correlation[0], digits=2)} below 120 Hz): on one speaker or a club's"
+                " subwoofer most of it cancels.",
+                remedy="Invert the polarity of one of the bass tracks, and compare in mono.",
                 percentile=percentile_of("bass_correlation", stereo.band_correlation[0]),
             )
         ]
@@ -249,7 +251,8 @@ def _find_bass(stereo: StereoMeasures) -> list[Finding]:
             value=stereo.bass_width_db,
             unit="dB",
             severity=Severity.WARNING,
-            sentence=f"The bass is wide: below 120 Hz the side is {stereo.bass_width_db:+.1f} dB relative to the mid.",
+            sentence="The bass is wide: below 120 Hz the side is"
+            f" {format_signed(stereo.bass_width_db, 'dB')} relative to the mid.",
             remedy="Narrow the bass below 120 Hz, so that it stays firm in mono and on vinyl.",
             percentile=percentile,
         )

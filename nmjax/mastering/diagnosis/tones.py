@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
+from nmjax.runtime.number_format import format_fixed
 
 _MIN_LOCK = 0.4  # of the phase
 _CHANCE = 3.0  # times 1/√windows, the phase lock of noise
@@ -189,8 +190,8 @@ def _hum_finding(spectrum: LongTermSpectrum, hum_hz: float) -> Finding:
         value=level_db,
         unit="dBFS",
         severity=Severity.PROBLEM if level_db >= _PROBLEM_DB else Severity.WARNING,
-        sentence=f"A {mains_hz:.0f} Hz hum of the power line runs through the track at {level_db:.0f} dBFS"
-        f" (at {listed} Hz).",
+        sentence=f"Mains hum of {mains_hz:.0f} Hz runs through the track at"
+        f" {format_fixed(level_db, 'dBFS', digits=0)} (at {listed} Hz).",
         remedy="Look for a ground loop or an unbalanced cable and record again, or notch these frequencies.",
     )
 
@@ -208,7 +209,8 @@ def _find_steady_tones(steady: LockedTones) -> list[Finding]:
             value=freq_hz,
             unit="Hz",
             severity=Severity.PROBLEM if level_db >= _PROBLEM_DB else Severity.WARNING,
-            sentence=f"A tone at {freq_hz:,.0f} Hz runs through the whole track at {level_db:.0f} dBFS{others}.",
+            sentence=f"A tone at {freq_hz:,.0f} Hz runs through the whole track at"
+            f" {format_fixed(level_db, 'dBFS', digits=0)}{others}.",
             remedy="If it is not part of the music, find its source, or notch it.",
         )
     ]

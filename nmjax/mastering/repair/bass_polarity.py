@@ -27,6 +27,7 @@ _SECONDS = 1.0  # length of the filters
 _DB_PER_ORDER = 20.0 * math.log10(2.0)  # slope in dB per octave over n
 _CERTAIN_BASS_CORRELATION, _CERTAIN_UPPER_CORRELATION = -0.4, 0.1
 _SEARCH_HZ = (40.0, 400.0)
+_MIN_CERTAIN_HZ = 50.0  # further down, near the end of the search, the fit has not found the crossover
 _MAX_CERTAIN_HZ = 350.0  # further up, more than the bass is out of phase
 _FIT_OCTAVES = 1.0  # on either side of the crossover
 _ORDERS = np.arange(2.0, 24.25, 0.25)
@@ -57,7 +58,7 @@ class BassPolarityRepair(Repair):
         bass, _, middle, *_ = stereo.band_correlation
         repair = _fit(diagnosis.statistics.spectrum)
         is_certain = bass <= _CERTAIN_BASS_CORRELATION and middle >= _CERTAIN_UPPER_CORRELATION
-        return Proposal(repair, is_certain and repair.crossover_hz <= _MAX_CERTAIN_HZ)
+        return Proposal(repair, is_certain and _MIN_CERTAIN_HZ <= repair.crossover_hz <= _MAX_CERTAIN_HZ)
 
     def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> AudioChunks:
         """The stream with the bass of the channel inverted."""

@@ -92,7 +92,7 @@ def mark_findings(findings: Sequence[Finding], plan: RepairPlan, suggest: bool) 
         if made:
             finding = dataclasses.replace(finding, repaired=made)
         elif repairs and suggest:
-            finding = dataclasses.replace(finding, remedy=f"{finding.remedy} Or add --repair {repairs[0]}.")
+            finding = dataclasses.replace(finding, remedy=f"{finding.remedy} Or add --repair auto,{repairs[0]}.")
         marked.append(finding)
     return marked
 

@@ -55,11 +55,10 @@ class HumRepair(Repair):
 
     @property
     def sentence(self) -> str:
-        """The notches, and their Qs."""
+        """The notches."""
         listed = ", ".join(f"{self.frequency_hz * number:.2f}" for number in self.harmonics[:6])
-        more = f" and {len(self.harmonics) - 6} more" if len(self.harmonics) > 6 else ""
-        q = self.frequency_hz / self.bandwidth_hz
-        return f"Notches were set at {listed}{more} Hz, {self.bandwidth_hz:g} Hz wide (Q {q:.0f} at the fundamental)."
+        more = f" and {len(self.harmonics) - 6} more harmonics" if len(self.harmonics) > 6 else ""
+        return f"Notches were set at {listed} Hz{more}, {self.bandwidth_hz:g} Hz wide."
 
 
 class ToneRepair(Repair):

@@ -136,7 +136,7 @@ export async function loadSettings(file) {
   try {
     settings = JSON.parse(await file.text());
   } catch {
-    return store.tell(`“${file.name}” is no settings file: choose a JSON file that the studio or nmjax saved.`, true);
+    return store.tell(`“${file.name}” is not a settings file; choose a JSON file that the studio or nmjax saved.`, true);
   }
   await runChange((id) => api.putSettings(id, settings));
 }

@@ -15,7 +15,7 @@ def test_hum_with_harmonics(mains_hz):
     audio = song(30.0)
     hum = sum(sine(mains_hz * k, -34.0 - 2.0 * k, len(audio)) for k in (1, 2, 3, 4, 5, 7))
     findings = findings_of(audio + hum)
-    assert f"{mains_hz:.0f} Hz hum" in findings["hum"].sentence
+    assert f"hum of {mains_hz:.0f} Hz" in findings["hum"].sentence
     assert findings["hum"].value == pytest.approx(10.0 * np.log10(2.0 * np.mean(hum**2)), abs=3.0)
     assert "steady_tone" not in findings
 
@@ -29,7 +29,7 @@ def test_a_steady_tone_and_its_frequency():
     audio = song(30.0)
     findings = findings_of(audio + sine(3_210.5, -55.0, len(audio)))
     assert findings["steady_tone"].value == pytest.approx(3_210.5, abs=0.2)
-    assert any(f"{level} dBFS" in findings["steady_tone"].sentence for level in (-54, -55, -56))
+    assert any(f"−{level} dBFS" in findings["steady_tone"].sentence for level in (54, 55, 56))
     assert "hum" not in findings
 
 

@@ -66,7 +66,7 @@ def test_an_offset_that_wanders_needs_the_name(clean):
     plan, findings = plan_of(defective)
     assert plan.dc is None
     assert findings["dc_offset"].repaired == ""
-    assert findings["dc_offset"].remedy.endswith("Or add --repair dc.")
+    assert findings["dc_offset"].remedy.endswith("Or add --repair auto,dc.")
     plan, _ = plan_of(defective, "dc")
     assert plan.dc.highpass_hz == 15.0
     repaired = repair(defective, plan)
@@ -226,7 +226,7 @@ def test_square_waves_and_peaks_of_changing_height_are_restored_only_when_named(
     for audio in (square, fading):
         plan, findings = plan_of(audio)
         assert plan.clip is None
-        assert findings["clipping"].remedy.endswith("Or add --repair clip.")
+        assert findings["clipping"].remedy.endswith("Or add --repair auto,clip.")
         assert plan_of(audio, "clip")[0].clip is not None
 
 

@@ -115,6 +115,7 @@ export function Findings() {
 }
 
 const REPAIRS = {
+  clip: "Clipped peaks",
   dc: "Constant offset",
   hum: "Hum",
   tone: "Steady tones",
