@@ -32,8 +32,10 @@ def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iter
     if is_flat(bands):
         yield from chunks
         return
-    chunk_frames = _CHUNK_SECONDS * sample_rate
-    stage = EqualizerStage(bands, sample_rate)
+    yield from _process_stream(EqualizerStage(bands, sample_rate), chunks, _CHUNK_SECONDS * sample_rate)
+
+
+def _process_stream(stage: EqualizerStage, chunks: AudioChunks, chunk_frames: int) -> Iterator[np.ndarray]:
     state = None
     for chunk in rechunk(chunks, chunk_frames):
         output, state = stage.process(chunk, chunk_frames, state)
@@ -62,6 +64,11 @@ class EqualizerStage:
             size: one compiled program serves all chunks of a size.
             state: the state after the chunk before; None at the start of a stream.
         """
+        equalized, state = self._filter(chunk, size, state)
+        return equalized.astype(np.float32), state
+
+    def _filter(self, chunk: np.ndarray, size: int, state: Any) -> tuple[np.ndarray, Any]:
+        """The chunk through the filters, float64, and the state after it; arguments as of `process`."""
         audio = np.zeros((1, size, chunk.shape[1]), np.float64)
         audio[0, : len(chunk)] = chunk
         with jax.enable_x64(True):  # not around a yield, where the caller's own code runs
@@ -69,7 +76,7 @@ class EqualizerStage:
                 state = np.zeros((1, chunk.shape[1], self._bands.freq_hz.shape[1], 2), np.float64)
             equalized, state = _jit_equalize(audio, self._bands, self._sample_rate, state)
             equalized = np.asarray(equalized)
-        return equalized[0, : len(chunk)].astype(np.float32), state
+        return equalized[0, : len(chunk)], state
 
 
 def equalize_side_stream(chunks: AudioChunks, bands: Bands | None, sample_rate: int) -> Iterator[np.ndarray]:
@@ -88,36 +95,20 @@ def equalize_side_stream(chunks: AudioChunks, bands: Bands | None, sample_rate: 
     if bands is None or is_flat(bands):
         yield from chunks
         return
-    chunk_frames = _CHUNK_SECONDS * sample_rate
-    stage = SideEqualizerStage(bands, sample_rate)
-    state = None
-    for chunk in rechunk(chunks, chunk_frames):
-        if chunk.shape[1] != 2:
-            yield chunk
-            continue
-        output, state = stage.process(chunk, chunk_frames, state)
-        yield output
+    yield from _process_stream(SideEqualizerStage(bands, sample_rate), chunks, _CHUNK_SECONDS * sample_rate)
 
 
-class SideEqualizerStage:
-    """The equalizer of the side over chunks of a stereo stream, in float64; arguments as of `EqualizerStage`."""
-
-    latency = 0
-
-    def __init__(self, bands: Bands, sample_rate: int):
-        self._bands = jax.tree.map(lambda x: np.asarray(x, np.float64), bands)
-        self._sample_rate = sample_rate
+class SideEqualizerStage(EqualizerStage):
+    """The equalizer of the side over chunks of a stream; chunks of any other number of channels than two pass."""
 
     def process(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[np.ndarray, Any]:
-        """The next chunk `[frames, 2]` with its side filtered, and the state after it; see `EqualizerStage`."""
+        """The next chunk with its side filtered, and the state after it; see `EqualizerStage`."""
+        if chunk.shape[1] != 2:
+            return chunk, state
         audio = chunk.astype(np.float64)
-        side = np.zeros((1, size, 1), np.float64)
-        side[0, : len(chunk), 0] = 0.5 * (audio[:, 0] - audio[:, 1])
-        with jax.enable_x64(True):
-            if state is None:
-                state = np.zeros((1, 1, self._bands.freq_hz.shape[1], 2), np.float64)
-            equalized, state = _jit_equalize(side, self._bands, self._sample_rate, state)
-            change = (np.asarray(equalized) - side)[0, : len(chunk)]
+        side = 0.5 * (audio[:, :1] - audio[:, 1:])
+        equalized, state = self._filter(side, size, state)
+        change = equalized - side
         return (audio + np.concatenate([change, -change], axis=1)).astype(np.float32), state
 
 
