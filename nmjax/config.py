@@ -34,7 +34,7 @@ class _FrozenModel(BaseModel, frozen=True):
 class ModelConfig(_FrozenModel, frozen=True):
     """The network. See `nmjax.models.MasteringModel`."""
 
-    encoder: Literal["tcn", "spectral"]
+    encoder: Literal["tcn", "spectral", "two_branch"]
     width: Annotated[float, Field(gt=0, le=4)]
     frequency_map: Literal["log", "linear"]
     dropout: Annotated[float, Field(ge=0, lt=1)]

@@ -30,7 +30,7 @@ from nmjax.runtime.errors import BadInputError
 
 CORE_MULTIPLE = 1024  # samples: a multiple of the stride of both encoders
 DEFAULT_CORE = 256 * CORE_MULTIPLE  # samples of a window without its margins, about 6 s
-_BATCH_SIZES = {"tcn": 4, "spectral": 16}  # windows: 0.3 and 0.4 GB of activations at width 1
+_BATCH_SIZES = {"tcn": 4, "spectral": 16, "two_branch": 4}  # windows: 0.3 and 0.4 GB of activations at width 1
 _MAX_IN_FLIGHT = 2  # batches on the device while others are read
 
 

@@ -72,6 +72,7 @@ class Encoder(nn.Module):
         dtype: Type of the arithmetic up to the frames; their mean and z are float32.
         remat: Whether to keep only each block's input for the gradient and to recompute the block.
         precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
+        out_init: Initial weights of the dense layer to z.
     """
 
     width: float = 1.0
@@ -79,13 +80,14 @@ class Encoder(nn.Module):
     dtype: str = "float32"
     remat: bool = False
     precision: str = DEFAULT_PRECISION
+    out_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
 
     def setup(self):
         norm_args = {"bn_momentum": self.bn_momentum, "dtype": self.dtype, "precision": self.precision}
         conv, block = (maybe_remat(c, self.remat) for c in (ConvNorm, TcnBlock))
         self.stem = [conv(scale_channels(c, self.width), 15, 4, **norm_args) for c in _STEM_CHANNELS]
         self.blocks = [block(scale_channels(c, self.width), d, **norm_args) for c, d in _BLOCKS]
-        self.out = nn.Dense(LATENT_SIZE, precision=self.precision)
+        self.out = nn.Dense(LATENT_SIZE, kernel_init=self.out_init, precision=self.precision)
 
     def frames(
         self, audio: Float[Array, "batch time 1"], lengths: Int[Array, " batch"] | None = None, train: bool = False

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from nmjax.config import Config
 from nmjax.dsp import equalize
-from nmjax.models import encoder, spectral_encoder
+from nmjax.models import encoder, spectral_encoder, two_branch_encoder
 from nmjax.models.decoder import INITIAL_FREQS_HZ, AdaptiveDecoder, ParametricDecoder
 from nmjax.models.encoder import Encoder
 from nmjax.models.layers import DEFAULT_PRECISION, apply_mask, length_mask
@@ -17,10 +17,12 @@ from nmjax.models.phases import PHASES, Phase
 from nmjax.models.processors import ProcessorDecoders, apply_chain
 from nmjax.models.residual import Residual
 from nmjax.models.spectral_encoder import SpectralEncoder
+from nmjax.models.two_branch_encoder import TwoBranchEncoder
 
 SAMPLE_RATE = 44_100  # Hz, the model's rate
 MODEL_LUFS = -20.0  # the model's level: every signal is scaled to this loudness before the model
-ENCODERS = {"tcn": encoder, "spectral": spectral_encoder}  # modules with STRIDE and MARGIN (samples) and frame_count
+# Modules with STRIDE and MARGIN (samples) and frame_count.
+ENCODERS = {"tcn": encoder, "spectral": spectral_encoder, "two_branch": two_branch_encoder}
 
 
 class MasteringModel(nn.Module):
@@ -38,8 +40,8 @@ class MasteringModel(nn.Module):
             and signals are float32.
         remat: Whether encoder and residual keep only the blocks' inputs for the gradient and recompute the blocks: less
             memory, more work.
-        encoder_kind: `tcn` (waveform) or `spectral` (long-term levels). The spectral encoder ignores width, dtype and
-            remat.
+        encoder_kind: `tcn` (waveform), `spectral` (long-term levels) or `two_branch` (both, added). The spectral
+            encoder ignores width, dtype and remat.
         frozen: Names of submodules that run in training as in inference: no dropout, running statistics.
         skips: Whether the residual has skip connections.
         precision: Precision of float32 products in all layers, see `layers.DEFAULT_PRECISION`.
@@ -78,8 +80,13 @@ class MasteringModel(nn.Module):
             "remat": self.remat,
             "precision": self.precision,
         }
-        is_tcn = self.encoder_kind == "tcn"
-        self.encoder = Encoder(**network_args) if is_tcn else SpectralEncoder(precision=self.precision)
+        match self.encoder_kind:
+            case "tcn":
+                self.encoder = Encoder(**network_args)
+            case "spectral":
+                self.encoder = SpectralEncoder(precision=self.precision)
+            case _:
+                self.encoder = TwoBranchEncoder(**network_args)
         decoder = AdaptiveDecoder if phase.has_gates else ParametricDecoder
         self.decoder = decoder(self.frequency_map, self.dropout, INITIAL_FREQS_HZ[phase.num_bands], self.precision)
         if phase.has_residual:

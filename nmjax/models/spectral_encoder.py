@@ -35,6 +35,7 @@ _BIN_FLOOR_DB = -130.0  # lowest level of one bin: with a higher floor, the flat
 _SILENCE_DB = -60.0  # frames below count for the power only
 _MIN_BIN_SHARE = 0.2  # a bin belongs to a band if at least this share of its power does
 NUM_FEATURES = 6 * NUM_BANDS + 1
+NUM_FRAME_FEATURES = 6 * NUM_BANDS + 1  # of a frame before pooling: powers, a count, and five values per band
 
 
 class SpectralEncoder(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from nmjax.audio import reader
 from nmjax.config import Config
 from nmjax.data import Song
+from nmjax.data.catalog import Recording
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE
 from nmjax.models.spectral_encoder import HOP, band_power_and_flatness, frame_features, pooled_features
 from nmjax.runtime.errors import BadInputError
@@ -39,10 +41,10 @@ def album_names(songs: Sequence[Song]) -> list[str]:
 
 
 def is_usable(song: Song) -> bool:
-    """Whether a song is long enough for an excerpt and not silent."""
-    return song.target.frames >= int(EXCERPT_SECONDS * song.target.sample_rate) and bool(
-        np.isfinite(song.target.loudness_lufs)
-    )
+    """Whether a song, and both sides of a pair at the same time, are long enough for an excerpt and not silent."""
+    first, end = _common_span(song)
+    sides = [song.target] if song.input is None else [song.target, song.input]
+    return end - first >= EXCERPT_SECONDS and all(np.isfinite(side.loudness_lufs) for side in sides)
 
 
 def check_enough_albums(songs: Sequence[Song]) -> None:
@@ -63,15 +65,49 @@ def read_excerpts(song: Song, mono: bool) -> Iterator[Float[np.ndarray, "time ch
     """
     if not is_usable(song):
         return
-    track = song.target
-    frames, size = int(EXCERPT_SECONDS * track.sample_rate), int(EXCERPT_SECONDS * SAMPLE_RATE) // HOP * HOP
-    gain = 10.0 ** ((MODEL_LUFS - track.loudness_lufs) / 20.0) / track.scale
-    count = min(_MAX_EXCERPTS_PER_SONG, int(track.frames // frames))
-    for start in np.linspace(0, track.frames - frames, count):
-        audio = reader.read_frames(track.path, int(start), frames)
-        audio = reader.to_mono(audio)[:, None] if mono else audio
-        audio = reader.resample(audio, track.sample_rate, SAMPLE_RATE, "HQ")
-        yield (audio[:size] * gain).astype(np.float32)
+    for start in _excerpt_starts(0.0, song.seconds, int(song.seconds / EXCERPT_SECONDS)):
+        yield _read_excerpt(song.target, start, mono)
+
+
+def read_pair_excerpts(
+    song: Song,
+) -> Iterator[tuple[Float[np.ndarray, "time 1"], Float[np.ndarray, "time 1"]]]:
+    """The same excerpts of the unmastered and of the mastered side of a pair, mono, that cover it if it is short.
+
+    Each side as a whole is at the model's level.
+    """
+    if song.input is None or not is_usable(song):
+        return
+    delay, (first, end) = _delay_seconds(song), _common_span(song)
+    for start in _excerpt_starts(first, end, math.ceil((end - first) / EXCERPT_SECONDS)):
+        yield _read_excerpt(song.input, start - delay, mono=True), _read_excerpt(song.target, start, mono=True)
+
+
+def _delay_seconds(song: Song) -> float:
+    """By how much the mastered side of a pair is late."""
+    return song.alignment.delay_frames / song.target.sample_rate
+
+
+def _common_span(song: Song) -> tuple[float, float]:
+    """First and last second of the mastered side for which there is an unmastered side, if it is a pair."""
+    if song.input is None:
+        return 0.0, song.seconds
+    delay = _delay_seconds(song)
+    return max(0.0, delay), min(song.seconds, song.input.seconds + delay)
+
+
+def _excerpt_starts(first: float, end: float, count: int) -> Float[np.ndarray, " excerpts"]:
+    """Starts in seconds of `count` excerpts, at most eight, evenly spread over the time from `first` to `end`."""
+    return np.linspace(first, end - EXCERPT_SECONDS, min(_MAX_EXCERPTS_PER_SONG, count))
+
+
+def _read_excerpt(recording: Recording, start_seconds: float, mono: bool) -> Float[np.ndarray, "time channel"]:
+    frames, size = int(EXCERPT_SECONDS * recording.sample_rate), int(EXCERPT_SECONDS * SAMPLE_RATE) // HOP * HOP
+    gain = 10.0 ** ((MODEL_LUFS - recording.loudness_lufs) / 20.0) / recording.scale
+    audio = reader.read_frames(recording.path, round(start_seconds * recording.sample_rate), frames)
+    audio = reader.to_mono(audio)[:, None] if mono else audio
+    audio = reader.resample(audio, recording.sample_rate, SAMPLE_RATE, "HQ")
+    return (audio[:size] * gain).astype(np.float32)
 
 
 def excerpt_features(audio: Float[Array, "batch time 1"]) -> Float[Array, "batch features"]:

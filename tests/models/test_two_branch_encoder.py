@@ -1,0 +1,74 @@
+"""The two-branch encoder: the sum of its branches, silence at the start, chunks, padding and short signals."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmjax.mastering.network import Network
+from nmjax.models import MasteringModel
+from nmjax.models.encoder import Encoder
+from nmjax.models.spectral_encoder import SpectralEncoder
+from nmjax.models.two_branch_encoder import MARGIN, STRIDE, TwoBranchEncoder
+from tests.training.tiny_run import tiny_config
+
+from .helpers import init_shapes, noise, peak_error_db, random_variables
+
+MODEL = TwoBranchEncoder(width=0.25)
+VARIABLES = random_variables(init_shapes(MODEL, noise((1, 64, 1))), seed=1)
+SAMPLES = 8 * STRIDE  # whole frames, so that the mean of means is the mean
+
+
+@jax.jit
+def encode_frames(audio, lengths=None):
+    return MODEL.apply(VARIABLES, audio, lengths, method="frames")
+
+
+def branch(name):
+    return {kind: tree[name] for kind, tree in VARIABLES.items() if name in tree}
+
+
+def test_z_is_the_sum_of_the_branches():
+    audio = 0.1 * noise((2, SAMPLES, 1))
+    waveform = Encoder(width=0.25).apply(branch("waveform"), audio)
+    spectral = SpectralEncoder().apply(branch("spectral"), audio)
+    assert peak_error_db(MODEL.apply(VARIABLES, audio), waveform + spectral) <= -90.0
+
+
+def test_the_waveform_branch_starts_as_silence():
+    audio = 0.1 * noise((1, SAMPLES, 1))
+    variables = MODEL.init(jax.random.key(3), audio)
+    spectral = SpectralEncoder().apply({"params": variables["params"]["spectral"]}, audio)
+    assert peak_error_db(MODEL.apply(variables, audio), spectral) <= -100.0
+
+
+@pytest.mark.parametrize("samples", [1, 700, STRIDE + 1, 5 * STRIDE + 333])
+def test_padding_has_no_effect(samples):
+    """The last frame is the mean over its own samples, however few."""
+    audio = 0.1 * noise((1, samples, 1), seed=samples)
+    padded = jnp.pad(audio, ((0, 0), (0, 3 * STRIDE), (0, 0)), constant_values=0.3)
+    alone = MODEL.apply(VARIABLES, audio, jnp.array([samples]))
+    assert peak_error_db(MODEL.apply(VARIABLES, padded, jnp.array([samples])), alone) <= -90.0
+    assert peak_error_db(MODEL.apply(VARIABLES, audio), alone) <= -90.0
+
+
+def test_a_frame_depends_on_the_margin_at_most():
+    audio = 0.1 * noise((1, 16 * STRIDE, 1))
+    frame = 8
+    before, after = frame * STRIDE - MARGIN, (frame + 1) * STRIDE + MARGIN
+    outside = audio.at[:, :before].set(0.5).at[:, after:].set(-0.5)
+    np.testing.assert_allclose(encode_frames(outside)[:, frame], encode_frames(audio)[:, frame], atol=1e-5)
+
+
+@pytest.mark.parametrize("samples", [5000, 16 * 16_384 + 3001])
+def test_a_track_in_chunks_has_the_settings_of_the_whole(samples):
+    config = tiny_config("1a", "model.encoder=two_branch", "model.width=0.25")
+    model = MasteringModel("1a", width=0.25, encoder_kind="two_branch")
+    variables = random_variables(init_shapes(model, noise((1, 64, 1))), seed=2)
+    audio = 0.1 * np.asarray(noise((samples, 1), seed=samples))
+    chunks = [audio[i : i + 65_536] for i in range(0, samples, 65_536)]
+    result = Network(config, variables, 1, "").predict(chunks)
+    whole = jax.jit(lambda v, x: model.apply(v, x, method="predict"))(variables, jnp.asarray(audio)[None])
+    assert peak_error_db(result.z, whole.z) <= -90.0
