@@ -137,8 +137,12 @@ def _listed_songs(
 
     target_path, input_path: the folders or the CSV that the two sides are indexed under.
     """
-    targets = _recordings([entry.target for entry in entries], target_path, cache_dir, report)
-    inputs = _recordings([entry.input for entry in entries if entry.input], input_path, cache_dir, report)
+    target_files, input_files = [entry.target for entry in entries], [entry.input for entry in entries if entry.input]
+    if target_path == input_path:  # a CSV: two look-ups under one index would each drop the rows of the other
+        targets = inputs = _recordings(target_files + input_files, target_path, cache_dir, report)
+    else:
+        targets = _recordings(target_files, target_path, cache_dir, report)
+        inputs = _recordings(input_files, input_path, cache_dir, report)
     songs = [
         Song(
             entry.name,
@@ -149,7 +153,7 @@ def _listed_songs(
         )
         for entry in entries
     ]
-    return _align_songs(songs, report) if inputs else songs
+    return _align_songs(songs, report) if input_files else songs
 
 
 def _recordings(

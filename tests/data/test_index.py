@@ -102,6 +102,17 @@ def test_a_file_is_scanned_once_and_again_after_a_change(tmp_path, scanned_names
     assert scanned_names == ["lossy.ogg"]
 
 
+def test_both_sides_of_a_csv_of_pairs_are_scanned_once(tmp_path, scanned_names):
+    write_pair(tmp_path, music(1.0), 0.5 * music(1.0))
+    (tmp_path / "pairs.csv").write_text("input,target\nraw/x.wav,done/x.wav\n")
+    first = find_songs(tmp_path / "pairs.csv", cache_dir=tmp_path / "cache")
+    assert scanned_names == ["x.wav", "x.wav"]
+    scanned_names.clear()
+    assert find_songs(tmp_path / "pairs.csv", cache_dir=tmp_path / "cache") == first
+    assert scanned_names == []
+    assert set(load_index(index_path(tmp_path / "pairs.csv", tmp_path / "cache"))) == {"raw/x.wav", "done/x.wav"}
+
+
 @pytest.fixture(scope="module")
 def indexed_music(tmp_path_factory):
     """A folder of three songs with its index."""

@@ -50,11 +50,11 @@ def fit_spectral_variables(
         grouped_features: From `extract_features` for the same songs, no pairs; None to extract them.
 
     Raises:
-        BadInputError: Another encoder, fewer than two usable albums, or pairs among songs that are none.
+        BadInputError: Another encoder, or fewer than two usable albums.
     """
     check_spectral_encoder(config)
     degradations = random_degradation_curves(config.seed)
-    is_paired = _are_pairs(songs)
+    is_paired = any(song.input is not None for song in songs)
     if is_paired:
         pairs = extract_pair_features(songs, report)
         features, estimator = pairs.features, fit_pair_estimator(pairs)
@@ -88,13 +88,6 @@ def _with_estimator(dense: dict, estimator: LinearEstimator) -> dict:
         "kernel": dense["kernel"].at[:, :NUM_BANDS].set(estimator.kernel),
         "bias": dense["bias"].at[:NUM_BANDS].set(estimator.bias),
     }
-
-
-def _are_pairs(songs: Sequence[Song]) -> bool:
-    paired = [song.input is not None for song in songs]
-    if any(paired) and not all(paired):
-        raise BadInputError("Some of the songs are pairs and some are not. --fit-spectral needs one or the other.")
-    return all(paired)
 
 
 def check_spectral_encoder(config: Config) -> None:
