@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from nmjax.dsp.fft import rfft
 from nmjax.dsp.numerics import safe_sqrt
 from nmjax.dsp.validation import check_audio, require
 
@@ -55,7 +56,7 @@ def _stft(audio: Float[Array, "batch time channel"], fft_size: int, hop: int) ->
     """Complex spectra with a periodic Hann window, `[batch, channel, frames, bins]`."""
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(fft_size) / fft_size)
     frames = frame(jnp.moveaxis(audio, 2, 1), fft_size, hop) * jnp.asarray(hann, audio.dtype)[None, None, None]
-    return jnp.fft.rfft(frames)
+    return rfft(frames)
 
 
 def magnitudes(

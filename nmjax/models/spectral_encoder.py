@@ -18,6 +18,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
+from nmjax.dsp.fft import rfft
 from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.numerics import safe_log, safe_sqrt
 from nmjax.models.encoder import LATENT_SIZE
@@ -93,7 +94,7 @@ def band_power_and_flatness(
     padded = padded.reshape(len(signal), blocks, HOP)
     frames = jnp.concatenate([padded[:, i : i + num_frames] for i in range(WINDOW // HOP)], axis=2)
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
-    spectrum = jnp.fft.rfft(frames * jnp.asarray(hann, jnp.float32)[None, None], axis=2)
+    spectrum = rfft(frames * jnp.asarray(hann, jnp.float32)[None, None])
     bins = (spectrum.real**2 + spectrum.imag**2) * (2.0 / (WINDOW * np.sum(hann**2)))
     band_weights = band_filterbank(BAND_EDGES_HZ[:-1], BAND_EDGES_HZ[1:], WINDOW, SAMPLE_RATE)
     power = _apply_matrix(bins, band_weights)

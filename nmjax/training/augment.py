@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from scipy.fft import next_fast_len
 
 from nmjax.config import AugmentConfig
+from nmjax.dsp.fft import irfft, rfft
 from nmjax.dsp.gain import apply_gain_db, loudness_gain_db
 from nmjax.dsp.numerics import db_to_amplitude
 from nmjax.models import MODEL_LUFS
@@ -97,7 +98,7 @@ def apply_zero_phase_eq(
     bins_hz = jnp.maximum(jnp.arange(size // 2 + 1), 1) * (sample_rate / size)
     log_bins = jnp.log(bins_hz)
     gain = db_to_amplitude(jax.vmap(lambda db: jnp.interp(log_bins, jnp.log(centers_hz), db))(gain_db))
-    return jnp.fft.irfft(jnp.fft.rfft(audio, size, axis=1) * gain[:, :, None], size, axis=1)[:, :time]
+    return irfft(rfft(audio, size, axis=1) * gain[:, :, None], size, axis=1)[:, :time]
 
 
 def mixup(

@@ -90,8 +90,9 @@ class TrainingLoop:
         self.state, self._eq_distribution = self.sharding.replicate((state, eq_distribution))
         self.latest_checkpoints, self.best_checkpoints = Checkpoints(out / "latest"), Checkpoints(out / "best")
         replicated = self.sharding.replicated_sharding
-        self._train_step = jit_train_step(config, out_shardings=replicated)
-        self._validation_step = jax.jit(make_validation_step(config), out_shardings=replicated)
+        on_mesh = self.sharding.on_mesh
+        self._train_step = on_mesh(jit_train_step(config, out_shardings=replicated))
+        self._validation_step = on_mesh(jax.jit(make_validation_step(config), out_shardings=replicated))
         self.best_loss = float("inf")
         self.stop_signal = 0
         self._rollbacks = Counter()

@@ -6,7 +6,8 @@ such as that of BatchNorm, is a sum over all devices, as with `pmap`, but withou
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -14,6 +15,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from nmjax.config import Config
 from nmjax.runtime.errors import BadInputError
+
+Result = TypeVar("Result")
 
 
 def check_batch_size(config: Config) -> None:
@@ -40,9 +43,20 @@ class DataSharding:
         check_batch_size(config)
         devices = jax.device_count()
         # Auto axes: with Explicit ones, the default, reshapes and scans in the step would raise.
-        mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
-        self.batch_sharding = NamedSharding(mesh, PartitionSpec("data"))
-        self.replicated_sharding = NamedSharding(mesh, PartitionSpec())
+        self.mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
+        self.batch_sharding = NamedSharding(self.mesh, PartitionSpec("data"))
+        self.replicated_sharding = NamedSharding(self.mesh, PartitionSpec())
+
+    def on_mesh(self, function: Callable[..., Result]) -> Callable[..., Result]:
+        """The function with the mesh set, so that `nmjax.dsp.fft` can distribute its transforms."""
+        if self.mesh.size == 1:
+            return function
+
+        def call(*arguments: Any) -> Result:
+            with jax.set_mesh(self.mesh):
+                return function(*arguments)
+
+        return call
 
     def shard_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
         """This process's rows of a batch → the batch over all devices."""
