@@ -1,8 +1,8 @@
-"""Two-branch encoder: z is the sum of what the waveform and what the long-term levels tell.
+"""Two-branch encoder: z is the sum of a branch for the waveform and a branch for long-term levels.
 
-The temporal convolutional branch hears damage and transients; its frames of 23 ms do not resolve the lowest third
-octaves. The spectral branch can be fitted in closed form. The first starts as silence, so that training continues
-from the fit. A frame covers 1024 samples.
+The temporal convolutional branch can detect damage and transients, but its frames of 23 ms do not resolve the lowest
+third octaves. The spectral branch can be fitted in closed form. The first adds zeros to z until it is trained, so
+training continues from the fit. A frame covers 1024 samples.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def test_z_is_the_sum_of_the_branches():
     assert peak_error_db(MODEL.apply(VARIABLES, audio), waveform + spectral) <= -90.0
 
 
-def test_the_waveform_branch_starts_as_silence():
+def test_the_waveform_branch_adds_nothing_until_it_is_trained():
     audio = 0.1 * noise((1, SAMPLES, 1))
     variables = MODEL.init(jax.random.key(3), audio)
     spectral = SpectralEncoder().apply({"params": variables["params"]["spectral"]}, audio)

@@ -75,7 +75,7 @@ def fit_pair_estimator(pairs: PairFeatures) -> LinearEstimator:
     """Ridge regression of the correction on the features of the unmastered song.
 
     The penalty is the one that predicts held-out albums best. It weighs 25 times as much on the features that an
-    equalizer does not change: an engineer answers the spectrum first.
+    equalizer does not change: they predict less of the correction than the spectrum does.
     """
     features = pairs.features[:, :-1]  # the last one, the level, has no effect
     offset, scale = features.mean(axis=0), features.std(axis=0) + 1e-3
