@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import unicodedata
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     name
     for name in subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md", "docs/notebooks/*.ipynb"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -28,12 +29,20 @@ MAX_LINE = 100
 
 
 def text_without_code(name):
-    return FENCED.sub("", (ROOT / name).read_text(encoding="utf-8"))
+    return FENCED.sub("", read_markdown(ROOT / name))
+
+
+def read_markdown(path):
+    """The text of a page, or of the text cells of a notebook."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    return "\n\n".join("".join(x["source"]) for x in json.loads(text)["cells"] if x["cell_type"] == "markdown")
 
 
 def anchors(path):
     """What GitHub and mkdocs make of headings: lower case, words joined by dashes, other characters left out."""
-    headings = re.findall(r"^#+ +(.+)$", FENCED.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    headings = re.findall(r"^#+ +(.+)$", FENCED.sub("", read_markdown(path)), re.MULTILINE)
     plain = (unicodedata.normalize("NFKD", heading).lower() for heading in headings)
     return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", text).strip()) for text in plain}
 
@@ -51,7 +60,7 @@ def test_relative_links_resolve(name):
             assert anchor in anchors(file), f"{name}: {target}"
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [name for name in PAGES if name.endswith(".md")])
 def test_lines_are_short(name):
     """Tables have long lines, and so have code and links that cannot be broken."""
     for line in text_without_code(name).splitlines():
@@ -66,5 +75,5 @@ def test_every_page_is_in_the_navigation():
         return [file for item in (tree.values() if isinstance(tree, dict) else tree) for file in files(item)]
 
     navigation = set(files(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
-    pages = {name.removeprefix("docs/") for name in PAGES if name.startswith("docs/")}
+    pages = {name.removeprefix("docs/").replace(".ipynb", ".md") for name in PAGES if name.startswith("docs/")}
     assert pages == {file for file in navigation if not file.startswith("project/")}
