@@ -68,6 +68,44 @@ def test_lines_are_short(name):
         assert len(line) <= MAX_LINE or line.lstrip().startswith(("|", "![")) or " " not in breakable, f"{name}: {line}"
 
 
+RESULTS = [name for name in PAGES if name.startswith("docs/results/")]
+PRINTED = re.compile(r"Printed by [^\n]+(?:\n[^\n]+)?;\s+recorded\s+at\s+commit\s+`[0-9a-f]{7}`")
+FIGURE = re.compile(r"\**[−+-]?\d")
+
+
+def sections(text):
+    """(level, its text without that of its subsections) for each heading of a page, in order."""
+    parts = re.split(r"^(#+) .*$", text, flags=re.MULTILINE)
+    return [(len(marks), body) for marks, body in zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def has_figures(text):
+    """Whether a table has a row with a number in another column than the first."""
+    rows = (line.strip("|").split("|")[1:] for line in text.splitlines() if line.startswith("|"))
+    return any(FIGURE.match(cell.strip()) for row in rows for cell in row)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_figures_name_the_script_and_the_commit_that_printed_them(name):
+    """In the section of a table, or in one that contains it."""
+    above: dict[int, bool] = {}
+    for level, text in sections(text_without_code(name)):
+        above = {x: named for x, named in above.items() if x < level}
+        above[level] = bool(PRINTED.search(text))
+        assert not has_figures(text) or any(above.values()), f"{name}: {text[:200]}"
+
+
+def test_commits_that_printed_figures_are_in_the_history():
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("the history is not here")
+    commits = {commit for name in RESULTS for commit in re.findall(r"at\s+commit\s+`(\w+)`", text_without_code(name))}
+    assert len(commits) >= 10
+    assert not [commit for commit in commits if git("cat-file", "-e", f"{commit}^{{commit}}").returncode]
+
+
 def test_every_page_is_in_the_navigation():
     def files(tree):
         if isinstance(tree, str):
