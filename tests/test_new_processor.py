@@ -95,6 +95,18 @@ def test_the_commands_of_the_page_render_report_and_train(checkout):
         assert code in (0, 3), output[-3000:]
     settings = json.loads((checkout / "tilted.wav.json").read_text())
     assert settings["tilt"] == {"tilt_db": 3.0}
-    assert json.loads((checkout / "half.wav.json").read_text())["tilt"] == {"tilt_db": 1.5}
+    without, tilted = (soundfile.read(checkout / f"{name}.wav")[0] for name in ("without", "tilted"))
+    assert abs(without - tilted).max() > 1e-3
     assert ">Tilt<" in (checkout / "report.html").read_text()
     assert soundfile.info(checkout / "tilt-only.wav").frames == soundfile.info(checkout / "track.wav").frames
+
+
+@pytest.mark.slow
+def test_half_the_intensity_is_half_the_tilt(checkout):
+    script = (
+        "import jax.numpy as jnp\n"
+        "from nmjax.dsp import Tilt\n"
+        "from nmjax.mastering.intensity import scale_processor\n"
+        "print(scale_processor('tilt', Tilt(jnp.array([3.0])), 0.5).tilt_db)"
+    )
+    assert run(checkout, "-c", script) == (0, "[1.5]\n")
