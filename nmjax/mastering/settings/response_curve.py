@@ -22,6 +22,7 @@ _GRID_HZ = 1000.0 * 2.0 ** (np.arange(-34, 27) / 6.0)  # of the fit: 1/6 octaves
 _COMMENT = ("*", "#", ";", "//")
 _SEPARATOR = re.compile(r"\s*[;\t]\s*|\s*,\s*|\s+")
 _EXPLICIT_SEPARATOR = re.compile(r"\s*[;\t]\s*")  # beside which a comma is a decimal point
+_MAX_HEAD_LINES = 100  # of comments and headers before the numbers
 _MIN_POINTS, _MAX_POINTS = 5, 200_000
 _MIN_OCTAVES = 2.0
 _MAX_HZ, _MAX_LEVEL_DB = 200_000.0, 400.0
@@ -45,15 +46,22 @@ class CurveFit(NamedTuple):
 
 
 def is_curve(text: str) -> bool:
-    """Whether a file holds a curve: its first line that is neither empty, a comment nor a header begins with two
-    numbers, and no header names a Q."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(_COMMENT)]
-    for line in lines[:2]:
+    """Whether a file holds a curve: its first line after comments and a header begins with two numbers.
+
+    No header may name a Q, and more than two columns need a header or a comment: they could be bands.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    explained = False
+    for line in lines[:_MAX_HEAD_LINES]:
         fields = _fields(line)
-        if len(fields) >= 2 and all(_number(field) is not None for field in fields[:2]):
-            return True
-        if "q" in (field.lower() for field in fields) or ":" in line:
+        if line.startswith(_COMMENT):
+            explained = True
+        elif len(fields) >= 2 and all(_number(field) is not None for field in fields[:2]):
+            return len(fields) == 2 or explained
+        elif ":" in line or "q" in (field.lower() for field in fields):
             return False
+        else:
+            explained = True
     return False
 
 

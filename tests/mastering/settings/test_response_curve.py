@@ -128,6 +128,11 @@ def test_tables_of_bands_are_still_tables_of_bands(tmp_path):
         np.testing.assert_allclose(stored_rows(tmp_path / name), [(80.0, 2.0, 0.7)], rtol=1e-6)
 
 
+@pytest.mark.parametrize("text", ["80,2,0.7\n", 6 * "80,2,0.7\n", "hello\n", "", "freq_hz,gain_db,q\n1,2\n"])
+def test_three_columns_without_a_header_could_be_bands(text):
+    assert not is_curve(text)
+
+
 def test_a_curve_with_a_bad_line_writes_nothing(tmp_path, capsys):
     write_audio(tmp_path / "track.wav", music(1.0))
     (tmp_path / "eq.csv").write_text(CURVE + "x,y\n")
