@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 .PHONY: demo studio test test-fast test-all lint docs docs-test format clean
 
 $(INSTALLED): pyproject.toml
-	@echo "Creating the environment in .venv (1.6 GB; a minute or more) …"
+	@echo "Creating the environment in .venv (1.9 GB; minutes, without a word) …"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import unicodedata
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     name
     for name in subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md", "docs/notebooks/*.ipynb"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -28,12 +29,20 @@ MAX_LINE = 100
 
 
 def text_without_code(name):
-    return FENCED.sub("", (ROOT / name).read_text(encoding="utf-8"))
+    return FENCED.sub("", read_markdown(ROOT / name))
+
+
+def read_markdown(path):
+    """The text of a page, or of the text cells of a notebook."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    return "\n\n".join("".join(x["source"]) for x in json.loads(text)["cells"] if x["cell_type"] == "markdown")
 
 
 def anchors(path):
     """What GitHub and mkdocs make of headings: lower case, words joined by dashes, other characters left out."""
-    headings = re.findall(r"^#+ +(.+)$", FENCED.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    headings = re.findall(r"^#+ +(.+)$", FENCED.sub("", read_markdown(path)), re.MULTILINE)
     plain = (unicodedata.normalize("NFKD", heading).lower() for heading in headings)
     return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", text).strip()) for text in plain}
 
@@ -51,12 +60,50 @@ def test_relative_links_resolve(name):
             assert anchor in anchors(file), f"{name}: {target}"
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [name for name in PAGES if name.endswith(".md")])
 def test_lines_are_short(name):
     """Tables have long lines, and so have code and links that cannot be broken."""
     for line in text_without_code(name).splitlines():
         breakable = re.sub(r"\[[^\]]*\]\([^)]*\)|`[^`]*`", "", line).strip()
         assert len(line) <= MAX_LINE or line.lstrip().startswith(("|", "![")) or " " not in breakable, f"{name}: {line}"
+
+
+RESULTS = [name for name in PAGES if name.startswith("docs/results/")]
+PRINTED = re.compile(r"Printed by [^\n]+(?:\n[^\n]+)?;\s+recorded\s+at\s+commit\s+`[0-9a-f]{7}`")
+FIGURE = re.compile(r"\**[−+-]?\d")
+
+
+def sections(text):
+    """(level, its text without that of its subsections) for each heading of a page, in order."""
+    parts = re.split(r"^(#+) .*$", text, flags=re.MULTILINE)
+    return [(len(marks), body) for marks, body in zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def has_figures(text):
+    """Whether a table has a row with a number in another column than the first."""
+    rows = (line.strip("|").split("|")[1:] for line in text.splitlines() if line.startswith("|"))
+    return any(FIGURE.match(cell.strip()) for row in rows for cell in row)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_figures_name_the_script_and_the_commit_that_printed_them(name):
+    """In the section of a table, or in one that contains it."""
+    above: dict[int, bool] = {}
+    for level, text in sections(text_without_code(name)):
+        above = {x: named for x, named in above.items() if x < level}
+        above[level] = bool(PRINTED.search(text))
+        assert not has_figures(text) or any(above.values()), f"{name}: {text[:200]}"
+
+
+def test_commits_that_printed_figures_are_in_the_history():
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("the history is not here")
+    commits = {commit for name in RESULTS for commit in re.findall(r"at\s+commit\s+`(\w+)`", text_without_code(name))}
+    assert len(commits) >= 10
+    assert not [commit for commit in commits if git("cat-file", "-e", f"{commit}^{{commit}}").returncode]
 
 
 def test_every_page_is_in_the_navigation():
@@ -66,5 +113,5 @@ def test_every_page_is_in_the_navigation():
         return [file for item in (tree.values() if isinstance(tree, dict) else tree) for file in files(item)]
 
     navigation = set(files(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
-    pages = {name.removeprefix("docs/") for name in PAGES if name.startswith("docs/")}
+    pages = {name.removeprefix("docs/").replace(".ipynb", ".md") for name in PAGES if name.startswith("docs/")}
     assert pages == {file for file in navigation if not file.startswith("project/")}

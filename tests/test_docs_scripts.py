@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def test_no_line_begins_like_a_list():
         ("[a](../../ARCHITECTURE.md)", "[a](../project/ARCHITECTURE.md)"),
         ("[a](../../nmjax/weights/README.md#1b)", "[a](../project/nmjax/weights/README.md#1b)"),
         ("[a](../../nmjax/dsp)", "a"),
+        ("[a](../notebooks/analysis.ipynb)", "[a](../notebooks/analysis.md)"),
         ("[a](../results/split.json)", "a"),
         ("[a](https://example.org/b.md)", "[a](https://example.org/b.md)"),
         ("[a](#here)", "[a](#here)"),
@@ -86,3 +88,27 @@ def test_a_page_that_loads_from_elsewhere_is_reported(tmp_path, capsys):
     assert check.main(["site", str(tmp_path)]) == 1
     assert "b.html" in (output := capsys.readouterr().out)
     assert "c.html" in output
+
+
+def test_a_notebook_becomes_a_page_with_its_pictures(tmp_path):
+    path = tmp_path / "book.ipynb"
+    picture = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0KGgo="}}
+    metadata = {"language_info": {"name": "python"}}
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": "# Title"},
+        {"cell_type": "code", "metadata": {}, "source": "1 + 1", "outputs": [picture], "execution_count": None},
+    ]
+    path.write_text(json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}))
+    text, pictures = load_script("docs_hooks").notebook_page(path)
+    assert list(pictures.values()) == [b"\x89PNG\r\n\x1a\n"]
+    (name,) = pictures
+    assert name.startswith("book/") and f"]({name})" in text
+    assert text.startswith("# Title") and "```python\n1 + 1\n```" in text
+
+
+def test_formulas_become_mathml():
+    hooks = load_script("docs_hooks")
+    page = '<p>a <span class="arithmatex">\\(a &lt; b\\)</span></p><div class="arithmatex">\\[\\frac{1}{2}\\]</div>'
+    inline, block = hooks.on_page_content(page, None, None, None).split("</p>")
+    assert '<span class="formula"><math' in inline and 'display="inline"' in inline and "&#x0003C;" in inline
+    assert 'display="block"' in block and "<mfrac>" in block and "arithmatex" not in inline + block

@@ -126,7 +126,8 @@ class MasteringRequest(Options):
         group=_RENDERING,
         metavar="FILE",
         parse=read_text,
-        help="render these settings instead of a network's (.json, .txt, .csv), see docs/reference/settings.md",
+        help="render these settings instead of a network's (.json, .txt, .csv; bands are fitted to a curve of "
+        "frequency and dB), see docs/reference/settings.md",
     )
     bands: Mapping[int | str, Mapping[str, float]] = option(
         {},

@@ -46,7 +46,7 @@ def export_eq(bands: Bands, sample_rate: int, path: Path, title: str, side_bands
         sample_rate: in Hz.
         path: its suffix is one of `WRITERS`.
         title: one line of text at the top of the file.
-        side_bands: of the side's equalizer, for the formats of `SIDE_WRITERS`; the others leave it out.
+        side_bands: of the side's equalizer, for the formats of `SIDE_SUFFIXES`; the others leave it out.
 
     Raises:
         BadInputError: another suffix, a band that the format cannot hold, or a file that cannot be written.
@@ -54,45 +54,41 @@ def export_eq(bands: Bands, sample_rate: int, path: Path, title: str, side_bands
     suffix = path.suffix.lower()
     if suffix not in WRITERS:
         raise BadInputError(f"'{path}' has no known suffix; choose one of: {', '.join(WRITERS)}.")
-    text = WRITERS[suffix](bands, sample_rate, title)
-    if side_bands is not None and suffix in SIDE_WRITERS:
-        text += SIDE_WRITERS[suffix](side_bands)
-    atomic_files.write_text(path, text)
+    side = {"side_bands": side_bands} if side_bands is not None and suffix in SIDE_SUFFIXES else {}
+    atomic_files.write_text(path, WRITERS[suffix](bands, sample_rate, title, **side))
 
 
 def missing_side_note(path: Path, side_bands: Bands | None) -> str:
     """A message where the format of an export cannot hold the side's bands; otherwise empty."""
-    if side_bands is None or path.suffix.lower() in SIDE_WRITERS:
+    if side_bands is None or path.suffix.lower() in SIDE_SUFFIXES:
         return ""
-    return f"'{path.name}' lacks the bands of the side, which its format cannot hold; export as .txt or .csv."
+    others = ", ".join(SIDE_SUFFIXES)
+    return f"'{path.name}' lacks the bands of the side, which its format cannot hold; export as one of: {others}."
 
 
-def to_apo(bands: Bands, sample_rate: int, title: str) -> str:
-    """Equalizer APO's configuration text, which REW reads as "generic". Arguments as in `export_eq`."""
-    lines = [*comment_lines(sample_rate, title), "Preamp: 0 dB"]
-    for number, (freq, gain, q) in enumerate(_format_bands(bands), 1):
-        lines.append(f"Filter {number}: ON PK Fc {freq} Hz Gain {gain} dB Q {q}")
+def to_apo(bands: Bands, sample_rate: int, title: str, side_bands: Bands | None = None) -> str:
+    """Equalizer APO's configuration text, which REW reads as "generic". Arguments as in `export_eq`.
+
+    Bands of the side filter half of left − right, from which both channels are made again.
+    """
+    lines = [*comment_lines(sample_rate, title), "Preamp: 0 dB", *_apo_filters(bands)]
+    if side_bands is not None:
+        lines += ["# the side alone: half of left - right", "Copy: MID=0.5*L+0.5*R SIDE=0.5*L+-0.5*R", "Channel: SIDE"]
+        lines += [*_apo_filters(side_bands), "Copy: L=MID+SIDE R=MID+-1.0*SIDE", "Channel: all"]
     return "\n".join(lines) + "\n"
 
 
-def to_csv(bands: Bands, sample_rate: int, title: str) -> str:
+def _apo_filters(bands: Bands) -> list[str]:
+    rows = enumerate(_format_bands(bands), 1)
+    return [f"Filter {number}: ON PK Fc {freq} Hz Gain {gain} dB Q {q}" for number, (freq, gain, q) in rows]
+
+
+def to_csv(bands: Bands, sample_rate: int, title: str, side_bands: Bands | None = None) -> str:
     """A table with one band per row, after two lines of comment. Arguments as in `export_eq`."""
     lines = [*comment_lines(sample_rate, title), "band,type,freq_hz,gain_db,q"]
-    lines += [f"{number},peaking,{','.join(row)}" for number, row in enumerate(_format_bands(bands), 1)]
+    for prefix, rows in (("", _format_bands(bands)), (SIDE_PREFIX, _format_bands(side_bands) if side_bands else [])):
+        lines += [f"{prefix}{number},peaking,{','.join(row)}" for number, row in enumerate(rows, 1)]
     return "\n".join(lines) + "\n"
-
-
-def _side_to_apo(bands: Bands) -> str:
-    """Commands of Equalizer APO that filter half of left − right and add the change to both channels."""
-    lines = ["# the side alone: half of left - right", "Copy: MID=0.5*L+0.5*R SIDE=0.5*L+-0.5*R", "Channel: SIDE"]
-    for number, (freq, gain, q) in enumerate(_format_bands(bands), 1):
-        lines.append(f"Filter {number}: ON PK Fc {freq} Hz Gain {gain} dB Q {q}")
-    return "\n".join([*lines, "Copy: L=MID+SIDE R=MID+-1.0*SIDE", "Channel: all"]) + "\n"
-
-
-def _side_to_csv(bands: Bands) -> str:
-    rows = enumerate(_format_bands(bands), 1)
-    return "".join(f"{SIDE_PREFIX}{number},peaking,{','.join(row)}\n" for number, row in rows)
 
 
 def parse_apo(text: str) -> Bands:
@@ -150,7 +146,7 @@ def parse_sample_rate(text: str) -> int | None:
     return rate if reader.MIN_SAMPLE_RATE <= rate <= reader.MAX_SAMPLE_RATE else None
 
 
-WRITERS: dict[str, Callable[[Bands, int, str], str]] = {
+WRITERS: dict[str, Callable[..., str]] = {  # bands, rate, title and, for SIDE_SUFFIXES, side_bands
     ".txt": to_apo,  # Equalizer APO, REW, PipeWire
     ".csv": to_csv,
     ".rpl": to_reaeq,  # REAPER
@@ -159,7 +155,7 @@ WRITERS: dict[str, Callable[[Bands, int, str], str]] = {
     ".sox": to_sox,
     ".ffmpeg": to_ffmpeg,
 }
-SIDE_WRITERS: dict[str, Callable[[Bands], str]] = {".txt": _side_to_apo, ".csv": _side_to_csv}
+SIDE_SUFFIXES = (".txt", ".csv", ".yml", ".ffmpeg")
 READERS: dict[str, Callable[[str], Bands]] = {".txt": parse_apo, ".csv": parse_csv}
 
 

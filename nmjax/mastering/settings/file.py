@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from nmjax.dsp import Bands
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan
-from nmjax.mastering.settings import exports
+from nmjax.mastering.settings import exports, response_curve
 from nmjax.mastering.settings.schema import (
     BAND_RANGES,
     FORMAT,
@@ -158,7 +158,8 @@ def _rendered_eq_to_dict(bands: Bands, sample_rate: int) -> dict[str, Any]:
 
 
 def read_settings(path: Path) -> StoredSettings:
-    """Reads a settings file, or an equalizer preset in one of the formats of `exports.READERS` (`.txt`, `.csv`).
+    """Reads a settings file, or an equalizer preset in one of the formats of `exports.READERS` (`.txt`, `.csv`), or a
+    response curve of these suffixes, to which bands are fitted.
 
     Bands may have been edited, added, removed or reordered; a file without bands is a flat equalizer.
 
@@ -167,7 +168,7 @@ def read_settings(path: Path) -> StoredSettings:
     """
     text = _read_text(path)
     if path.suffix.lower() in exports.READERS:
-        return _import_eq(path, text)
+        return _import_curve(path, text) if response_curve.is_curve(text) else _import_eq(path, text)
     return settings_from_json(text, path.name)
 
 
@@ -212,12 +213,24 @@ def _import_eq(path: Path, text: str) -> StoredSettings:
                 raise BadInputError(f"band {number}: freq_hz is above half the sample rate, {nyquist_hz:g} Hz.")
     except BadInputError as error:
         raise BadInputError(f"'{path.name}': {error}") from None
-    eq = EqSettings(**{field: _to_array(x) for field, x in columns.items()}, gate=_to_array([1.0] * len(columns["q"])))
-    return StoredSettings(
-        prediction=_prediction(Settings(_to_array(0.0)[0], eq), None),
-        sample_rate=named_rate or SAMPLE_RATE,
-        notes=() if named_rate else (f"'{path.name}' names no sample rate; {SAMPLE_RATE} Hz is assumed.",),
-    )
+    note = "" if named_rate else f"'{path.name}' names no sample rate; {SAMPLE_RATE} Hz is assumed."
+    return _from_bands(bands, named_rate or SAMPLE_RATE, note)
+
+
+def _import_curve(path: Path, text: str) -> StoredSettings:
+    """Bands fitted to a response curve."""
+    try:
+        fit = response_curve.fit_curve(response_curve.parse_curve(text))
+    except BadInputError as error:
+        raise BadInputError(f"'{path.name}': {error}") from None
+    return _from_bands(fit.bands, SAMPLE_RATE, f"'{path.name}': {fit.note}")
+
+
+def _from_bands(bands: Bands, sample_rate: int, note: str) -> StoredSettings:
+    """An equalizer without anything else."""
+    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
+    prediction = _prediction(Settings(_to_array(0.0)[0], eq), None)
+    return StoredSettings(prediction, sample_rate, notes=(note,) if note else ())
 
 
 def _prediction(settings: Settings, z: Array | None) -> Prediction:

@@ -13,7 +13,8 @@ import yaml
 from scipy.signal import sosfilt
 
 from nmjax.dsp import Bands, equalize
-from nmjax.mastering.settings.exports import export_eq
+from nmjax.mastering.render import equalize_side_stream
+from nmjax.mastering.settings.exports import export_eq, missing_side_note
 from nmjax.runtime.errors import BadInputError
 from tests.dsp.oracles import peaking_sos
 
@@ -35,6 +36,17 @@ def noise(rate):
 
 def render(bands, audio, rate):
     return np.asarray(equalize(jnp.asarray(audio[None]), bands, rate)[0][0], np.float64)
+
+
+def make_side_bands():
+    rows = ((200.0, 1_500.0, 9_000.0), (-6.0, 4.0, 3.0), (0.7, 2.0, 1.0))
+    return Bands(*(jnp.asarray([x], jnp.float32) for x in rows))
+
+
+def render_with_side(audio, rate):
+    """`make_bands` on both channels, then `make_side_bands` on the side, as a master is rendered."""
+    chunks = equalize_side_stream([render(make_bands(), audio, rate)], make_side_bands(), rate)
+    return np.concatenate(list(chunks))
 
 
 def error_db(result, expected):
@@ -66,6 +78,65 @@ def read_camilladsp(text):
         assert all(isinstance(band["parameters"][key], float) for key in ("freq", "gain", "q"))
     rows = [(p["freq"], p["gain"], p["q"]) for p in (band["parameters"] for band in by_channel[0])]
     return devices["samplerate"], rows
+
+
+def run_camilladsp(text, audio):
+    """What CamillaDSP's documentation says that a configuration does: a pipeline of filters and mixers."""
+    config = yaml.safe_load(text)
+    channels = [audio[:, 0].astype(np.float64), audio[:, 1].astype(np.float64)]
+    for step in config["pipeline"]:
+        if step["type"] == "Filter":
+            rows = [
+                [config["filters"][name]["parameters"][key] for key in ("freq", "gain", "q")] for name in step["names"]
+            ]
+            for channel in step["channels"]:
+                channels[channel] = filter_by_scipy(rows, channels[channel], config["devices"]["samplerate"])
+        else:
+            mixer = config["mixers"][step["name"]]
+            assert step["type"] == "Mixer" and mixer["channels"] == {"in": 2, "out": 2}
+            assert [mapping["dest"] for mapping in mixer["mapping"]] == [0, 1]
+            channels = [
+                sum((-1) ** x["inverted"] * linear_gain(x) * channels[x["channel"]] for x in mapping["sources"])
+                for mapping in mixer["mapping"]
+            ]
+    return np.stack(channels, axis=1)
+
+
+def linear_gain(source):
+    assert source["scale"] == "linear"
+    return source["gain"]
+
+
+def test_camilladsp_filters_the_side_between_two_mixers(tmp_path):
+    audio = noise(44_100)
+    export_eq(make_bands(), 44_100, tmp_path / "eq.yml", "A track", side_bands=make_side_bands())
+    result = run_camilladsp((tmp_path / "eq.yml").read_text(), audio)
+    assert error_db(result, render_with_side(audio, 44_100)) <= -90.0
+
+
+def test_ffmpeg_filters_the_side(tmp_path):
+    if not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed")
+    audio = noise(44_100)
+    export_eq(make_bands(), 44_100, tmp_path / "eq.ffmpeg", "A track", side_bands=make_side_bands())
+    soundfile.write(tmp_path / "in.wav", audio, 44_100, subtype="FLOAT")
+    run_ffmpeg(tmp_path, tmp_path / "in.wav", tmp_path / "out.wav")
+    result, _ = soundfile.read(tmp_path / "out.wav")
+    assert error_db(result, render_with_side(audio, 44_100)) <= -90.0
+
+
+@pytest.mark.parametrize("suffix", [".sox", ".json", ".rpl"])
+def test_a_format_without_mid_and_side_says_so_in_one_sentence(tmp_path, suffix):
+    path = tmp_path / f"eq{suffix}"
+    export_eq(make_bands(), 44_100, path, "A track", side_bands=make_side_bands())
+    with_side = path.read_bytes()
+    export_eq(make_bands(), 44_100, path, "A track")
+    assert path.read_bytes() == with_side
+    note = missing_side_note(path, make_side_bands())
+    assert note == (
+        f"'eq{suffix}' lacks the bands of the side, which its format cannot hold; "
+        "export as one of: .txt, .csv, .yml, .ffmpeg."
+    )
 
 
 def read_easyeffects(text):
