@@ -17,7 +17,7 @@ _SMOOTHING_HZ = 100.0
 _EDGES = ((500.0, 20.0), (1_500.0, 30.0))  # a low-pass falls within this width in Hz by this many dB; music does not
 _MAX_RISE_DB = 6.0  # above the edge there is no music
 _MIN_CUTOFF_HZ = 4_000.0
-_LOSSY_MAX_HZ = 17_500.0  # a cut-off above it is hardly audible, and usual in good codecs
+_LOSSY_MAX_HZ = 16_200.0  # a cut-off above it is hardly audible, and usual in good codecs; MP3 of 128 kbit/s ends here
 _UPSAMPLED_RATES_HZ = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 _UPSAMPLED_EDGE = (0.88, 1.01)  # of the Nyquist frequency of the original rate
 _MIN_DC = 5e-3  # −46 dBFS; less costs nothing
@@ -74,9 +74,9 @@ def find_bandwidth(spectrum: LongTermSpectrum, sample_rate: int) -> list[Finding
             name="lossy_source",
             value=cutoff,
             unit="Hz",
-            severity=Severity.WARNING,
-            sentence=f"Nothing sounds above {cutoff / 1000:.1f} kHz: the music seems to come from a lossy file such as"
-            " an MP3.",
+            severity=Severity.INFO,
+            sentence=f"Nothing sounds above {cutoff / 1000:.1f} kHz: a lossy format such as MP3, or a low-pass filter,"
+            " took it away.",
             remedy="Master from the original export if you have it.",
         )
     ]

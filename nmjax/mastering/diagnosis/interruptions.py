@@ -82,7 +82,7 @@ def _find_silence(level: _Level) -> list[Finding]:
 def _find_cut_ends(level: _Level) -> list[Finding]:
     num_cells = max(1, round(_EDGE_S / CELL_SECONDS))
     limit = level.loud * 10.0 ** (_CUT_OFF_DB / 10.0)
-    # The last cells only: a note may start at once, but it does not end at once. A constant that goes on is no music.
+    # The last cells only: a note may start at once, but it does not end at once. A constant that continues is no music.
     end = float(level.sound[-num_cells:].min())
     if end < limit:
         return []

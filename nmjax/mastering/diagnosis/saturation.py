@@ -132,6 +132,6 @@ def find_saturation(statistics: SaturationStatistics) -> list[Finding]:
             severity=Severity.WARNING if rounding >= _WARNING_ROUNDING_DB else Severity.INFO,
             sentence=f"The loudest peaks are rounded off, by {rounding:.0f} dB against softer ones: the mix went"
             " through a saturator or a soft clipper.",
-            remedy="If you hear distortion, lower the level into the saturator, and export again.",
+            remedy="If it sounds distorted, lower the level into the saturator, and export again.",
         )
     ]
