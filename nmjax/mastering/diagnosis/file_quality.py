@@ -11,6 +11,7 @@ from nmjax.audio.units import amplitude_to_db, power_to_db
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.percentiles import percentile_of
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
+from nmjax.runtime.number_format import format_fixed, format_signed
 
 _LOUD_PERCENT = 90.0  # of the levels over time: the cut-off shows best where the highs are loud
 _SMOOTHING_HZ = 100.0
@@ -21,7 +22,7 @@ _LOSSY_MAX_HZ = 16_200.0  # a cut-off above it is hardly audible, and usual in g
 _UPSAMPLED_RATES_HZ = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 _UPSAMPLED_EDGE = (0.88, 1.01)  # of the Nyquist frequency of the original rate
 _MIN_DC = 5e-3  # −46 dBFS; less costs nothing
-_PROBLEM_DC = 2e-2
+_WARNING_DC, _PROBLEM_DC = 2e-2, 5e-2  # less costs 0.2 dB of headroom at most; a tenth of all songs has some
 SUBSONIC_HZ = 15.0  # the lowest note of an organ has 16 Hz
 _LOWEST_HZ = 2.0  # below, an offset leaks into the bins
 _MIN_SUBSONIC_DB = -3.0  # relative to all that is audible; 2 % of the training songs have more
@@ -170,9 +171,11 @@ def find_dc_offset(mean: Float[np.ndarray, " channel"]) -> list[Finding]:
             name="dc_offset",
             value=level_db,
             unit="dBFS",
-            severity=Severity.PROBLEM if largest >= _PROBLEM_DC else Severity.WARNING,
-            sentence=f"The waveform is shifted off zero by {100.0 * largest:.1f} % of full scale ({level_db:.0f} dBFS),"
-            " which costs headroom and can click at edits.",
+            severity=Severity.PROBLEM
+            if largest >= _PROBLEM_DC
+            else (Severity.WARNING if largest >= _WARNING_DC else Severity.INFO),
+            sentence=f"The waveform is shifted off zero by {100.0 * largest:.1f} % of full scale"
+            f" ({format_fixed(level_db, 'dBFS', digits=0)}), which costs headroom and can click at edits.",
             remedy="Apply a high-pass filter below 20 Hz, or your editor's DC removal.",
             percentile=percentile_of("dc_offset_db", level_db),
         )
@@ -192,8 +195,8 @@ def find_subsonic(spectrum: LongTermSpectrum) -> list[Finding]:
             value=level_db,
             unit="dB",
             severity=Severity.WARNING,
-            sentence=f"Below {SUBSONIC_HZ:g} Hz there is {level_db:+.0f} dB of power, relative to the music:"
-            " rumble that costs headroom.",
+            sentence=f"Below {SUBSONIC_HZ:g} Hz there is {format_signed(level_db, 'dB', digits=0)} of power, relative"
+            " to the music: rumble that costs headroom.",
             remedy=f"Apply a high-pass filter below {SUBSONIC_HZ:g} Hz.",
         )
     ]

@@ -130,8 +130,8 @@ def find_saturation(statistics: SaturationStatistics) -> list[Finding]:
             value=rounding,
             unit="dB",
             severity=Severity.WARNING if rounding >= _WARNING_ROUNDING_DB else Severity.INFO,
-            sentence=f"The loudest peaks are rounded off, by {rounding:.0f} dB against softer ones: the mix went"
-            " through a saturator or a soft clipper.",
+            sentence=f"The loudest peaks are rounded off ({rounding:.0f} dB less pointed than softer ones): the mix"
+            " went through a saturator or a soft clipper.",
             remedy="If it sounds distorted, lower the level into the saturator, and export again.",
         )
     ]
