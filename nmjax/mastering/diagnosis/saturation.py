@@ -15,6 +15,7 @@ import scipy.ndimage
 from jaxtyping import Float, Int
 
 from nmjax.mastering.diagnosis.finding import Finding, Severity
+from nmjax.mastering.diagnosis.percentiles import percentile_of
 
 _STEP_DB = 0.25  # of the levels
 _MIN_LEVEL_DB = -52.0
@@ -133,5 +134,6 @@ def find_saturation(statistics: SaturationStatistics) -> list[Finding]:
             sentence=f"The loudest peaks are rounded off ({rounding:.0f} dB less pointed than softer ones): the mix"
             " went through a saturator or a soft clipper.",
             remedy="If it sounds distorted, lower the level into the saturator, and export again.",
+            percentile=percentile_of("rounding_db", rounding),
         )
     ]

@@ -31,7 +31,7 @@ def limit(audio, gain_db):
 )
 def test_a_soft_clipper_is_found(curve):
     finding = findings_of(overdrive(song(), 9.0, curve))["saturation"]
-    assert finding.severity == "warning"
+    assert finding.severity == "warning" and finding.percentile > 98.0
 
 
 def test_the_rounding_grows_with_the_drive_and_does_not_depend_on_the_level():
