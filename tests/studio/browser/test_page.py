@@ -165,10 +165,10 @@ def test_the_settings_menu_closes_on_escape(track_page):
 
 def test_what_was_repaired_is_no_problem_any_more(track_page):
     track_page.evaluate(
-        """store.track.value = {...store.track.value, findings: [{
+        """import("/store.js").then(store => store.track.value = {...store.track.value, findings: [{
             name: "hum", title: "Hum", severity: "problem", sentence: "It hums.", remedy: "Notch it.",
             repaired: "Notched."
-        }]}"""
+        }]})"""
     )
     finding = track_page.locator(".finding")
     assert finding.inner_text().startswith("Repaired") and "Problem" not in finding.inner_text()
