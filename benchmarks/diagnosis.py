@@ -75,6 +75,7 @@ def run(paths, seconds, only):
             defective = defect.add(audio, strength, np.random.default_rng([number, index]))
             is_hit = defect.finding in {finding.name for finding in inspect(defective)}
             hits[defect.name, strength].append(is_hit)
+            print(f"{path.stem}: {defect.name} {strength:g}: {'hit' if is_hit else 'miss'}", file=sys.stderr)
     return alarms, hits
 
 

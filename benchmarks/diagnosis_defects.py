@@ -32,6 +32,19 @@ def clip(audio, percent, rng):
     return np.clip(audio, -ceiling, ceiling) * rng.uniform(0.4, 1.0)
 
 
+def saturate(audio, drive_db, rng):
+    """A soft clipper without memory whose ceiling the peaks exceed by `drive_db`; the knee is drawn."""
+    knee, driven = rng.uniform(1.5, 3.0), audio / np.abs(audio).max() * 10.0 ** (drive_db / 20.0)
+    return driven / (1.0 + np.abs(driven) ** knee) ** (1.0 / knee) * rng.uniform(0.4, 0.9)
+
+
+def saturate_unevenly(audio, drive_db, rng):
+    """The same for one half of the waveform; the other is bent 6 dB later."""
+    sign, driven = rng.choice([-1.0, 1.0]), audio / np.abs(audio).max() * 10.0 ** (drive_db / 20.0)
+    ceiling = np.where(sign * driven > 0.0, 1.0, 2.0)
+    return ceiling * np.sin(np.arctan(driven / ceiling)) * 0.5 * rng.uniform(0.4, 0.9)
+
+
 def offset(audio, percent, rng):
     return audio + np.array([1.0, rng.uniform(0.5, 1.0)]) * percent / 100.0
 
@@ -177,6 +190,8 @@ def _loud_positions(audio, count, rng):
 
 DEFECTS = (
     Defect("clipping", "clipping", clip, (0.003, 0.01, 0.1, 1.0), "% of samples"),
+    Defect("saturation", "saturation", saturate, (3.0, 6.0, 9.0, 12.0), "dB"),
+    Defect("saturation of a half", "saturation", saturate_unevenly, (3.0, 6.0, 9.0, 12.0), "dB"),
     Defect("true-peak overs", "true_peak", overdrive_peaks, (0.5, 1.5), "dB"),
     Defect("DC offset", "dc_offset", offset, (0.3, 1.0, 3.0), "%"),
     Defect("hum 50 Hz", "hum", hum(50.0), (-50.0, -40.0, -30.0), "dB"),

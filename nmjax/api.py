@@ -125,7 +125,7 @@ def master(
     (spec, *others) = mastering_options.delivery_specs
     if others:
         raise BadInputError("nmjax.master makes one delivery; name one with deliver.")
-    input_lufs = analyzed_track.input_scan.lufs
+    input_lufs = analyzed_track.original.lufs
     spec = spec.for_input(input_lufs)
     with render_track(analyzed_track, network) as rendered:
         plan = plan_delivery(rendered.open_stream, sample_rate, input_signal.channels, spec)

@@ -53,15 +53,21 @@ def print_result(result: MasteringResult, title: str, eq_bypassed: bool, console
     for delivery in result.delivery_results:
         print_line(console, f"{delivery.spec.name}: {delivery.compliance.summary}")
     if not is_silent:
-        lufs, true_peak_db = result.input_scan.lufs, amplitude_to_db(result.input_scan.true_peak)
-        loudness = format_fixed(lufs, "LUFS") if math.isfinite(lufs) else "no loudness"
-        print_line(console, f"Input: {loudness}, {format_fixed(true_peak_db, 'dBTP')}.")
+        print_line(console, f"Input: {_levels_text(result.original.lufs, result.original.true_peak)}.")
+        if result.repair_sentences:
+            print_line(console, f"After repair: {_levels_text(result.input_scan.lufs, result.input_scan.true_peak)}.")
     for sentence in result.unreported_repairs:
         print_line(console, f"Repaired: {sentence}")
     for note in result.notes:
         print_line(console, to_printable(note))
     for label, path in _labeled_files(result.outputs):
         print_line(console, f"{label + ':':11}{to_printable(path)}")
+
+
+def _levels_text(lufs: float, true_peak: float) -> str:
+    """Loudness and true peak, an amplitude."""
+    loudness = format_fixed(lufs, "LUFS") if math.isfinite(lufs) else "no loudness"
+    return f"{loudness}, {format_fixed(amplitude_to_db(true_peak), 'dBTP')}"
 
 
 def _print_settings(result: MasteringResult, title: str, eq_bypassed: bool, console: Console) -> None:
@@ -129,14 +135,14 @@ def results_to_json(tracks: Sequence[MasteredTrack], stop_reason: str = "") -> s
 def result_record(result: MasteringResult) -> MasteredTrack:
     """A track that was mastered alone, with the findings of its diagnosis."""
     reasons = [x.compliance.failure_reason for x in result.delivery_results if x.compliance.failure_reason]
-    scan = result.input_scan
+    original = result.original
     return _track_record(
         track=result.info.path,
         status=DONE,
         masters=result.outputs.masters,
         settings_file=result.outputs.settings,
         extra_files=_extra_files(result.outputs),
-        levels=levels_record(scan.lufs, amplitude_to_db(scan.true_peak), scan.loudness_range_lu()),
+        levels=levels_record(original.lufs, amplitude_to_db(original.true_peak), original.loudness_range_lu),
         residual_level_db=json_number(result.residual_level_db),
         notes=[*reasons, *result.notes],
         summary=summary_sentences(result),

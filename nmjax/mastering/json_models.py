@@ -47,7 +47,7 @@ class InspectedTrack(_Output):
     """A track of `nmjax inspect`."""
 
     track: str = Field(description="absolute path")
-    input: Levels
+    input: Levels = Field(description="of the file as it is, before repairs")
     findings: list[FindingRecord] = Field(description="the worst first")
 
 
@@ -64,8 +64,8 @@ class Delivery(Levels):
     name: str = Field(description="of the delivery, such as streaming")
     file: str = Field(description="absolute path")
     status: Literal["pass", "fail", "not_measured"] = Field(description="whether the file meets the delivery")
-    summary: str = Field(description="what happened to the level")
-    gain_db: float | None = Field(description="of the delivery")
+    summary: str = Field(description="by how much the master is louder or quieter than the input, and why")
+    gain_db: float | None = Field(description="of the delivery alone, after repair and processing, before its limiter")
     max_gain_reduction_db: float | None = Field(description="of the limiter")
 
 
@@ -88,7 +88,7 @@ class ReferenceOutcome(_Output):
 
 
 class MasteredTrack(InspectedTrack):
-    """A track of `nmjax infer`: the repaired input, what was found before the repair, and what was done."""
+    """A track of `nmjax infer`: the input and what was found in it, before repairs, and what was done."""
 
     status: Literal["done", "skipped", "failed"] = Field(description="skipped: an earlier run has mastered it")
     error: str = Field(description="why it failed")

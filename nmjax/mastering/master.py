@@ -22,6 +22,7 @@ from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.references import match_reference
 from nmjax.mastering.render import active_processors, is_flat
+from nmjax.mastering.repair.plan import unneeded_repair_notes
 from nmjax.mastering.residual_level import ResidualMeter
 from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings import exports
@@ -86,7 +87,7 @@ def master(
         delivery_results = write_deliveries(
             open_stream=lambda: progress("Delivering", rendered.open_stream()),
             info=info,
-            input_lufs=analyzed_track.input_scan.lufs,
+            input_lufs=analyzed_track.original.lufs,
             formats=formats,
             masters=outputs.masters,
             temporary_paths=temporary_paths,
@@ -105,6 +106,7 @@ def master(
             outputs=outputs,
             info=info,
             network=network,
+            original=analyzed_track.original,
             input_scan=analyzed_track.input_scan,
             render_plan=analyzed_track.render_plan,
             delivery_results=delivery_results,
@@ -136,6 +138,8 @@ def analyze_track(
     """
     notes = list(options.settings.notes) if options.settings else []
     source = measure_source(signal, options, tap, report_findings, folder)
+    if not options.settings:
+        notes += unneeded_repair_notes(options.repair, source.repairs)
     repaired = SourceSignal(
         read_chunks=source.read_chunks,
         sample_rate=signal.sample_rate,
@@ -144,6 +148,7 @@ def analyze_track(
     )
     return AnalyzedTrack(
         input_signal=signal,
+        original=source.original,
         input_scan=source.scan,
         signal=repaired,
         render_plan=dataclasses.replace(plan_render(repaired, network, options, notes), repairs=source.repairs),
@@ -301,7 +306,7 @@ def _write_settings_files(
         network=result.network,
         options=options,
         delivery_by_name={
-            x.spec.name: delivery_to_dict(x.spec, x.plan, x.compliance, result.input_scan.lufs)
+            x.spec.name: delivery_to_dict(x.spec, x.plan, x.compliance, result.original.lufs)
             for x in result.delivery_results
         },
     )

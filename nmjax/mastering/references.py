@@ -22,6 +22,7 @@ from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
 
 MIN_SECONDS = 3.0  # of a reference
+_SECTION_TOLERANCE_S = 1.0  # people round up
 _NUM_EXCERPTS, _EXCERPT_SECONDS = 8, 3.0  # of a track whose dynamics are matched
 MATCH_ASPECTS = ("tone", "dynamics", "width")
 
@@ -87,15 +88,17 @@ def features_from_file(path: Path, section: Section | None = None) -> TrackFeatu
         section: the section to analyze; None for the whole file.
 
     Raises:
-        BadInputError: the file cannot be read, the section begins after its end, or what is analyzed is shorter than
-            3 s or silent.
+        BadInputError: the file cannot be read, the section begins or ends after its end, or what is analyzed is shorter
+            than 3 s or silent.
     """
     info = reader.probe(path)
     chunks = reader.read_chunks(path)
     if section:
-        if section.start * info.sample_rate >= info.frames:
-            seconds = info.frames / info.sample_rate
-            raise BadInputError(f"'{path}' is {seconds:.1f} s long; its section must begin before that.")
+        length_s = info.frames / info.sample_rate
+        if section.start >= length_s:
+            raise BadInputError(f"'{path}' is {length_s:.1f} s long; its section must begin before that.")
+        if section.end > length_s + _SECTION_TOLERANCE_S:
+            raise BadInputError(f"'{path}' is {length_s:.1f} s long; its section must end by then.")
         chunks = take_section(chunks, *(round(x * info.sample_rate) for x in section))
     return check_reference(features_from_chunks(chunks, info.sample_rate), f"'{_section_name(str(path), section)}'")
 

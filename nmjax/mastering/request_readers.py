@@ -42,6 +42,8 @@ def read_weighted_file(text: str) -> WeightedFile:
     if Path(path).exists():
         return WeightedFile(path, weight)
     path, section = _split_section(path)
+    if section is None:
+        _refuse_unreadable_section(path)
     return WeightedFile(read_text(path), weight, section)
 
 
@@ -64,6 +66,13 @@ def _split_weight(text: str) -> tuple[str, float]:
     if not 0.0 < weight < _MAX_REFERENCE_WEIGHT:
         raise ValueError(f"{text}: the weight must be above 0 and below a million; or leave it out.")
     return path, weight
+
+
+def _refuse_unreadable_section(text: str) -> None:
+    """Raises ValueError for `FILE@TEXT` where the file exists, so that the text was meant as a section."""
+    path, _, section = text.rpartition("@")
+    if path and Path(path).is_file():
+        raise ValueError(f"{text}: '{section}' is no section; give its times, as in {Path(path).name}@1:20-1:50.")
 
 
 def _split_section(text: str) -> tuple[str, Section | None]:
@@ -105,21 +114,22 @@ class Assignment(NamedTuple):
     value: float
 
 
-def _read_assignment(text: str, example: str) -> Assignment:
+def _read_assignment(text: str, example: str, prefix: str = "") -> Assignment:
+    """Reads `OWNER.FIELD=X`. prefix: of text and example, in messages."""
     key, equals, value = text.partition("=")
     owner, dot, field = key.partition(".")
     if not (equals and dot):
-        raise ValueError(f"cannot be '{text}'; write {example}.")
+        raise ValueError(f"cannot be '{prefix}{text}'; write {prefix}{example}.")
     try:
         return Assignment(owner, field, float(value))
     except ValueError:
-        raise ValueError(f"{key} must be a number; it is '{value}'.") from None
+        raise ValueError(f"{prefix}{key} must be a number; it is '{value}'.") from None
 
 
 def read_band(text: str) -> Assignment:
     """`N.FIELD=X` or `side.N.FIELD=X`, with the number of a band, counted from 1."""
     prefix = SIDE_PREFIX if text.startswith(SIDE_PREFIX) else ""
-    assignment = _read_assignment(text.removeprefix(prefix), "3.gain_db=-1 (band 3, counted from 1)")
+    assignment = _read_assignment(text.removeprefix(prefix), "3.gain_db=-1 (band 3, counted from 1)", prefix)
     if not (assignment.owner.isascii() and assignment.owner.isdigit() and len(assignment.owner) < 9):
         raise ValueError(f"cannot be '{text}'; write 3.gain_db=-1 (band 3, counted from 1), or side.3.gain_db=-1.")
     return assignment._replace(owner=f"{prefix}{int(assignment.owner)}")

@@ -12,7 +12,7 @@ from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import StreamOpener
-from nmjax.mastering.diagnosis.diagnosis import diagnose
+from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures, diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import container_bits, loudness_measures
 from nmjax.mastering.diagnosis.scan import TrackScan, TrackStatistics
@@ -48,6 +48,7 @@ class MeasuredSource:
 
     Attributes:
         read_chunks: opens the repaired track.
+        original: loudness and peak before the repair.
         scan: measurements of the repaired track.
         repairs: what was repaired.
         findings: of the diagnosis before the repair; empty where the track was not diagnosed.
@@ -55,6 +56,7 @@ class MeasuredSource:
     """
 
     read_chunks: StreamOpener
+    original: LoudnessMeasures
     scan: LoudnessScan
     repairs: RepairPlan
     findings: list[Finding]
@@ -93,28 +95,21 @@ def measure_source(
         chunks = tap("source", signal.read_chunks())
         return track_scan.watch(chunks) if track_scan else chunks
 
-    def open_with(plan: RepairPlan) -> StreamOpener:
-        return repaired_opener(read_source, plan, rate, channels, folder)
-
-    def scan_repaired(plan: RepairPlan, read_chunks: StreamOpener) -> LoudnessScan:
-        return _loudness_scan(tap("repaired", read_chunks()) if plan.active() else read_chunks(), signal)
-
-    plan = known_plan or NO_REPAIRS
-    read_chunks = open_with(plan)
-    scan = scan_repaired(plan, read_chunks)
+    scan = _loudness_scan(read_source(), signal)
     if scan.frames < MIN_FRAMES:
         raise BadInputError(f"{signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
+    plan, original = known_plan or NO_REPAIRS, loudness_measures(scan)
     findings, statistics = [], None
     if track_scan:
         statistics = track_scan.result()
-        findings = diagnose(statistics, loudness_measures(scan), signal.bits)
+        findings = diagnose(statistics, original, signal.bits)
         if known_plan is None:
             plan = plan_repairs(statistics, findings, options.repair)
-    if known_plan is None and plan.active():
-        read_chunks = open_with(plan)
-        scan = scan_repaired(plan, read_chunks)
+    read_chunks = repaired_opener(read_source, plan, rate, channels, folder)
+    if plan.active():
+        scan = _loudness_scan(tap("repaired", read_chunks()), signal)
     findings = mark_findings(findings, plan, suggest=suggest_options and known_plan is None)
-    return MeasuredSource(read_chunks, scan, plan, findings, statistics)
+    return MeasuredSource(read_chunks, original, scan, plan, findings, statistics)
 
 
 def _known_plan(options: MasteringOptions) -> RepairPlan | None:

@@ -36,7 +36,7 @@ def summary_sentences(result: MasteringResult) -> list[str]:
         sentences.append(outcome.sentence)
     has_several = len(result.delivery_results) > 1
     for delivery in result.delivery_results:
-        level = describe_level(delivery.spec, delivery.plan, result.input_scan.lufs, delivery.compliance.lufs)
+        level = describe_level(delivery.spec, delivery.plan, result.original.lufs, delivery.compliance.lufs)
         sentences += [f"{delivery.spec.name}: {level}" if has_several else level] if level else []
     return sentences
 

@@ -10,6 +10,7 @@ from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec, StreamOpener
 from nmjax.mastering.delivery.write import DeliveryResult
+from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.network import Network
 from nmjax.mastering.output_paths import OutputPaths
@@ -121,6 +122,7 @@ class AnalyzedTrack:
 
     Attributes:
         input_signal: the track.
+        original: loudness and peak before the repair.
         input_scan: measurements of the repaired track.
         signal: the repaired track.
         render_plan: the settings to render.
@@ -129,6 +131,7 @@ class AnalyzedTrack:
     """
 
     input_signal: InputSignal
+    original: LoudnessMeasures
     input_scan: LoudnessScan
     signal: SourceSignal
     render_plan: RenderPlan
@@ -158,6 +161,7 @@ class MasteringResult:
         outputs: paths of the written files.
         info: header of the input file.
         network: the network that was loaded; None where settings were rendered without one.
+        original: loudness and peak of the input before the repair.
         input_scan: measurements of the repaired input.
         render_plan: the settings that were rendered.
         delivery_results: one for each master.
@@ -170,6 +174,7 @@ class MasteringResult:
     outputs: OutputPaths
     info: AudioInfo
     network: Network | None
+    original: LoudnessMeasures
     input_scan: LoudnessScan
     render_plan: RenderPlan
     delivery_results: list[DeliveryResult]

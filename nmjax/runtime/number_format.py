@@ -8,8 +8,11 @@ MISSING = "–"
 
 
 def format_fixed(value: float, unit: str = "", digits: int = 1) -> str:
-    """A number with a fixed count of decimals, as in "−14.0 LUFS"."""
-    return _with_unit(f"{value:.{digits}f}", unit) if math.isfinite(value) else MISSING
+    """A number with a fixed count of decimals, as in "−14.0 LUFS"; what rounds to zero has no sign."""
+    if not math.isfinite(value):
+        return MISSING
+    text = f"{value:.{digits}f}"
+    return _with_unit(text.removeprefix("-") if float(text) == 0.0 else text, unit)
 
 
 def format_signed(value: float, unit: str = "", digits: int = 1) -> str:

@@ -126,14 +126,14 @@ def analyze_source(
     statistics = source.statistics
     assert statistics is not None
     possible = plan_repairs(statistics, source.findings, list(REPAIRS))
-    lufs = source.scan.lufs
+    lufs, original = source.scan.lufs, source.original
     plain = mark_findings(source.findings, RepairPlan(), suggest=False)
     return Analysis(
         findings=[_finding_dict(finding) for finding in plain],
         input={
-            "lufs": json_number(lufs),
-            "loudness_range": json_number(source.scan.loudness_range_lu()),
-            "true_peak_db": json_number(amplitude_to_db(source.scan.true_peak)),
+            "lufs": json_number(original.lufs),
+            "loudness_range": json_number(original.loudness_range_lu),
+            "true_peak_db": json_number(amplitude_to_db(original.true_peak)),
         },
         certain=source.repairs,
         possible=possible,

@@ -30,7 +30,8 @@ from nmjax.studio.networks import network_of_checkpoint
 from nmjax.studio.passes import Priority
 from nmjax.studio.track import Track
 
-FORMATS = tuple(suffix.removeprefix(".") for suffix in WRITABLE_SUFFIXES)
+_SAME_SUFFIXES = (".aif", ".oga")  # of formats that have another suffix, too
+FORMATS = tuple(suffix.removeprefix(".") for suffix in WRITABLE_SUFFIXES if suffix not in _SAME_SUFFIXES)
 _PASSES = 6  # over the audio of a delivery, about
 
 

@@ -164,7 +164,7 @@ class Track:
             suggestion=suggestion,
             resolved=resolved,
             plan=plan,
-            spec=delivery_spec(edits.deliver).for_input(signal.lufs),
+            spec=delivery_spec(edits.deliver).for_input(analysis.original_lufs),
             sound_key=hashlib.sha256(text.encode()).hexdigest(),
             network=network,
             source=source,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from nmjax.audio.units import json_number
 from nmjax.mastering.summary import describe_processing
 from nmjax.studio.prepared import Prepared
 from nmjax.studio.suggestion import resolve_settings, state_to_dict
@@ -37,7 +38,7 @@ def track_dict(track: Track) -> dict[str, Any]:
             "can_redo": track.history.can_redo,
             "snapshots": list(track.history.snapshots),
             "reference": reference and {"name": reference.name, "duration_s": reference.duration_s},
-            "delivered_gain_db": track.master.delivery.gain_db if track.master else None,
+            "loudness_change_db": json_number(track.master.lufs - track.original_lufs) if track.master else None,
         }
         if track.analysis is None or track.suggestion() is None or not track.sources:
             return tree

@@ -326,13 +326,16 @@ def test_a_section_of_a_reference_is_analyzed_alone(tmp_path):
     halves = [music(4.0), color_audio(music(4.0, seed=3))]
     path = write_audio(tmp_path / "ref.wav", np.concatenate(halves), RATE, "FLOAT")
     alone = write_audio(tmp_path / "alone.wav", halves[1], RATE, "FLOAT")
-    features, name = read_reference_features(read_weighted_file(f"{path}@0:04-1:00"))
-    assert name == "ref.wav@0:04-1:00" and features.seconds == pytest.approx(4.0)
+    features, name = read_reference_features(read_weighted_file(f"{path}@0:04-0:08"))
+    assert name == "ref.wav@0:04-0:08" and features.seconds == pytest.approx(4.0)
     np.testing.assert_allclose(features.mid_db, features_from_file(alone).mid_db, atol=1e-3)
     target = tmp_path / "t.json"
     target_file.save(target, features, name)
     with pytest.raises(BadInputError, match="no sections"):
         read_reference_features(read_weighted_file(f"{target}@0:04-1:00"))
+    for times, verb in (("0:04-1:00", "end by then"), ("1:00-1:10", "begin before that")):
+        with pytest.raises(BadInputError, match=f"is 8.0 s long; its section must {verb}"):
+            read_reference_features(read_weighted_file(f"{path}@{times}"))
 
 
 @pytest.mark.parametrize("rate", [RATE, 48_000])
@@ -351,7 +354,7 @@ def test_bands_above_the_cut_off_of_a_lossy_reference_are_unknown(tmp_path, rate
 def test_the_tone_of_one_reference_with_the_loudness_of_another(tmp_path):
     loud = write_audio(tmp_path / "loud.wav", 0.7 * music(4.0, seed=2), RATE, "FLOAT")
     expected = pyloudnorm.Meter(RATE, filter_class="DeMan").integrated_loudness(soundfile.read(loud)[0])
-    options = resolve_options(MasteringRequest(lufs_from=read_section_of_file(f"{loud}@0-60")))
+    options = resolve_options(MasteringRequest(lufs_from=read_section_of_file(f"{loud}@0-4")))
     (spec,) = options.delivery_specs
     assert spec.lufs == pytest.approx(expected, abs=0.1) and spec.name == "custom"
 

@@ -2,13 +2,14 @@
 
 import copy
 import json
+import re
 
 import pytest
 
 from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
 from nmjax.mastering.option_checks import check_network_options
 from nmjax.mastering.request import CHAIN_NAMES, MasteringRequest
-from nmjax.mastering.request_readers import Section, WeightedFile, read_weighted_file
+from nmjax.mastering.request_readers import Section, WeightedFile, read_band, read_weighted_file
 from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
 from nmjax.mastering.settings.file import settings_from_json
 from nmjax.mastering.settings.schema import MAX_AMOUNT
@@ -66,6 +67,29 @@ def test_a_file_whose_name_ends_like_a_section_is_taken_as_it_is(tmp_path, monke
         (tmp_path / name).touch()
         assert read_weighted_file(name) == WeightedFile(name)
     assert read_weighted_file("a@1-2=3") == WeightedFile("a@1-2", 3.0)
+
+
+@pytest.mark.parametrize("text", ["a.flac@chorus", "a.flac@chorus=2", "a.flac@1:20", "a.flac@"])
+def test_what_is_no_section_of_a_file_is_refused(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.flac").touch()
+    section = text.partition("@")[2].partition("=")[0]
+    with pytest.raises(ValueError, match=f"'{section}' is no section; give its times, as in a.flac@1:20-1:50."):
+        read_weighted_file(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("side.1", "cannot be 'side.1'; write side.3.gain_db=-1"),
+        ("1", "cannot be '1'; write 3.gain_db=-1"),
+        ("side.1.gain_db=x", "side.1.gain_db must be a number; it is 'x'."),
+        ("1.gain_db=x", "1.gain_db must be a number; it is 'x'."),
+    ],
+)
+def test_unreadable_bands_are_named_as_they_were_given(text, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        read_band(text)
 
 
 @pytest.mark.parametrize("options", [{"lufs": -9.0}, {"true_peak": -0.3}, {"lufs": -9.0, "true_peak": -0.3}])

@@ -137,7 +137,7 @@ def full_page(song):
 
 def test_findings_say_what_was_or_can_be_done(full_page):
     body = PageParser(full_page).body
-    assert f"problem Hum in {HOSTILE_NAME}. Repaired: notches at 60 Hz." in body
+    assert f"repaired Hum in {HOSTILE_NAME}. Repaired: notches at 60 Hz." in body
     assert "warning The bass is wide (higher than 99 % of songs). Remove it." in body
 
 

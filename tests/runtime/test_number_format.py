@@ -11,6 +11,7 @@ from nmjax.runtime.number_format import format_fixed, format_general, format_sig
     ("text", "expected"),
     [
         (format_fixed(-14.04, "LUFS"), "−14.0 LUFS"),
+        (format_fixed(-0.04, "dBTP"), "0.0 dBTP"),
         (format_fixed(0.5, digits=2), "0.50"),
         (format_fixed(-math.inf, "LUFS"), "–"),
         (format_signed(1.46, "dB"), "+1.5 dB"),

@@ -29,6 +29,7 @@ def test_the_session_tells_what_can_be_chosen(client):
     assert ratio["low"] < ratio["neutral"] < ratio["high"] and ratio["step"] > 0
     assert session["tracks"][0]["name"] == "a song.wav"
     assert session["upload_limit_bytes"] == 2_000_000_000
+    assert session["formats"] == ["wav", "aiff", "flac", "ogg", "opus", "mp3"]
 
 
 def test_a_track_has_findings_levels_and_a_suggestion(client, song):

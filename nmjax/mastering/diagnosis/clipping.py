@@ -156,8 +156,8 @@ def find_clipping(clipping: ClippingStatistics) -> list[Finding]:
             unit="samples",
             severity=severity,
             sentence=f"{clipping.samples:,} samples in {clipping.runs:,} peaks are cut off flat; the loudest would"
-            f" reach about {clipping.overshoot_db:.1f} dB higher.",
-            remedy="Turn the mix down before the output and export again, or restore the peaks here.",
+            f" reach at least {clipping.overshoot_db:.1f} dB higher.",
+            remedy="Turn the mix down before the output and export again, or let nmjax infer restore the peaks.",
         )
     ]
 

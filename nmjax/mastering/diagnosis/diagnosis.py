@@ -12,6 +12,7 @@ from nmjax.mastering.diagnosis.file_quality import find_bandwidth, find_dc_offse
 from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Finding
 from nmjax.mastering.diagnosis.hiss import find_hiss
 from nmjax.mastering.diagnosis.interruptions import find_interruptions
+from nmjax.mastering.diagnosis.saturation import find_saturation, rounding_db
 from nmjax.mastering.diagnosis.scan import TrackStatistics
 from nmjax.mastering.diagnosis.stereo import find_stereo
 from nmjax.mastering.diagnosis.tonal_balance import balance_db, find_tonal_balance
@@ -44,8 +45,10 @@ def diagnose(
         container_bits: of the file's samples; None where unknown.
     """
     spectrum = statistics.spectrum
+    clipping = find_clipping(statistics.clipping)
     findings = [
-        *find_clipping(statistics.clipping),
+        *clipping,
+        *(() if clipping else find_saturation(statistics.saturation)),  # flat tops are round, too
         *find_true_peak_overs(loudness.true_peak),
         *find_interruptions(statistics.cells),
         *find_hiss(statistics.cells),
@@ -68,6 +71,7 @@ def track_measures(statistics: TrackStatistics, loudness: LoudnessMeasures) -> d
     measures = {
         "plr_db": amplitude_to_db(loudness.true_peak) - loudness.lufs,
         "loudness_range_lu": loudness.loudness_range_lu,
+        "rounding_db": rounding_db(statistics.saturation),
         "dc_offset_db": amplitude_to_db(float(abs(statistics.samples.mean).max())),
         **{f"balance_{name}_db": level_db for name, level_db in balance_db(statistics.spectrum).items()},
     }

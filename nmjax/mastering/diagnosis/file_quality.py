@@ -11,17 +11,18 @@ from nmjax.audio.units import amplitude_to_db, power_to_db
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.percentiles import percentile_of
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
+from nmjax.runtime.number_format import format_fixed, format_signed
 
 _LOUD_PERCENT = 90.0  # of the levels over time: the cut-off shows best where the highs are loud
 _SMOOTHING_HZ = 100.0
 _EDGES = ((500.0, 20.0), (1_500.0, 30.0))  # a low-pass falls within this width in Hz by this many dB; music does not
 _MAX_RISE_DB = 6.0  # above the edge there is no music
 _MIN_CUTOFF_HZ = 4_000.0
-_LOSSY_MAX_HZ = 17_500.0  # a cut-off above it is hardly audible, and usual in good codecs
+_LOSSY_MAX_HZ = 16_200.0  # a cut-off above it is hardly audible, and usual in good codecs; MP3 of 128 kbit/s ends here
 _UPSAMPLED_RATES_HZ = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 _UPSAMPLED_EDGE = (0.88, 1.01)  # of the Nyquist frequency of the original rate
 _MIN_DC = 5e-3  # −46 dBFS; less costs nothing
-_PROBLEM_DC = 2e-2
+_WARNING_DC, _PROBLEM_DC = 2e-2, 5e-2  # less costs 0.2 dB of headroom at most; a tenth of all songs has some
 SUBSONIC_HZ = 15.0  # the lowest note of an organ has 16 Hz
 _LOWEST_HZ = 2.0  # below, an offset leaks into the bins
 _MIN_SUBSONIC_DB = -3.0  # relative to all that is audible; 2 % of the training songs have more
@@ -74,9 +75,9 @@ def find_bandwidth(spectrum: LongTermSpectrum, sample_rate: int) -> list[Finding
             name="lossy_source",
             value=cutoff,
             unit="Hz",
-            severity=Severity.WARNING,
-            sentence=f"Nothing sounds above {cutoff / 1000:.1f} kHz: the music seems to come from a lossy file such as"
-            " an MP3.",
+            severity=Severity.INFO,
+            sentence=f"Nothing sounds above {cutoff / 1000:.1f} kHz: a lossy format such as MP3, or a low-pass filter,"
+            " took it away.",
             remedy="Master from the original export if you have it.",
         )
     ]
@@ -170,9 +171,11 @@ def find_dc_offset(mean: Float[np.ndarray, " channel"]) -> list[Finding]:
             name="dc_offset",
             value=level_db,
             unit="dBFS",
-            severity=Severity.PROBLEM if largest >= _PROBLEM_DC else Severity.WARNING,
-            sentence=f"The waveform is shifted off zero by {100.0 * largest:.1f} % of full scale ({level_db:.0f} dBFS),"
-            " which costs headroom and can click at edits.",
+            severity=Severity.PROBLEM
+            if largest >= _PROBLEM_DC
+            else (Severity.WARNING if largest >= _WARNING_DC else Severity.INFO),
+            sentence=f"The waveform is shifted off zero by {100.0 * largest:.1f} % of full scale"
+            f" ({format_fixed(level_db, 'dBFS', digits=0)}), which costs headroom and can click at edits.",
             remedy="Apply a high-pass filter below 20 Hz, or your editor's DC removal.",
             percentile=percentile_of("dc_offset_db", level_db),
         )
@@ -192,8 +195,8 @@ def find_subsonic(spectrum: LongTermSpectrum) -> list[Finding]:
             value=level_db,
             unit="dB",
             severity=Severity.WARNING,
-            sentence=f"Below {SUBSONIC_HZ:g} Hz there is {level_db:+.0f} dB of power, relative to the music:"
-            " rumble that costs headroom.",
+            sentence=f"Below {SUBSONIC_HZ:g} Hz there is {format_signed(level_db, 'dB', digits=0)} of power, relative"
+            " to the music: rumble that costs headroom.",
             remedy=f"Apply a high-pass filter below {SUBSONIC_HZ:g} Hz.",
         )
     ]

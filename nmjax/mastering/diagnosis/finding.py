@@ -18,6 +18,7 @@ class Severity(enum.StrEnum):
     PROBLEM = "problem"
 
 
+_USUAL_PERCENT = 10.0  # of the songs are below what is usual, and as many above
 SEVERITY_ORDER = {severity: rank for rank, severity in enumerate(reversed(Severity))}  # worst first
 
 
@@ -47,8 +48,8 @@ class Finding:
 
     @property
     def ranked_sentence(self) -> str:
-        """The sentence with the rank of the value, such as "… (higher than 99 % of songs)."."""
-        if self.percentile is None:
+        """The sentence with the rank of the value where it is unusual: "… (higher than 99 % of songs)."."""
+        if self.percentile is None or _USUAL_PERCENT < self.percentile < 100.0 - _USUAL_PERCENT:
             return self.sentence
         is_high = self.percentile >= 50.0
         share = min(99, math.floor(self.percentile if is_high else 100.0 - self.percentile))

@@ -30,9 +30,10 @@ _MAX_CLICKS_PER_S = 4.0  # more is a rhythm
 
 @dataclasses.dataclass(frozen=True)
 class _Level:
-    """Power of all channels by cell, and that of loud sections."""
+    """Power of all channels by cell, with and without the offset of each cell, and that of loud sections."""
 
     power: Float[np.ndarray, " cells"]
+    sound: Float[np.ndarray, " cells"]
     loud: float
 
 
@@ -42,7 +43,8 @@ def find_interruptions(cells: CellStatistics) -> list[Finding]:
     if not len(power) or power.max() < _SILENT_POWER:
         return [_silent_track()] if len(power) else []
     audible = power[power >= _SILENT_POWER]
-    level = _Level(power, float(np.percentile(audible, _LOUD_PERCENT)))
+    sound = power - np.square(cells.mean).mean(axis=1)
+    level = _Level(power, sound, float(np.percentile(audible, _LOUD_PERCENT)))
     return [*_find_silence(level), *_find_cut_ends(level), *_find_dropouts(level), *find_clicks(cells)]
 
 
@@ -80,8 +82,8 @@ def _find_silence(level: _Level) -> list[Finding]:
 def _find_cut_ends(level: _Level) -> list[Finding]:
     num_cells = max(1, round(_EDGE_S / CELL_SECONDS))
     limit = level.loud * 10.0 ** (_CUT_OFF_DB / 10.0)
-    # The last cells only: a note may start at once, but it does not end at once.
-    end = float(level.power[-num_cells:].min())
+    # The last cells only: a note may start at once, but it does not end at once. A constant that continues is no music.
+    end = float(level.sound[-num_cells:].min())
     if end < limit:
         return []
     return [

@@ -13,6 +13,7 @@ from nmjax.audio.streams import AudioChunks, BlockBuffer
 from nmjax.mastering.diagnosis.cells import CellScan, CellStatistics, cell_frames
 from nmjax.mastering.diagnosis.clipping import ClippingScan, ClippingStatistics
 from nmjax.mastering.diagnosis.file_quality import SampleStatistics
+from nmjax.mastering.diagnosis.saturation import SaturationScan, SaturationStatistics
 from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum, SpectrumScan
 from nmjax.mastering.diagnosis.stereo import StereoMeasures, measure_stereo
 
@@ -28,6 +29,7 @@ class TrackStatistics:
     samples: SampleStatistics
     cells: CellStatistics
     clipping: ClippingStatistics
+    saturation: SaturationStatistics
     spectrum: LongTermSpectrum
 
     @property
@@ -54,6 +56,7 @@ class TrackScan:
         self._sample_rate, self._channels = sample_rate, channels
         self._samples = SampleStatistics(channels)
         self._cells, self._clipping = CellScan(sample_rate, channels), ClippingScan(channels)
+        self._saturation = SaturationScan(channels)
         self._spectrum = SpectrumScan(sample_rate, channels)
         self._buffer = BlockBuffer(channels, _CELLS_PER_BLOCK * cell_frames(sample_rate))
 
@@ -77,10 +80,11 @@ class TrackScan:
             self._samples,
             self._cells.result(),
             self._clipping.result(),
+            self._saturation.result(),
             self._spectrum.result(),
         )
 
     def _add_block(self, block: Float[np.ndarray, "channel frames"]) -> None:
         if block.shape[1]:
-            for collector in (self._samples, self._cells, self._clipping, self._spectrum):
+            for collector in (self._samples, self._cells, self._clipping, self._saturation, self._spectrum):
                 collector.update(block)

@@ -18,6 +18,7 @@ from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
 from nmjax.runtime.number_format import format_fixed
 
+_HANN_NOISE_BINS = 1.5  # over how many bins a sine's power is summed
 _MIN_LOCK = 0.4  # of the phase
 _CHANCE = 3.0  # times 1/√windows, the phase lock of noise
 _LOW_PERCENT = 10.0  # of the levels over time
@@ -100,7 +101,7 @@ def find_tones(spectrum: LongTermSpectrum) -> list[Finding]:
         return []
     hum_hz = hum_fundamental_hz(spectrum)
     hum = [] if hum_hz is None else [_hum_finding(spectrum, hum_hz)]
-    return [*hum, *_find_steady_tones(steady_tones(spectrum, hum_hz))]
+    return [*hum, *_find_steady_tones(spectrum, steady_tones(spectrum, hum_hz))]
 
 
 def steady_tones(spectrum: LongTermSpectrum, hum_hz: float | None) -> LockedTones:
@@ -190,13 +191,19 @@ def _hum_finding(spectrum: LongTermSpectrum, hum_hz: float) -> Finding:
         value=level_db,
         unit="dBFS",
         severity=Severity.PROBLEM if level_db >= _PROBLEM_DB else Severity.WARNING,
-        sentence=f"Mains hum of {mains_hz:.0f} Hz runs through the track at"
-        f" {format_fixed(level_db, 'dBFS', digits=0)} (at {listed} Hz).",
+        sentence=f"Mains hum of {mains_hz:.0f} Hz runs through the track,"
+        f" {_relative_text(spectrum, level_db)} (at {listed} Hz).",
         remedy="Look for a ground loop or an unbalanced cable and record again, or notch these frequencies.",
     )
 
 
-def _find_steady_tones(steady: LockedTones) -> list[Finding]:
+def _relative_text(spectrum: LongTermSpectrum, level_db: float) -> str:
+    """How far a tone is below the level of all that sounds, both as sines."""
+    difference_db = level_db - 10.0 * np.log10(spectrum.power.sum() / _HANN_NOISE_BINS + 1e-15)
+    return f"{format_fixed(abs(difference_db), 'dB', digits=0)} {'below' if difference_db < 0.0 else 'above'} the music"
+
+
+def _find_steady_tones(spectrum: LongTermSpectrum, steady: LockedTones) -> list[Finding]:
     """The strongest of the tones that run through the track."""
     if not len(steady.freq_hz):
         return []
@@ -209,8 +216,8 @@ def _find_steady_tones(steady: LockedTones) -> list[Finding]:
             value=freq_hz,
             unit="Hz",
             severity=Severity.PROBLEM if level_db >= _PROBLEM_DB else Severity.WARNING,
-            sentence=f"A tone at {freq_hz:,.0f} Hz runs through the whole track at"
-            f" {format_fixed(level_db, 'dBFS', digits=0)}{others}.",
+            sentence=f"A tone at {freq_hz:,.0f} Hz runs through the whole track,"
+            f" {_relative_text(spectrum, level_db)}{others}.",
             remedy="If it is not part of the music, find its source, or notch it.",
         )
     ]

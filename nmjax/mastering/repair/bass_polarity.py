@@ -82,7 +82,7 @@ class BassPolarityRepair(Repair):
     @property
     def sentence(self) -> str:
         """The channel and the crossover."""
-        return f"The polarity of the {self.invert} channel was inverted below {self.crossover_hz:g} Hz."
+        return f"The polarity of the {self.invert} channel was inverted below {self.crossover_hz:.0f} Hz."
 
 
 def _response(freq_hz: Float[np.ndarray, " n"], crossover_hz: float, order: float) -> Float[np.ndarray, " n"]:

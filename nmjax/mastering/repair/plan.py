@@ -77,6 +77,17 @@ def plan_repairs(statistics: TrackStatistics, findings: Sequence[Finding], names
     return RepairPlan(**repairs)
 
 
+def unneeded_repair_notes(names: Sequence[str], plan: RepairPlan) -> list[str]:
+    """A message for each repair that `--repair` names and the track does not need.
+
+    Args:
+        names: those of `--repair`.
+        plan: what was repaired.
+    """
+    unneeded = [name for name in REPAIRS if name in names and name not in plan.active()]
+    return [f"--repair {name} changed nothing: the track has no defect that it repairs." for name in unneeded]
+
+
 def mark_findings(findings: Sequence[Finding], plan: RepairPlan, suggest: bool) -> list[Finding]:
     """The findings with what was done about each, or with the option that does it.
 

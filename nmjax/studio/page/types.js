@@ -28,7 +28,7 @@
  * @typedef {TrackBrief & {revision: number, findings: Finding[], input: {lufs: number, loudness_range: number,
  *   true_peak_db: number}, summary: string[], state: State, can_undo: boolean, can_redo: boolean, snapshots: string[],
  *   suggestion: State | null,
- *   reference: {name: string} | null, delivered_gain_db: number | null}} Track
+ *   reference: {name: string} | null, loudness_change_db: number | null}} Track
  *
  * @typedef {{name: string, label: string, unit: string, low: number, high: number, neutral: number | null,
  *   scale: "linear" | "log", step: number}} Setting

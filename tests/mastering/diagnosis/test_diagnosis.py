@@ -8,7 +8,7 @@ import pytest
 
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.dynamics import find_dynamics
-from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Severity
+from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Finding, Severity
 from nmjax.mastering.diagnosis.inspection import scan_track
 from nmjax.mastering.diagnosis.percentiles import percentile_of, quantile
 from tests.mastering.diagnosis.songs import RATE, findings_of, song
@@ -62,6 +62,17 @@ def test_broad_tonal_deviation():
     dull = np.fft.irfft(spectrum * np.where(freq_hz > 3_000.0, 0.003, 1.0)[:, None], len(audio), axis=0)
     finding = findings_of(dull)["tonal_balance"]
     assert "less highs" in finding.sentence and finding.percentile <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("percentile", "rank"),
+    [(99.7, " (higher than 99 % of songs)."), (4.2, " (lower than 95 % of songs)."), (60.0, "."), (None, ".")],
+)
+def test_only_an_unusual_rank_is_shown(percentile, rank):
+    finding = Finding(
+        name="plr", value=1.0, unit="dB", severity=Severity.INFO, sentence="It is.", remedy="", percentile=percentile
+    )
+    assert finding.ranked_sentence == f"It is{rank}"
 
 
 def test_percentiles_rank_among_the_songs():

@@ -28,6 +28,11 @@ def test_a_cut_end():
     assert set(interruptions(song()[: 10 * RATE])) == {"cut_end"}
 
 
+def test_an_offset_that_continues_after_the_music_is_no_cut_end():
+    audio = np.pad(song(), ((0, RATE), (0, 0))) + np.array([0.05, -0.1])
+    assert not interruptions(audio)
+
+
 @pytest.mark.parametrize("seconds", [0.01, 0.05])
 def test_dropouts(seconds):
     audio = song()

@@ -89,6 +89,32 @@ def test_nothing_is_repaired_without_a_defect_or_with_none(workspace, tmp_path, 
     np.testing.assert_array_equal(flat, unrepaired)
 
 
+def test_the_levels_and_findings_of_the_input_are_those_before_the_repair(workspace, tmp_path, capsys):
+    audio, _ = soundfile.read(str(workspace / "track.wav"), dtype="float32")
+    infer(workspace, "track.wav", tmp_path / "a.wav", "--eq-amount", 0, "--json")
+    (planned,) = json.loads(capsys.readouterr().out)["tracks"]
+    infer(workspace, "track.wav", tmp_path / "b.wav", "--settings", tmp_path / "a.wav.json", "--json")
+    (repeated,) = json.loads(capsys.readouterr().out)["tracks"]
+    (inspected,) = (finding.to_dict() for finding in nmjax.inspect(audio, RATE) if finding.name == "dc_offset")
+    for track in (planned, repeated):
+        assert track["input"]["true_peak_db"] == pytest.approx(20.0 * np.log10(np.abs(audio).max()), abs=0.1)
+        (delivery,) = track["deliveries"]
+        assert delivery["true_peak_db"] < track["input"]["true_peak_db"] - 0.2  # the offset is gone
+        finding = next(x for x in track["findings"] if x["name"] == "dc_offset")
+        assert finding["value"] == inspected["value"] and finding["repaired"]
+    infer(workspace, "track.wav", tmp_path / "c.wav", "--eq-amount", 0)
+    assert "After repair: " in capsys.readouterr().out
+
+
+def test_a_named_repair_that_is_not_needed_says_so(workspace, tmp_path, capsys):
+    clean = infer(workspace, "clean.wav", tmp_path / "a.wav", "--eq-amount", 0, "--repair", "clip")
+    message = "--repair clip changed nothing: the track has no defect that it repairs."
+    assert capsys.readouterr().out.count(message) == 1
+    np.testing.assert_array_equal(clean, soundfile.read(str(workspace / "clean.wav"), dtype="float32")[0])
+    infer(workspace, "clean.wav", tmp_path / "b.wav", "--eq-amount", 0)
+    assert "changed nothing" not in capsys.readouterr().out
+
+
 def test_python_gives_the_same_samples(workspace, tmp_path):
     audio, _ = soundfile.read(str(workspace / "track.wav"), dtype="float32")
     expected = infer(workspace, "track.wav", tmp_path / "a.wav", "--eq-amount", 0, "--repair", "polarity")

@@ -153,6 +153,28 @@ def test_snapshots_bring_back_all_settings(track_page):
     assert _state(page)["intensity"] == 1.0
 
 
+def test_the_settings_menu_closes_on_escape(track_page):
+    menu = track_page.locator(".menu")
+    menu.locator("summary").click()
+    assert menu.get_attribute("open") is not None
+    track_page.get_by_text("Back to the suggestion").focus()
+    track_page.keyboard.press("Escape")
+    assert menu.get_attribute("open") is None
+    assert track_page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
+def test_what_was_repaired_is_no_problem_any_more(track_page):
+    track_page.evaluate(
+        """import("/store.js").then(store => store.track.value = {...store.track.value, findings: [{
+            name: "hum", title: "Hum", severity: "problem", sentence: "It hums.", remedy: "Notch it.",
+            repaired: "Notched."
+        }]})"""
+    )
+    finding = track_page.locator(".finding")
+    assert finding.inner_text().startswith("Repaired") and "Problem" not in finding.inner_text()
+    assert "is-problem" not in finding.get_attribute("class")
+
+
 def test_settings_are_saved_and_loaded(track_page, tmp_path):
     page = track_page
     page.locator(".menu summary").click()

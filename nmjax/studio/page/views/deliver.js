@@ -12,7 +12,6 @@ import { presetLabel } from "./sidebar.js";
 /** Bit depths by format; lossy formats have none. @type {Record<string, string[]>} */
 const BITS = {
   wav: ["16", "24", "32", "float"],
-  aif: ["16", "24", "32", "float"],
   aiff: ["16", "24", "32", "float"],
   flac: ["16", "24"],
 };

@@ -53,7 +53,12 @@ function Tracks() {
 function SettingsMenu() {
   const track = store.track.value;
   const isReady = store.isMastered.value;
-  return html`<details class="menu">
+  const closeOnEscape = (event) => {
+    if (event.key !== "Escape" || !event.currentTarget.open) return;
+    event.currentTarget.open = false;
+    event.currentTarget.querySelector("summary").focus();
+  };
+  return html`<details class="menu" onKeyDown=${closeOnEscape}>
     <summary title="Settings file">Settings</summary>
     <div class="menu-items" onClick=${(event) => event.currentTarget.parentElement.removeAttribute("open")}>
       <a class=${classes({ button: true, quiet: true, "is-disabled": !isReady })}

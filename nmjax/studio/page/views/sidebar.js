@@ -48,7 +48,7 @@ export function Levels() {
         <tr><th scope="row">True peak</th>${number(before?.true_peak_db ?? track.input?.true_peak_db, "dBTP")}${number(after?.true_peak_db, "dBTP")}</tr>
       </tbody>
     </table>
-    ${track.delivered_gain_db != null && store.loudness.value === "equal" && html`<p class="note">${gainText(track.delivered_gain_db)}</p>`}
+    ${track.loudness_change_db != null && store.loudness.value === "equal" && html`<p class="note">${changeText(track.loudness_change_db)}</p>`}
     ${master?.pending && html`<p class="note" role="status">Measuring the whole master …</p>`}
     ${track.state && html`<${Target} deliver=${track.state.deliver} />`}
     ${after?.limiter_gain_db?.length > 0 &&
@@ -57,9 +57,9 @@ export function Levels() {
   </section>`;
 }
 
-/** @param {number} gain  in dB, of the delivery */
-function gainText(gain) {
-  return `You compare at the loudness of the original. The delivery ${gain < 0 ? "lowers" : "raises"} the master by ${fixed(Math.abs(gain))} dB.`;
+/** @param {number} change  of the whole master's loudness, in dB */
+function changeText(change) {
+  return `You compare at the loudness of the original. The delivered master is turned ${change < 0 ? "down" : "up"} by ${fixed(Math.abs(change))} dB.`;
 }
 
 /** Loudness and peak that the master gets. */
@@ -103,8 +103,8 @@ export function Findings() {
     ${findings.length === 0 && html`<p class="note">Nothing that needs attention.</p>`}
     <ul class="findings">
       ${findings.map(
-        (finding) => html`<li key=${finding.name} class=${`finding is-${finding.severity}`}>
-          <strong><span class="severity">${SEVERITY[finding.severity]}</span> ${finding.title}</strong>
+        (finding) => html`<li key=${finding.name} class=${`finding is-${finding.repaired ? "repaired" : finding.severity}`}>
+          <strong><span class="severity">${finding.repaired ? "Repaired" : SEVERITY[finding.severity]}</span> ${finding.title}</strong>
           <p>${finding.sentence}</p>
           ${finding.repaired ? html`<p class="repaired">${finding.repaired}</p>` : finding.remedy && html`<p class="remedy">${finding.remedy}</p>`}
         </li>`,
