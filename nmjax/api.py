@@ -30,7 +30,7 @@ from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import inspect_file, scan_track
 from nmjax.mastering.master import analyze_track, render_track
 from nmjax.mastering.network import Network, load
-from nmjax.mastering.option_checks import check_network_options
+from nmjax.mastering.option_checks import check_network_options, check_target
 from nmjax.mastering.references import (
     build_reference_target,
     check_reference,
@@ -196,8 +196,7 @@ def _reference_target(
     """The target that references in memory or in files make together; None without `reference`."""
     if reference is None:
         return None
-    if request.target:
-        raise BadInputError("reference and target both name a target; give one of them.")
+    check_target(request, has_references=True)
     references = reference if isinstance(reference, list) else [reference]
     if not references:
         raise BadInputError("The list of references is empty; give one, or None.")

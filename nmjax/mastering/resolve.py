@@ -175,7 +175,7 @@ def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
     """
     files = request.reference_files()
     tracks = [read_reference_features(file) for file in files]
-    return build_reference_target(
+    target = build_reference_target(
         features=[features for features, _ in tracks],
         weights=[file.weight for file in files],
         name=", ".join(name for _, name in tracks),
@@ -183,6 +183,7 @@ def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
         aspect_weights=request.reference_weights,
         same_song=request.same_song,
     )
+    return dataclasses.replace(target, is_style=request.style is not None)
 
 
 def _file_lufs(file: WeightedFile) -> float:

@@ -15,7 +15,14 @@ from nmjax.dsp import Bands
 from nmjax.dsp.numerics import smooth_abs
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference.gradient_descent import minimize
-from nmjax.reference.limits import BASS_HZ, MIN_BAND_DISTANCE_OCTAVES, NO_LIMITS, SUB_BASS_HZ, ResponseLimits
+from nmjax.reference.limits import (
+    BASS_HZ,
+    EMPTY_BOOST_DB,
+    MIN_BAND_DISTANCE_OCTAVES,
+    NO_LIMITS,
+    SUB_BASS_HZ,
+    ResponseLimits,
+)
 from nmjax.reference.response import MAX_BANDS, scale_into_limits
 
 MAX_GAIN_DB = 12.0
@@ -33,6 +40,7 @@ _END_GRID_HZ = (12.0, 15.0, 18.0, 21.0, 16_000.0, 18_000.0, 20_000.0)  # where l
 _LIMIT_WEIGHT = 30.0  # cost of the mean squared excess over the limits, relative to that of the residual
 _UNLIMITED_DB = 1e3
 _LIMIT_MARGIN_DB = 0.1  # the fit stays below the limits by this much, since a penalty gives way a little
+_FITTED_EMPTY_DB = 0.5 * EMPTY_BOOST_DB  # the same where a track holds nothing, so that no gain is scaled down for it
 _DISTANCE_WEIGHT_DB2 = 2.0  # cost of two filters at one frequency; 0 from 1.3 times the smallest distance on
 _DISTANCE_MARGIN = 1.3
 
@@ -241,7 +249,9 @@ def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_p
         freq_hz, gain_db, q = decode(raw)
         points_hz = jnp.concatenate([grid_hz, jnp.asarray(_END_GRID_HZ, jnp.float32), freq_hz])
         response = _peaking_response_db(freq_hz, gain_db, q, points_hz)
-        limit_db = jnp.where(points_hz < SUB_BASS_HZ, limits.sub_bass_db, limits.above_db) - _LIMIT_MARGIN_DB
+        limit_db = jnp.where(points_hz < SUB_BASS_HZ, limits.sub_bass_db, limits.above_db)
+        has_sound = (points_hz >= limits.lowest_hz) & (points_hz <= limits.highest_hz)
+        limit_db = jnp.where(has_sound, limit_db, jnp.minimum(limit_db, _FITTED_EMPTY_DB)) - _LIMIT_MARGIN_DB
         residual = target_db - response[: len(grid_hz)]
         mean_db = jnp.sum(weight * residual) / jnp.sum(weight)
         smallest_db = jnp.where(points_hz < BASS_HZ, limits.min_bass_db + _LIMIT_MARGIN_DB, -_UNLIMITED_DB)

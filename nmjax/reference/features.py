@@ -25,6 +25,7 @@ from nmjax.reference.bands import CENTERS_HZ, FLOOR_DB, NUM_BANDS
 from nmjax.reference.frame_matching import FrameLevels, fine_filterbank, frame_levels
 
 SAMPLE_RATE = 44_100  # Hz, of the audio that is analyzed
+ACTIVE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
 _FRAME_FLOOR_DB = -240.0  # of single frames, which are compared relative to their own loudest band
 _BLOCK_SAMPLES = 3 * SAMPLE_RATE
 _WINDOW = 16_384  # 0.37 s
@@ -66,6 +67,11 @@ class TrackFeatures:
         frames = self.frames and self.frames.add_curve(curve_db)
         return dataclasses.replace(self, mid_db=self.mid_db + curve_db, frames=frames)
 
+    def tilt(self, db_per_octave: float) -> TrackFeatures:
+        """The features with mid and side tilted about 1 kHz."""
+        curve_db = db_per_octave * np.log2(CENTERS_HZ / 1000.0)
+        return dataclasses.replace(self.add_curve(curve_db), side_db=self.side_db + curve_db)
+
     @property
     def silent(self) -> bool:
         """Whether all bands are at the floor."""
@@ -81,6 +87,11 @@ class TrackFeatures:
     def known_bands(self) -> Bool[np.ndarray, " bands"]:
         """Mask of the bands that end below `max_hz`."""
         return self.max_hz >= CENTERS_HZ * 2.0 ** (1.0 / 12.0)
+
+    @property
+    def active_bands(self) -> Bool[np.ndarray, " bands"]:
+        """Mask of the bands that hold music rather than noise."""
+        return self.known_bands & (self.mid_db > self.mid_db.max() - ACTIVE_RANGE_DB)
 
 
 def track_features(chunks: Iterable[Float[np.ndarray, "_ channel"]], max_hz: float = SAMPLE_RATE / 2) -> TrackFeatures:

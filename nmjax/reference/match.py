@@ -17,12 +17,12 @@ from nmjax.models.parameters import EqSettings, Prediction
 from nmjax.reference import dynamics, eq_fit, side_eq, stereo_width
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures, track_features
-from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits, match_limits
+from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits, ResponseLimits, match_limits
 from nmjax.reference.match_notes import match_notes
 from nmjax.reference.outcome import BOOST, MatchOutcome, limit_note, match_outcome
-from nmjax.reference.posterior import OTHER_SONG_PRIOR, SAME_SONG_PRIOR, Prior
+from nmjax.reference.posterior import OTHER_SONG_PRIOR, SAME_SONG_PRIOR, STYLE_PRIOR, Prior
 from nmjax.reference.response import bands_response_db, pad_bands
-from nmjax.reference.target_eq import eq_correction_db, limit_boosts, share_within_limits
+from nmjax.reference.target_eq import eq_correction_db, limit_boosts, limits_of_sound, share_within_limits
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
@@ -45,6 +45,7 @@ class ReferenceTarget:
         width: the same for the stereo width.
         same_song: whether the reference is another section or mix of the track's song; then only differences larger
             than those between two sections of one song are corrected.
+        is_style: whether the features are those of a kind of music: then a track moves part of the way.
         intensity: above 1, the noise of the measured differences counts as so many times smaller.
         max_boost_db: largest boost of the EQ; None for the default, which depends on `same_song`.
         allowed: what the match may do in addition, some of `limits.EXPANSION` and `limits.NARROW_BASS`.
@@ -57,6 +58,7 @@ class ReferenceTarget:
     dynamics: float = 1.0
     width: float = 1.0
     same_song: bool = False
+    is_style: bool = False
     intensity: float = 1.0
     max_boost_db: float | None = None
     allowed: frozenset[str] = frozenset()
@@ -74,7 +76,7 @@ class ReferenceTarget:
     @property
     def prior(self) -> Prior:
         """Prior of the difference between track and reference."""
-        prior = SAME_SONG_PRIOR if self.same_song else OTHER_SONG_PRIOR
+        prior = SAME_SONG_PRIOR if self.same_song else STYLE_PRIOR if self.is_style else OTHER_SONG_PRIOR
         return dataclasses.replace(prior, noise_scale=prior.noise_scale / max(1.0, self.intensity))
 
     @property
@@ -217,7 +219,7 @@ def _match_tone(
     current_eq_db, strength = _eq_response_db(settings.eq), reference_target.strength * reference_target.tone
     if strength == 0.0:
         return _ToneMatch(settings, current_eq_db)
-    limits = reference_target.limits.response
+    limits = _response_limits(track, reference_target)
     correction = eq_correction_db(track, reference_target.features, current_eq_db, reference_target.prior)
     target_eq_db = limit_boosts(current_eq_db + strength * correction.curve_db, track, limits)
     bands = eq_fit.fit_bands(
@@ -237,6 +239,12 @@ def _match_tone(
         applied_share=strength * correction.share,
         share_within_limits=share_within_limits(current_eq_db, correction.curve_db, track, limits),
     )
+
+
+def _response_limits(track: TrackFeatures, reference_target: ReferenceTarget) -> ResponseLimits:
+    """Limits of the EQ; another song boosts nothing where the track holds nothing."""
+    limits = reference_target.limits.response
+    return limits if reference_target.same_song else limits_of_sound(track, limits)
 
 
 def _match_side(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> EqSettings | None:

@@ -50,6 +50,8 @@ SAME_SONG_PRIOR = Prior(
 )
 # Another song: its tone is the goal, however large the difference.
 OTHER_SONG_PRIOR = Prior(degradation_db=10.0, degradation_log_std=0.5, noise_scale=0.4, noise_log_std=0.0)
+# A kind of music: a song may differ from its mean, so it moves by a share of the difference that does not depend on it.
+STYLE_PRIOR = Prior(degradation_db=3.0, degradation_log_std=0.0, noise_scale=1.0, noise_log_std=0.0)
 
 
 def posterior_mean(

@@ -16,11 +16,11 @@ from nmjax.dsp import Bands
 from nmjax.models.parameters import EqSettings
 from nmjax.reference import eq_fit
 from nmjax.reference.bands import CENTERS_HZ
-from nmjax.reference.features import TrackFeatures
+from nmjax.reference.features import ACTIVE_RANGE_DB, TrackFeatures
 from nmjax.reference.limits import BASS_HZ, NARROW_BASS, MatchLimits
 from nmjax.reference.posterior import Prior
 from nmjax.reference.response import bands_response_db, scale_into_limits
-from nmjax.reference.target_eq import USABLE_RANGE_DB, long_term_correction, usable_bands
+from nmjax.reference.target_eq import limits_of_sound, long_term_correction, usable_bands
 
 MAX_SIDE_BANDS = 6
 _MIN_BASS_DB = -1.0  # of the side below 150 Hz, where a narrower bass is not allowed
@@ -73,7 +73,7 @@ def fit_side_eq(
         weight=correction.weight,
         gain_penalty=_GAIN_PENALTY,
         max_bands=MAX_SIDE_BANDS,
-        limits=response_limits,
+        limits=limits_of_sound(dataclasses.replace(track, mid_db=track.side_db), response_limits),
     )
     side_bands = scale_into_limits(side_bands, response_limits, base=bands)
     if not np.asarray(side_bands.gain_db).any():
@@ -90,5 +90,5 @@ def after_side_eq(features: TrackFeatures, eq_side: EqSettings | None) -> TrackF
 
 def _usable_side_bands(track: TrackFeatures, reference: TrackFeatures) -> Bool[np.ndarray, " bands"]:
     """Mask of the bands whose side holds music rather than noise in both."""
-    above_noise = [x.side_db > x.mid_db.max() - USABLE_RANGE_DB for x in (track, reference)]
+    above_noise = [x.side_db > x.mid_db.max() - ACTIVE_RANGE_DB for x in (track, reference)]
     return usable_bands(track, reference) & above_noise[0] & above_noise[1]
