@@ -27,7 +27,8 @@ from nmjax.mastering.network import Network
 from nmjax.mastering.references import features_from_chunks
 from nmjax.reference import target_file
 from nmjax.reference.bands import CENTERS_HZ
-from nmjax.reference.match import ReferenceTarget, match_settings
+from nmjax.reference.match import match_settings
+from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.reference.response import bands_response_db
 from nmjax.reference.styles import STYLE_NAMES, style_file
 

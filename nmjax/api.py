@@ -45,7 +45,7 @@ from nmjax.mastering.settings.file import StoredSettings, read_settings, setting
 from nmjax.mastering.source import CHUNK_FRAMES
 from nmjax.mastering.types import InputSignal
 from nmjax.reference.features import TrackFeatures
-from nmjax.reference.match import ReferenceTarget
+from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import default_of, from_keywords, option_specs
 

@@ -20,7 +20,7 @@ from nmjax.mastering.output_paths import OUTPUT_FLAGS, OutputPaths, check_output
 from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
 from nmjax.mastering.types import MasteringOptions
 from nmjax.reference import target_file
-from nmjax.reference.match import ReferenceTarget
+from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.runtime import atomic_files
 from nmjax.runtime.console import ProgressBars, print_line
 from nmjax.runtime.errors import BadInputError

@@ -27,7 +27,7 @@ from nmjax.mastering.render import equalize_stream
 from nmjax.mastering.types import MasteringOptions
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference import eq_fit
-from nmjax.reference.match import ReferenceTarget
+from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 
 System = Callable[[Example], Audio | None]

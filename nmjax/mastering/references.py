@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,10 @@ from nmjax.mastering.diagnosis.file_quality import steep_cutoff_hz
 from nmjax.mastering.request_readers import Section, WeightedFile
 from nmjax.models import SAMPLE_RATE, Prediction
 from nmjax.reference import target_file
+from nmjax.reference.alignment import align
 from nmjax.reference.features import FeatureExtractor, TrackFeatures
-from nmjax.reference.match import ReferenceMatch, ReferenceTarget, match_settings
+from nmjax.reference.match import ReferenceMatch, match_settings
+from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
 
@@ -79,6 +82,22 @@ def read_reference_features(file: WeightedFile) -> tuple[TrackFeatures, str]:
     return target_file.read(path)
 
 
+def reference_audio(file: WeightedFile) -> ReferenceAudio | None:
+    """The audio of a music file or of a section of one; None for a target file."""
+    path = Path(file.path)
+    if path.suffix.lower() == ".json":
+        return None
+    return ReferenceAudio(partial(_read_section, path, file.section), reader.probe(path).sample_rate)
+
+
+def _read_section(path: Path, section: Section | None) -> AudioChunks:
+    chunks = reader.read_chunks(path)
+    if section is None:
+        return chunks
+    sample_rate = reader.probe(path).sample_rate
+    return take_section(chunks, *(round(x * sample_rate) for x in section))
+
+
 def features_from_file(path: Path, section: Section | None = None) -> TrackFeatures:
     """Features of a music file of any sample rate and number of channels.
 
@@ -91,12 +110,10 @@ def features_from_file(path: Path, section: Section | None = None) -> TrackFeatu
             3 s or silent.
     """
     info = reader.probe(path)
-    chunks = reader.read_chunks(path)
-    if section:
-        if section.start * info.sample_rate >= info.frames:
-            seconds = info.frames / info.sample_rate
-            raise BadInputError(f"'{path}' is {seconds:.1f} s long; its section must begin before that.")
-        chunks = take_section(chunks, *(round(x * info.sample_rate) for x in section))
+    if section and section.start * info.sample_rate >= info.frames:
+        seconds = info.frames / info.sample_rate
+        raise BadInputError(f"'{path}' is {seconds:.1f} s long; its section must begin before that.")
+    chunks = _read_section(path, section)
     return check_reference(features_from_chunks(chunks, info.sample_rate), f"'{_section_name(str(path), section)}'")
 
 
@@ -122,7 +139,40 @@ def features_from_chunks(chunks: AudioChunks, sample_rate: int) -> TrackFeatures
 def match_reference(prediction: Prediction, signal: SourceSignal, reference_target: ReferenceTarget) -> ReferenceMatch:
     """Move a signal's predicted settings towards the reference."""
     features = features_from_chunks(signal.read_chunks(), signal.sample_rate)
+    features, reference_target = recognize_passage(features, signal, reference_target)
     return match_settings(prediction, features, reference_target, load_excerpts=partial(read_excerpts, signal))
+
+
+def recognize_passage(
+    features: TrackFeatures, signal: SourceSignal, reference_target: ReferenceTarget
+) -> tuple[TrackFeatures, ReferenceTarget]:
+    """Features and target of the section that track and reference have in common, if they play the same passage.
+
+    Otherwise both are returned as they are. Where the two begin or end at different times, both are read again.
+
+    Args:
+        features: features of the whole track.
+        signal: the track.
+        reference_target: the reference.
+    """
+    reference = reference_target.features
+    if features.outline is None or reference.outline is None:
+        return features, reference_target
+    alignment = align(features.outline, reference.outline)
+    audio = reference_target.audio
+    if alignment is None or not (alignment.is_whole or audio):
+        return features, reference_target
+    if audio and not alignment.is_whole:
+        features = _section_features(signal.read_chunks(), signal.sample_rate, alignment.track_start, alignment.seconds)
+        reference = _section_features(
+            audio.read_chunks(), audio.sample_rate, alignment.reference_start, alignment.seconds
+        )
+    return features, dataclasses.replace(reference_target, features=reference, same_passage=True)
+
+
+def _section_features(chunks: AudioChunks, sample_rate: int, start: float, seconds: float) -> TrackFeatures:
+    first, end = (round(x * sample_rate) for x in (start, start + seconds))
+    return features_from_chunks(take_section(chunks, first, end), sample_rate)
 
 
 def read_excerpts(signal: SourceSignal) -> Float[np.ndarray, "blocks time channel"]:

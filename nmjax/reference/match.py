@@ -17,10 +17,10 @@ from nmjax.models.parameters import EqSettings, Prediction
 from nmjax.reference import dynamics, eq_fit, side_eq, stereo_width
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures, track_features
-from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits, ResponseLimits, match_limits
+from nmjax.reference.limits import EXPANSION, NARROW_BASS, ResponseLimits
 from nmjax.reference.match_notes import match_notes
 from nmjax.reference.outcome import BOOST, MatchOutcome, limit_note, match_outcome
-from nmjax.reference.posterior import OTHER_SONG_PRIOR, SAME_SONG_PRIOR, STYLE_PRIOR, Prior
+from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.reference.response import bands_response_db, pad_bands
 from nmjax.reference.target_eq import eq_correction_db, limit_boosts, limits_of_sound, share_within_limits
 
@@ -30,60 +30,6 @@ _GAIN_PENALTY = 0.02  # dB² per dB of a filter's gain
 _MIN_SECONDS = 1.0  # shorter tracks are not compressed
 _AUDIBLY_NARROWER = 0.9  # factor of the bass's side
 _NO_CHANGE = dynamics.DynamicsChange(crest_db=0.0, slope=0.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class ReferenceTarget:
-    """What a track is matched to, and how closely.
-
-    Attributes:
-        features: features of the reference, or the average of several.
-        name: name of the reference for messages.
-        strength: 0 leaves the predicted settings bit-identical, 1 applies the whole estimate.
-        tone: further factor, 0 to 1, for the EQ.
-        dynamics: the same for the compressor.
-        width: the same for the stereo width.
-        same_song: whether the reference is another section or mix of the track's song; then only differences larger
-            than those between two sections of one song are corrected.
-        is_style: whether the features are those of a kind of music: then a track moves part of the way.
-        intensity: above 1, the noise of the measured differences counts as so many times smaller.
-        max_boost_db: largest boost of the EQ; None for the default, which depends on `same_song`.
-        allowed: what the match may do in addition, some of `limits.EXPANSION` and `limits.NARROW_BASS`.
-    """
-
-    features: TrackFeatures
-    name: str
-    strength: float = 1.0
-    tone: float = 1.0
-    dynamics: float = 1.0
-    width: float = 1.0
-    same_song: bool = False
-    is_style: bool = False
-    intensity: float = 1.0
-    max_boost_db: float | None = None
-    allowed: frozenset[str] = frozenset()
-
-    @property
-    def limits(self) -> MatchLimits:
-        """What the match may do at most."""
-        return match_limits(self.same_song, self.max_boost_db, self.allowed)
-
-    @property
-    def description(self) -> str:
-        """Name, relation and strength, for settings files and reports."""
-        return f"{self.name}{', the same song' if self.same_song else ''}, strength {self.strength:g}"
-
-    @property
-    def prior(self) -> Prior:
-        """Prior of the difference between track and reference."""
-        prior = SAME_SONG_PRIOR if self.same_song else STYLE_PRIOR if self.is_style else OTHER_SONG_PRIOR
-        return dataclasses.replace(prior, noise_scale=prior.noise_scale / max(1.0, self.intensity))
-
-    @property
-    def matched_stages(self) -> frozenset[str]:
-        """The stages that the reference decides."""
-        shares = {"eq": self.tone, "compressor": self.dynamics, "width": self.width}
-        return frozenset(stage for stage, share in shares.items() if self.strength * share > 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,12 +120,9 @@ def match_settings(
         tone = _match_tone(
             settings, track.add_curve(dynamics_match.tone_change_db), reference_target, start=tone.settings.eq
         )
-    settings = dataclasses.replace(
-        tone.settings,
-        compressor=dynamics_match.compressor,
-        eq_side=_match_side(tone.settings, track, reference_target),
+    settings, width_match = _match_image(
+        dataclasses.replace(tone.settings, compressor=dynamics_match.compressor), track, reference_target
     )
-    width_match = _match_width(settings, side_eq.after_side_eq(track, settings.eq_side), reference_target)
     strength = reference_target.strength * reference_target.tone
     notes = match_notes(
         track=track,
@@ -187,13 +130,14 @@ def match_settings(
         name=reference_target.name,
         prior=reference_target.prior,
         applied_share=tone.applied_share,
+        same_passage=reference_target.same_passage,
     )
     note = limit_note(
         name=reference_target.name,
         share=tone.share_within_limits,
         strength=strength,
         limits=reference_target.limits,
-        same_song=reference_target.same_song,
+        same_song=reference_target.is_own_song,
     )
     reached = {
         BOOST: strength > tone.share_within_limits,
@@ -201,9 +145,7 @@ def match_settings(
         NARROW_BASS: width_match.lacks_narrow_bass,
     }
     return ReferenceMatch(
-        prediction=dataclasses.replace(
-            prediction, settings=dataclasses.replace(settings, width=width_match.width), gate_logit=None
-        ),
+        prediction=dataclasses.replace(prediction, settings=settings, gate_logit=None),
         reference_target=reference_target,
         target_eq_db=tone.target_eq_db,
         notes=(*notes, note) if note else notes,
@@ -244,12 +186,31 @@ def _match_tone(
 def _response_limits(track: TrackFeatures, reference_target: ReferenceTarget) -> ResponseLimits:
     """Limits of the EQ; another song boosts nothing where the track holds nothing."""
     limits = reference_target.limits.response
-    return limits if reference_target.same_song else limits_of_sound(track, limits)
+    return limits if reference_target.is_own_song else limits_of_sound(track, limits)
+
+
+def _match_image(
+    settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget
+) -> tuple[Settings, _WidthMatch]:
+    """Match the EQ of the side and the width.
+
+    The EQ comes first, since the tone of a side is the goal whatever its level. Of the same passage the width comes
+    first: it is most often what makes the difference, and the EQ mends the remainder.
+    """
+    if reference_target.same_passage:
+        width_match = _match_width(settings, track, reference_target)
+        settings = dataclasses.replace(settings, width=width_match.width)
+        widened = dataclasses.replace(track, side_db=track.side_db + stereo_width.width_gain_db(width_match.width))
+        return dataclasses.replace(settings, eq_side=_match_side(settings, widened, reference_target)), width_match
+    settings = dataclasses.replace(settings, eq_side=_match_side(settings, track, reference_target))
+    width_match = _match_width(settings, side_eq.after_side_eq(track, settings.eq_side), reference_target)
+    return dataclasses.replace(settings, width=width_match.width), width_match
 
 
 def _match_side(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> EqSettings | None:
     strength = reference_target.strength * min(reference_target.tone, reference_target.width)
-    if reference_target.same_song or strength == 0.0:
+    is_other_section = reference_target.same_song and not reference_target.same_passage
+    if is_other_section or strength == 0.0:
         return settings.eq_side
     return side_eq.fit_side_eq(
         track=track,
@@ -301,7 +262,7 @@ def _match_width(settings: Settings, track: TrackFeatures, reference_target: Ref
         eq_db=eq_db,
         factors=(1.0, 1.0) if current is None else (float(current.low[0]), float(current.high[0])),
         prior=reference_target.prior,
-        same_song=reference_target.same_song,
+        same_song=reference_target.same_song and not reference_target.same_passage,
     )
     width = stereo_width.fit_width(current, track, eq_db, strength * change_db)
     if NARROW_BASS in reference_target.limits.allowed or width is None or float(width.low[0]) >= 1.0:

@@ -76,13 +76,22 @@ def band_widths_db(
         eq_db: EQ response that is applied to mid and side first.
         factors: gains of the side below and above the crossover that are applied next.
     """
-    gain_db = 20.0 * np.log10(np.abs(factors[0] * _LOWPASS + factors[1] * (1.0 - _LOWPASS)) + 1e-9)
+    gain_db = _side_gain_db(factors)
     ratios_db = []
     for mask in _BAND_MASKS:
         levels = (features.side_db + gain_db, features.mid_db)
         side, mid = (np.sum(10.0 ** ((x + eq_db)[mask] / 10.0)) for x in levels)
         ratios_db.append(10.0 * np.log10(side / mid) if features.stereo else -np.inf)
     return np.array(ratios_db)
+
+
+def width_gain_db(width: Width | None) -> Float[np.ndarray, " bands"]:
+    """Gain of the side at `CENTERS_HZ`; 0 without a width."""
+    return np.zeros(len(CENTERS_HZ)) if width is None else _side_gain_db((float(width.low[0]), float(width.high[0])))
+
+
+def _side_gain_db(factors: Sequence[float] | np.ndarray) -> Float[np.ndarray, " bands"]:
+    return 20.0 * np.log10(np.abs(factors[0] * _LOWPASS + factors[1] * (1.0 - _LOWPASS)) + 1e-9)
 
 
 def fit_width(
