@@ -1,10 +1,11 @@
 """Makes the styles that come with the program, with `nmjax targets --save`, and the table of docs/reference/styles.md.
 
-    python scripts/make_styles.py music
+    python scripts/make_styles.py music features
 
-MUSIC is the folder of `scripts/music.py`. A style is the average of the training songs of its kind, in which n
-songs of one author weigh as much as √n songs; "balanced" is the average of all kinds, "warm" and "bright" are tilts of
-it. The songs are analyzed one after another (about 25 minutes).
+The first folder is that of `scripts/music.py`, the second keeps the features of each song as a target file. A style is
+the average of the training songs of its kind, in which n songs of one author weigh as much as √n songs; "balanced" is
+the average of all kinds, "warm" and "bright" are tilts of it. The analysis of the songs takes about 25 minutes; songs
+whose features exist are not analyzed again.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def kind_of(genre: str) -> str:
     return next((kind for kind, pattern in KINDS.items() if re.search(pattern, genre, re.IGNORECASE)), "")
 
 
-def main(music: Path) -> None:
+def main(music: Path, features: Path) -> None:
     """Write all styles, and print a row for each."""
     with open(CATALOG_CSV, newline="", encoding="utf-8") as file:
         songs = [row for row in csv.DictReader(file) if row["split"] == "train"]
@@ -42,8 +43,9 @@ def main(music: Path) -> None:
     for kind in KINDS:
         rows = [row for row in songs if kind_of(row["genre"]) == kind and (music / song_path(row)).is_file()]
         songs_by_author = Counter(row["author"] for row in rows)
-        files = [f"{music / song_path(row)}={songs_by_author[row['author']] ** -0.5:.6f}" for row in rows]
-        save(kind, *files)
+        files = [features_file(row, music, features) for row in rows]
+        weights = [songs_by_author[row["author"]] ** -0.5 for row in rows]
+        save(kind, *(f"{file}={weight:.6f}" for file, weight in zip(files, weights, strict=True)))
         hours = sum(float(row["seconds"]) for row in rows) / 3600.0
         packages, licenses = (sorted({row[name] for row in rows}) for name in ("package", "license"))
         counts = f"{len(rows)} | {hours:.1f} | {len(songs_by_author)}"
@@ -53,17 +55,31 @@ def main(music: Path) -> None:
         save(name, "balanced", "--tilt", f"{tilt_db}")
 
 
+def features_file(row: dict[str, str], music: Path, features: Path) -> Path:
+    """The target file of a song, made if it does not exist."""
+    file = features / row["package"] / f"{Path(row['path']).name}.json"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        run("targets", str(music / song_path(row)), "--save", str(file))
+    return file
+
+
 def song_path(row: dict[str, str]) -> Path:
     return Path(row["split"]) / row["package"] / row["path"]
 
 
 def save(style: str, *arguments: str) -> None:
-    code = nmjax(["targets", *arguments, "--save", str(style_file(style)), "--name", f"the style {style}", "--force"])
-    if code:
+    run("targets", *arguments, "--save", str(style_file(style)), "--name", f"the style {style}", "--force")
+
+
+def run(*arguments: str) -> None:
+    if code := nmjax(list(arguments)):
         raise SystemExit(code)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("music", type=Path, metavar="MUSIC")
-    main(parser.parse_args().music)
+    parser.add_argument("music", type=Path)
+    parser.add_argument("features", type=Path)
+    given = parser.parse_args()
+    main(given.music, given.features)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_excerpts, take_section
+from nmjax.audio.units import db_to_amplitude
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.diagnosis.file_quality import steep_cutoff_hz
 from nmjax.mastering.request_readers import Section, WeightedFile
@@ -24,6 +25,7 @@ from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
 
+Excerpts = Float[np.ndarray, "blocks time channel"]
 MIN_SECONDS = 3.0  # of a reference
 _NUM_EXCERPTS, _EXCERPT_SECONDS = 8, 3.0  # of a track whose dynamics are matched
 MATCH_ASPECTS = ("tone", "dynamics", "width")
@@ -132,15 +134,32 @@ def features_from_chunks(chunks: AudioChunks, sample_rate: int) -> TrackFeatures
     extractor = FeatureExtractor()
     for chunk in prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE)):
         extractor.update(chunk)
+    return _finish(extractor, sample_rate)
+
+
+def features_and_excerpts(signal: SourceSignal) -> tuple[TrackFeatures, Excerpts]:
+    """The features of a signal and what `read_excerpts` returns, in one pass."""
+    extractor = FeatureExtractor()
+
+    def watch() -> Iterator[np.ndarray]:
+        for chunk in prefetch(resample_stream(signal.read_chunks(), signal.sample_rate, SAMPLE_RATE)):
+            extractor.update(chunk)
+            yield chunk
+
+    excerpts = _take_excerpts(watch(), signal)
+    return _finish(extractor, signal.sample_rate), excerpts
+
+
+def _finish(extractor: FeatureExtractor, sample_rate: int) -> TrackFeatures:
     cutoff = steep_cutoff_hz(extractor.level_db(), extractor.bin_hz)
     return extractor.features(max_hz=np.nanmin([sample_rate / 2, SAMPLE_RATE / 2, cutoff]))
 
 
 def match_reference(prediction: Prediction, signal: SourceSignal, reference_target: ReferenceTarget) -> ReferenceMatch:
     """Move a signal's predicted settings towards the reference."""
-    features = features_from_chunks(signal.read_chunks(), signal.sample_rate)
+    features, excerpts = features_and_excerpts(signal)
     features, reference_target = recognize_passage(features, signal, reference_target)
-    return match_settings(prediction, features, reference_target, load_excerpts=partial(read_excerpts, signal))
+    return match_settings(prediction, features, reference_target, load_excerpts=lambda: excerpts)
 
 
 def recognize_passage(
@@ -175,16 +194,21 @@ def _section_features(chunks: AudioChunks, sample_rate: int, start: float, secon
     return features_from_chunks(take_section(chunks, first, end), sample_rate)
 
 
-def read_excerpts(signal: SourceSignal) -> Float[np.ndarray, "blocks time channel"]:
+def read_excerpts(signal: SourceSignal) -> Excerpts:
     """Eight evenly spaced excerpts of 3 s at the model's sample rate and level; a shorter track as one block."""
+    return _take_excerpts(resample_stream(signal.read_chunks(), signal.sample_rate, SAMPLE_RATE), signal)
+
+
+def _take_excerpts(chunks: AudioChunks, signal: SourceSignal) -> Excerpts:
+    """The excerpts from the chunks of a signal at the model's sample rate; it reads all chunks."""
     total_seconds = _NUM_EXCERPTS * _EXCERPT_SECONDS
-    chunks = resample_stream(signal.chunks_at_model_level(), signal.sample_rate, SAMPLE_RATE)
+    gain = np.float32(db_to_amplitude(signal.input_gain_db))
     frames = round(signal.frames * SAMPLE_RATE / signal.sample_rate)
     if frames <= total_seconds * SAMPLE_RATE:
-        return np.concatenate(list(chunks))[None]
+        return gain * np.concatenate(list(chunks))[None]
     audio = np.concatenate(list(take_excerpts(chunks, frames, SAMPLE_RATE, total_seconds, _EXCERPT_SECONDS)))
     excerpt_frames = int(_EXCERPT_SECONDS * SAMPLE_RATE)
-    return audio[: len(audio) // excerpt_frames * excerpt_frames].reshape(-1, excerpt_frames, audio.shape[1])
+    return gain * audio[: len(audio) // excerpt_frames * excerpt_frames].reshape(-1, excerpt_frames, audio.shape[1])
 
 
 def check_reference(features: TrackFeatures, name: str) -> TrackFeatures:
