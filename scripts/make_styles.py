@@ -5,7 +5,7 @@
 The first folder is that of `scripts/music.py`, the second keeps the features of each song as a target file. A style is
 the average of the training songs of its kind, in which n songs of one author weigh as much as √n songs; "balanced" is
 the average of all kinds, "warm" and "bright" are tilts of it. The analysis of the songs takes about 25 minutes; songs
-whose features exist are not analyzed again.
+whose features exist are not analyzed again. One package is left out, whose codec is too coarse.
 """
 
 import argparse
@@ -27,6 +27,7 @@ KINDS = {  # of the genre in music.csv; the first that matches
     "chiptune": r"chiptune",
     "electronic": r"space electronic|ambient|electronic|drum and bass|dnb",
 }
+LEFT_OUT = "warzone2100-music"  # 47 kbit/s
 TILTS_DB = {"warm": -0.75, "bright": 0.75}  # per octave
 
 
@@ -38,7 +39,8 @@ def kind_of(genre: str) -> str:
 def main(music: Path, features: Path) -> None:
     """Write all styles, and print a row for each."""
     with open(CATALOG_CSV, newline="", encoding="utf-8") as file:
-        songs = [row for row in csv.DictReader(file) if row["split"] == "train"]
+        rows = csv.DictReader(file)
+        songs = [row for row in rows if row["split"] == "train" and row["package"] != LEFT_OUT]
     print("| style | songs | hours | authors | packages | licenses |\n|---|---|---|---|---|---|")
     for kind in KINDS:
         rows = [row for row in songs if kind_of(row["genre"]) == kind and (music / song_path(row)).is_file()]

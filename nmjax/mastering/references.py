@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,11 +15,9 @@ from nmjax.audio.units import db_to_amplitude
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.diagnosis.file_quality import steep_cutoff_hz
 from nmjax.mastering.request_readers import Section, WeightedFile
-from nmjax.models import SAMPLE_RATE, Prediction
+from nmjax.models import SAMPLE_RATE
 from nmjax.reference import target_file
-from nmjax.reference.alignment import align
 from nmjax.reference.features import FeatureExtractor, TrackFeatures
-from nmjax.reference.match import ReferenceMatch, match_settings
 from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
@@ -153,45 +150,6 @@ def features_and_excerpts(signal: SourceSignal) -> tuple[TrackFeatures, Excerpts
 def _finish(extractor: FeatureExtractor, sample_rate: int) -> TrackFeatures:
     cutoff = steep_cutoff_hz(extractor.level_db(), extractor.bin_hz)
     return extractor.features(max_hz=np.nanmin([sample_rate / 2, SAMPLE_RATE / 2, cutoff]))
-
-
-def match_reference(prediction: Prediction, signal: SourceSignal, reference_target: ReferenceTarget) -> ReferenceMatch:
-    """Move a signal's predicted settings towards the reference."""
-    features, excerpts = features_and_excerpts(signal)
-    features, reference_target = recognize_passage(features, signal, reference_target)
-    return match_settings(prediction, features, reference_target, load_excerpts=lambda: excerpts)
-
-
-def recognize_passage(
-    features: TrackFeatures, signal: SourceSignal, reference_target: ReferenceTarget
-) -> tuple[TrackFeatures, ReferenceTarget]:
-    """Features and target of the section that track and reference have in common, if they play the same passage.
-
-    Otherwise both are returned as they are. Where the two begin or end at different times, both are read again.
-
-    Args:
-        features: features of the whole track.
-        signal: the track.
-        reference_target: the reference.
-    """
-    reference = reference_target.features
-    if features.outline is None or reference.outline is None:
-        return features, reference_target
-    alignment = align(features.outline, reference.outline)
-    audio = reference_target.audio
-    if alignment is None or not (alignment.is_whole or audio):
-        return features, reference_target
-    if audio and not alignment.is_whole:
-        features = _section_features(signal.read_chunks(), signal.sample_rate, alignment.track_start, alignment.seconds)
-        reference = _section_features(
-            audio.read_chunks(), audio.sample_rate, alignment.reference_start, alignment.seconds
-        )
-    return features, dataclasses.replace(reference_target, features=reference, same_passage=True)
-
-
-def _section_features(chunks: AudioChunks, sample_rate: int, start: float, seconds: float) -> TrackFeatures:
-    first, end = (round(x * sample_rate) for x in (start, start + seconds))
-    return features_from_chunks(take_section(chunks, first, end), sample_rate)
 
 
 def read_excerpts(signal: SourceSignal) -> Excerpts:

@@ -30,7 +30,7 @@ _MIN_HZ, _MAX_HZ = 20.0, 20_000.0
 _Q_RANGE = (0.5, 5.0)
 _START_Q = 1.0
 _STEPS, _LEARNING_RATE = 600, 0.05
-_TOLERANCE_DB = 0.25  # RMS residual at which no filter is added
+TOLERANCE_DB = 0.25  # RMS residual at which no filter is added
 _MIN_COST_REDUCTION = 0.02  # a filter must reduce the cost by at least this share
 _FILTER_PENALTY_DB = 0.3  # each filter costs as much as this gain, so that two filters at one frequency are merged
 _NEGLIGIBLE_DB = 0.1  # filters with less gain are dropped
@@ -96,13 +96,14 @@ def fit_bands(
     gain_penalty: float = 0.0,
     max_bands: int = MAX_BANDS,
     limits: ResponseLimits = NO_LIMITS,
+    tolerance_db: float = TOLERANCE_DB,
 ) -> Bands:
     """Fit as few peaking filters as needed to a curve, up to a constant.
 
     Starting from the initial filters that have an audible gain, a filter is inserted at the peak of the residual and
-    all are optimized together, until the residual is 0.25 dB RMS, another filter would reduce the cost by less than
-    2 %, or there are `max_bands`. After each step, filters whose removal costs less than 2 % are removed, and of two
-    within a sixth of an octave the smaller one.
+    all are optimized together, until the residual is `tolerance_db` RMS, another filter would reduce the cost by less
+    than 2 %, or there are `max_bands`. After each step, filters whose removal costs less than 2 % are removed, and of
+    two within a sixth of an octave the smaller one.
 
     Args:
         initial: filters to start from, `[1, bands]`; of more than `max_bands` those with the largest gains.
@@ -112,13 +113,14 @@ def fit_bands(
         gain_penalty: cost of 1 dB of a filter's gain, in dB² of the mean squared residual.
         max_bands: largest number of filters.
         limits: largest gain of the summed response, a part of the fit; what it misses is scaled down.
+        tolerance_db: RMS of the residual at which no filter is added.
 
     Returns:
         Filters `[1, bands]` in order of frequency: 20 Hz to 20 kHz, ±12 dB, Q 0.5 to 5.
     """
     fitting = _Fitting(_as_float32(_Target(freq_hz, target_db, weight)), gain_penalty, limits)
     best = _prune(_optimize(_initial_filters(initial, max_bands), fitting), fitting)
-    while best.num_filters < max_bands and np.average(best.residual_db**2, weights=weight) > _TOLERANCE_DB**2:
+    while best.num_filters < max_bands and np.average(best.residual_db**2, weights=weight) > tolerance_db**2:
         candidate = _prune(_optimize(_insert_filter(best, freq_hz, weight), fitting), fitting)
         if candidate.cost > (1.0 - _MIN_COST_REDUCTION) * best.cost:
             break

@@ -11,24 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp import Bands, Compressor, Width, compress, equalize
+from nmjax.dsp import Bands, Compressor, compress, equalize
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.parameters import EqSettings, Prediction
-from nmjax.reference import dynamics, eq_fit, side_eq, stereo_width
+from nmjax.reference import dynamics, eq_fit, gain_fit, image_match
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, ResponseLimits
 from nmjax.reference.match_notes import match_notes
 from nmjax.reference.outcome import BOOST, MatchOutcome, limit_note, match_outcome
 from nmjax.reference.reference_target import ReferenceTarget
-from nmjax.reference.response import bands_response_db, pad_bands
+from nmjax.reference.response import eq_response_db, pad_bands
 from nmjax.reference.target_eq import eq_correction_db, limit_boosts, limits_of_sound, share_within_limits
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
 _GAIN_PENALTY = 0.02  # dB² per dB of a filter's gain
+_PASSAGE_GAIN_PENALTY, _PASSAGE_TOLERANCE_DB = 0.003, 0.1  # of the same passage, whose target is exact
 _MIN_SECONDS = 1.0  # shorter tracks are not compressed
-_AUDIBLY_NARROWER = 0.9  # factor of the bass's side
 _NO_CHANGE = dynamics.DynamicsChange(crest_db=0.0, slope=0.0)
 
 
@@ -62,7 +62,7 @@ class ReferenceMatch:
         """
         if self.difference_db is None:
             return None
-        eq_db = _eq_response_db(settings.eq, sample_rate)
+        eq_db = eq_response_db(settings.eq, sample_rate)
         return match_outcome(self.reference_target.name, self.difference_db, eq_db, self.limits_reached)
 
 
@@ -92,15 +92,12 @@ class _DynamicsMatch(NamedTuple):
     lacks_expansion: bool = False
 
 
-class _WidthMatch(NamedTuple):
-    """The matched width, and whether a narrower bass was needed but not allowed."""
-
-    width: Width | None
-    lacks_narrow_bass: bool = False
-
-
 def match_settings(
-    prediction: Prediction, track: TrackFeatures, reference_target: ReferenceTarget, load_excerpts: ExcerptLoader
+    prediction: Prediction,
+    track: TrackFeatures,
+    reference_target: ReferenceTarget,
+    load_excerpts: ExcerptLoader,
+    load_reference_excerpts: ExcerptLoader | None = None,
 ) -> ReferenceMatch:
     """Move the predicted settings towards a reference; a silent track or strength 0 leaves them unchanged.
 
@@ -110,17 +107,18 @@ def match_settings(
         reference_target: the reference.
         load_excerpts: returns excerpts `[blocks, time, channel]` of the track at the model's sample rate and level;
             called only if the compressor is matched.
+        load_reference_excerpts: the same for the reference, of another mix of the same passage.
     """
     settings = prediction.settings
     if track.silent or reference_target.strength == 0.0:
-        return ReferenceMatch(prediction, reference_target, _eq_response_db(settings.eq))
+        return ReferenceMatch(prediction, reference_target, eq_response_db(settings.eq))
     tone = _match_tone(settings, track, reference_target)
-    dynamics_match = _match_dynamics(tone.settings, track, reference_target, load_excerpts)
+    dynamics_match = _match_dynamics(tone.settings, track, reference_target, load_excerpts, load_reference_excerpts)
     if dynamics_match.tone_change_db.any():  # match the EQ again to the compressed signal
         tone = _match_tone(
             settings, track.add_curve(dynamics_match.tone_change_db), reference_target, start=tone.settings.eq
         )
-    settings, width_match = _match_image(
+    settings, width_match = image_match.match_image(
         dataclasses.replace(tone.settings, compressor=dynamics_match.compressor), track, reference_target
     )
     strength = reference_target.strength * reference_target.tone
@@ -158,7 +156,7 @@ def _match_tone(
     settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, start: EqSettings | None = None
 ) -> _ToneMatch:
     """Match the EQ. start: where the fit starts, by default the predicted EQ, which the correction is relative to."""
-    current_eq_db, strength = _eq_response_db(settings.eq), reference_target.strength * reference_target.tone
+    current_eq_db, strength = eq_response_db(settings.eq), reference_target.strength * reference_target.tone
     if strength == 0.0:
         return _ToneMatch(settings, current_eq_db)
     limits = _response_limits(track, reference_target)
@@ -169,11 +167,12 @@ def _match_tone(
         freq_hz=CENTERS_HZ,
         target_db=target_eq_db,
         weight=correction.weight,
-        gain_penalty=_GAIN_PENALTY,
+        gain_penalty=_PASSAGE_GAIN_PENALTY if reference_target.same_passage else _GAIN_PENALTY,
         limits=limits,
+        tolerance_db=_PASSAGE_TOLERANCE_DB if reference_target.same_passage else eq_fit.TOLERANCE_DB,
     )
     eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
-    level_db = np.average(_eq_response_db(eq) - target_eq_db, weights=correction.weight)
+    level_db = np.average(eq_response_db(eq) - target_eq_db, weights=correction.weight)
     return _ToneMatch(
         settings=dataclasses.replace(settings, eq=eq),
         target_eq_db=target_eq_db + level_db,
@@ -189,41 +188,12 @@ def _response_limits(track: TrackFeatures, reference_target: ReferenceTarget) ->
     return limits if reference_target.is_own_song else limits_of_sound(track, limits)
 
 
-def _match_image(
-    settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget
-) -> tuple[Settings, _WidthMatch]:
-    """Match the EQ of the side and the width.
-
-    The EQ comes first, since the tone of a side is the goal whatever its level. Of the same passage the width comes
-    first: it is most often what makes the difference, and the EQ mends the remainder.
-    """
-    if reference_target.same_passage:
-        width_match = _match_width(settings, track, reference_target)
-        settings = dataclasses.replace(settings, width=width_match.width)
-        widened = dataclasses.replace(track, side_db=track.side_db + stereo_width.width_gain_db(width_match.width))
-        return dataclasses.replace(settings, eq_side=_match_side(settings, widened, reference_target)), width_match
-    settings = dataclasses.replace(settings, eq_side=_match_side(settings, track, reference_target))
-    width_match = _match_width(settings, side_eq.after_side_eq(track, settings.eq_side), reference_target)
-    return dataclasses.replace(settings, width=width_match.width), width_match
-
-
-def _match_side(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> EqSettings | None:
-    strength = reference_target.strength * min(reference_target.tone, reference_target.width)
-    is_other_section = reference_target.same_song and not reference_target.same_passage
-    if is_other_section or strength == 0.0:
-        return settings.eq_side
-    return side_eq.fit_side_eq(
-        track=track,
-        reference=reference_target.features,
-        bands=settings.eq.bands(),
-        strength=strength,
-        prior=reference_target.prior,
-        limits=reference_target.limits,
-    )
-
-
 def _match_dynamics(
-    settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, load_excerpts: ExcerptLoader
+    settings: Settings,
+    track: TrackFeatures,
+    reference_target: ReferenceTarget,
+    load_excerpts: ExcerptLoader,
+    load_reference_excerpts: ExcerptLoader | None,
 ) -> _DynamicsMatch:
     strength, current = reference_target.strength * reference_target.dynamics, settings.compressor
     if strength == 0.0 or track.seconds < _MIN_SECONDS:
@@ -233,6 +203,11 @@ def _match_dynamics(
     unchanged = _DynamicsMatch(current, np.zeros(NUM_BANDS))
     excerpts = jnp.asarray(load_excerpts())
     equalized = _equalize(excerpts, pad_bands(settings.eq.bands()))
+    if load_reference_excerpts:
+        compressor = gain_fit.fit_compressor_to_mix(
+            equalized, jnp.asarray(load_reference_excerpts()), current, strength
+        )
+        return _DynamicsMatch(compressor, _tone_change_db(equalized, compressor))
     target = dynamics.dynamics_target(
         track=track,
         reference=reference_target.features,
@@ -246,31 +221,15 @@ def _match_dynamics(
     compressor = dynamics.fit_compressor(equalized, current, target, may_expand)
     if compressor is None or compressor is current:
         return unchanged._replace(lacks_expansion=not may_expand and target.needs_expansion)
-    compressed = _compress(equalized, compressor)
-    before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (equalized, compressed))
-    return _DynamicsMatch(compressor, after_db - before_db)
+    return _DynamicsMatch(compressor, _tone_change_db(equalized, compressor))
 
 
-def _match_width(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> _WidthMatch:
-    strength = reference_target.strength * reference_target.width
-    if strength == 0.0 or not (track.stereo and reference_target.features.stereo):
-        return _WidthMatch(settings.width)
-    eq_db, current = _eq_response_db(settings.eq), settings.width
-    change_db = stereo_width.width_change_db(
-        track=track,
-        reference=reference_target.features,
-        eq_db=eq_db,
-        factors=(1.0, 1.0) if current is None else (float(current.low[0]), float(current.high[0])),
-        prior=reference_target.prior,
-        same_song=reference_target.same_song and not reference_target.same_passage,
-    )
-    width = stereo_width.fit_width(current, track, eq_db, strength * change_db)
-    if NARROW_BASS in reference_target.limits.allowed or width is None or float(width.low[0]) >= 1.0:
-        return _WidthMatch(width)
-    lacks_narrow_bass = float(width.low[0]) < _AUDIBLY_NARROWER
-    return _WidthMatch(
-        stereo_width.fit_width(current, track, eq_db, strength * change_db, min_low=1.0), lacks_narrow_bass
-    )
+def _tone_change_db(audio: Array, compressor: Compressor | None) -> Float[np.ndarray, " bands"]:
+    """How a compressor changes the levels of mid."""
+    if compressor is None:
+        return np.zeros(NUM_BANDS)
+    before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (audio, _compress(audio, compressor)))
+    return after_db - before_db
 
 
 @jax.jit
@@ -282,7 +241,3 @@ def _equalize(audio: Array, bands: Bands) -> Array:
 @jax.jit
 def _compress(audio: Array, compressor: Compressor) -> Array:
     return compress(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (len(audio),)), compressor), SAMPLE_RATE)[0]
-
-
-def _eq_response_db(eq: EqSettings, sample_rate: float = SAMPLE_RATE) -> Float[np.ndarray, " bands"]:
-    return bands_response_db(eq.bands(), CENTERS_HZ, sample_rate)
