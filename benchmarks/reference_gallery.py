@@ -43,8 +43,22 @@ class Pair(NamedTuple):
     note: str
 
 
+WESNOTH, NAEV, UFO = "wesnoth-1.16-music", "naev-data", "ufoai-music"
 PAIRS = (
-    Pair(("wesnoth-1.16-music", "breaking_the_chains.ogg"), ("wesnoth-1.16-music", "journeys_end.ogg"), "orchestral"),
+    Pair((WESNOTH, "heroes_rite.ogg"), (WESNOTH, "loyalists.ogg"), "orchestral"),
+    Pair(("freecol", "intro.ogg"), ("unknown-horizons", "battle.ogg"), "folk"),
+    Pair(("hedgewars-data", "Art.ogg"), ("supertuxkart-data", "hacienda.ogg"), "pop"),
+    Pair(("freedroidrpg-data", "town.ogg"), ("singularity-music", "Coherence.ogg"), "electronic"),
+    Pair((UFO, "David01.ogg"), (UFO, "Crystan-Battlescape01.ogg"), "industrial"),
+    Pair((WESNOTH, "sad.ogg"), ("freedroidrpg-data", "TechBattle.ogg"), "no bass and no treble, to loud and bright"),
+    Pair(("freedroidrpg-data", "underground.ogg"), (UFO, "turinItalyM.ogg"), "bright, to a low-pass at 10 kHz"),
+    Pair((NAEV, "ambient3.ogg"), (NAEV, "mission.ogg"), "no bass, to much bass"),
+    Pair((WESNOTH, "into_the_shadows.ogg"), ("supertux-data", "classic.ogg"), "wide and dynamic, to nearly mono"),
+    Pair(
+        ("supertux-data", "antarctic/cave.ogg"),
+        ("singularity-music", "Enemy Unknown.ogg"),
+        "high crest, to a wall of sound",
+    ),
 )
 
 

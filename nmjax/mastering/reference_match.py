@@ -10,7 +10,7 @@ from nmjax.audio.streams import take_section
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.references import features_and_excerpts, features_from_chunks, read_excerpts
 from nmjax.models import Prediction
-from nmjax.reference.alignment import align
+from nmjax.reference.alignment import align, plays_the_same
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.match import ReferenceMatch, match_settings
 from nmjax.reference.reference_target import ReferenceTarget
@@ -75,6 +75,8 @@ def recognize_passage(
         features, reference = (
             features_from_chunks(x.read_chunks(), x.sample_rate) for x in (track_section, reference_section) if x
         )
+    if not plays_the_same(features, reference):
+        return None
     target = dataclasses.replace(reference_target, features=reference, same_passage=True)
     return Passage(features, target, track_section, reference_section)
 

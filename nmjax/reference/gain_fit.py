@@ -27,6 +27,7 @@ _SMOOTH_SECONDS = 0.2
 _RANGE_DB = 40.0  # moments further below the loudest one are ignored
 _STEPS, _LEARNING_RATE = 120, 0.2
 _PROXIMITY_WEIGHT = 0.002  # dB² for changing a raw parameter by 1
+_AUDIBLE_DB2 = 0.04  # a wanted gain with less variance is none
 _MIN_EXPLAINED = 0.1  # of the variance of the wanted gain; a compressor that explains less is left out
 
 
@@ -40,13 +41,15 @@ def fit_compressor_to_mix(
 
     Args:
         audio: excerpts of the equalized track at the model's sample rate and level.
-        reference: the same excerpts of the reference, at any level.
+        reference: the same excerpts of the reference, at any level; the longer one is cut.
         current: settings to start from; None starts from the middle of each range.
         strength: share of the wanted gain to apply, above 0.
 
     Returns:
         Settings with fields `[1]`; None where no compressor explains the difference.
     """
+    hop, frames = control_hop(SAMPLE_RATE), min(audio.shape[1], reference.shape[1])
+    audio, reference = (x[:, : frames // hop * hop] for x in (audio, reference))
     start = jnp.asarray(raw_parameters(current), jnp.float32)
     raw, explained, level_change_db = _optimize(audio, reference, start, strength)
     if float(explained) < _MIN_EXPLAINED:
@@ -58,18 +61,14 @@ def fit_compressor_to_mix(
 def _optimize(audio, reference, start, strength):
     """Raw parameters, the share of the wanted gain's variance that they explain, and the change of the level in dB."""
     hop = control_hop(SAMPLE_RATE)
-    trimmed = audio[:, : audio.shape[1] // hop * hop]
-    powers = [
-        jnp.mean(x[:, : trimmed.shape[1]].reshape(len(x), -1, hop, x.shape[2]) ** 2, axis=(2, 3))
-        for x in (audio, reference)
-    ]
+    powers = [jnp.mean(x.reshape(len(x), -1, hop, x.shape[2]) ** 2, axis=(2, 3)) for x in (audio, reference)]
     level, wanted_level = (level_db(_smooth(x)) for x in powers)
     active = (level > level.max() - _RANGE_DB) & (wanted_level > wanted_level.max() - _RANGE_DB)
     weight = active / jnp.maximum(jnp.sum(active), 1.0)
     free_mask = jnp.zeros(NUM_PARAMETERS).at[jnp.array(FREE_PARAMETERS)].set(1.0)
 
     def gain_db(raw):
-        return -gain_reduction_db(trimmed, compressor_from_raw(raw, len(trimmed)), SAMPLE_RATE)[0]
+        return -gain_reduction_db(audio, compressor_from_raw(raw, len(audio)), SAMPLE_RATE)[0]
 
     def variance(values):
         return jnp.sum(weight * (values - jnp.sum(weight * values)) ** 2)
@@ -82,7 +81,8 @@ def _optimize(audio, reference, start, strength):
 
     best, _ = minimize(objective, jnp.zeros(NUM_PARAMETERS), _STEPS, _LEARNING_RATE)
     raw = start + free_mask * best
-    explained = 1.0 - variance(wanted_db - _smooth(gain_db(raw))) / jnp.maximum(variance(wanted_db), 1e-6)
+    remaining = variance(wanted_db - _smooth(gain_db(raw)))
+    explained = (variance(wanted_db) - remaining) / jnp.maximum(variance(wanted_db), _AUDIBLE_DB2)
     change = jnp.mean(powers[0] * 10.0 ** (gain_db(raw) / 10.0)) / jnp.maximum(jnp.mean(powers[0]), 1e-20)
     return raw, explained, level_db(change)
 
