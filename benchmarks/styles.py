@@ -2,17 +2,16 @@
 
     python benchmarks/styles.py --data music/validation.csv
 
-The middle of each song (`--seconds`) is matched to every style, as `infer.py --style` does, without the compressor. A
-row per style: RMS of the EQ in dB over the bands that the song has, without its mean; median, 10 and 90 % over the
-songs. Then a row per kind of music, after the column `genre`: the EQ of its own style and of the other kinds' styles,
-and in how many songs its own is smaller than the median of the others.
+Computed from the levels of the middle of each song (`--seconds`): the curve that `infer.py --style` fits filters to,
+where the network predicts no EQ. A row per style: its RMS in dB over the bands that the song has, without its mean;
+median, 10 and 90 % over the songs. Then a row per kind of music, after the column `genre`: the curve of its own style
+and those of the other kinds' styles, and in how many songs its own is smaller than the median of the others.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import dataclasses
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -20,17 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from nmjax.audio import reader
-from nmjax.evaluation.metrics import lufs
-from nmjax.mastering import pretrained
-from nmjax.mastering.analysis import SourceSignal, predict_settings
-from nmjax.mastering.network import Network
 from nmjax.mastering.references import features_from_chunks
 from nmjax.reference import target_file
-from nmjax.reference.bands import CENTERS_HZ
-from nmjax.reference.match import match_settings
-from nmjax.reference.reference_target import ReferenceTarget
-from nmjax.reference.response import bands_response_db
+from nmjax.reference.bands import NUM_BANDS
+from nmjax.reference.features import TrackFeatures
+from nmjax.reference.limits import DEFAULT_LIMITS
+from nmjax.reference.posterior import STYLE_PRIOR
 from nmjax.reference.styles import STYLE_NAMES, style_file
+from nmjax.reference.target_eq import eq_correction_db, limit_boosts, limits_of_sound
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from make_styles import KINDS, kind_of
@@ -43,15 +39,12 @@ def main() -> None:
     args = parser.parse_args()
     with args.data.open(newline="", encoding="utf-8") as file:
         songs = [(args.data.parent / row["target"], kind_of(row["genre"])) for row in csv.DictReader(file)]
-    network = pretrained.load_for_references(lambda _: None)
-    styles = {name: target_file.read(style_file(name)) for name in STYLE_NAMES}
-    targets = [
-        ReferenceTarget(features, name, dynamics=0.0, width=0.0, is_style=True) for features, name in styles.values()
-    ]
+    styles = {name: target_file.read(style_file(name))[0] for name in STYLE_NAMES}
     rms_db: dict[str, list[dict[str, float]]] = defaultdict(list)
     for path, kind in songs:
         print(path.name, file=sys.stderr)
-        rms_db[kind].append(dict(zip(styles, eq_rms_db(path, args.seconds, targets, network), strict=True)))
+        track = read_features(path, args.seconds)
+        rms_db[kind].append({name: eq_rms_db(track, style) for name, style in styles.items()})
     everything = [row for rows in rms_db.values() for row in rows]
     print(f"| style | EQ of {len(everything)} songs, dB RMS: median (10 to 90 %) |\n|---|---:|")
     for name in styles:
@@ -66,17 +59,19 @@ def main() -> None:
             print(f"| {kind} | {len(rows)} | {cells[0]} | {cells[1]} | {smaller:.0%} |")
 
 
-def eq_rms_db(path: Path, seconds: float, targets: list[ReferenceTarget], network: Network) -> list[float]:
-    """RMS in dB of the EQ that each target gives the middle of a song."""
+def read_features(path: Path, seconds: float) -> TrackFeatures:
+    """Features of the middle of a song."""
     info = reader.probe(path)
     frames = min(info.frames, round(seconds * info.sample_rate))
     audio = reader.read_frames(path, (info.frames - frames) // 2, frames)[:, :2]
-    signal = SourceSignal(lambda: [audio], info.sample_rate, lufs(audio.astype(np.float64), info.sample_rate), frames)
-    features = dataclasses.replace(features_from_chunks([audio], info.sample_rate), frames=None)
-    prediction = predict_settings(signal, network)
-    matches = [match_settings(prediction, features, target, load_excerpts=lambda: audio[None]) for target in targets]
-    curves_db = [bands_response_db(match.prediction.settings.eq.bands(), CENTERS_HZ) for match in matches]
-    return [float(np.std(curve_db[features.active_bands])) for curve_db in curves_db]
+    return features_from_chunks([audio], info.sample_rate)
+
+
+def eq_rms_db(track: TrackFeatures, style: TrackFeatures) -> float:
+    """RMS in dB of the curve that the style asks for, within the limits."""
+    correction = eq_correction_db(track, style, np.zeros(NUM_BANDS), STYLE_PRIOR)
+    curve_db = limit_boosts(correction.curve_db, track, limits_of_sound(track, DEFAULT_LIMITS.response))
+    return float(np.std(curve_db[track.active_bands]))
 
 
 def describe(values: list[float] | np.ndarray) -> str:
