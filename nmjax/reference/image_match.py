@@ -33,7 +33,7 @@ def match_image(
     """Match the EQ of the side and the width.
 
     The EQ comes first, since the tone of a side is the goal whatever its level. Of the same passage the width comes
-    first: it is most often what makes the difference, and the EQ mends the remainder.
+    first: it is most often what makes the difference, and the EQ corrects the remainder.
     """
     if reference_target.same_passage:
         return _match_passage_image(settings, track, reference_target), WidthMatch(None)
@@ -45,17 +45,17 @@ def match_image(
 def _match_passage_image(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> Settings:
     """The width and the EQ of the side that turn the track's side into that of another mix of the passage."""
     strength = reference_target.strength * reference_target.width
-    wanted = side_eq.side_difference(track, reference_target.features, eq_response_db(settings.eq))
-    if strength == 0.0 or wanted is None:
+    difference = side_eq.side_difference(track, reference_target.features, eq_response_db(settings.eq))
+    if strength == 0.0 or difference is None:
         return settings
-    width = stereo_width.fit_width_to_curve(strength * wanted.gain_db, wanted.weight)
+    width = stereo_width.fit_width_to_curve(strength * difference.gain_db, difference.weight)
     widened = dataclasses.replace(track, side_db=track.side_db + stereo_width.width_gain_db(width))
     settings = dataclasses.replace(settings, eq_side=_match_side(settings, widened, reference_target), width=width)
-    missing_db = strength * wanted.gain_db - stereo_width.width_gain_db(width)
+    missing_db = strength * difference.gain_db - stereo_width.width_gain_db(width)
     if settings.eq_side:
         missing_db -= bands_response_db(settings.eq_side.bands(), CENTERS_HZ)
     return dataclasses.replace(
-        settings, width=stereo_width.scale_width(width, float(np.average(missing_db, weights=wanted.power)))
+        settings, width=stereo_width.scale_width(width, float(np.average(missing_db, weights=difference.power)))
     )
 
 

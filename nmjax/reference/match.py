@@ -203,10 +203,9 @@ def _match_dynamics(
     unchanged = _DynamicsMatch(current, np.zeros(NUM_BANDS))
     excerpts = jnp.asarray(load_excerpts())
     equalized = _equalize(excerpts, pad_bands(settings.eq.bands()))
-    if load_reference_excerpts:
-        compressor = gain_fit.fit_compressor_to_mix(
-            equalized, jnp.asarray(load_reference_excerpts()), current, strength
-        )
+    reference_excerpts = load_reference_excerpts() if load_reference_excerpts else None
+    if reference_excerpts is not None and len(reference_excerpts) == len(excerpts):  # else at the limit of eight
+        compressor = gain_fit.fit_compressor_to_mix(equalized, jnp.asarray(reference_excerpts), current, strength)
         return _DynamicsMatch(compressor, _tone_change_db(equalized, compressor))
     target = dynamics.dynamics_target(
         track=track,

@@ -85,7 +85,7 @@ def test_what_cannot_be_done_is_one_sentence(words, problem, capsys, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
-def test_an_existing_target_is_kept(tmp_path):
+def test_an_existing_target_is_not_overwritten(tmp_path):
     (tmp_path / "a.json").write_text("mine")
     with pytest.raises(BadInputError, match="exists already"):
         print_table("warm", save=tmp_path / "a.json")
