@@ -118,6 +118,10 @@ def _resolve_options(options: InferOptions, console: Console, outputs: Iterable[
     if target:
         if not request.has_reference:
             raise BadInputError("--save-target has nothing to save; add --reference FILE.")
+        if request.style:
+            raise BadInputError(
+                "--save-target saves references; a style is saved by 'nmjax targets STYLE --save FILE'."
+            )
         if target.suffix.lower() != ".json":
             raise BadInputError(f"'{target}' must end in .json; that is what --save-target writes.")
         if target.resolve() in {Path(file.path).resolve() for file in request.reference_files()}:
