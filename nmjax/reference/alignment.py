@@ -2,8 +2,9 @@
 
 Both are compared by their outlines, mono audio at a low rate. The offset is the peak of the cross-correlation of the
 whitened spectra (the phase transform, Knapp and Carter 1976), which no equalizer moves. It counts where the aligned
-outlines correlate in most seconds, in a band around 150 Hz. Other music has near 0 there, but a song whose bass and
-drums repeat has up to 0.7 under another melody; so then the fine spectra of simultaneous frames are compared as well.
+outlines correlate in half of the seconds or more, in a band around 150 Hz. Other music has near 0 there, but a song
+whose bass and drums repeat has up to 0.7 under another melody; so then the fine spectra of simultaneous frames are
+compared as well.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import dataclasses
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from nmjax.reference.features import OUTLINE_RATE, TrackFeatures
 from nmjax.reference.frame_matching import frame_similarity
@@ -21,7 +22,8 @@ from nmjax.reference.target_eq import usable_bands
 _WINDOW = round(OUTLINE_RATE)  # samples of a second
 _MIN_SECONDS = 3  # of the overlap
 _MIN_OVERLAP = 0.3  # of the shorter recording
-_MIN_CORRELATION = 0.5  # median over the seconds
+_MIN_CORRELATION = 0.5  # in at least half of the seconds
+_SILENCE = 1e-6  # of the power of the loudest second
 _MIN_SIMILARITY = 0.85  # median cosine of simultaneous frames
 _SAME_SPAN_SECONDS = 0.02  # recordings that begin and end within this are compared as they are
 
@@ -55,15 +57,19 @@ def align(track: Float[np.ndarray, " track"], reference: Float[np.ndarray, " ref
     length = min(len(track) - start, len(reference) - other_start)
     if length < max(_MIN_SECONDS * _WINDOW, _MIN_OVERLAP * min(len(track), len(reference))):
         return None
-    sections = track[start : start + length], reference[other_start : other_start + length]
-    if not _are_same(*sections):
+    agreeing = _agreeing_seconds(track[start : start + length], reference[other_start : other_start + length])
+    if np.mean(agreeing) < 0.5:
         return None
-    rest = max(len(track), len(reference)) - length
+    first, last = np.flatnonzero(agreeing)[[0, -1]] * _WINDOW
+    end = length if length - last < 2 * _WINDOW else last + _WINDOW
+    if end - first < _MIN_SECONDS * _WINDOW:
+        return None
+    missing = max(len(track), len(reference)) - (end - first)
     return Alignment(
-        track_start=start / OUTLINE_RATE,
-        reference_start=other_start / OUTLINE_RATE,
-        seconds=length / OUTLINE_RATE,
-        is_whole=rest <= _SAME_SPAN_SECONDS * OUTLINE_RATE,
+        track_start=(start + first) / OUTLINE_RATE,
+        reference_start=(other_start + first) / OUTLINE_RATE,
+        seconds=(end - first) / OUTLINE_RATE,
+        is_whole=bool(missing <= _SAME_SPAN_SECONDS * OUTLINE_RATE),
     )
 
 
@@ -91,11 +97,12 @@ def _band_pass(outline: np.ndarray) -> np.ndarray:
     return np.convolve(outline, np.convolve([0.25, 0.5, 0.25], [1.0, 0.0, -1.0]), mode="same")
 
 
-def _are_same(track: np.ndarray, reference: np.ndarray) -> bool:
+def _agreeing_seconds(track: np.ndarray, reference: np.ndarray) -> Bool[np.ndarray, " seconds"]:
+    """Mask of the seconds in which two aligned outlines correlate; silence agrees with everything, unless it is all."""
     blocks = [_band_pass(x)[: len(x) // _WINDOW * _WINDOW].reshape(-1, _WINDOW) for x in (track, reference)]
     power = [np.sum(x**2, axis=1) for x in blocks]
-    has_sound = (power[0] > 1e-6 * power[0].max(initial=0.0)) & (power[1] > 1e-6 * power[1].max(initial=0.0))
-    if not has_sound.any():
-        return False
-    correlation = np.sum(blocks[0] * blocks[1], axis=1)[has_sound] / np.sqrt((power[0] * power[1])[has_sound])
-    return bool(np.median(np.abs(correlation)) > _MIN_CORRELATION)
+    is_silent = np.any([x <= _SILENCE * x.max(initial=0.0) for x in power], axis=0)
+    if is_silent.all():
+        return np.zeros(len(is_silent), bool)
+    correlation = np.sum(blocks[0] * blocks[1], axis=1) / np.sqrt(np.maximum(power[0] * power[1], 1e-30))
+    return is_silent | (np.abs(correlation) > _MIN_CORRELATION)
