@@ -60,8 +60,7 @@ COMMAND = Command(
     name="targets",
     summary="List, compare, plot and make targets: reference features and styles.",
     examples=(
-        "targets  # the styles that come with the program",
-        "targets house.json warm --plot targets.png  # compare a target file with a style",
+        "targets warm house.json --plot targets.png  # compare a style with a target file",
         "targets liked/*.flac --save house.json  # a house curve from music, for infer --target",
         "targets house.json --tilt -0.5 --save warmer.json",
     ),

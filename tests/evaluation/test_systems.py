@@ -112,10 +112,10 @@ def test_a_matchering_error_is_reported_and_the_next_example_continues(tmp_path,
     worker = Matchering(sys.executable)
     track = music(3.0, channels=1)
     refused, accepted = (dataclasses.replace(example(track, track), same_song=music(x)) for x in (1.0, 3.0))
-    assert worker(refused, kind="same") is None
+    assert worker(refused, same_song=True) is None
     assert "Matchering rejects an example: too short" in capfd.readouterr().err
-    np.testing.assert_allclose(worker(accepted, kind="same"), track / max(1.0, np.abs(track).max()), atol=1e-6)
-    assert worker(accepted, kind="other") is None
+    np.testing.assert_allclose(worker(accepted, same_song=True), track / max(1.0, np.abs(track).max()), atol=1e-6)
+    assert worker(accepted, same_song=False) is None
 
 
 def degraded_example(same_seconds=8.0, channels=2):
