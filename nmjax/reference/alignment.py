@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Bool, Float
 
 from nmjax.reference.features import OUTLINE_RATE, TrackFeatures
@@ -79,15 +78,15 @@ def plays_the_same(track: TrackFeatures, reference: TrackFeatures) -> bool:
     if not (track.frames and reference.frames and usable.any()):
         return False
     count = min(len(x.frames.levels_db) for x in (track, reference) if x.frames)
-    frames = (x.select(np.arange(count)) for x in (track.frames, reference.frames))
-    return bool(np.median(np.diag(frame_similarity(*frames, usable))) > _MIN_SIMILARITY)
+    first, second = (x.select(np.arange(count)) for x in (track.frames, reference.frames))
+    return bool(np.median(np.diag(frame_similarity(first, second, usable))) > _MIN_SIMILARITY)
 
 
 def _best_lag(track: np.ndarray, reference: np.ndarray) -> int:
     """By how many samples the track's content is later in the reference; negative where it is earlier."""
-    size = scipy.fft.next_fast_len(len(track) + len(reference), real=True)
-    cross = np.conj(scipy.fft.rfft(track, size)) * scipy.fft.rfft(reference, size)
-    correlation = np.abs(scipy.fft.irfft(cross / np.maximum(np.abs(cross), 1e-30), size))
+    size = 1 << (len(track) + len(reference) - 1).bit_length()
+    cross = np.conj(np.fft.rfft(track, size)) * np.fft.rfft(reference, size)
+    correlation = np.abs(np.fft.irfft(cross / np.maximum(np.abs(cross), 1e-30), size))
     lag = int(np.argmax(correlation))
     return lag if lag < len(reference) else lag - size
 
