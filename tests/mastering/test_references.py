@@ -417,7 +417,7 @@ def test_a_far_reference_stays_within_the_limits_unless_they_are_raised(tmp_path
 
 
 @pytest.mark.slow
-def test_the_side_of_another_song_is_matched_but_not_that_of_the_same(tmp_path, checkpoint_dir):
+def test_the_side_of_a_reference_is_matched_unless_the_width_is_switched_off(tmp_path, checkpoint_dir):
     """A reference with the track's own mid and a brighter side."""
     audio = music(8.0)
     mid, side = audio.mean(axis=1), 0.5 * (audio[:, 0] - audio[:, 1])
@@ -436,9 +436,8 @@ def test_the_side_of_another_song_is_matched_but_not_that_of_the_same(tmp_path, 
     assert np.std(side_tone_db(result) - target_db) < 0.5 * before_db
     settings = json.loads((tmp_path / "m.wav.json").read_text())
     assert 1 <= len(settings["eq_side"]["bands"]) <= 6
-    for extra in (["--same-song"], ["--reference-weights", "width=0"]):
-        master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", *arguments, *extra)
-        assert "eq_side" not in json.loads((tmp_path / "m.wav.json").read_text())
+    master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", *arguments, "--reference-weights", "width=0")
+    assert "eq_side" not in json.loads((tmp_path / "m.wav.json").read_text())
 
 
 def test_a_silent_track_stays_silent(tmp_path, checkpoint_dir):
