@@ -33,7 +33,7 @@ _MIN_EXPLAINED = 0.1  # of the variance of the target gain; a compressor that ex
 
 def fit_compressor_to_mix(
     audio: Float[Array, "blocks time channel"],
-    reference: Float[Array, "blocks time channel"],
+    reference: Float[Array, "blocks reference_time reference_channel"],
     current: Compressor | None,
     strength: float,
 ) -> Compressor | None:
