@@ -25,7 +25,7 @@ from nmjax.mastering.references import features_from_chunks
 from nmjax.mastering.render import equalize_side_stream, equalize_stream
 from nmjax.mastering.types import MasteringOptions, RenderPlan
 from nmjax.models import MODEL_LUFS
-from nmjax.reference.match import ReferenceTarget
+from nmjax.reference.reference_target import ReferenceTarget
 
 _IMPULSE_FRAMES = 1 << 17
 _SUB_BASS_HZ, _LOWEST_HZ, _HIGHEST_SHARE = 60.0, 10.0, 0.45  # of the sample rate

@@ -30,12 +30,13 @@ from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import inspect_file, scan_track
 from nmjax.mastering.master import analyze_track, render_track
 from nmjax.mastering.network import Network, load
-from nmjax.mastering.option_checks import check_network_options
+from nmjax.mastering.option_checks import check_network_options, check_target
 from nmjax.mastering.references import (
     build_reference_target,
     check_reference,
     features_from_chunks,
     read_reference_features,
+    reference_audio,
 )
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.request_readers import WeightedFile
@@ -45,7 +46,7 @@ from nmjax.mastering.settings.file import StoredSettings, read_settings, setting
 from nmjax.mastering.source import CHUNK_FRAMES
 from nmjax.mastering.types import InputSignal
 from nmjax.reference.features import TrackFeatures
-from nmjax.reference.match import ReferenceTarget
+from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import default_of, from_keywords, option_specs
 
@@ -99,7 +100,7 @@ def master(
             docs/reference/options.md: `model`, `deliver`, `lufs`, `true_peak`, `max_limiting`, `intensity`,
             `eq_amount`, `residual_amount`, `bands` (`{3: {"gain_db": -1.0}}`), `processors`
             (`{"compressor": {"ratio": 2.0}}`), `bypass`, `solo`, `analysis_seconds`, `repair` ("auto", "none" or
-            names), `target`, `reference_strength`, `reference_weights` (`{"width": 0.5}`), `same_song`,
+            names), `target`, `style`, `reference_strength`, `reference_weights` (`{"width": 0.5}`), `same_song`,
             `max_boost`, `allow`.
 
     Raises:
@@ -196,13 +197,12 @@ def _reference_target(
     """The target that references in memory or in files make together; None without `reference`."""
     if reference is None:
         return None
-    if request.target:
-        raise BadInputError("reference and target both name a target; give one of them.")
+    check_target(request, has_references=True)
     references = reference if isinstance(reference, list) else [reference]
     if not references:
         raise BadInputError("The list of references is empty; give one, or None.")
     features, names = zip(*map(_reference_features, references), strict=True)
-    return build_reference_target(
+    target = build_reference_target(
         features=features,
         weights=[1.0] * len(features),
         name=", ".join(names),
@@ -210,6 +210,15 @@ def _reference_target(
         aspect_weights=request.reference_weights,
         same_song=request.same_song,
     )
+    return dataclasses.replace(target, audio=_reference_audio(references[0]) if len(references) == 1 else None)
+
+
+def _reference_audio(reference: Reference) -> ReferenceAudio | None:
+    """The audio of a reference; None for a target file."""
+    if not isinstance(reference, tuple):
+        return reference_audio(WeightedFile(str(reference)))
+    signal = _input_signal(*reference)
+    return ReferenceAudio(signal.read_chunks, signal.sample_rate)
 
 
 def _reference_features(reference: Reference) -> tuple[TrackFeatures, str]:

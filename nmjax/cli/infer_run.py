@@ -20,7 +20,7 @@ from nmjax.mastering.output_paths import OUTPUT_FLAGS, OutputPaths, check_output
 from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
 from nmjax.mastering.types import MasteringOptions
 from nmjax.reference import target_file
-from nmjax.reference.match import ReferenceTarget
+from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.runtime import atomic_files
 from nmjax.runtime.console import ProgressBars, print_line
 from nmjax.runtime.errors import BadInputError
@@ -118,6 +118,10 @@ def _resolve_options(options: InferOptions, console: Console, outputs: Iterable[
     if target:
         if not request.has_reference:
             raise BadInputError("--save-target has nothing to save; add --reference FILE.")
+        if request.style:
+            raise BadInputError(
+                "--save-target saves references; a style is saved by 'nmjax targets STYLE --save FILE'."
+            )
         if target.suffix.lower() != ".json":
             raise BadInputError(f"'{target}' must end in .json; that is what --save-target writes.")
         if target.resolve() in {Path(file.path).resolve() for file in request.reference_files()}:

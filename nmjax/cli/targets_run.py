@@ -1,7 +1,8 @@
-"""`nmjax targets` at work: target files as a table and as a plot."""
+"""`nmjax targets` at work: targets as tables and as a plot, and new ones from music and others."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,55 +14,115 @@ from rich.table import Table
 from rich.text import Text
 
 from nmjax.cli.targets import TargetsOptions
+from nmjax.mastering.request_readers import WeightedFile
 from nmjax.reference import target_file
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.features import TrackFeatures
+from nmjax.reference.styles import STYLE_NAMES, style_file
 from nmjax.runtime import atomic_files
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.number_format import format_time
+from nmjax.runtime.options import suggest
 from nmjax.runtime.text import to_printable
 
 _MAX_NAME_LENGTH = 60
+_MAX_LISTED = 20  # of more targets, only the saved average is listed
 _TONE_BANDS_HZ = {"low": (24.0, 150.0), "mid": (150.0, 4_000.0), "high": (4_000.0, 16_000.0)}
 
 
 class _Target(NamedTuple):
-    file: Path
+    """A target, what the table calls it, and its weight in an average."""
+
+    label: str
     features: TrackFeatures
     name: str
+    weight: float = 1.0
 
 
 def show_targets(options: TargetsOptions, console: Console | None = None) -> None:
-    """List target files, and plot their spectra.
+    """List and compare targets, plot their spectra, and save their average.
 
     Raises:
-        BadInputError: a file is not a target file; the plot exists already or has another extension.
+        BadInputError: a file is neither a target file nor music; an output exists already or has another extension.
     """
     console = console or Console()
-    plot = options.plot
-    if plot and plot.suffix.lower() != ".png":
-        raise BadInputError(f"'{plot}' must end in .png; that is what --plot writes.")
-    if plot and plot.exists() and not options.force:
-        raise BadInputError(f"'{plot}' exists already; add --force to overwrite it, or name another file.")
-    targets = [_Target(file, *target_file.read(file)) for file in options.files]
+    check_new_file(options.plot, ".png", "--plot", options.force)
+    check_new_file(options.save, ".json", "--save", options.force)
+    targets = [_read_target(file) for file in options.files or map(WeightedFile, STYLE_NAMES)]
+    if options.save:
+        average = _average(targets, options)
+        target_file.save(options.save, average.features, average.name)
+        print_line(console, f"Target: {to_printable(options.save)}")
+        targets = [average] if len(targets) > _MAX_LISTED else [*targets, average]
     console.print(_targets_table(targets))
-    if plot:
-        _plot_spectra(targets, plot)
-        print_line(console, f"Plot: {to_printable(plot)}")
+    if len(targets) > 1:
+        console.print(_distances_table(targets))
+    if options.plot:
+        _plot_spectra(targets, options.plot)
+        print_line(console, f"Plot: {to_printable(options.plot)}")
+
+
+def check_new_file(path: Path | None, suffix: str, flag: str, force: bool) -> None:
+    """Refuses an output that exists already or is named like another kind of file.
+
+    Raises:
+        BadInputError: it does, or is.
+    """
+    if path and path.suffix.lower() != suffix:
+        raise BadInputError(f"'{path}' must end in {suffix}; that is what {flag} writes.")
+    if path and path.exists() and not force:
+        raise BadInputError(f"'{path}' exists already; add --force to overwrite it, or name another file.")
+
+
+def _read_target(file: WeightedFile) -> _Target:
+    """A target file, a style or music; a file in the current folder comes before a style of that name."""
+    path = Path(file.path)
+    if file.path in STYLE_NAMES and not path.exists() and not file.section:
+        return _Target(file.path, *target_file.read(style_file(file.path)), file.weight)
+    if not path.exists() and not path.suffix:
+        raise BadInputError(f"There is no file and no style '{file.path}'; {suggest(file.path, STYLE_NAMES)}")
+    if path.suffix.lower() == ".json" and not file.section:
+        return _Target(path.name, *target_file.read(path), file.weight)
+    from nmjax.mastering.references import read_reference_features  # it imports JAX, which target files do not need
+
+    features, name = read_reference_features(file)
+    return _Target(path.name, dataclasses.replace(features, frames=None), name, file.weight)
+
+
+def _average(targets: Sequence[_Target], options: TargetsOptions) -> _Target:
+    assert options.save
+    features = target_file.average_features([x.features for x in targets], [x.weight for x in targets])
+    name = options.name or ", ".join(target.name for target in targets)
+    return _Target(options.save.name, features.tilt(options.tilt), name)
 
 
 def _plot_spectra(targets: Sequence[_Target], path: Path) -> None:
     from nmjax import plots  # matplotlib takes 0.7 s to import
 
-    curves = [
-        np.where(features.known_bands, features.mid_db - np.median(features.mid_db), np.nan)
-        for _, features, _ in targets
-    ]
-    labels = [target.file.stem for target in targets]
+    curves = [_tone_db(target.features) for target in targets]
+    labels = [target.label.removesuffix(".json") for target in targets]
     with atomic_files.temporary_sibling(path) as temporary:
-        plots.plot_spectra(temporary, CENTERS_HZ, curves, labels, "References: long-term levels")
+        plots.plot_spectra(temporary, CENTERS_HZ, curves, labels, "Targets: long-term levels")
         atomic_files.commit_file(temporary, path)
+
+
+def _tone_db(features: TrackFeatures) -> np.ndarray:
+    """Levels relative to their median; NaN where they are unknown."""
+    return np.where(features.known_bands, features.mid_db - np.median(features.mid_db), np.nan)
+
+
+def _distances_table(targets: Sequence[_Target]) -> Table:
+    """RMS difference in tone of each pair, in dB over the bands that both have."""
+    table = Table(show_edge=False, pad_edge=False, title="difference in tone, dB RMS", title_justify="left")
+    table.add_column("")
+    for number in range(1, len(targets)):
+        table.add_column(f"{number}", justify="right", no_wrap=True)
+    tones_db = [_tone_db(target.features) for target in targets]
+    for row, target in enumerate(targets):
+        cells = [f"{np.nanstd(tones_db[row] - tones_db[column]):.1f}" for column in range(row)]
+        table.add_row(Text(to_printable(f"{row + 1} {target.label}")), *cells)
+    return table
 
 
 def _targets_table(targets: Sequence[_Target]) -> Table:
@@ -71,9 +132,9 @@ def _targets_table(targets: Sequence[_Target]) -> Table:
     units = {"length": "", "crest": "dB", "range": "LU", "width": "dB", **dict.fromkeys(_TONE_BANDS_HZ, "dB")}
     for name, unit in units.items():
         table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
-    for file, features, name in targets:
+    for label, features, name, _ in targets:
         cells = (
-            file.name,
+            label,
             name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 1]}…",
             format_time(features.seconds),
             f"{features.crest_db:.1f}",

@@ -27,7 +27,7 @@ from nmjax.mastering.render import equalize_stream
 from nmjax.mastering.types import MasteringOptions
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference import eq_fit
-from nmjax.reference.match import ReferenceTarget
+from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 
 System = Callable[[Example], Audio | None]
@@ -38,6 +38,7 @@ SYSTEM_NAMES = (
     "oracle-eq10",
     "reference-same",
     "reference-other",
+    "reference-clean",
     "matchering-same",
     "matchering-other",
 )
@@ -67,7 +68,7 @@ def build_systems(names: Sequence[str], checkpoints: Sequence[str], matchering: 
             systems[name] = partial(oracle_eq, num_bands=int(reference.removeprefix("eq")))
         elif kind == "reference":
             reference_network = reference_network or pretrained.load_for_references(lambda _: None)
-            systems[name] = partial(render_with_reference, network=reference_network, same_song=reference == "same")
+            systems[name] = partial(render_with_reference, network=reference_network, kind=reference)
         else:
             if not matchering:
                 raise BadInputError(
@@ -103,20 +104,26 @@ def render_blind(example: Example, network: Network) -> Audio:
     return np.concatenate(list(render_prediction(signal, prediction, bands, network)))
 
 
-def render_with_reference(example: Example, network: Network, same_song: bool) -> Audio | None:
+def render_with_reference(example: Example, network: Network, kind: str) -> Audio | None:
     """Output of `infer.py --reference` before delivery.
 
     Args:
         example: the example, with its references.
         network: predicts the settings to start from.
-        same_song: match to the section of the same song, with `--same-song`; else to the other song.
+        kind: match to "same", the section of the same song, with `--same-song`; to "other", the other song; or to
+            "clean", the original itself.
     """
-    reference = example.same_song if same_song else example.other_song
+    reference = {"same": example.same_song, "other": example.other_song, "clean": example.target}[kind]
     if reference is None or len(reference) < MIN_SECONDS * SAMPLE_RATE:
         return None
+    reference = reference.astype(np.float32)
     signal = SourceSignal(lambda: [example.source.astype(np.float32)], SAMPLE_RATE, example.lufs, len(example.source))
-    features = features_from_chunks([reference], SAMPLE_RATE)
-    reference_target = ReferenceTarget(features, "the reference", same_song=same_song)
+    reference_target = ReferenceTarget(
+        features=features_from_chunks([reference], SAMPLE_RATE),
+        name="the reference",
+        same_song=kind == "same",
+        audio=ReferenceAudio(lambda: [reference], SAMPLE_RATE),
+    )
     plan = plan_render(signal, network, MasteringOptions(reference_target=reference_target), [])
     rendered = render_prediction(
         signal, plan.prediction, plan.rendered_bands, network, side_bands=plan.rendered_side_bands

@@ -20,7 +20,7 @@ from nmjax.mastering.intensity import apply_intensity, correction_shares
 from nmjax.mastering.network import Network
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
-from nmjax.mastering.references import match_reference
+from nmjax.mastering.reference_match import match_reference
 from nmjax.mastering.render import active_processors, is_flat
 from nmjax.mastering.repair.plan import unneeded_repair_notes
 from nmjax.mastering.residual_level import ResidualMeter

@@ -22,15 +22,14 @@ def check_combinations(request: MasteringRequest, has_reference: bool, has_setti
     Raises:
         BadInputError: the first such option.
     """
-    if request.references and request.target:
-        raise BadInputError("--reference and --target both name a target; give one of them.")
+    check_target(request, has_references=bool(request.references))
     if has_settings and has_reference:
         raise BadInputError("--settings is rendered as it is, so a reference has no effect; give one of them.")
     if request.solo and request.bypass:
         raise BadInputError("--solo leaves out all other processors; do not give --bypass with it.")
     if not request.repair or (NONE in request.repair and len(request.repair) > 1):
         raise BadInputError("--repair takes auto, or none, or names of repairs; give 'none' alone.")
-    no_reference = "without --reference or --target"
+    no_reference = "without --reference, --target or --style"
     for name in ("reference_strength", "reference_weights", "same_song", "max_boost", "allow"):
         _refuse_if(request.is_given(name) and not has_reference, f"--{name.replace('_', '-')}", no_reference)
     for name in ("reference_weights", "same_song", "max_boost", "allow"):
@@ -43,6 +42,26 @@ def check_combinations(request: MasteringRequest, has_reference: bool, has_setti
         _refuse_if(is_unused, f"--{name.replace('_', '-')}", "with --intensity 0")
     _check_loudness(request, has_settings)
     _check_bypassed(request)
+
+
+def check_target(request: MasteringRequest, has_references: bool) -> None:
+    """Refuses two targets, and options that have no meaning for a style.
+
+    Args:
+        request: the request.
+        has_references: whether there are reference files or references in memory.
+
+    Raises:
+        BadInputError: the first such option.
+    """
+    named = {"--reference": has_references, "--target": request.target, "--style": request.style}
+    names = [name for name, value in named.items() if value]
+    if len(names) > 1:
+        raise BadInputError(f"{names[0]} and {names[1]} both name a target; give one of them.")
+    if request.style:
+        _refuse_if(request.same_song, "--same-song", "with --style, which is no song")
+        if request.lufs == MATCH_REFERENCE:
+            raise BadInputError("--lufs reference needs music; a style has no loudness. Give a number.")
 
 
 def _check_loudness(request: MasteringRequest, has_settings: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,16 +11,18 @@ from jaxtyping import Float
 
 from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_excerpts, take_section
+from nmjax.audio.units import db_to_amplitude
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.diagnosis.file_quality import steep_cutoff_hz
 from nmjax.mastering.request_readers import Section, WeightedFile
-from nmjax.models import SAMPLE_RATE, Prediction
+from nmjax.models import SAMPLE_RATE
 from nmjax.reference import target_file
 from nmjax.reference.features import FeatureExtractor, TrackFeatures
-from nmjax.reference.match import ReferenceMatch, ReferenceTarget, match_settings
+from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
 
+Excerpts = Float[np.ndarray, "blocks time channel"]
 MIN_SECONDS = 3.0  # of a reference
 _SECTION_TOLERANCE_S = 1.0  # people round up
 _NUM_EXCERPTS, _EXCERPT_SECONDS = 8, 3.0  # of a track whose dynamics are matched
@@ -80,6 +82,22 @@ def read_reference_features(file: WeightedFile) -> tuple[TrackFeatures, str]:
     return target_file.read(path)
 
 
+def reference_audio(file: WeightedFile) -> ReferenceAudio | None:
+    """The audio of a music file or of a section of one; None for a target file."""
+    path = Path(file.path)
+    if path.suffix.lower() == ".json":
+        return None
+    return ReferenceAudio(partial(_read_section, path, file.section), reader.probe(path).sample_rate)
+
+
+def _read_section(path: Path, section: Section | None) -> AudioChunks:
+    chunks = reader.read_chunks(path)
+    if section is None:
+        return chunks
+    sample_rate = reader.probe(path).sample_rate
+    return take_section(chunks, *(round(x * sample_rate) for x in section))
+
+
 def features_from_file(path: Path, section: Section | None = None) -> TrackFeatures:
     """Features of a music file of any sample rate and number of channels.
 
@@ -92,14 +110,13 @@ def features_from_file(path: Path, section: Section | None = None) -> TrackFeatu
             than 3 s or silent.
     """
     info = reader.probe(path)
-    chunks = reader.read_chunks(path)
     if section:
         length_s = info.frames / info.sample_rate
         if section.start >= length_s:
             raise BadInputError(f"'{path}' is {length_s:.1f} s long; its section must begin before that.")
         if section.end > length_s + _SECTION_TOLERANCE_S:
             raise BadInputError(f"'{path}' is {length_s:.1f} s long; its section must end by then.")
-        chunks = take_section(chunks, *(round(x * info.sample_rate) for x in section))
+    chunks = _read_section(path, section)
     return check_reference(features_from_chunks(chunks, info.sample_rate), f"'{_section_name(str(path), section)}'")
 
 
@@ -118,26 +135,42 @@ def features_from_chunks(chunks: AudioChunks, sample_rate: int) -> TrackFeatures
     extractor = FeatureExtractor()
     for chunk in prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE)):
         extractor.update(chunk)
+    return _finish(extractor, sample_rate)
+
+
+def features_and_excerpts(signal: SourceSignal) -> tuple[TrackFeatures, Excerpts]:
+    """The features of a signal and what `read_excerpts` returns, in one pass."""
+    extractor = FeatureExtractor()
+
+    def watch() -> Iterator[np.ndarray]:
+        for chunk in prefetch(resample_stream(signal.read_chunks(), signal.sample_rate, SAMPLE_RATE)):
+            extractor.update(chunk)
+            yield chunk
+
+    excerpts = _take_excerpts(watch(), signal)
+    return _finish(extractor, signal.sample_rate), excerpts
+
+
+def _finish(extractor: FeatureExtractor, sample_rate: int) -> TrackFeatures:
     cutoff = steep_cutoff_hz(extractor.level_db(), extractor.bin_hz)
     return extractor.features(max_hz=np.nanmin([sample_rate / 2, SAMPLE_RATE / 2, cutoff]))
 
 
-def match_reference(prediction: Prediction, signal: SourceSignal, reference_target: ReferenceTarget) -> ReferenceMatch:
-    """Move a signal's predicted settings towards the reference."""
-    features = features_from_chunks(signal.read_chunks(), signal.sample_rate)
-    return match_settings(prediction, features, reference_target, load_excerpts=partial(read_excerpts, signal))
-
-
-def read_excerpts(signal: SourceSignal) -> Float[np.ndarray, "blocks time channel"]:
+def read_excerpts(signal: SourceSignal) -> Excerpts:
     """Eight evenly spaced excerpts of 3 s at the model's sample rate and level; a shorter track as one block."""
+    return _take_excerpts(resample_stream(signal.read_chunks(), signal.sample_rate, SAMPLE_RATE), signal)
+
+
+def _take_excerpts(chunks: AudioChunks, signal: SourceSignal) -> Excerpts:
+    """The excerpts from the chunks of a signal at the model's sample rate; it reads all chunks."""
     total_seconds = _NUM_EXCERPTS * _EXCERPT_SECONDS
-    chunks = resample_stream(signal.chunks_at_model_level(), signal.sample_rate, SAMPLE_RATE)
+    gain = np.float32(db_to_amplitude(signal.input_gain_db))
     frames = round(signal.frames * SAMPLE_RATE / signal.sample_rate)
     if frames <= total_seconds * SAMPLE_RATE:
-        return np.concatenate(list(chunks))[None]
+        return gain * np.concatenate(list(chunks))[None]
     audio = np.concatenate(list(take_excerpts(chunks, frames, SAMPLE_RATE, total_seconds, _EXCERPT_SECONDS)))
     excerpt_frames = int(_EXCERPT_SECONDS * SAMPLE_RATE)
-    return audio[: len(audio) // excerpt_frames * excerpt_frames].reshape(-1, excerpt_frames, audio.shape[1])
+    return gain * audio[: len(audio) // excerpt_frames * excerpt_frames].reshape(-1, excerpt_frames, audio.shape[1])
 
 
 def check_reference(features: TrackFeatures, name: str) -> TrackFeatures:

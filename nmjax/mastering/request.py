@@ -21,6 +21,7 @@ from nmjax.mastering.request_readers import (
     read_section_of_file,
     read_weighted_file,
 )
+from nmjax.reference.styles import STYLE_NAMES, style_file
 from nmjax.runtime.options import Options, option, read_float, read_float_or, read_list, read_text
 
 MATCH_REFERENCE = "reference"  # value of `lufs`: the loudness of the reference
@@ -62,6 +63,14 @@ class MasteringRequest(Options):
         metavar="FILE",
         parse=read_text,
         help="reference features from an earlier --save-target",
+    )
+    style: str | None = option(
+        None,
+        group=REFERENCE_GROUP,
+        metavar="NAME",
+        parse=read_text,
+        choices=STYLE_NAMES,
+        help="move toward a kind of music, see docs/reference/styles.md",
     )
     reference_strength: float = option(
         1.0,
@@ -245,8 +254,8 @@ class MasteringRequest(Options):
 
     @property
     def has_reference(self) -> bool:
-        """Whether there is a reference file or a target file."""
-        return bool(self.references or self.target)
+        """Whether there is a reference file, a target file or a style."""
+        return bool(self.references or self.target or self.style)
 
     @property
     def matches_loudness(self) -> bool:
@@ -258,8 +267,9 @@ class MasteringRequest(Options):
         return (*self.reference_files(), *((self.lufs_from,) if self.lufs_from else ()))
 
     def reference_files(self) -> tuple[WeightedFile, ...]:
-        """All reference files, or the target file with weight 1."""
-        return self.references or ((WeightedFile(self.target),) if self.target else ())
+        """All reference files, or the target file or that of the style with weight 1."""
+        target = str(style_file(self.style)) if self.style else self.target
+        return self.references or ((WeightedFile(target),) if target else ())
 
     def with_absolute_paths(self) -> MasteringRequest:
         """An equal request that is valid in any current folder."""

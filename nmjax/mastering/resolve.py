@@ -16,13 +16,13 @@ from nmjax.mastering.option_checks import (
     check_network_options,
     check_repair_names,
 )
-from nmjax.mastering.references import build_reference_target, read_reference_features
+from nmjax.mastering.references import build_reference_target, read_reference_features, reference_audio
 from nmjax.mastering.request import CLEAN, KEEP, MasteringRequest
 from nmjax.mastering.request_readers import WeightedFile, split_bands
 from nmjax.mastering.settings.file import StoredSettings, read_settings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.mastering.types import MasteringOptions
-from nmjax.reference.match import ReferenceTarget
+from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.number_format import format_general
 
@@ -175,7 +175,7 @@ def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
     """
     files = request.reference_files()
     tracks = [read_reference_features(file) for file in files]
-    return build_reference_target(
+    target = build_reference_target(
         features=[features for features, _ in tracks],
         weights=[file.weight for file in files],
         name=", ".join(name for _, name in tracks),
@@ -183,6 +183,8 @@ def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
         aspect_weights=request.reference_weights,
         same_song=request.same_song,
     )
+    audio = reference_audio(files[0]) if len(files) == 1 else None
+    return dataclasses.replace(target, is_style=request.style is not None, audio=audio)
 
 
 def _file_lufs(file: WeightedFile) -> float:

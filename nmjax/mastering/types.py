@@ -19,8 +19,9 @@ from nmjax.mastering.request import AUTO
 from nmjax.mastering.settings.file import StoredSettings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.models import Prediction
-from nmjax.reference.match import ReferenceMatch, ReferenceTarget
+from nmjax.reference.match import ReferenceMatch
 from nmjax.reference.outcome import MatchOutcome
+from nmjax.reference.reference_target import ReferenceTarget
 
 
 @dataclasses.dataclass(frozen=True)

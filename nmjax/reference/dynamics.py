@@ -32,7 +32,8 @@ _STEPS, _LEARNING_RATE = 60, 0.2
 _CREST_SCALE_DB, _RANGE_SCALE_LU = 0.5, 1.0  # error that costs 1
 _PROXIMITY_WEIGHT = 0.02  # cost of changing a raw parameter by 1
 _PARAMETERS = PROCESSORS["compressor"].settings
-_FREE_PARAMETERS = [i for i, row in enumerate(_PARAMETERS) if row.name not in ("knee_db", "makeup_db")]
+NUM_PARAMETERS = len(_PARAMETERS)
+FREE_PARAMETERS = [i for i, row in enumerate(_PARAMETERS) if row.name not in ("knee_db", "makeup_db")]
 _MAX_RAW = 4.0  # limit of the start: at an end of its range a raw parameter would be infinite
 _RATIO_INDEX = [row.name for row in _PARAMETERS].index("ratio")
 _MIN_SLOPE = 0.02  # less compression is none
@@ -132,24 +133,35 @@ def fit_compressor(
     Returns:
         Settings with fields `[1]`; `current` where the fit would compress next to nothing.
     """
-    start = np.array(
-        [0.0 if current is None else row.to_raw(float(getattr(current, row.name)[0])) for row in _PARAMETERS]
-    )
-    start, min_raw = np.clip(start, -_MAX_RAW, _MAX_RAW), np.full(len(start), -np.inf)
+    start = raw_parameters(current)
+    min_raw = np.full(len(start), -np.inf)
     if not may_expand:
         start[_RATIO_INDEX], min_raw[_RATIO_INDEX] = max(start[_RATIO_INDEX], 0.0), 0.0
     raw, changes = _optimize(
         audio, *(jnp.asarray(x, jnp.float32) for x in (start, min_raw)), jnp.array(dataclasses.astuple(target))
     )
     _, _, level_change_db = changes
-    compressor = _compressor_from_raw(raw)
+    compressor = compressor_from_raw(raw)
     if abs(float(compressor.slope[0])) < _MIN_SLOPE:
         return current
-    makeup_db = jnp.clip(-level_change_db, _PARAMETERS[-1].low, _PARAMETERS[-1].high)
-    return dataclasses.replace(compressor, makeup_db=makeup_db[None])
+    return with_makeup(compressor, -level_change_db)
 
 
-def _compressor_from_raw(raw: Float[Array, " settings"], batch_size: int = 1) -> Compressor:
+def with_makeup(compressor: Compressor, makeup_db: float | Array) -> Compressor:
+    """The compressor with a make-up gain, within its range."""
+    makeup_db = jnp.clip(makeup_db, _PARAMETERS[-1].low, _PARAMETERS[-1].high)
+    return dataclasses.replace(compressor, makeup_db=jnp.reshape(makeup_db, 1))
+
+
+def raw_parameters(compressor: Compressor | None) -> Float[np.ndarray, " settings"]:
+    """Raw parameters to start a fit from; the middle of each range for None."""
+    if compressor is None:
+        return np.zeros(NUM_PARAMETERS)
+    raw = np.array([row.to_raw(float(getattr(compressor, row.name)[0])) for row in _PARAMETERS])
+    return np.clip(raw, -_MAX_RAW, _MAX_RAW)
+
+
+def compressor_from_raw(raw: Float[Array, " settings"], batch_size: int = 1) -> Compressor:
     """Settings from raw parameters, without make-up gain."""
     values = [jnp.broadcast_to(row.from_raw(raw[i : i + 1]), (batch_size,)) for i, row in enumerate(_PARAMETERS)]
     return dataclasses.replace(Compressor(*values), makeup_db=jnp.zeros(batch_size))
@@ -173,7 +185,7 @@ def _crest_and_slope_change(before, after):
 
 
 def _loudness_db(audio: Array) -> Array:
-    return _db(jnp.mean(weighted_energy(k_weight(audio, SAMPLE_RATE)[0]), axis=1))
+    return level_db(jnp.mean(weighted_energy(k_weight(audio, SAMPLE_RATE)[0]), axis=1))
 
 
 def _regression_slope(loudness_db: Array, change_db: Array) -> Array:
@@ -203,19 +215,19 @@ def _optimize(audio, start, min_raw, target):
     hops = trimmed.reshape(blocks, -1, hop, trimmed.shape[2])
     power, peak = jnp.mean(hops**2, axis=(2, 3)), jnp.max(jnp.abs(hops), axis=(2, 3))
     weighted_power = jnp.mean(weighted_energy(k_weight(trimmed, SAMPLE_RATE)[0]).reshape(blocks, -1, hop), axis=2)
-    free_mask = jnp.zeros(len(_PARAMETERS)).at[jnp.array(_FREE_PARAMETERS)].set(1.0)
-    crest_before_db, loudness_before_db = _crest_db(peak, power), _db(jnp.mean(weighted_power, axis=1))
+    free_mask = jnp.zeros(len(_PARAMETERS)).at[jnp.array(FREE_PARAMETERS)].set(1.0)
+    crest_before_db, loudness_before_db = _crest_db(peak, power), level_db(jnp.mean(weighted_power, axis=1))
 
     def changes_for(raw):
         """Crest factor, loudness range and level."""
-        gain_db = -gain_reduction_db(trimmed, _compressor_from_raw(raw, blocks), SAMPLE_RATE)[0]
+        gain_db = -gain_reduction_db(trimmed, compressor_from_raw(raw, blocks), SAMPLE_RATE)[0]
         gain = jnp.exp(gain_db * (np.log(10.0) / 20.0))
         crest_db = _gated_mean(_crest_db(peak * gain, power * gain**2) - crest_before_db, loudness_before_db)
         slope = _regression_slope(
-            loudness_before_db, _db(jnp.mean(weighted_power * gain**2, axis=1)) - loudness_before_db
+            loudness_before_db, level_db(jnp.mean(weighted_power * gain**2, axis=1)) - loudness_before_db
         )
-        level_db = _db(jnp.mean(power * gain**2)) - _db(jnp.mean(power))
-        return jnp.stack([crest_db, slope * current_range_lu, level_db])
+        level_change_db = level_db(jnp.mean(power * gain**2)) - level_db(jnp.mean(power))
+        return jnp.stack([crest_db, slope * current_range_lu, level_change_db])
 
     def objective(offset):
         raw = jnp.maximum(start + free_mask * offset, min_raw)
@@ -230,8 +242,9 @@ def _optimize(audio, start, min_raw, target):
 
 
 def _crest_db(peak: Array, power: Array) -> Array:
-    return 2.0 * _db(jnp.max(peak, axis=1)) - _db(jnp.mean(power, axis=1))
+    return 2.0 * level_db(jnp.max(peak, axis=1)) - level_db(jnp.mean(power, axis=1))
 
 
-def _db(power: Array) -> Array:
+def level_db(power: Array) -> Array:
+    """Power in dB, at least −100."""
     return safe_log(power, _POWER_FLOOR) * (10.0 / np.log(10.0))

@@ -15,7 +15,14 @@ from nmjax.dsp import Bands
 from nmjax.dsp.numerics import smooth_abs
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference.gradient_descent import minimize
-from nmjax.reference.limits import BASS_HZ, MIN_BAND_DISTANCE_OCTAVES, NO_LIMITS, SUB_BASS_HZ, ResponseLimits
+from nmjax.reference.limits import (
+    BASS_HZ,
+    EMPTY_BOOST_DB,
+    MIN_BAND_DISTANCE_OCTAVES,
+    NO_LIMITS,
+    SUB_BASS_HZ,
+    ResponseLimits,
+)
 from nmjax.reference.response import MAX_BANDS, scale_into_limits
 
 MAX_GAIN_DB = 12.0
@@ -23,7 +30,7 @@ _MIN_HZ, _MAX_HZ = 20.0, 20_000.0
 _Q_RANGE = (0.5, 5.0)
 _START_Q = 1.0
 _STEPS, _LEARNING_RATE = 600, 0.05
-_TOLERANCE_DB = 0.25  # RMS residual at which no filter is added
+TOLERANCE_DB = 0.25  # RMS residual at which no filter is added
 _MIN_COST_REDUCTION = 0.02  # a filter must reduce the cost by at least this share
 _FILTER_PENALTY_DB = 0.3  # each filter costs as much as this gain, so that two filters at one frequency are merged
 _NEGLIGIBLE_DB = 0.1  # filters with less gain are dropped
@@ -33,6 +40,7 @@ _END_GRID_HZ = (12.0, 15.0, 18.0, 21.0, 16_000.0, 18_000.0, 20_000.0)  # where l
 _LIMIT_WEIGHT = 30.0  # cost of the mean squared excess over the limits, relative to that of the residual
 _UNLIMITED_DB = 1e3
 _LIMIT_MARGIN_DB = 0.1  # the fit stays below the limits by this much, since a penalty gives way a little
+_FITTED_EMPTY_DB = 0.5 * EMPTY_BOOST_DB  # the same where a track holds nothing, so that no gain is scaled down for it
 _DISTANCE_WEIGHT_DB2 = 2.0  # cost of two filters at one frequency; 0 from 1.3 times the smallest distance on
 _DISTANCE_MARGIN = 1.3
 
@@ -88,13 +96,14 @@ def fit_bands(
     gain_penalty: float = 0.0,
     max_bands: int = MAX_BANDS,
     limits: ResponseLimits = NO_LIMITS,
+    tolerance_db: float = TOLERANCE_DB,
 ) -> Bands:
     """Fit as few peaking filters as needed to a curve, up to a constant.
 
     Starting from the initial filters that have an audible gain, a filter is inserted at the peak of the residual and
-    all are optimized together, until the residual is 0.25 dB RMS, another filter would reduce the cost by less than
-    2 %, or there are `max_bands`. After each step, filters whose removal costs less than 2 % are removed, and of two
-    within a sixth of an octave the smaller one.
+    all are optimized together, until the residual is `tolerance_db` RMS, another filter would reduce the cost by less
+    than 2 %, or there are `max_bands`. After each step, filters whose removal costs less than 2 % are removed, and of
+    two within a sixth of an octave the smaller one.
 
     Args:
         initial: filters to start from, `[1, bands]`; of more than `max_bands` those with the largest gains.
@@ -104,13 +113,14 @@ def fit_bands(
         gain_penalty: cost of 1 dB of a filter's gain, in dB² of the mean squared residual.
         max_bands: largest number of filters.
         limits: largest gain of the summed response, a part of the fit; what it misses is scaled down.
+        tolerance_db: RMS of the residual at which no filter is added.
 
     Returns:
         Filters `[1, bands]` in order of frequency: 20 Hz to 20 kHz, ±12 dB, Q 0.5 to 5.
     """
     fitting = _Fitting(_as_float32(_Target(freq_hz, target_db, weight)), gain_penalty, limits)
     best = _prune(_optimize(_initial_filters(initial, max_bands), fitting), fitting)
-    while best.num_filters < max_bands and np.average(best.residual_db**2, weights=weight) > _TOLERANCE_DB**2:
+    while best.num_filters < max_bands and np.average(best.residual_db**2, weights=weight) > tolerance_db**2:
         candidate = _prune(_optimize(_insert_filter(best, freq_hz, weight), fitting), fitting)
         if candidate.cost > (1.0 - _MIN_COST_REDUCTION) * best.cost:
             break
@@ -241,7 +251,9 @@ def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_p
         freq_hz, gain_db, q = decode(raw)
         points_hz = jnp.concatenate([grid_hz, jnp.asarray(_END_GRID_HZ, jnp.float32), freq_hz])
         response = _peaking_response_db(freq_hz, gain_db, q, points_hz)
-        limit_db = jnp.where(points_hz < SUB_BASS_HZ, limits.sub_bass_db, limits.above_db) - _LIMIT_MARGIN_DB
+        limit_db = jnp.where(points_hz < SUB_BASS_HZ, limits.sub_bass_db, limits.above_db)
+        has_sound = (points_hz >= limits.lowest_hz) & (points_hz <= limits.highest_hz)
+        limit_db = jnp.where(has_sound, limit_db, jnp.minimum(limit_db, _FITTED_EMPTY_DB)) - _LIMIT_MARGIN_DB
         residual = target_db - response[: len(grid_hz)]
         mean_db = jnp.sum(weight * residual) / jnp.sum(weight)
         smallest_db = jnp.where(points_hz < BASS_HZ, limits.min_bass_db + _LIMIT_MARGIN_DB, -_UNLIMITED_DB)

@@ -1,8 +1,8 @@
 """Features of a recording for reference matching: long-term spectrum and its standard error, dynamics and width.
 
-NumPy, in one pass, with constant memory except for about a thousand values per 3 s. Levels are those of the recording
-itself: only the shape of a spectrum is compared. All audio is analyzed at one sample rate, so that a file's own rate
-makes no difference.
+NumPy, in one pass, with constant memory except for about four thousand values per 3 s. Levels are those of the
+recording itself: only the shape of a spectrum is compared. All audio is analyzed at one sample rate, so that a file's
+own rate makes no difference.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ from nmjax.reference.bands import CENTERS_HZ, FLOOR_DB, NUM_BANDS
 from nmjax.reference.frame_matching import FrameLevels, fine_filterbank, frame_levels
 
 SAMPLE_RATE = 44_100  # Hz, of the audio that is analyzed
+ACTIVE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
 _FRAME_FLOOR_DB = -240.0  # of single frames, which are compared relative to their own loudest band
 _BLOCK_SAMPLES = 3 * SAMPLE_RATE
+_OUTLINE_HOP = 50  # a divisor of the block
+OUTLINE_RATE = SAMPLE_RATE / _OUTLINE_HOP  # Hz, of the outline
 _WINDOW = 16_384  # 0.37 s
 _HOP = _WINDOW // 2
 _CREST_GATE_DB = -30.0  # blocks further below the loudest one are ignored
@@ -48,6 +51,7 @@ class TrackFeatures:
         max_hz: highest frequency the file can hold.
         lufs: integrated loudness; −inf where unknown or silent.
         frames: levels of single frames of 0.37 s; None where unknown.
+        outline: mono audio at `OUTLINE_RATE`, to find another mix of the same passage; None where unknown.
     """
 
     mid_db: Float[np.ndarray, " bands"]
@@ -60,11 +64,17 @@ class TrackFeatures:
     max_hz: float
     lufs: float = -math.inf
     frames: FrameLevels | None = None
+    outline: Float[np.ndarray, " samples"] | None = dataclasses.field(default=None, repr=False)
 
     def add_curve(self, curve_db: Float[np.ndarray, " bands"]) -> TrackFeatures:
         """The features after an EQ curve, as far as it changes mid_db and frames."""
         frames = self.frames and self.frames.add_curve(curve_db)
         return dataclasses.replace(self, mid_db=self.mid_db + curve_db, frames=frames)
+
+    def tilt(self, db_per_octave: float) -> TrackFeatures:
+        """The features with mid and side tilted about 1 kHz."""
+        curve_db = db_per_octave * np.log2(CENTERS_HZ / 1000.0)
+        return dataclasses.replace(self.add_curve(curve_db), side_db=self.side_db + curve_db)
 
     @property
     def silent(self) -> bool:
@@ -81,6 +91,11 @@ class TrackFeatures:
     def known_bands(self) -> Bool[np.ndarray, " bands"]:
         """Mask of the bands that end below `max_hz`."""
         return self.max_hz >= CENTERS_HZ * 2.0 ** (1.0 / 12.0)
+
+    @property
+    def active_bands(self) -> Bool[np.ndarray, " bands"]:
+        """Mask of the bands that hold music rather than noise."""
+        return self.known_bands & (self.mid_db > self.mid_db.max() - ACTIVE_RANGE_DB)
 
 
 def track_features(chunks: Iterable[Float[np.ndarray, "_ channel"]], max_hz: float = SAMPLE_RATE / 2) -> TrackFeatures:
@@ -106,6 +121,7 @@ class FeatureExtractor:
         self._block_powers: list[np.ndarray] = []  # [2, bands] each: mid and side
         self._mid_power = np.zeros(_WINDOW // 2 + 1)
         self._frame_levels_db: list[np.ndarray] = []  # [frames, bands + fine + 1] each: mid in both grids, width
+        self._outline: list[np.ndarray] = []
         self._block_peaks: list[tuple[float, float]] = []  # peak and mean square
         self._loudness_meter: LoudnessMeter | None = None  # created when the number of channels is known
 
@@ -151,12 +167,14 @@ class FeatureExtractor:
             max_hz=float(max_hz),
             lufs=meter.integrated_lufs() if meter else -math.inf,
             frames=self._frame_levels(),
+            outline=np.concatenate(self._outline) if self._outline else None,
         )
 
     def _add_block(self, audio: Float[np.ndarray, "time channel"]) -> None:
         analysis = _spectrum_analysis()
         self._block_peaks.append((float(np.abs(audio).max()), float(np.mean(np.square(audio, dtype=np.float64)))))
         mid = reader.to_mono(audio)
+        self._outline.append(mid[: len(mid) // _OUTLINE_HOP * _OUTLINE_HOP].reshape(-1, _OUTLINE_HOP).mean(axis=1))
         mid_side = np.stack([mid, audio[:, 0] - mid if audio.shape[1] == 2 else np.zeros_like(mid)])
         padding = max(0, _WINDOW - mid_side.shape[1])
         padded = np.pad(mid_side, ((0, 0), (0, padding)))

@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 DEFAULT_MAX_BOOST_DB, SAME_SONG_MAX_BOOST_DB = 6.0, 12.0
 SUB_BASS_HZ, BASS_HZ = 60.0, 150.0
 SUB_BASS_SHARE = 0.5  # of the largest boost, below SUB_BASS_HZ
 MIN_BAND_DISTANCE_OCTAVES = 1.0 / 6.0
+EMPTY_BOOST_DB = 1.0  # the skirts of filters, where a track holds nothing
 EXPANSION, NARROW_BASS = "expansion", "narrow_bass"
 
 
@@ -27,15 +28,24 @@ class ResponseLimits(NamedTuple):
         sub_bass_db: largest gain below `SUB_BASS_HZ`.
         above_db: largest gain above it.
         min_bass_db: smallest gain below `BASS_HZ`.
+        lowest_hz: where the track's sound begins; below it there is at most `EMPTY_BOOST_DB`.
+        highest_hz: where it ends, such as the low-pass of a codec; the same above it.
     """
 
     sub_bass_db: float
     above_db: float
     min_bass_db: float = -1e3
+    lowest_hz: float = 0.0
+    highest_hz: float = 1e6
 
     def at(self, freq_hz: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
         """The largest gain at each frequency."""
-        return np.where(np.asarray(freq_hz) < SUB_BASS_HZ, self.sub_bass_db, self.above_db)
+        limit_db = np.where(np.asarray(freq_hz) < SUB_BASS_HZ, self.sub_bass_db, self.above_db)
+        return np.where(self.has_sound(freq_hz), limit_db, np.minimum(limit_db, EMPTY_BOOST_DB))
+
+    def has_sound(self, freq_hz: Float[np.ndarray, " points"]) -> Bool[np.ndarray, " points"]:
+        """Whether the track holds anything at each frequency."""
+        return (np.asarray(freq_hz) >= self.lowest_hz) & (np.asarray(freq_hz) <= self.highest_hz)
 
     def smallest_at(self, freq_hz: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
         """The smallest gain at each frequency."""

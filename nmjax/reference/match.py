@@ -11,77 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp import Bands, Compressor, Width, compress, equalize
+from nmjax.dsp import Bands, Compressor, compress, equalize
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.parameters import EqSettings, Prediction
-from nmjax.reference import dynamics, eq_fit, side_eq, stereo_width
+from nmjax.reference import dynamics, eq_fit, gain_fit, image_match
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures, track_features
-from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits, match_limits
+from nmjax.reference.limits import EXPANSION, NARROW_BASS, ResponseLimits
 from nmjax.reference.match_notes import match_notes
 from nmjax.reference.outcome import BOOST, MatchOutcome, limit_note, match_outcome
-from nmjax.reference.posterior import OTHER_SONG_PRIOR, SAME_SONG_PRIOR, Prior
-from nmjax.reference.response import bands_response_db, pad_bands
-from nmjax.reference.target_eq import eq_correction_db, limit_boosts, share_within_limits
+from nmjax.reference.reference_target import ReferenceTarget
+from nmjax.reference.response import eq_response_db, pad_bands
+from nmjax.reference.target_eq import eq_correction_db, limit_boosts, limits_of_sound, share_within_limits
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
 _GAIN_PENALTY = 0.02  # dB² per dB of a filter's gain
+_PASSAGE_GAIN_PENALTY, _PASSAGE_TOLERANCE_DB = 0.003, 0.1  # of the same passage, whose target is exact
 _MIN_SECONDS = 1.0  # shorter tracks are not compressed
-_AUDIBLY_NARROWER = 0.9  # factor of the bass's side
 _NO_CHANGE = dynamics.DynamicsChange(crest_db=0.0, slope=0.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class ReferenceTarget:
-    """What a track is matched to, and how closely.
-
-    Attributes:
-        features: features of the reference, or the average of several.
-        name: name of the reference for messages.
-        strength: 0 leaves the predicted settings bit-identical, 1 applies the whole estimate.
-        tone: further factor, 0 to 1, for the EQ.
-        dynamics: the same for the compressor.
-        width: the same for the stereo width.
-        same_song: whether the reference is another section or mix of the track's song; then only differences larger
-            than those between two sections of one song are corrected.
-        intensity: above 1, the noise of the measured differences counts as so many times smaller.
-        max_boost_db: largest boost of the EQ; None for the default, which depends on `same_song`.
-        allowed: what the match may do in addition, some of `limits.EXPANSION` and `limits.NARROW_BASS`.
-    """
-
-    features: TrackFeatures
-    name: str
-    strength: float = 1.0
-    tone: float = 1.0
-    dynamics: float = 1.0
-    width: float = 1.0
-    same_song: bool = False
-    intensity: float = 1.0
-    max_boost_db: float | None = None
-    allowed: frozenset[str] = frozenset()
-
-    @property
-    def limits(self) -> MatchLimits:
-        """What the match may do at most."""
-        return match_limits(self.same_song, self.max_boost_db, self.allowed)
-
-    @property
-    def description(self) -> str:
-        """Name, relation and strength, for settings files and reports."""
-        return f"{self.name}{', the same song' if self.same_song else ''}, strength {self.strength:g}"
-
-    @property
-    def prior(self) -> Prior:
-        """Prior of the difference between track and reference."""
-        prior = SAME_SONG_PRIOR if self.same_song else OTHER_SONG_PRIOR
-        return dataclasses.replace(prior, noise_scale=prior.noise_scale / max(1.0, self.intensity))
-
-    @property
-    def matched_stages(self) -> frozenset[str]:
-        """The stages that the reference decides."""
-        shares = {"eq": self.tone, "compressor": self.dynamics, "width": self.width}
-        return frozenset(stage for stage, share in shares.items() if self.strength * share > 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +62,7 @@ class ReferenceMatch:
         """
         if self.difference_db is None:
             return None
-        eq_db = _eq_response_db(settings.eq, sample_rate)
+        eq_db = eq_response_db(settings.eq, sample_rate)
         return match_outcome(self.reference_target.name, self.difference_db, eq_db, self.limits_reached)
 
 
@@ -144,15 +92,12 @@ class _DynamicsMatch(NamedTuple):
     lacks_expansion: bool = False
 
 
-class _WidthMatch(NamedTuple):
-    """The matched width, and whether a narrower bass was needed but not allowed."""
-
-    width: Width | None
-    lacks_narrow_bass: bool = False
-
-
 def match_settings(
-    prediction: Prediction, track: TrackFeatures, reference_target: ReferenceTarget, load_excerpts: ExcerptLoader
+    prediction: Prediction,
+    track: TrackFeatures,
+    reference_target: ReferenceTarget,
+    load_excerpts: ExcerptLoader,
+    load_reference_excerpts: ExcerptLoader | None = None,
 ) -> ReferenceMatch:
     """Move the predicted settings towards a reference; a silent track or strength 0 leaves them unchanged.
 
@@ -162,22 +107,20 @@ def match_settings(
         reference_target: the reference.
         load_excerpts: returns excerpts `[blocks, time, channel]` of the track at the model's sample rate and level;
             called only if the compressor is matched.
+        load_reference_excerpts: the same for the reference, of another mix of the same passage.
     """
     settings = prediction.settings
     if track.silent or reference_target.strength == 0.0:
-        return ReferenceMatch(prediction, reference_target, _eq_response_db(settings.eq))
+        return ReferenceMatch(prediction, reference_target, eq_response_db(settings.eq))
     tone = _match_tone(settings, track, reference_target)
-    dynamics_match = _match_dynamics(tone.settings, track, reference_target, load_excerpts)
+    dynamics_match = _match_dynamics(tone.settings, track, reference_target, load_excerpts, load_reference_excerpts)
     if dynamics_match.tone_change_db.any():  # match the EQ again to the compressed signal
         tone = _match_tone(
             settings, track.add_curve(dynamics_match.tone_change_db), reference_target, start=tone.settings.eq
         )
-    settings = dataclasses.replace(
-        tone.settings,
-        compressor=dynamics_match.compressor,
-        eq_side=_match_side(tone.settings, track, reference_target),
+    settings, width_match = image_match.match_image(
+        dataclasses.replace(tone.settings, compressor=dynamics_match.compressor), track, reference_target
     )
-    width_match = _match_width(settings, side_eq.after_side_eq(track, settings.eq_side), reference_target)
     strength = reference_target.strength * reference_target.tone
     notes = match_notes(
         track=track,
@@ -185,13 +128,14 @@ def match_settings(
         name=reference_target.name,
         prior=reference_target.prior,
         applied_share=tone.applied_share,
+        same_passage=reference_target.same_passage,
     )
     note = limit_note(
         name=reference_target.name,
         share=tone.share_within_limits,
         strength=strength,
         limits=reference_target.limits,
-        same_song=reference_target.same_song,
+        same_song=reference_target.is_own_song,
     )
     reached = {
         BOOST: strength > tone.share_within_limits,
@@ -199,9 +143,7 @@ def match_settings(
         NARROW_BASS: width_match.lacks_narrow_bass,
     }
     return ReferenceMatch(
-        prediction=dataclasses.replace(
-            prediction, settings=dataclasses.replace(settings, width=width_match.width), gate_logit=None
-        ),
+        prediction=dataclasses.replace(prediction, settings=settings, gate_logit=None),
         reference_target=reference_target,
         target_eq_db=tone.target_eq_db,
         notes=(*notes, note) if note else notes,
@@ -214,10 +156,10 @@ def _match_tone(
     settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, start: EqSettings | None = None
 ) -> _ToneMatch:
     """Match the EQ. start: where the fit starts, by default the predicted EQ, which the correction is relative to."""
-    current_eq_db, strength = _eq_response_db(settings.eq), reference_target.strength * reference_target.tone
+    current_eq_db, strength = eq_response_db(settings.eq), reference_target.strength * reference_target.tone
     if strength == 0.0:
         return _ToneMatch(settings, current_eq_db)
-    limits = reference_target.limits.response
+    limits = _response_limits(track, reference_target)
     correction = eq_correction_db(track, reference_target.features, current_eq_db, reference_target.prior)
     target_eq_db = limit_boosts(current_eq_db + strength * correction.curve_db, track, limits)
     bands = eq_fit.fit_bands(
@@ -225,11 +167,12 @@ def _match_tone(
         freq_hz=CENTERS_HZ,
         target_db=target_eq_db,
         weight=correction.weight,
-        gain_penalty=_GAIN_PENALTY,
+        gain_penalty=_PASSAGE_GAIN_PENALTY if reference_target.same_passage else _GAIN_PENALTY,
         limits=limits,
+        tolerance_db=_PASSAGE_TOLERANCE_DB if reference_target.same_passage else eq_fit.TOLERANCE_DB,
     )
     eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
-    level_db = np.average(_eq_response_db(eq) - target_eq_db, weights=correction.weight)
+    level_db = np.average(eq_response_db(eq) - target_eq_db, weights=correction.weight)
     return _ToneMatch(
         settings=dataclasses.replace(settings, eq=eq),
         target_eq_db=target_eq_db + level_db,
@@ -239,22 +182,18 @@ def _match_tone(
     )
 
 
-def _match_side(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> EqSettings | None:
-    strength = reference_target.strength * min(reference_target.tone, reference_target.width)
-    if reference_target.same_song or strength == 0.0:
-        return settings.eq_side
-    return side_eq.fit_side_eq(
-        track=track,
-        reference=reference_target.features,
-        bands=settings.eq.bands(),
-        strength=strength,
-        prior=reference_target.prior,
-        limits=reference_target.limits,
-    )
+def _response_limits(track: TrackFeatures, reference_target: ReferenceTarget) -> ResponseLimits:
+    """Limits of the EQ; another song boosts nothing where the track holds nothing."""
+    limits = reference_target.limits.response
+    return limits if reference_target.is_own_song else limits_of_sound(track, limits)
 
 
 def _match_dynamics(
-    settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, load_excerpts: ExcerptLoader
+    settings: Settings,
+    track: TrackFeatures,
+    reference_target: ReferenceTarget,
+    load_excerpts: ExcerptLoader,
+    load_reference_excerpts: ExcerptLoader | None,
 ) -> _DynamicsMatch:
     strength, current = reference_target.strength * reference_target.dynamics, settings.compressor
     if strength == 0.0 or track.seconds < _MIN_SECONDS:
@@ -264,6 +203,10 @@ def _match_dynamics(
     unchanged = _DynamicsMatch(current, np.zeros(NUM_BANDS))
     excerpts = jnp.asarray(load_excerpts())
     equalized = _equalize(excerpts, pad_bands(settings.eq.bands()))
+    reference_excerpts = load_reference_excerpts() if load_reference_excerpts else None
+    if reference_excerpts is not None and len(reference_excerpts) == len(excerpts):  # else at the limit of eight
+        compressor = gain_fit.fit_compressor_to_mix(equalized, jnp.asarray(reference_excerpts), current, strength)
+        return _DynamicsMatch(compressor, _tone_change_db(equalized, compressor))
     target = dynamics.dynamics_target(
         track=track,
         reference=reference_target.features,
@@ -277,31 +220,15 @@ def _match_dynamics(
     compressor = dynamics.fit_compressor(equalized, current, target, may_expand)
     if compressor is None or compressor is current:
         return unchanged._replace(lacks_expansion=not may_expand and target.needs_expansion)
-    compressed = _compress(equalized, compressor)
-    before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (equalized, compressed))
-    return _DynamicsMatch(compressor, after_db - before_db)
+    return _DynamicsMatch(compressor, _tone_change_db(equalized, compressor))
 
 
-def _match_width(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> _WidthMatch:
-    strength = reference_target.strength * reference_target.width
-    if strength == 0.0 or not (track.stereo and reference_target.features.stereo):
-        return _WidthMatch(settings.width)
-    eq_db, current = _eq_response_db(settings.eq), settings.width
-    change_db = stereo_width.width_change_db(
-        track=track,
-        reference=reference_target.features,
-        eq_db=eq_db,
-        factors=(1.0, 1.0) if current is None else (float(current.low[0]), float(current.high[0])),
-        prior=reference_target.prior,
-        same_song=reference_target.same_song,
-    )
-    width = stereo_width.fit_width(current, track, eq_db, strength * change_db)
-    if NARROW_BASS in reference_target.limits.allowed or width is None or float(width.low[0]) >= 1.0:
-        return _WidthMatch(width)
-    lacks_narrow_bass = float(width.low[0]) < _AUDIBLY_NARROWER
-    return _WidthMatch(
-        stereo_width.fit_width(current, track, eq_db, strength * change_db, min_low=1.0), lacks_narrow_bass
-    )
+def _tone_change_db(audio: Array, compressor: Compressor | None) -> Float[np.ndarray, " bands"]:
+    """How a compressor changes the levels of mid."""
+    if compressor is None:
+        return np.zeros(NUM_BANDS)
+    before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (audio, _compress(audio, compressor)))
+    return after_db - before_db
 
 
 @jax.jit
@@ -313,7 +240,3 @@ def _equalize(audio: Array, bands: Bands) -> Array:
 @jax.jit
 def _compress(audio: Array, compressor: Compressor) -> Array:
     return compress(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (len(audio),)), compressor), SAMPLE_RATE)[0]
-
-
-def _eq_response_db(eq: EqSettings, sample_rate: float = SAMPLE_RATE) -> Float[np.ndarray, " bands"]:
-    return bands_response_db(eq.bands(), CENTERS_HZ, sample_rate)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from nmjax.reference.bands import CENTERS_HZ, FLOOR_DB
 from nmjax.reference.features import TrackFeatures
-from nmjax.reference.frame_matching import FrameLevels, frame_similarity, tone_difference
+from nmjax.reference.frame_matching import FrameLevels, tone_difference
 from nmjax.reference.posterior import Prior
 from nmjax.reference.target_eq import matchable_frames, usable_bands
 
@@ -16,11 +16,15 @@ _LOW_CONFIDENCE_DB = 3.0
 # Two recordings are equal up to gain if these features differ by less. Frames are stored in half precision.
 _EQUAL_BAND_DB, _EQUAL_CREST_DB, _EQUAL_RANGE_LU, _EQUAL_FRAME_DB = 0.02, 0.02, 0.1, 0.15
 _COMPARED_RANGE_DB = 50.0  # levels further below the loudest one may hold rounding noise
-_SAME_PASSAGE_SIMILARITY = 0.9  # median cosine of simultaneous frames
 
 
 def match_notes(
-    track: TrackFeatures, reference: TrackFeatures, name: str, prior: Prior, applied_share: float | None
+    track: TrackFeatures,
+    reference: TrackFeatures,
+    name: str,
+    prior: Prior,
+    applied_share: float | None,
+    same_passage: bool = False,
 ) -> tuple[str, ...]:
     """Messages about a reference and its match, possibly none.
 
@@ -30,11 +34,12 @@ def match_notes(
         name: name of the reference.
         prior: prior of the match.
         applied_share: share of the tonal difference that was applied; None where the tone was not matched.
+        same_passage: whether the reference is another mix of the track's passage.
     """
     notes = []
     if is_equal_up_to_gain(track, reference):
         notes.append(f"{name} is the track itself, up to gain. Choose another reference.")
-    elif is_same_passage(track, reference):
+    elif same_passage:
         notes.append(f"{name} is another mix of the same passage: {_describe_difference(track, reference)}.")
     if applied_share is None:
         return tuple(notes)
@@ -69,14 +74,6 @@ def is_equal_up_to_gain(track: TrackFeatures, reference: TrackFeatures) -> bool:
         _max_difference_db(*pair, gain_db) < _EQUAL_FRAME_DB
         for pair in ((frames[0].levels_db, frames[1].levels_db), (frames[0].fine_db, frames[1].fine_db))
     )
-
-
-def is_same_passage(track: TrackFeatures, reference: TrackFeatures) -> bool:
-    """Whether two recordings play the same at the same time, whatever their tone."""
-    frames, usable = _simultaneous_frames(track, reference), usable_bands(track, reference)
-    if frames is None or not usable.any():
-        return False
-    return bool(np.median(np.diag(frame_similarity(*frames, usable))) > _SAME_PASSAGE_SIMILARITY)
 
 
 def _simultaneous_frames(track: TrackFeatures, reference: TrackFeatures) -> tuple[FrameLevels, FrameLevels] | None:

@@ -48,8 +48,12 @@ class Prior:
 SAME_SONG_PRIOR = Prior(
     degradation_db=2.2, degradation_log_std=0.0, noise_scale=1.0, noise_log_std=0.7, match_frames=True
 )
+# Another mix of the same passage: nearly all of a difference is what has to be repaired.
+SAME_PASSAGE_PRIOR = Prior(degradation_db=4.0, degradation_log_std=0.0, noise_scale=0.05, noise_log_std=0.0)
 # Another song: its tone is the goal, however large the difference.
 OTHER_SONG_PRIOR = Prior(degradation_db=10.0, degradation_log_std=0.5, noise_scale=0.4, noise_log_std=0.0)
+# A kind of music: a song may differ from its mean, so it moves by a share of the difference that does not depend on it.
+STYLE_PRIOR = Prior(degradation_db=2.0, degradation_log_std=0.0, noise_scale=1.0, noise_log_std=0.0)
 
 
 def posterior_mean(

@@ -12,6 +12,8 @@ from jaxtyping import Float
 from nmjax.dsp import Bands
 from nmjax.dsp import response_db as dsp_response_db
 from nmjax.models import SAMPLE_RATE
+from nmjax.models.parameters import EqSettings
+from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.limits import BASS_HZ, SUB_BASS_HZ, ResponseLimits
 
 MAX_BANDS = 10
@@ -35,6 +37,11 @@ def bands_response_db(
 ) -> Float[np.ndarray, " points"]:
     """The response of one track's bands `[1, bands]` in dB."""
     return np.asarray(_response_db(pad_bands(bands), jnp.asarray(freq_hz, jnp.float32), sample_rate), np.float64)[0]
+
+
+def eq_response_db(eq: EqSettings, sample_rate: float = SAMPLE_RATE) -> Float[np.ndarray, " bands"]:
+    """The response of one track's EQ at `CENTERS_HZ` in dB; sample_rate: at which its bands have it."""
+    return bands_response_db(eq.bands(), CENTERS_HZ, sample_rate)
 
 
 _response_db = jax.jit(dsp_response_db, static_argnums=2)

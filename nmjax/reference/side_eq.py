@@ -7,20 +7,21 @@ section of the same song differs in its side because other instruments play, and
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from nmjax.dsp import Bands
 from nmjax.models.parameters import EqSettings
 from nmjax.reference import eq_fit
 from nmjax.reference.bands import CENTERS_HZ
-from nmjax.reference.features import TrackFeatures
+from nmjax.reference.features import ACTIVE_RANGE_DB, TrackFeatures
 from nmjax.reference.limits import BASS_HZ, NARROW_BASS, MatchLimits
 from nmjax.reference.posterior import Prior
 from nmjax.reference.response import bands_response_db, scale_into_limits
-from nmjax.reference.target_eq import USABLE_RANGE_DB, long_term_correction, usable_bands
+from nmjax.reference.target_eq import limits_of_sound, long_term_correction, usable_bands
 
 MAX_SIDE_BANDS = 6
 _MIN_BASS_DB = -1.0  # of the side below 150 Hz, where a narrower bass is not allowed
@@ -73,12 +74,49 @@ def fit_side_eq(
         weight=correction.weight,
         gain_penalty=_GAIN_PENALTY,
         max_bands=MAX_SIDE_BANDS,
-        limits=response_limits,
+        limits=limits_of_sound(dataclasses.replace(track, mid_db=track.side_db), response_limits),
     )
     side_bands = scale_into_limits(side_bands, response_limits, base=bands)
     if not np.asarray(side_bands.gain_db).any():
         return None
     return EqSettings(side_bands.freq_hz, side_bands.gain_db, side_bands.q, jnp.ones_like(side_bands.q))
+
+
+class SideDifference(NamedTuple):
+    """What turns the side of a track into that of another mix of the same passage, at `CENTERS_HZ`.
+
+    Attributes:
+        gain_db: the gain of the side, relative to that of mid.
+        weight: 1 in the bands whose side holds music in both, else 0.
+        power: power of the side in these bands.
+    """
+
+    gain_db: Float[np.ndarray, " bands"]
+    weight: Float[np.ndarray, " bands"]
+    power: Float[np.ndarray, " bands"]
+
+
+def side_difference(
+    track: TrackFeatures, reference: TrackFeatures, eq_db: Float[np.ndarray, " bands"]
+) -> SideDifference | None:
+    """The gain that the side of a track needs after an EQ; None where either has no side.
+
+    Args:
+        track: features of the track before any EQ.
+        reference: features of another mix of the same passage.
+        eq_db: response of the EQ of both channels at `CENTERS_HZ`.
+    """
+    usable = _usable_side_bands(track, reference)
+    if not (track.stereo and reference.stereo and usable.any()):
+        return None
+    level_db = _total_db(reference.mid_db) - _total_db(track.mid_db + eq_db)
+    gain_db = np.where(usable, reference.side_db - track.side_db - eq_db - level_db, 0.0)
+    power = usable * 10.0 ** ((reference.side_db - reference.side_db.max()) / 10.0)
+    return SideDifference(gain_db, usable.astype(float), power)
+
+
+def _total_db(levels_db: Float[np.ndarray, " bands"]) -> float:
+    return float(10.0 * np.log10(np.sum(10.0 ** (levels_db / 10.0))))
 
 
 def after_side_eq(features: TrackFeatures, eq_side: EqSettings | None) -> TrackFeatures:
@@ -90,5 +128,5 @@ def after_side_eq(features: TrackFeatures, eq_side: EqSettings | None) -> TrackF
 
 def _usable_side_bands(track: TrackFeatures, reference: TrackFeatures) -> Bool[np.ndarray, " bands"]:
     """Mask of the bands whose side holds music rather than noise in both."""
-    above_noise = [x.side_db > x.mid_db.max() - USABLE_RANGE_DB for x in (track, reference)]
+    above_noise = [x.side_db > x.mid_db.max() - ACTIVE_RANGE_DB for x in (track, reference)]
     return usable_bands(track, reference) & above_noise[0] & above_noise[1]

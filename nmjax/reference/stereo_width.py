@@ -28,6 +28,7 @@ _LOWPASS = 1.0 / (1.0 + 1j * CENTERS_HZ / CROSSOVER_HZ) ** 2  # the processor's 
 _MONO_DB = -40.0  # a narrower signal has no side to widen
 _ITERATIONS, _DAMPING = 40, 0.5
 _MIN_FACTOR = 0.01
+_CURVE_MIN_DB, _CURVE_STEP_DB = -12.0, 0.25  # of the factors that are tried
 
 
 def width_change_db(
@@ -76,13 +77,47 @@ def band_widths_db(
         eq_db: EQ response that is applied to mid and side first.
         factors: gains of the side below and above the crossover that are applied next.
     """
-    gain_db = 20.0 * np.log10(np.abs(factors[0] * _LOWPASS + factors[1] * (1.0 - _LOWPASS)) + 1e-9)
+    gain_db = _side_gain_db(factors)
     ratios_db = []
     for mask in _BAND_MASKS:
         levels = (features.side_db + gain_db, features.mid_db)
         side, mid = (np.sum(10.0 ** ((x + eq_db)[mask] / 10.0)) for x in levels)
         ratios_db.append(10.0 * np.log10(side / mid) if features.stereo else -np.inf)
     return np.array(ratios_db)
+
+
+def fit_width_to_curve(side_gain_db: Float[np.ndarray, " bands"], weight: Float[np.ndarray, " bands"]) -> Width:
+    """The width whose gain of the side is nearest to a curve, in dB at `CENTERS_HZ`.
+
+    Args:
+        side_gain_db: the curve.
+        weight: weight of each band.
+    """
+    low, high = (
+        10.0 ** (np.arange(_CURVE_MIN_DB, 20.0 * np.log10(row.high), _CURVE_STEP_DB) / 20.0)
+        for row in PROCESSORS["width"].settings
+    )
+    gain = low[:, None, None] * _LOWPASS + high[:, None] * (1.0 - _LOWPASS)
+    error_db = 20.0 * np.log10(np.abs(gain) + 1e-9) - side_gain_db
+    cost = np.average(error_db**2, axis=2, weights=weight)
+    best_low, best_high = np.unravel_index(np.argmin(cost), cost.shape)
+    return Width(*(jnp.full(1, x, jnp.float32) for x in (low[best_low], high[best_high])))
+
+
+def scale_width(width: Width, gain_db: float) -> Width:
+    """The width with both factors changed by a gain, within the ranges that the model uses."""
+    factor = 10.0 ** (gain_db / 20.0)
+    low, high = (jnp.clip(getattr(width, row.name) * factor, row.low, row.high) for row in PROCESSORS["width"].settings)
+    return Width(low=low, high=high)
+
+
+def width_gain_db(width: Width | None) -> Float[np.ndarray, " bands"]:
+    """Gain of the side at `CENTERS_HZ`; 0 without a width."""
+    return np.zeros(len(CENTERS_HZ)) if width is None else _side_gain_db((float(width.low[0]), float(width.high[0])))
+
+
+def _side_gain_db(factors: Sequence[float] | np.ndarray) -> Float[np.ndarray, " bands"]:
+    return 20.0 * np.log10(np.abs(factors[0] * _LOWPASS + factors[1] * (1.0 - _LOWPASS)) + 1e-9)
 
 
 def fit_width(

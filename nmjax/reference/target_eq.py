@@ -33,7 +33,8 @@ _DEGRADATION_OCTAVES = (0.7, 1.4)  # widths w of C
 _UNKNOWN_VARIANCE_DB2 = 1e4  # of unusable bands
 _LEVEL_VARIANCE_DB2 = 100.0  # of the level of d
 _MAX_DIFFERENCE_DB = 30.0
-USABLE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
+_EMPTY_BASS_DB = 50.0  # below the loudest band there is no sub-bass to boost
+_HALF_BAND = 2.0 ** (1.0 / 12.0)
 MAX_BOOST_DB = 18.0
 _FULL_BOOST_DB, _NO_BOOST_DB = 60.0, 80.0  # below the loudest band: full boost down to here, no boost from here on
 
@@ -180,11 +181,7 @@ def matchable_frames(
 
 def usable_bands(track: TrackFeatures, reference: TrackFeatures) -> Bool[np.ndarray, " bands"]:
     """Mask of the bands in which both hold music rather than noise."""
-    return _active_bands(track) & _active_bands(reference)
-
-
-def _active_bands(features: TrackFeatures) -> Bool[np.ndarray, " bands"]:
-    return features.known_bands & (features.mid_db > features.mid_db.max() - USABLE_RANGE_DB)
+    return track.active_bands & reference.active_bands
 
 
 def boost_limit_db(track: TrackFeatures) -> Float[np.ndarray, " bands"]:
@@ -218,9 +215,21 @@ def share_within_limits(
     """The largest share of a correction, 0 to 1, whose boosts over the curve's mean are within the limits."""
     current_db, change_db = (x - _mean_level_db(x, track) for x in (current_eq_db, correction_db))
     headroom_db = np.maximum(limits.at(CENTERS_HZ) - current_db, 0.0)
-    boosted = _active_bands(track) & (change_db > 0.0)
+    boosted = track.active_bands & limits.has_sound(CENTERS_HZ) & (change_db > 0.0)
     return float(np.min(headroom_db[boosted] / change_db[boosted], initial=1.0))
 
 
+def limits_of_sound(track: TrackFeatures, limits: ResponseLimits) -> ResponseLimits:
+    """The limits with the frequencies between which the track holds anything.
+
+    A sub-bass is empty more than 50 dB below the loudest band, treble above the low-pass of a codec or 70 dB below it.
+    """
+    has_bass = track.mid_db > track.mid_db.max() - _EMPTY_BASS_DB
+    first, last = np.argmax(has_bass), np.flatnonzero(track.active_bands)[-1]
+    lowest_hz = CENTERS_HZ[first] / _HALF_BAND if first else 0.0
+    highest_hz = CENTERS_HZ[last] * _HALF_BAND if last < NUM_BANDS - 1 else limits.highest_hz
+    return limits._replace(lowest_hz=float(lowest_hz), highest_hz=float(highest_hz))
+
+
 def _mean_level_db(curve_db: Float[np.ndarray, " bands"], track: TrackFeatures) -> float:
-    return float(np.average(curve_db, weights=_active_bands(track)))
+    return float(np.average(curve_db, weights=track.active_bands))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pydantic
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from nmjax.reference.bands import CENTERS_HZ, FLOOR_DB, NUM_BANDS
 from nmjax.reference.features import TrackFeatures
@@ -48,9 +48,11 @@ class _TargetFile(_StrictModel):
 def average_features(tracks: Sequence[TrackFeatures], weights: Sequence[float]) -> TrackFeatures:
     """Weighted average of the features of several recordings.
 
-    Levels are averaged in dB, each relative to the recording's median; the side only over stereo recordings. The
-    standard error is that of the mean: the errors of each recording and the variation between them. Frames are
-    concatenated, or None where a recording has none.
+    Levels are averaged in dB, each relative to the recording's median, and in each band over the recordings that hold
+    something there: not above the low-pass of a codec, not an empty sub-bass. The side counts only of stereo
+    recordings. Bands that less than half of the recordings (by weight) can hold are unknown. The standard error is
+    that of the mean: the errors of each recording and the variation between them. Frames are concatenated, or None
+    where a recording has none.
 
     Args:
         tracks: features of each recording, at least one.
@@ -59,31 +61,48 @@ def average_features(tracks: Sequence[TrackFeatures], weights: Sequence[float]) 
     if len(tracks) == 1:
         return tracks[0]
     normalized = np.asarray(weights, np.float64) / np.sum(weights)
-    medians_db = np.array([np.median(track.mid_db) for track in tracks])
+    medians_db = np.array([np.median(track.mid_db[track.known_bands]) for track in tracks])
     median_db = float(normalized @ medians_db)
-    mid_db = np.array([track.mid_db - median for track, median in zip(tracks, medians_db, strict=True)])
-    side_db = np.array([track.side_db - median for track, median in zip(tracks, medians_db, strict=True)])
-    mean_db = normalized @ mid_db
+    mid_db = np.array([track.mid_db for track in tracks]) - medians_db[:, None]
+    side_db = np.array([track.side_db for track in tracks]) - medians_db[:, None]
+    mid_weights = _normalize([track.active_bands for track in tracks], normalized)
+    mean_db = np.sum(mid_weights * mid_db, axis=0)
     std_errors_db = np.array([track.std_error_db for track in tracks])
-    between_variance = normalized @ (mid_db - mean_db) ** 2 * np.sum(normalized**2)
+    between_variance = np.sum(mid_weights * (mid_db - mean_db) ** 2, axis=0) * np.sum(mid_weights**2, axis=0)
     stereo = np.array([track.stereo for track in tracks])
-    stereo_weights = normalized * stereo
     mean_side_db = np.full(NUM_BANDS, FLOOR_DB)
     if stereo.any():
-        mean_side_db = stereo_weights @ side_db / stereo_weights.sum() + median_db
+        side_weights = _normalize([track.active_bands & track.stereo for track in tracks], normalized * stereo)
+        mean_side_db = np.sum(side_weights * side_db, axis=0) + median_db
     frames = [track.frames for track in tracks if track.frames]
     return TrackFeatures(
         mid_db=mean_db + median_db,
-        side_db=mean_side_db,
-        std_error_db=np.sqrt(normalized**2 @ std_errors_db**2 + between_variance),
+        side_db=np.maximum(mean_side_db, FLOOR_DB),
+        std_error_db=np.sqrt(np.sum(mid_weights**2 * std_errors_db**2, axis=0) + between_variance),
         crest_db=float(normalized @ [track.crest_db for track in tracks]),
         loudness_range=_mean_of_finite([track.loudness_range for track in tracks], normalized, default=math.nan),
         seconds=float(sum(track.seconds for track in tracks)),
         stereo=bool(stereo.any()),
-        max_hz=min(track.max_hz for track in tracks),
+        max_hz=_weighted_median([track.max_hz for track in tracks], normalized),
         lufs=_mean_of_finite([track.lufs for track in tracks], normalized, default=-math.inf),
         frames=concat_frames(frames, weights) if len(frames) == len(tracks) else None,
     )
+
+
+def _normalize(
+    masks: Sequence[Bool[np.ndarray, " bands"]], weights: Float[np.ndarray, " tracks"]
+) -> Float[np.ndarray, "tracks bands"]:
+    """The weights of the tracks in each band, with sum 1: those of the masked tracks, of all where there is none."""
+    in_band = weights[:, None] * np.array(masks)
+    total = in_band.sum(axis=0)
+    return np.where(total > 0.0, in_band / np.where(total > 0.0, total, 1.0), (weights / weights.sum())[:, None])
+
+
+def _weighted_median(values: Sequence[float], weights: Float[np.ndarray, " tracks"]) -> float:
+    """The largest value that at least half of the weight reaches."""
+    order = np.argsort(values)[::-1]
+    reached = np.cumsum(weights[order]) >= 0.5 - 1e-9
+    return float(np.asarray(values)[order][np.argmax(reached)])
 
 
 def _mean_of_finite(values: Sequence[float], weights: Float[np.ndarray, " tracks"], default: float) -> float:

@@ -3,18 +3,26 @@
 import io
 import json
 
+import numpy as np
+import pytest
+import soundfile
 from rich.console import Console
 
+from nmjax.cli.main import main
 from nmjax.cli.targets import TargetsOptions
 from nmjax.cli.targets_run import show_targets
 from nmjax.mastering.references import features_from_chunks
+from nmjax.mastering.request_readers import read_weighted_file
 from nmjax.reference import target_file
+from nmjax.reference.bands import CENTERS_HZ
+from nmjax.reference.styles import STYLE_NAMES, style_file
+from nmjax.runtime.errors import BadInputError
 from tests.synthetic_audio import music
 
 
-def print_table(*files, plot=None):
+def print_table(*files, **options):
     console = Console(file=io.StringIO(), width=80)
-    show_targets(TargetsOptions(files=files, plot=plot), console)
+    show_targets(TargetsOptions(files=tuple(read_weighted_file(str(file)) for file in files), **options), console)
     return console.file.getvalue()
 
 
@@ -36,3 +44,49 @@ def test_unprintable_names_are_harmless(tmp_path):
     assert text.count("\n") < 15
     assert (tmp_path / "t.png").exists()
     assert target_file.read(file)[1].startswith(" [31ma bccc")
+
+
+def test_without_targets_the_styles_are_listed_and_compared():
+    text = print_table()
+    assert all(name in text for name in STYLE_NAMES)
+    balanced, warm = (target_file.read(style_file(name))[0].mid_db for name in ("balanced", "warm"))
+    assert f"{np.std(warm - balanced):.1f}" in next(line for line in text.splitlines() if line.startswith("2 warm"))
+
+
+def test_an_average_of_music_targets_and_styles_is_saved_with_weights_and_a_tilt(tmp_path):
+    soundfile.write(tmp_path / "a.wav", music(4.0, seed=3), 44_100)
+    print_table(tmp_path / "a.wav", save=tmp_path / "a.json")
+    print_table(f"{tmp_path / 'a.json'}=3", "warm", save=tmp_path / "house.json", name="house", tilt=-0.5)
+    house, name = target_file.read(tmp_path / "house.json")
+    assert name == "house"
+    shapes_db = [target_file.read(x)[0].mid_db for x in (tmp_path / "a.json", style_file("warm"))]
+    shapes_db = [x - np.median(x) for x in shapes_db]
+    expected_db = 0.75 * shapes_db[0] + 0.25 * shapes_db[1] - 0.5 * np.log2(CENTERS_HZ)
+    both_active = house.mid_db > house.mid_db.max() - 50.0
+    difference_db = (house.mid_db - expected_db)[both_active]
+    np.testing.assert_allclose(difference_db, difference_db.mean(), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["warmm"], "no file and no style 'warmm'; did you mean 'warm'"),
+        (["warm", "--save", "a.txt"], "must end in .json"),
+        (["--save", "a.json"], "--save needs targets or music"),
+        (["warm", "--tilt", "1"], "--tilt has no effect without --save"),
+        (["warm", "--name", "x"], "--name has no effect without --save"),
+        (["warm", "--tilt", "9", "--save", "a.json"], "--tilt must be -3 to 3"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(words, problem, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["targets", *words]) == 2
+    assert problem in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_target_is_not_overwritten(tmp_path):
+    (tmp_path / "a.json").write_text("mine")
+    with pytest.raises(BadInputError, match="exists already"):
+        print_table("warm", save=tmp_path / "a.json")
+    assert (tmp_path / "a.json").read_text() == "mine"

@@ -134,14 +134,14 @@ def tone_distance_db(one, other):
 
 def test_a_section_of_the_same_song_restores_the_tone():
     sample = degraded_example()
-    output = systems.render_with_reference(sample, random_network("1a"), same_song=True)
+    output = systems.render_with_reference(sample, random_network("1a"), kind="same")
     assert output.shape == sample.source.shape
     assert tone_distance_db(output, sample.target) < 0.6 * tone_distance_db(sample.source, sample.target)
 
 
 def test_another_song_moves_the_tone_towards_it():
     sample = degraded_example()
-    output = systems.render_with_reference(sample, random_network("1a"), same_song=False)
+    output = systems.render_with_reference(sample, random_network("1a"), kind="other")
     before, after = (reference_distance(x, sample.other_song) for x in (sample.source, output))
     assert after["reference_bark_mid_db"] < 0.5 * before["reference_bark_mid_db"]
 
@@ -150,7 +150,7 @@ def test_another_song_moves_the_tone_towards_it():
     "given", [degraded_example(2.0), Example(-20.0, np.zeros((9, 2)), np.zeros((9, 2)), None, None)]
 )
 def test_without_a_reference_that_is_long_enough_there_is_no_output(given):
-    assert systems.render_with_reference(given, random_network("1a"), same_song=True) is None
+    assert systems.render_with_reference(given, random_network("1a"), kind="same") is None
 
 
 def test_delivery_meets_loudness_and_ceiling():

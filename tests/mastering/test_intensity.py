@@ -16,7 +16,8 @@ from nmjax.models import SAMPLE_RATE
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
 from nmjax.models.spectral_encoder import BAND_CENTERS_HZ
 from nmjax.reference.features import track_features
-from nmjax.reference.match import ReferenceTarget, match_settings
+from nmjax.reference.match import match_settings
+from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.runtime.options import from_keywords
 from tests.dsp.oracles import peaking_sos, sosfilt_batch
 from tests.mastering.settings.test_file import leaves

@@ -75,7 +75,7 @@ def test_a_track_is_matched_to_a_reference_of_any_format(tmp_path, checkpoint_di
     result = master_to_audio(track, checkpoint_dir, out, *reference_arguments)
     settings = json.loads(out.with_name(f"{out.name}.json").read_text())
     assert 1 <= len(settings["eq"]["bands"]) <= 10
-    assert settings["reference"] == "ref.wav, strength 1"
+    assert settings["reference"] == "ref.wav, the same passage, strength 1"
     settings_file = str(out.with_name(f"{out.name}.json"))
     again = master_to_audio(track, checkpoint_dir, tmp_path / "again.wav", "--settings", settings_file)
     np.testing.assert_array_equal(again, result)
@@ -185,6 +185,12 @@ def invalid_files(tmp_path_factory):
         (["--reference", "good.wav", "--max-boost", "19"], "0 to 18"),
         (["--reference", "good.wav", "--allow", "expander"], "expansion"),
         (["--reference", "good.wav", "--reference-strength", "0", "--max-boost", "3"], "--max-boost"),
+        (["--style", "warmm"], "warm"),
+        (["--style", "warm", "--reference", "good.wav"], "--reference and --style both name a target"),
+        (["--style", "warm", "--target", "t.json"], "--target and --style both name a target"),
+        (["--style", "warm", "--same-song"], "no song"),
+        (["--style", "warm", "--lufs", "reference"], "no loudness"),
+        (["--style", "warm", "--save-target", "x.json"], "nmjax targets"),
     ],
 )
 def test_invalid_arguments_are_reported(invalid_files, checkpoint_dir, monkeypatch, capsys, arguments, message):
@@ -224,6 +230,30 @@ def test_the_track_itself_is_told_from_a_clean_mix_of_it(tmp_path, checkpoint_di
         output = " ".join(capsys.readouterr().out.split())
         assert ("the track itself" in output) is is_track
         assert ("another mix of the same passage" in output) is not is_track
+
+
+def test_a_mix_of_the_passage_that_begins_at_another_time(tmp_path, checkpoint_dir):
+    """The clean mix has other audio before and after the passage; the track begins earlier too."""
+    song = music(12.0, seed=1)
+    clean = np.concatenate([music(5.0, seed=2), color_audio(song)[2 * RATE :], music(4.0, seed=3)])
+    track = write_audio(tmp_path / "a.wav", song, RATE, "FLOAT")
+    reference = write_audio(tmp_path / "clean.wav", clean, RATE, "FLOAT")
+    result = master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", "--reference", str(reference))
+    assert "the same passage" in json.loads((tmp_path / "m.wav.json").read_text())["reference"]
+    distances_db = [tone_distance_db(x, color_audio(song)) for x in (song, result)]
+    assert distances_db[1] < 0.15 * distances_db[0]
+
+
+def test_a_style_from_the_command_line_and_from_python(tmp_path, checkpoint_dir):
+    audio = music(5.0).astype(np.float32)
+    track = write_audio(tmp_path / "a.wav", audio, RATE, "FLOAT")
+    result = master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", "--style", "warm")
+    settings = json.loads((tmp_path / "m.wav.json").read_text())
+    assert settings["reference"] == "the style warm, strength 1"
+    again = nmjax.master(audio, RATE, ckpt=checkpoint_dir, style="warm", lufs="none", true_peak="none")
+    np.testing.assert_allclose(again.audio, result, atol=1e-6)
+    with pytest.raises(BadInputError, match="both name a target"):
+        nmjax.master(audio, RATE, ckpt=checkpoint_dir, style="warm", reference=(audio, RATE))
 
 
 @pytest.mark.parametrize("channels", [(2, 2), (1, 2)])
@@ -390,7 +420,7 @@ def test_a_far_reference_stays_within_the_limits_unless_they_are_raised(tmp_path
 
 
 @pytest.mark.slow
-def test_the_side_of_another_song_is_matched_but_not_that_of_the_same(tmp_path, checkpoint_dir):
+def test_the_side_of_a_reference_is_matched_unless_the_width_is_switched_off(tmp_path, checkpoint_dir):
     """A reference with the track's own mid and a brighter side."""
     audio = music(8.0)
     mid, side = audio.mean(axis=1), 0.5 * (audio[:, 0] - audio[:, 1])
@@ -409,9 +439,8 @@ def test_the_side_of_another_song_is_matched_but_not_that_of_the_same(tmp_path, 
     assert np.std(side_tone_db(result) - target_db) < 0.5 * before_db
     settings = json.loads((tmp_path / "m.wav.json").read_text())
     assert 1 <= len(settings["eq_side"]["bands"]) <= 6
-    for extra in (["--same-song"], ["--reference-weights", "width=0"]):
-        master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", *arguments, *extra)
-        assert "eq_side" not in json.loads((tmp_path / "m.wav.json").read_text())
+    master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", *arguments, "--reference-weights", "width=0")
+    assert "eq_side" not in json.loads((tmp_path / "m.wav.json").read_text())
 
 
 def test_a_silent_track_stays_silent(tmp_path, checkpoint_dir):

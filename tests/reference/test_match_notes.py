@@ -10,7 +10,7 @@ import pytest
 from scipy.signal import sosfilt
 
 from nmjax.reference.features import TrackFeatures, track_features
-from nmjax.reference.match_notes import is_equal_up_to_gain, is_same_passage, match_notes
+from nmjax.reference.match_notes import is_equal_up_to_gain, match_notes
 from nmjax.reference.posterior import SAME_SONG_PRIOR
 from tests.dsp.oracles import peaking_sos
 from tests.synthetic_audio import music
@@ -32,20 +32,21 @@ def narrower(audio):
     return mid + 0.7 * (audio - mid)
 
 
-def notes(reference, applied_share=0.8) -> tuple[str, ...]:
+def notes(reference, applied_share=0.8, same_passage=False) -> tuple[str, ...]:
     return match_notes(
         track=features_of(song()),
         reference=reference,
         name="ref.wav",
         prior=SAME_SONG_PRIOR,
         applied_share=applied_share,
+        same_passage=same_passage,
     )
 
 
 @pytest.mark.parametrize("gain", [1.0, -0.3, 2.5])
 def test_equal_audio_up_to_gain_is_the_track_itself(gain):
     assert is_equal_up_to_gain(features_of(song()), features_of(gain * song()))
-    assert "the track itself" in notes(features_of(gain * song()))[0]
+    assert "the track itself" in notes(features_of(gain * song()), same_passage=True)[0]
 
 
 def test_equal_long_term_features_are_the_track_itself():
@@ -64,21 +65,19 @@ def test_equal_long_term_features_are_the_track_itself():
 def test_another_mix_of_the_passage_is_a_reference(remix):
     track, reference = features_of(song()), features_of(remix(song()))
     assert not is_equal_up_to_gain(track, reference)
-    assert is_same_passage(track, reference)
-    (note,) = notes(reference)
+    (note,) = notes(reference, same_passage=True)
     assert "another mix of the same passage" in note and "the track itself" not in note
 
 
 def test_the_difference_of_another_mix_is_described():
     reference = sosfilt(peaking_sos(3000.0, 4.0, 1.0, RATE)[None], song(), axis=0)
-    (note,) = notes(features_of(reference))
+    (note,) = notes(features_of(reference), same_passage=True)
     assert "3,175 Hz" in note or "2,828 Hz" in note
     assert "(+4." in note or "(+3." in note
 
 
-def test_other_music_of_the_same_length_is_neither():
-    track, reference = features_of(song()), features_of(music(9.0, seed=2))
-    assert not is_equal_up_to_gain(track, reference) and not is_same_passage(track, reference)
+def test_other_music_of_the_same_length_is_not_the_track():
+    assert not is_equal_up_to_gain(features_of(song()), features_of(music(9.0, seed=2)))
 
 
 def test_missing_bands_are_reported_when_the_tone_is_matched():

@@ -14,7 +14,8 @@ from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.features import track_features
-from nmjax.reference.match import ReferenceMatch, ReferenceTarget
+from nmjax.reference.match import ReferenceMatch
+from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.report.audio_players import select_excerpts
 from nmjax.report.figures import band_responses_db
 from nmjax.report.limiting import DeliveryPoint, LimitingTradeoff

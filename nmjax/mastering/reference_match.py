@@ -1,0 +1,89 @@
+"""Match the predicted settings of a track to a reference; recognizes another mix of the track's own passage."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import NamedTuple
+
+from nmjax.audio.streams import take_section
+from nmjax.mastering.analysis import SourceSignal
+from nmjax.mastering.references import features_and_excerpts, features_from_chunks, read_excerpts
+from nmjax.models import Prediction
+from nmjax.reference.alignment import align, plays_the_same
+from nmjax.reference.features import TrackFeatures
+from nmjax.reference.match import ReferenceMatch, match_settings
+from nmjax.reference.reference_target import ReferenceTarget
+
+
+def match_reference(prediction: Prediction, signal: SourceSignal, reference_target: ReferenceTarget) -> ReferenceMatch:
+    """Move a signal's predicted settings towards the reference."""
+    features, excerpts = features_and_excerpts(signal)
+    passage = recognize_passage(features, signal, reference_target)
+    if passage is None:
+        return match_settings(prediction, features, reference_target, load_excerpts=lambda: excerpts)
+    return match_settings(
+        prediction,
+        passage.features,
+        passage.reference_target,
+        load_excerpts=lambda: excerpts if passage.track is None else read_excerpts(passage.track),
+        load_reference_excerpts=partial(read_excerpts, passage.reference) if passage.reference else None,
+    )
+
+
+class Passage(NamedTuple):
+    """A passage of the track that the reference plays too.
+
+    Attributes:
+        features: features of the passage in the track.
+        reference_target: the target with the features of the passage in the reference.
+        track: the passage in the track; None where it is the whole track.
+        reference: the passage in the reference; None where its audio cannot be read.
+    """
+
+    features: TrackFeatures
+    reference_target: ReferenceTarget
+    track: SourceSignal | None
+    reference: SourceSignal | None
+
+
+def recognize_passage(
+    features: TrackFeatures, signal: SourceSignal, reference_target: ReferenceTarget
+) -> Passage | None:
+    """The passage that track and reference both play, if there is one.
+
+    Where the two begin or end at different times, both are read again; a reference whose audio cannot be read has no
+    passage then.
+
+    Args:
+        features: features of the whole track.
+        signal: the track.
+        reference_target: the reference.
+    """
+    reference, audio = reference_target.features, reference_target.audio
+    if features.outline is None or reference.outline is None:
+        return None
+    alignment = align(features.outline, reference.outline)
+    if alignment is None or not (alignment.is_whole or audio):
+        return None
+    track_section, reference_section = None, None
+    if audio:
+        whole = SourceSignal(audio.read_chunks, audio.sample_rate, reference.lufs)
+        reference_section = _section(whole, alignment.reference_start, alignment.seconds)
+    if not alignment.is_whole:
+        track_section = _section(signal, alignment.track_start, alignment.seconds)
+        features, reference = (
+            features_from_chunks(x.read_chunks(), x.sample_rate) for x in (track_section, reference_section) if x
+        )
+    if not plays_the_same(features, reference):
+        return None
+    target = dataclasses.replace(reference_target, features=reference, same_passage=True)
+    return Passage(features, target, track_section, reference_section)
+
+
+def _section(signal: SourceSignal, start: float, seconds: float) -> SourceSignal:
+    """The section of a signal that begins at `start`; both in seconds."""
+    first, end = (round(x * signal.sample_rate) for x in (start, start + seconds))
+    return dataclasses.replace(
+        signal, read_chunks=lambda: take_section(signal.read_chunks(), first, end), frames=end - first
+    )
