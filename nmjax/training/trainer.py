@@ -74,7 +74,7 @@ def train(request: TrainingRequest, console: Console | None = None) -> None:
         _run_loop(loop, out, start_step, console)
     if held_out and loop.best_checkpoints.latest(report) == 0:
         report("No validation was better than that of step 0, so the best checkpoint is that of step 0.")
-    report(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
+    report(f"Done. Master a track with:  nmjax infer TRACK --ckpt {out}")
 
 
 def fit_spectral(request: TrainingRequest, console: Console | None = None) -> None:
@@ -111,7 +111,7 @@ def fit_spectral(request: TrainingRequest, console: Console | None = None) -> No
         write_split(out / "split.json", training, held_out)
         record_start(out, config, 0)
         save_spectral_fit(checkpoints, config, fit_spectral_variables(config, variables, training, report), training)
-    report(f"Done. Master a track with:  python infer.py --ckpt {out} TRACK")
+    report(f"Done. Master a track with:  nmjax infer TRACK --ckpt {out}")
 
 
 def _reporter(console: Console) -> Callable[[str], None]:
