@@ -19,7 +19,7 @@ from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, ResponseLimits
 from nmjax.reference.match_notes import match_notes
-from nmjax.reference.outcome import BOOST, MatchOutcome, limit_note, match_outcome
+from nmjax.reference.outcome import BOOST, MatchOutcome, cut_note, limit_note, match_outcome
 from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.reference.response import eq_response_db, pad_bands
 from nmjax.reference.target_eq import eq_correction_db, limit_boosts, limits_of_sound, share_within_limits
@@ -130,7 +130,9 @@ def match_settings(
         applied_share=tone.applied_share,
         same_passage=reference_target.same_passage,
     )
-    note = limit_note(
+    # Of another song, a deep cut is what changes the track most.
+    cut = "" if reference_target.is_own_song else cut_note(reference_target.name, eq_response_db(settings.eq), strength)
+    note = cut or limit_note(
         name=reference_target.name,
         share=tone.share_within_limits,
         strength=strength,

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits
 from nmjax.runtime.number_format import format_signed
 
 BOOST = "boost"
 _LIMIT_WORDS = {BOOST: "boost", EXPANSION: "no expander", NARROW_BASS: "no narrower bass"}
 _MIN_EXCESS_DB = 2.0  # of the boost that a reference asks for, before another strength is proposed
+_FAR_CUT_DB = 10.0  # a cut from which on little of a range is left
 _STRENGTH_STEP = 0.05
 _MIN_PROPOSED_STRENGTH = 0.3  # a smaller one would leave little of the reference
 
@@ -100,3 +102,22 @@ def limit_note(name: str, share: float, strength: float, limits: MatchLimits, sa
     else:
         remedy = f"try --reference-strength {proposed:.2g}."
     return f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; {remedy}"
+
+
+def cut_note(name: str, eq_db: Float[np.ndarray, " bands"], strength: float) -> str:
+    """A message where a match takes a range of the track away, with the remedy; otherwise empty.
+
+    Args:
+        name: of the reference, another song.
+        eq_db: response of the EQ at `CENTERS_HZ`.
+        strength: the strength in use.
+    """
+    lowest = int(np.argmin(eq_db))
+    cut_db = -float(eq_db[lowest])
+    if cut_db < _FAR_CUT_DB or not strength:
+        return ""
+    proposed = max(_STRENGTH_STEP, np.floor(strength * _FAR_CUT_DB / cut_db / _STRENGTH_STEP) * _STRENGTH_STEP)
+    return (
+        f"{name} holds far less around {CENTERS_HZ[lowest]:.0f} Hz than this track: the EQ cuts {cut_db:.0f} dB there. "
+        f"For a smaller cut, try --reference-strength {proposed:.2g}, or choose music closer to the track."
+    )

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from nmjax.reference.bands import NUM_BANDS
+from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.limits import DEFAULT_LIMITS, SAME_SONG_LIMITS
-from nmjax.reference.outcome import BOOST, limit_note, match_outcome
+from nmjax.reference.outcome import BOOST, cut_note, limit_note, match_outcome
 
 
 def test_the_outcome_tells_the_difference_before_and_after_and_the_cost():
@@ -38,3 +38,12 @@ def test_a_far_reference_gets_a_strength_within_the_limits():
     assert not limit_note("a.flac", share=0.8, strength=1.0, limits=DEFAULT_LIMITS, same_song=False)
     note = limit_note("a.flac", share=0.5, strength=1.0, limits=SAME_SONG_LIMITS, same_song=True)
     assert "12 dB" in note and "--max-boost" in note
+
+
+def test_a_deep_cut_is_named_with_a_strength_that_halves_it():
+    eq_db = np.where(np.abs(np.log2(CENTERS_HZ / 80.0)) < 0.5, -20.0, 0.0)
+    note = cut_note("a.flac", eq_db, strength=0.8)
+    assert "a.flac holds far less" in note and "cuts 20 dB" in note and "--reference-strength 0.4," in note
+    hz = float(note.split("around ")[1].split(" Hz")[0])
+    assert 56.0 < hz < 114.0
+    assert not cut_note("a.flac", 0.4 * eq_db, strength=0.8)
