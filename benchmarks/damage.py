@@ -18,12 +18,13 @@ import numpy as np
 import soundfile
 
 from nmjax.dsp.declip import declip
-from nmjax.evaluation.damage import CURVES, Damage, apply_damage
+from nmjax.evaluation.damage import CURVES, apply_damage, random_damage
 from nmjax.evaluation.metrics import lufs, si_sdr_db
+from nmjax.evaluation.statistics import error_ratio
 from nmjax.mastering.analysis import SourceSignal, predict_settings, render_prediction
 from nmjax.mastering.network import load
 
-RATE, DRIVES_DB, MAX_BIAS = 44_100, ((4.0, 8.0), (8.0, 14.0)), 0.4
+RATE, DRIVES_DB = 44_100, ((4.0, 8.0), (8.0, 14.0))
 LEAST_UNTOUCHED_DB = 40.0  # SI-SDR of clean music that counts as unharmed
 
 
@@ -53,28 +54,38 @@ def read_excerpts(paths, seconds, count):
 def damaged_items(excerpts, kind, drives_db, rng):
     """Every excerpt with a damage of this kind; half of them asymmetric, as in the benchmark."""
     for song, clean in excerpts:
-        bias = 0.0 if rng.uniform() < 0.5 else rng.uniform(-MAX_BIAS, MAX_BIAS)
-        damage = Damage(kind, int(rng.integers(len(CURVES[kind]))), rng.uniform(*drives_db), bias)
+        curve, drive_db = int(rng.integers(len(CURVES[kind]))), rng.uniform(*drives_db)
+        damage = dataclasses.replace(random_damage(rng), kind=kind, curve=curve, drive_db=drive_db)
         yield Item(song, clean, apply_damage(clean, damage))
 
 
-def render_all(items, network):
-    """Outputs of the network for each item with true, shuffled and zero z, as `{name: [outputs]}`."""
+def predict_all(items, network):
+    """The signal of each item and the network's prediction for it."""
     signals = [
         SourceSignal(lambda x=item.source: [x.astype(np.float32)], RATE, lufs(item.source, RATE)) for item in items
     ]
-    predictions = [predict_settings(signal, network) for signal in signals]
-    z_of = {
-        "true": [p.z for p in predictions],
-        "shuffled": [predictions[i - 1].z for i in range(len(predictions))],
-        "zero": [jnp.zeros_like(p.z) for p in predictions],
-    }
+    return [(signal, predict_settings(signal, network)) for signal in signals]
+
+
+def render_all(predicted, network, zs=None):
+    """The network's output for each signal, with its own z or with others."""
+    zs = zs or [prediction.z for _, prediction in predicted]
+    return [
+        np.concatenate(
+            list(render_prediction(signal, prediction.replace(z=z), prediction.settings.eq.bands(), network))
+        )
+        for (signal, prediction), z in zip(predicted, zs, strict=True)
+    ]
+
+
+def render_variants(items, network):
+    """Outputs with true, shuffled and zero z, as `{name: [outputs]}`."""
+    predicted = predict_all(items, network)
+    zs = [prediction.z for _, prediction in predicted]
     return {
-        name: [
-            np.concatenate(list(render_prediction(s, p.replace(z=z), p.settings.eq.bands(), network)))
-            for s, p, z in zip(signals, predictions, zs, strict=True)
-        ]
-        for name, zs in z_of.items()
+        "true": render_all(predicted, network),
+        "shuffled": render_all(predicted, network, [zs[-1], *zs[:-1]]),
+        "zero": render_all(predicted, network, [jnp.zeros_like(z) for z in zs]),
     }
 
 
@@ -84,12 +95,10 @@ def declip_exactly(item):
     return declip(source, np.stack([source.max(axis=0), -source.min(axis=0)], axis=1) * 0.995, RATE)
 
 
-def mean_with_interval(values, songs, rng):
+def mean_with_interval(values, songs):
     """Mean and its 95 % interval, by drawing songs with replacement."""
-    by_song = [np.asarray(values)[np.asarray(songs) == song] for song in sorted(set(songs))]
-    draws = [np.concatenate([by_song[i] for i in rng.integers(len(by_song), size=len(by_song))]) for _ in range(2000)]
-    low, high = np.percentile([x.mean() for x in draws], [2.5, 97.5])
-    return f"{np.mean(values):+.1f} ({low:+.1f} to {high:+.1f})"
+    mean = error_ratio(np.asarray(values), np.ones(len(values)), songs)
+    return f"{mean.value:+.1f} ({mean.ci_low:+.1f} to {mean.ci_high:+.1f})"
 
 
 def print_gains(excerpts, network, rng):
@@ -104,11 +113,11 @@ def print_gains(excerpts, network, rng):
             def gains(outputs, items=items, before=before):
                 return [si_sdr_db(y, item.clean) for y, item in zip(outputs, items, strict=True)] - before
 
-            gain = {name: gains(outputs) for name, outputs in render_all(items, network).items()}
+            gain = {name: gains(outputs) for name, outputs in render_variants(items, network).items()}
             exact = f"{np.mean(gains([declip_exactly(item) for item in items])):+.1f}" if kind == "hard" else ""
             print(
                 f"| {kind} | {drives_db[0]:g}–{drives_db[1]:g} | {before.mean():.1f} |"
-                f" {mean_with_interval(gain['true'], songs, rng)} | {gain['true'].min():+.1f} |"
+                f" {mean_with_interval(gain['true'], songs)} | {gain['true'].min():+.1f} |"
                 f" {gain['shuffled'].mean():+.1f} | {gain['zero'].mean():+.1f} | {exact} |",
                 flush=True,
             )
@@ -116,9 +125,8 @@ def print_gains(excerpts, network, rng):
 
 def print_harm(excerpts, network):
     items = [Item(song, clean, clean) for song, clean in excerpts]
-    result = np.array(
-        [si_sdr_db(y, item.clean) for y, item in zip(render_all(items, network)["true"], items, strict=True)]
-    )
+    outputs = render_all(predict_all(items, network), network)
+    result = np.array([si_sdr_db(y, item.clean) for y, item in zip(outputs, items, strict=True)])
     share = np.mean(result >= LEAST_UNTOUCHED_DB)
     print(
         f"\nUntouched: SI-SDR {np.median(result):.1f} dB (median), {result.min():.1f} dB (worst); "

@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio import reader
+from nmjax.audio.streams import CHUNK_FRAMES
 from nmjax.mastering.delivery.plan import apply_delivery_plan, plan_delivery
 from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
 from nmjax.mastering.diagnosis.diagnosis import diagnose
@@ -43,7 +44,6 @@ from nmjax.mastering.request_readers import WeightedFile
 from nmjax.mastering.resolve import load_network, resolve_options
 from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings.file import StoredSettings, read_settings, settings_from_json
-from nmjax.mastering.source import CHUNK_FRAMES
 from nmjax.mastering.types import InputSignal
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget

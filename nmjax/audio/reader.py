@@ -14,13 +14,13 @@ import soundfile
 import soxr
 
 from nmjax.audio import mp3_header
+from nmjax.audio.streams import CHUNK_FRAMES
 from nmjax.runtime.errors import BadInputError
 
 READABLE_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000  # Hz
 MAX_CHANNELS = 8
 _LOSSY_SUBTYPES = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
-_CHUNK_FRAMES = 1 << 16
 _UNKNOWN_LENGTH_BYTES = 0x7FFF0000  # encoders that do not know the length in advance write this or more
 _MAX_ABS_SAMPLE = 1000.0  # +60 dBFS: integers stored as floats are far above
 
@@ -111,7 +111,7 @@ def _open_decoder(path: Path | str) -> Iterator[soundfile.SoundFile]:
             source.close()
 
 
-def read_chunks(path: Path | str, chunk_frames: int = _CHUNK_FRAMES) -> Iterator[np.ndarray]:
+def read_chunks(path: Path | str, chunk_frames: int = CHUNK_FRAMES) -> Iterator[np.ndarray]:
     """Decode a file in chunks `[frames, channel]` float32 of `chunk_frames`, the last one shorter.
 
     Raises:

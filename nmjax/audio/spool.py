@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nmjax.audio.streams import AudioChunks
+from nmjax.audio.streams import CHUNK_FRAMES, AudioChunks
 
-_CHUNK_FRAMES = 1 << 16
+_SAMPLE_BYTES = 4
 
 
 class Spool:
@@ -35,14 +35,21 @@ class Spool:
     def read_chunks(self) -> Iterator[np.ndarray]:
         """The signal from its start, in chunks `[frames, channel]` float32."""
         self._file.flush()
-        byte_offset = 0
-        while raw_bytes := os.pread(self._file.fileno(), _CHUNK_FRAMES * self._channels * 4, byte_offset):
-            yield np.frombuffer(raw_bytes, np.float32).reshape(-1, self._channels)
-            byte_offset += len(raw_bytes)
+        start = 0
+        while len(chunk := read_frames_at(self._file.fileno(), self._channels, start, CHUNK_FRAMES)):
+            yield chunk
+            start += len(chunk)
 
     def close(self) -> None:
         """Removes the file; readers must have ended."""
         self._finalizer()
+
+
+def read_frames_at(file_descriptor: int, channels: int, start: int, frames: int) -> np.ndarray:
+    """`frames` frames from `start` of a file of float32 samples, `[frames, channel]`; fewer at its end."""
+    frame_bytes = channels * _SAMPLE_BYTES
+    raw_bytes = os.pread(file_descriptor, frames * frame_bytes, start * frame_bytes)
+    return np.frombuffer(raw_bytes, np.float32).reshape(-1, channels)
 
 
 def computed_once(

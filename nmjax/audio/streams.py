@@ -14,6 +14,8 @@ import soxr
 
 from nmjax.audio.units import db_to_amplitude
 
+CHUNK_FRAMES = 1 << 16  # of a chunk, where nothing else decides
+
 AudioChunks = Iterable[np.ndarray]  # each `[frames, channel]`
 Item = TypeVar("Item")
 _QUEUE_SIZE = 2  # items made in advance

@@ -139,7 +139,7 @@ def _resolve_options(options: InferOptions, console: Console, outputs: Iterable[
 
 def _check_target_file(path: Path, target: ReferenceTarget, force: bool) -> None:
     if path.exists() and not force and not target_file.is_up_to_date(path, target.features, target.name):
-        raise BadInputError(f"'{path}' exists already; add --force to overwrite it, or name another file.")
+        raise atomic_files.existing_file_error(path)
     with atomic_files.temporary_sibling(path):
         pass  # fails where the folder is not writable
 

@@ -72,7 +72,7 @@ def check_new_file(path: Path | None, suffix: str, flag: str, force: bool) -> No
     if path and path.suffix.lower() != suffix:
         raise BadInputError(f"'{path}' must end in {suffix}; that is what {flag} writes.")
     if path and path.exists() and not force:
-        raise BadInputError(f"'{path}' exists already; add --force to overwrite it, or name another file.")
+        raise atomic_files.existing_file_error(path)
 
 
 def _read_target(file: WeightedFile) -> _Target:

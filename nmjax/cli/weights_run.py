@@ -14,6 +14,7 @@ from nmjax.cli.weights import WeightsOptions
 from nmjax.config import Config, restore_config
 from nmjax.mastering.resolve import load_named_network
 from nmjax.models import build_model
+from nmjax.runtime.atomic_files import existing_file_error
 from nmjax.runtime.checkpoints import Checkpoints
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError
@@ -31,7 +32,7 @@ def export_weights(options: WeightsOptions) -> None:
     """
     path = options.safetensors
     if path.exists() and not options.force:
-        raise BadInputError(f"'{path}' exists already; add --force to overwrite it, or name another file.")
+        raise existing_file_error(path)
     network = load_named_network(options.ckpt, options.model)
     config = network.config.model_dump(mode="json")
     write_weights(path, StoredWeights(network.variables, config, network.step))

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio import reader
+from nmjax.audio.phase_correlation import phase_correlation
 from nmjax.data.catalog import PairAlignment, Recording, Song
 from nmjax.runtime.errors import BadInputError
 
@@ -128,14 +129,7 @@ def _phat(
     Bins in which either signal has no energy (−120 dB) do not count.
     """
     size = _fft_size(len(x) + max_delay)
-    spectra = [np.fft.rfft(signal, size) for signal in (x, y)]
-    cross = np.conj(spectra[0]) * spectra[1]
-    has_energy = np.ones(len(cross), bool)
-    for spectrum in spectra:
-        magnitude = np.abs(spectrum)
-        has_energy &= magnitude > 1e-6 * magnitude.max()
-    whitened = np.where(has_energy, cross / np.where(has_energy, np.abs(cross), 1.0), 0.0)
-    correlation = np.fft.irfft(whitened, size)
+    correlation = phase_correlation(x, y, size, floor=1e-6)
     return np.concatenate([correlation[size - max_delay :], correlation[: max_delay + 1]])
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from nmjax.audio import reader
 from nmjax.audio.streams import (
+    CHUNK_FRAMES,
     AudioChunks,
     add_streams,
     prefetch,
@@ -27,7 +28,6 @@ from nmjax.mastering.network import Network, PooledFrames
 from nmjax.mastering.render import active_processors, apply_processor, equalize_side_stream, equalize_stream
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction, Settings
 
-_CHUNK_FRAMES = 1 << 16
 _EXCERPT_SECONDS = 6.0  # length of an excerpt where not all of a track is analyzed
 
 
@@ -72,7 +72,7 @@ def encoder_input_chunks(
         encoder_chunks = take_excerpts(
             encoder_chunks, signal.frames, signal.sample_rate, analysis_seconds, _EXCERPT_SECONDS
         )
-    return rechunk(resample_stream(encoder_chunks, signal.sample_rate, SAMPLE_RATE), _CHUNK_FRAMES)
+    return rechunk(resample_stream(encoder_chunks, signal.sample_rate, SAMPLE_RATE), CHUNK_FRAMES)
 
 
 def encode_signal(signal: SourceSignal, network: Network, analysis_seconds: float | None = None) -> PooledFrames:

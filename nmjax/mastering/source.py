@@ -22,7 +22,6 @@ from nmjax.mastering.types import InputSignal, MasteringOptions
 from nmjax.runtime.errors import BadInputError
 
 MIN_FRAMES = 2
-CHUNK_FRAMES = 1 << 16
 StreamTap = Callable[[str, AudioChunks], AudioChunks]  # returns the chunks of a named signal unchanged
 
 
@@ -34,7 +33,7 @@ def no_tap(name: str, chunks: AudioChunks) -> AudioChunks:
 def input_signal(info: AudioInfo, progress: StreamTap = no_tap) -> InputSignal:
     """A file as the signal to master. progress: called with "Reading" and the chunks of each pass."""
     return InputSignal(
-        read_chunks=lambda: progress("Reading", reader.read_chunks(info.path, CHUNK_FRAMES)),
+        read_chunks=lambda: progress("Reading", reader.read_chunks(info.path)),
         sample_rate=info.sample_rate,
         channels=info.channels,
         name=f"'{info.path}'",

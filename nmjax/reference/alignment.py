@@ -14,6 +14,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float
 
+from nmjax.audio.phase_correlation import phase_correlation
 from nmjax.reference.features import OUTLINE_RATE, TrackFeatures
 from nmjax.reference.frame_matching import frame_similarity
 from nmjax.reference.target_eq import usable_bands
@@ -85,9 +86,7 @@ def plays_the_same(track: TrackFeatures, reference: TrackFeatures) -> bool:
 def _best_lag(track: np.ndarray, reference: np.ndarray) -> int:
     """By how many samples the track's content is later in the reference; negative where it is earlier."""
     size = 1 << (len(track) + len(reference) - 1).bit_length()
-    cross = np.conj(np.fft.rfft(track, size)) * np.fft.rfft(reference, size)
-    correlation = np.abs(np.fft.irfft(cross / np.maximum(np.abs(cross), 1e-30), size))
-    lag = int(np.argmax(correlation))
+    lag = int(np.argmax(np.abs(phase_correlation(track, reference, size))))
     return lag if lag < len(reference) else lag - size
 
 

@@ -94,7 +94,7 @@ def limit_note(name: str, share: float, strength: float, limits: MatchLimits, sa
     needed_db = strength * limits.max_boost_db / max(share, 1e-3)
     if needed_db < limits.max_boost_db + _MIN_EXCESS_DB:
         return ""
-    proposed = max(_STRENGTH_STEP, np.floor(share / _STRENGTH_STEP + 1e-9) * _STRENGTH_STEP)
+    proposed = _round_strength(share)
     if same_song:
         remedy = "allow more with --max-boost."
     elif proposed < _MIN_PROPOSED_STRENGTH:
@@ -116,8 +116,13 @@ def cut_note(name: str, eq_db: Float[np.ndarray, " bands"], strength: float) -> 
     cut_db = -float(eq_db[lowest])
     if cut_db < _FAR_CUT_DB or not strength:
         return ""
-    proposed = max(_STRENGTH_STEP, np.floor(strength * _FAR_CUT_DB / cut_db / _STRENGTH_STEP) * _STRENGTH_STEP)
+    proposed = _round_strength(strength * _FAR_CUT_DB / cut_db)
     return (
         f"{name} holds far less around {CENTERS_HZ[lowest]:.0f} Hz than this track: the EQ cuts {cut_db:.0f} dB there. "
         f"For a smaller cut, try --reference-strength {proposed:.2g}, or choose music closer to the track."
     )
+
+
+def _round_strength(strength: float) -> float:
+    """The next lower step of the strengths that are proposed."""
+    return max(_STRENGTH_STEP, float(np.floor(strength / _STRENGTH_STEP + 1e-9)) * _STRENGTH_STEP)

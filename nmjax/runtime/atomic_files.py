@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from nmjax.runtime.errors import CannotWriteError
+from nmjax.runtime.errors import BadInputError, CannotWriteError
 
 
 @contextlib.contextmanager
@@ -91,6 +91,11 @@ def write_error_message(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full: '{path}' was not written. Free some space or choose another folder."
     return f"'{path}' cannot be written ({error.strerror or error}). Choose another path."
+
+
+def existing_file_error(path: Path) -> BadInputError:
+    """The error about an output that would replace a file."""
+    return BadInputError(f"'{path}' exists already; add --force to overwrite it, or name another file.")
 
 
 def raise_if_disk_full(path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.audio.streams import AudioChunks
-from nmjax.mastering.source import CHUNK_FRAMES
+from nmjax.audio.spool import read_frames_at
+from nmjax.audio.streams import CHUNK_FRAMES, AudioChunks
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import CannotWriteError
 
@@ -37,9 +37,7 @@ class Spool:
         audio = np.zeros((max(0, frames), self.channels), np.float32)
         first, end = max(0, start), min(self.frames, start + frames)
         if first < end:
-            frame_bytes = self.channels * _BYTES
-            data = os.pread(self._file.fileno(), (end - first) * frame_bytes, first * frame_bytes)
-            samples = np.frombuffer(data, np.float32).reshape(-1, self.channels)
+            samples = read_frames_at(self._file.fileno(), self.channels, first, end - first)
             audio[first - start : first - start + len(samples)] = samples
         return audio
 

@@ -143,9 +143,10 @@ def test_value_and_gradient_are_finite_for_silence_and_full_scale():
 
 
 @pytest.mark.parametrize("samples", [5000, 16 * 16_384 + 3001])
-def test_a_track_in_chunks_has_the_settings_of_the_whole(samples):
-    config = tiny_config("1a", "model.encoder=spectral")
-    model = MasteringModel("1a", encoder_kind="spectral")
+@pytest.mark.parametrize("encoder", ["spectral", "two_branch"])
+def test_a_track_in_chunks_has_the_settings_of_the_whole(samples, encoder):
+    config = tiny_config("1a", f"model.encoder={encoder}", "model.width=0.25")
+    model = MasteringModel("1a", width=0.25, encoder_kind=encoder)
     variables = random_variables(init_shapes(model, noise((1, 64, 1))), seed=2)
     audio = 0.1 * np.asarray(noise((samples, 1), seed=samples))
     chunks = [audio[i : i + 65_536] for i in range(0, samples, 65_536)]

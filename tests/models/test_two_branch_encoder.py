@@ -7,12 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.mastering.network import Network
-from nmjax.models import MasteringModel
 from nmjax.models.encoder import Encoder
 from nmjax.models.spectral_encoder import SpectralEncoder
 from nmjax.models.two_branch_encoder import MARGIN, STRIDE, TwoBranchEncoder
-from tests.training.tiny_run import tiny_config
 
 from .helpers import init_shapes, noise, peak_error_db, random_variables
 
@@ -60,15 +57,3 @@ def test_a_frame_depends_on_the_margin_at_most():
     before, after = frame * STRIDE - MARGIN, (frame + 1) * STRIDE + MARGIN
     outside = audio.at[:, :before].set(0.5).at[:, after:].set(-0.5)
     np.testing.assert_allclose(encode_frames(outside)[:, frame], encode_frames(audio)[:, frame], atol=1e-5)
-
-
-@pytest.mark.parametrize("samples", [5000, 16 * 16_384 + 3001])
-def test_a_track_in_chunks_has_the_settings_of_the_whole(samples):
-    config = tiny_config("1a", "model.encoder=two_branch", "model.width=0.25")
-    model = MasteringModel("1a", width=0.25, encoder_kind="two_branch")
-    variables = random_variables(init_shapes(model, noise((1, 64, 1))), seed=2)
-    audio = 0.1 * np.asarray(noise((samples, 1), seed=samples))
-    chunks = [audio[i : i + 65_536] for i in range(0, samples, 65_536)]
-    result = Network(config, variables, 1, "").predict(chunks)
-    whole = jax.jit(lambda v, x: model.apply(v, x, method="predict"))(variables, jnp.asarray(audio)[None])
-    assert peak_error_db(result.z, whole.z) <= -90.0
