@@ -1,19 +1,21 @@
 """Hits and false alarms of the diagnosis: defects of known strength added to real music by independent code.
 
-    python benchmarks/diagnosis.py MUSIC [--tracks 40] [--seconds 60] [--only hum_50 ...]
+    python benchmarks/diagnosis.py MUSIC ... [--tracks 40] [--seconds 60] [--only hum_50 ...]
 
-MUSIC is a folder, or a CSV with a column `target`. Takes a section from the middle of each track, fades its ends, and
-inspects it untouched and with each defect. A track gets one strength of each defect; the next track gets the next
-strength. A false alarm is a finding on the untouched section; a hit is the expected finding on the defective one,
-counted where the untouched section did not have it. "Untouched" music may have defects of its own, so false alarms
-are an upper limit. Last, the time for four minutes.
+MUSIC is a folder, or a CSV with a column `target`; each has its own column in the tables. Takes a section from the
+middle of each track, fades its ends, and inspects it untouched and with each defect. A track gets one strength of each
+defect; the next track gets the next strength. A false alarm is a finding on the untouched section; a hit is the
+expected finding on the defective one, counted where the untouched section did not have it. "Untouched" music may have
+defects of its own, so false alarms are an upper limit. Last, the time for four minutes.
 """
 
 import argparse
 import collections
 import csv
+import multiprocessing
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -58,37 +60,56 @@ def inspect(audio, bits=FILE_BITS):
     return diagnose(*scan_track(chunks, RATE, audio.shape[1]), FILE_BITS)
 
 
-def run(paths, seconds, only):
+def inspect_track(number, path, seconds, only):
+    """One track: its findings when untouched, and for each defect added to it whether it was found."""
+    audio = read_section(path, seconds)
+    untouched = {finding.name: f"{finding.severity} {finding.sentence}" for finding in inspect(audio)}
+    hits = {}
+    for index, defect in enumerate(DEFECTS):
+        is_too_short = defect.finding == "loudness_range" and seconds < MIN_RANGE_SECONDS
+        is_selected = only is None or defect.name in only
+        if is_too_short or not is_selected or defect.finding in untouched:
+            continue
+        strength = defect.strengths[number % len(defect.strengths)]
+        defective = defect.add(audio, strength, np.random.default_rng([number, index]))
+        hits[defect.name, strength] = defect.finding in {finding.name for finding in inspect(defective)}
+    return untouched, hits
+
+
+def run(paths, options):
+    """The tracks of one set, several at a time: findings on untouched music, and the hits of each defect."""
     alarms, hits = collections.Counter(), collections.defaultdict(list)
-    for number, path in enumerate(paths):
-        audio = read_section(path, seconds)
-        untouched = inspect(audio)
-        alarms.update({finding.name for finding in untouched})
-        for finding in untouched:
-            print(f"{path.stem}: {finding.severity} {finding.sentence}", file=sys.stderr)
-        for index, defect in enumerate(DEFECTS):
-            is_too_short = defect.finding == "loudness_range" and seconds < MIN_RANGE_SECONDS
-            is_selected = only is None or defect.name in only
-            if is_too_short or not is_selected or defect.finding in {finding.name for finding in untouched}:
-                continue
-            strength = defect.strengths[number % len(defect.strengths)]
-            defective = defect.add(audio, strength, np.random.default_rng([number, index]))
-            is_hit = defect.finding in {finding.name for finding in inspect(defective)}
-            hits[defect.name, strength].append(is_hit)
-            print(f"{path.stem}: {defect.name} {strength:g}: {'hit' if is_hit else 'miss'}", file=sys.stderr)
+    with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
+        tasks = [pool.submit(inspect_track, n, path, options.seconds, options.only) for n, path in enumerate(paths)]
+        for path, task in zip(paths, tasks, strict=True):
+            untouched, found = task.result()
+            alarms.update(untouched.keys())
+            for text in untouched.values():
+                print(f"{path.stem}: {text}", file=sys.stderr)
+            for (name, strength), is_hit in found.items():
+                hits[name, strength].append(is_hit)
+                print(f"{path.stem}: {name} {strength:g}: {'hit' if is_hit else 'miss'}", file=sys.stderr, flush=True)
     return alarms, hits
 
 
-def print_tables(alarms, hits, count):
-    print("| defect | strength | hits | tracks |\n|---|---|---|---|")
+def print_tables(results, labels):
+    """Both tables, a column for each set of tracks."""
+    header = "".join(f" {label} |" for label in labels)
+    rule = "---|" * len(labels)
+    print(f"| defect | strength |{header}\n|---|---|{rule}")
     for defect in DEFECTS:
         for strength in defect.strengths:
-            if results := hits.get((defect.name, strength)):
-                cell = f"{strength:g} {defect.unit}".strip()
-                print(f"| {defect.name} | {cell} | {100 * np.mean(results):.0f} % | {len(results)} |")
-    print(f"\n| finding | on untouched music ({count} tracks) |\n|---|---|")
-    for name in sorted({defect.finding for defect in DEFECTS} | set(alarms)):
-        print(f"| {name} | {alarms[name]} ({100 * alarms[name] / count:.1f} %) |")
+            found = [hits.get((defect.name, strength), []) for _, hits in results]
+            if any(found):
+                cells = "".join(f" {100 * np.mean(hit):.0f} % of {len(hit)} |" if hit else " |" for hit in found)
+                print(f"| {defect.name} | {f'{strength:g} {defect.unit}'.strip()} |{cells}")
+    print(f"\n| finding on untouched music |{header}\n|---|{rule}")
+    for name in sorted({defect.finding for defect in DEFECTS}.union(*(alarms for alarms, _ in results))):
+        cells = "".join(
+            f" {alarms[name]} ({100 * alarms[name] / count:.1f} %) |"
+            for (alarms, _), count in zip(results, labels.values(), strict=True)
+        )
+        print(f"| {name} |{cells}")
 
 
 def print_time(path, seconds=240):
@@ -102,14 +123,19 @@ def print_time(path, seconds=240):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("music", type=Path, help="a folder, or a CSV with a column `target`")
-    parser.add_argument("--tracks", type=int, default=40)
+    parser.add_argument("music", type=Path, nargs="+", help="folders, or CSVs with a column `target`")
+    parser.add_argument("--tracks", type=int, default=40, help="of each folder or CSV")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="defects to add; without names: only untouched music")
     options = parser.parse_args()
-    paths = find_tracks(options.music)
-    paths = [paths[i] for i in np.linspace(0, len(paths) - 1, min(options.tracks, len(paths))).astype(int)]
-    print_tables(*run(paths, options.seconds, options.only), len(paths))
+    results, labels = [], {}
+    for music in options.music:
+        paths = find_tracks(music)
+        paths = [paths[i] for i in np.linspace(0, len(paths) - 1, min(options.tracks, len(paths))).astype(int)]
+        labels[f"{music.stem} ({len(paths)} tracks)"] = len(paths)
+        results.append(run(paths, options))
+    print_tables(results, labels)
     print_time(paths[0])
 
 
