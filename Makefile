@@ -1,24 +1,31 @@
-# `make demo` masters the example track, `make studio` opens the web app, `make test` runs lint and tests; each creates
-# its environment in .venv.
+# `make demo` masters the example track, `make studio` opens the web app, `make test` runs lint and tests; each installs
+# what it needs into .venv: a musician's commands leave the developers' tools out.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+MASTERING := .venv/.installed-mastering
 
 .PHONY: demo studio test test-fast test-all lint docs docs-test format clean
 
 $(INSTALLED): pyproject.toml
-	@echo "Creating the environment in .venv (1.9 GB; minutes, without a word) …"
+	@echo "Installing nmjax and the developers' tools into .venv (1.9 GB; minutes, without a word) …"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@ $(MASTERING)
+
+$(MASTERING): pyproject.toml
+	@echo "Installing nmjax into .venv (0.8 GB; minutes, without a word) …"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[studio]'
 	touch $@
 
 # Masters the example with the default network.
-demo: $(INSTALLED)
+demo: $(MASTERING)
 	rm -rf runs/demo
 	$(BIN)/python infer.py examples/settlers-routine.flac -o runs/demo/master.flac --plot runs/demo/eq.png --report runs/demo/report.html
 
 # The local web app; Ctrl-C ends it.
-studio: $(INSTALLED)
+studio: $(MASTERING)
 	$(BIN)/python studio.py
 
 test: lint

@@ -159,7 +159,7 @@ def inspect(track: str | Path | np.ndarray, sample_rate: int | None = None) -> l
     if isinstance(track, str | Path):
         if sample_rate is not None:
             raise BadInputError(f"'{track}' has its own sample rate; leave sample_rate out.")
-        return inspect_file(track)[-1]
+        return inspect_file(track).findings
     if sample_rate is None:
         raise BadInputError("Audio in memory needs its sample rate; give nmjax.inspect(audio, sample_rate).")
     signal = _input_signal(track, sample_rate)

@@ -58,6 +58,12 @@ class OutputFormat:
         return int(self.subtype.removeprefix("PCM_")) if self.subtype.startswith("PCM_") else 0
 
 
+def lossy_name(path: Path) -> str:
+    """What the format of a suffix is called where it loses quality, such as "MP3"; otherwise empty."""
+    subtypes = _CONTAINERS_BY_SUFFIX.get(path.suffix.lower(), ("", ("",)))[1]
+    return _LOSSY_NAMES.get(subtypes[0], "")
+
+
 def choose_format(path: Path, info: AudioInfo, bits: str | None = None) -> OutputFormat:
     """The format of an output file.
 

@@ -22,6 +22,7 @@ from nmjax.mastering.render import active_processors
 from nmjax.mastering.request_readers import SIDE_PREFIX
 from nmjax.mastering.residual_level import describe_residual
 from nmjax.mastering.settings.labels import describe_closed_bands, describe_settings, is_closed, is_fully_open
+from nmjax.mastering.settings.overrides import Overrides
 from nmjax.mastering.summary import summary_sentences
 from nmjax.mastering.types import MasteringResult
 from nmjax.models.parameters import EqSettings
@@ -34,7 +35,7 @@ SKIPPED = "skipped"  # status of a track that an earlier run has mastered
 _SETTINGS_KEYS = ("model", "reference", "input_gain_db", "residual_amount", "repair", "eq", "eq_side", *PROCESSORS)
 
 
-def print_result(result: MasteringResult, title: str, eq_bypassed: bool, console: Console) -> None:
+def print_result(result: MasteringResult, title: str, overrides: Overrides, console: Console) -> None:
     """Print what was done, settings, measurements, notes and files of a track.
 
     Silence has no settings, since they do not change it.
@@ -42,14 +43,14 @@ def print_result(result: MasteringResult, title: str, eq_bypassed: bool, console
     Args:
         result: the mastered track.
         title: what the settings are called.
-        eq_bypassed: whether the EQ was left out.
+        overrides: what was set by hand; it is marked.
         console: where to.
     """
     is_silent = result.input_scan.true_peak == 0.0
     if not is_silent:
         for sentence in summary_sentences(result):
             print_line(console, to_printable(sentence))
-        _print_settings(result, title, eq_bypassed, console)
+        _print_settings(result, title, overrides, console)
     for delivery in result.delivery_results:
         print_line(console, f"{delivery.spec.name}: {delivery.compliance.summary}")
     if not is_silent:
@@ -70,17 +71,19 @@ def _levels_text(lufs: float, true_peak: float) -> str:
     return f"{loudness}, {format_fixed(amplitude_to_db(true_peak), 'dBTP')}"
 
 
-def _print_settings(result: MasteringResult, title: str, eq_bypassed: bool, console: Console) -> None:
-    plan = result.render_plan
+def _print_settings(result: MasteringResult, title: str, overrides: Overrides, console: Console) -> None:
+    plan, eq_bypassed = result.render_plan, overrides.eq_scale == 0.0
     residual_label = (
         "" if plan.residual_amount in (0.0, 1.0, plan.eq_scale) else f", residual × {plan.residual_amount:g}"
     )
     print_line(console, f"{title}{residual_label}:{' the EQ is bypassed.' if eq_bypassed else ''}")
     if not eq_bypassed:
-        _print_bands(result, console)
+        _print_bands(result, overrides, console)
     settings = plan.prediction.settings
     for name in active_processors(settings):
-        print_line(console, f"{name.capitalize() + ':':12}{describe_settings(name, getattr(settings, name))}")
+        by_hand = overrides.processors.get(name, ())
+        text = describe_settings(name, getattr(settings, name), by_hand)
+        print_line(console, f"{name.capitalize() + ':':12}{text}")
     if result.residual_level_db is not None:
         print_line(console, describe_residual(result.residual_level_db))
 
@@ -102,21 +105,25 @@ def _label(kind: str) -> str:
     return kind.replace("_", " ").capitalize()
 
 
-def _print_bands(result: MasteringResult, console: Console) -> None:
+def _print_bands(result: MasteringResult, overrides: Overrides, console: Console) -> None:
     """Print the rendered bands, with their values at the model's sample rate; closed bands are counted."""
     settings = result.render_plan.prediction.settings
     rows = [(str(number), *row) for number, row in enumerate(_band_values(settings.eq), 1)]
     if settings.eq_side is not None:
         rows += [(f"{SIDE_PREFIX}{number}", *row) for number, row in enumerate(_band_values(settings.eq_side), 1)]
+    by_hand = {*map(str, overrides.bands), *(f"{SIDE_PREFIX}{number}" for number in overrides.side_bands)}
     open_rows = [row for row in rows if not is_closed(row[-1])]
     has_gates = any(not is_fully_open(gate) for *_, gate in open_rows)
     table = Table()
     for name in ("band", "frequency", "gain", "Q", *(("gate", "rendered gain") if has_gates else ())):
         table.add_column(name, justify="right")
+    if by_hand:
+        table.add_column("set by hand")
     for number, freq_hz, gain_db, q, gate in open_rows:
         gate_columns = (f"{gate:.2f}", format_signed(gain_db * gate, "dB", digits=2)) if has_gates else ()
         gain = format_signed(gain_db, "dB", digits=2)
-        table.add_row(number, f"{freq_hz:,.0f} Hz", gain, f"{q:.2f}", *gate_columns)
+        hand_column = ("yes" if number in by_hand else "",) if by_hand else ()
+        table.add_row(number, f"{freq_hz:,.0f} Hz", gain, f"{q:.2f}", *gate_columns, *hand_column)
     console.print(table)
     if closed := describe_closed_bands(len(rows) - len(open_rows), len(rows)):
         print_line(console, closed)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nmjax.audio import reader
+from nmjax.audio import formats, reader
 from nmjax.audio.reader import AudioInfo
 from nmjax.batch.batch import BatchRequest, find_batch_jobs, run_batch
 from nmjax.cli.infer import InferOptions
@@ -48,8 +48,12 @@ def _run_single(options: InferOptions, console: Console) -> int:
     settings = Path(request.settings) if request.settings else None
     references = (Path(file.path) for file in request.measured_files())
     check_outputs(track, outputs, options.force, settings, options.save_target, *references)
+    if lossy_name := formats.lossy_name(outputs.masters[0]) if options.out is None else "":
+        line = f"The master is {lossy_name}, like the track. To lose no more quality, name a lossless file: -o NAME.wav"
+        print_line(console, f"{line} or .flac.")
     mastering_options = _resolve_options(options, console)
-    network = load_network(request, mastering_options, lambda message: print_line(console, message))
+    with console.status("Loading the network; the first start also compiles it …"):
+        network = load_network(request, mastering_options, lambda message: print_line(console, message))
     with ProgressBars(console, info.frames) as bars:
         observers = _make_observers(info, outputs)
         result = master(track, outputs, network, mastering_options, bars, observers, report_findings=True)
@@ -61,7 +65,7 @@ def _run_single(options: InferOptions, console: Console) -> int:
         title = f"{network.label}{intensity}" if network else ""
         title = f"settings of {to_printable(settings.name)}" if settings else title
         print_findings(result.findings, console)
-        print_result(result, title, mastering_options.overrides.eq_scale == 0.0, console)
+        print_result(result, title, mastering_options.overrides, console)
     is_compliant = all(delivery.compliance.passed for delivery in result.delivery_results)
     return ExitCode.SUCCESS if is_compliant else ExitCode.OUT_OF_SPEC
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from nmjax.cli.inspect import InspectOptions
 from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.inspection import inspect_file
+from nmjax.mastering.diagnosis.tonal_balance import describe_balance
 from nmjax.mastering.json_models import InspectedTrack, InspectOutput, levels_record, to_json
 from nmjax.runtime.console import print_line
 from nmjax.runtime.number_format import format_fixed, format_time
@@ -33,7 +34,7 @@ def run_inspect(options: InspectOptions, console: Console | None = None) -> None
     infos = [reader.probe(track) for track in options.tracks]
     tracks = []
     for info in infos:
-        _, loudness, findings = inspect_file(info.path)
+        _, loudness, findings, measures = inspect_file(info.path)
         tracks.append(_track_record(info.path, loudness, findings))
         if options.json:
             continue
@@ -41,9 +42,24 @@ def run_inspect(options: InspectOptions, console: Console | None = None) -> None
         true_peak_db = amplitude_to_db(loudness.true_peak)
         levels = f"{format_fixed(loudness.lufs, 'LUFS')}, {format_fixed(true_peak_db, 'dBTP')}"
         print_line(console, f"{to_printable(info.path)}: {seconds}, {info.sample_rate:,} Hz, {levels}")
+        if measures_text := _describe_measures(measures):
+            print_line(console, measures_text)
         print_findings(findings, console)
     if options.json:
         print(to_json(InspectOutput(tracks=tracks)))
+
+
+def _describe_measures(measures: Mapping[str, float]) -> str:
+    """Dynamics and tone of a track, whether or not something is wrong with them; empty for silence."""
+    parts = []
+    if "loudness_range_lu" in measures:
+        parts.append(f"loudness range {format_fixed(measures['loudness_range_lu'], 'LU')}")
+    if "plr_db" in measures:
+        parts.append(f"peaks {format_fixed(measures['plr_db'], 'dB')} above the loudness")
+    if balance := describe_balance(measures):
+        parts.append(f"tone beside the median song: {balance}")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def print_findings(findings: Sequence[Finding], console: Console) -> None:

@@ -28,6 +28,8 @@ from nmjax.runtime.text import to_printable
 
 _MAX_NAME_LENGTH = 60
 _MAX_LISTED = 20  # of more targets, only the saved average is listed
+_COLUMNS = """crest: median ratio of peak to RMS over 3 s; range: loudness range; width: side relative to mid;
+low (24 to 150 Hz), mid (to 4 kHz) and high (to 16 kHz): power relative to the whole."""
 _TONE_BANDS_HZ = {"low": (24.0, 150.0), "mid": (150.0, 4_000.0), "high": (4_000.0, 16_000.0)}
 
 
@@ -56,6 +58,7 @@ def show_targets(options: TargetsOptions, console: Console | None = None) -> Non
         print_line(console, f"Target: {to_printable(options.save)}")
         targets = [average] if len(targets) > _MAX_LISTED else [*targets, average]
     console.print(_targets_table(targets))
+    print_line(console, _COLUMNS)
     if len(targets) > 1:
         console.print(_distances_table(targets))
     if options.plot:
@@ -127,7 +130,8 @@ def _distances_table(targets: Sequence[_Target]) -> Table:
 
 def _targets_table(targets: Sequence[_Target]) -> Table:
     table = Table(show_edge=False, pad_edge=False)  # a row fits into a line of 80 columns
-    for name in ("target", "references"):
+    has_names = any(target.label not in target.name for target in targets)  # music and styles have no other name
+    for name in ("target", "references") if has_names else ("target",):
         table.add_column(name, overflow="fold")
     units = {"length": "", "crest": "dB", "range": "LU", "width": "dB", **dict.fromkeys(_TONE_BANDS_HZ, "dB")}
     for name, unit in units.items():
@@ -135,7 +139,7 @@ def _targets_table(targets: Sequence[_Target]) -> Table:
     for label, features, name, _ in targets:
         cells = (
             label,
-            name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 1]}…",
+            *((_shorten("" if label in name else name),) if has_names else ()),
             format_time(features.seconds),
             f"{features.crest_db:.1f}",
             "–" if math.isnan(features.loudness_range) else f"{features.loudness_range:.1f}",
@@ -144,6 +148,10 @@ def _targets_table(targets: Sequence[_Target]) -> Table:
         )
         table.add_row(*(Text(to_printable(cell)) for cell in cells))
     return table
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 1]}…"
 
 
 def _band_levels_db(features: TrackFeatures) -> list[float]:

@@ -57,6 +57,7 @@ class Network:
         step: training step of the checkpoint.
         checkpoint_digest: identifies the checkpoint in settings files.
         settings_only: leaves out the residual.
+        is_shipped: whether it comes with the program, rather than from a run of the user's own.
     """
 
     config: Config
@@ -64,6 +65,7 @@ class Network:
     step: int
     checkpoint_digest: str
     settings_only: bool = False
+    is_shipped: bool = False
 
     @property
     def model_id(self) -> ModelId:

@@ -33,7 +33,16 @@ def model_folder(name: str | None = None) -> Path:
     return _WEIGHTS_FOLDER / name
 
 
+def load_shipped(name: str | None, log: Callable[[str], None]) -> Network:
+    """A shipped network; the default one without a name.
+
+    Raises:
+        BadInputError: there is no such network, or it cannot be loaded.
+    """
+    return dataclasses.replace(load(model_folder(name), log), is_shipped=True)
+
+
 def load_for_references(log: Callable[[str], None]) -> Network:
     """The network whose settings are matched to a reference where none is named, without its residual: the settings
     then describe everything that it does."""
-    return dataclasses.replace(load(model_folder(_REFERENCE_MODEL), log), settings_only=True)
+    return dataclasses.replace(load_shipped(_REFERENCE_MODEL, log), settings_only=True)

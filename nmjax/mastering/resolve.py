@@ -164,7 +164,7 @@ def load_named_network(ckpt: str | None, model: str | None, log: Callable[[str],
     """
     if ckpt and model:
         raise BadInputError("--ckpt and --model name two networks; give one of them.")
-    return load(Path(ckpt) if ckpt else pretrained.model_folder(model), log)
+    return load(Path(ckpt), log) if ckpt else pretrained.load_shipped(model, log)
 
 
 def read_reference_target(request: MasteringRequest) -> ReferenceTarget:

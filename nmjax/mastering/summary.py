@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +26,22 @@ _LIGHT_RATIO = 1.15
 _SAME_WIDTH_DB = 0.2
 
 
+class EqPurpose(NamedTuple):
+    """What an EQ is for.
+
+    Attributes:
+        goal: the end of a sentence about the EQ.
+        small: what a small EQ says about the mix; empty where it says nothing.
+    """
+
+    goal: str
+    small: str = ""
+
+
+NO_PURPOSE = EqPurpose("")  # of an EQ that a person has set
+SIMILAR_MUSIC = EqPurpose(" moves the tone toward similar music", "your mix is already close to similar music")
+
+
 def summary_sentences(result: MasteringResult) -> list[str]:
     """What was done to a track: the processing, how near it comes to the reference, the loudness of each delivery.
 
@@ -30,10 +49,11 @@ def summary_sentences(result: MasteringResult) -> list[str]:
     """
     if result.input_scan.true_peak == 0.0:
         return []
-    is_prediction = result.network is not None and not result.has_given_settings
-    sentences = [describe_processing(result.render_plan, result.info.sample_rate, is_prediction)]
+    sentences = [describe_processing(result.render_plan, result.info.sample_rate, _eq_purpose(result))]
     if outcome := result.render_plan.match_outcome:
         sentences.append(outcome.sentence)
+    if loudness_range := _describe_loudness_range(result):
+        sentences.append(loudness_range)
     has_several = len(result.delivery_results) > 1
     for delivery in result.delivery_results:
         level = describe_level(delivery.spec, delivery.plan, result.original.lufs, delivery.compliance.lufs)
@@ -41,37 +61,52 @@ def summary_sentences(result: MasteringResult) -> list[str]:
     return sentences
 
 
-def describe_processing(plan: RenderPlan, sample_rate: int, is_prediction: bool) -> str:
+def _eq_purpose(result: MasteringResult) -> EqPurpose:
+    if result.network is None or result.has_given_settings:
+        return NO_PURPOSE
+    if result.network.is_shipped:
+        return SIMILAR_MUSIC
+    return EqPurpose(f", as your network predicts after {result.network.step:,} steps")
+
+
+def describe_processing(plan: RenderPlan, sample_rate: int, purpose: EqPurpose) -> str:
     """One or two sentences about the EQ and the processors, without the loudness.
 
     Args:
         plan: what was rendered.
         sample_rate: of the track, in Hz.
-        is_prediction: whether a network chose the settings, rather than a settings file.
+        purpose: what the EQ is for where it matches no reference.
     """
     processors = describe_processors(plan.prediction.settings)
     if plan.match:
-        goal = f"moves the tone toward {plan.match.reference_target.name}"
-    else:
-        goal = "moves the tone toward similar music" if is_prediction else ""
-    eq = _describe_eq(
-        plan.rendered_bands, sample_rate, goal, is_close=is_prediction and not plan.match and plan.eq_scale >= 1.0
-    )
+        purpose = EqPurpose(f" moves the tone toward {plan.match.reference_target.name}")
+    elif plan.eq_scale < 1.0:
+        purpose = purpose._replace(small="")
+    eq = _describe_eq(plan.rendered_bands, sample_rate, purpose)
     side = _describe_side_eq(plan.rendered_side_bands, sample_rate)
     return " ".join([eq, *([side] if side else []), *([f"Then {processors}."] if processors else [])])
 
 
-def _describe_eq(bands: Bands, sample_rate: int, goal: str, is_close: bool) -> str:
-    """A sentence about the response. is_close: whether a small one means that the mix needs little."""
+def _describe_eq(bands: Bands, sample_rate: int, purpose: EqPurpose) -> str:
     freq_hz = _GRID_HZ[_NYQUIST_SHARE * sample_rate > _GRID_HZ]
     gain_db = eq_response_db(bands, freq_hz, sample_rate)
     largest_db = float(np.abs(gain_db).max())
     if largest_db < _INAUDIBLE_DB:
         return "No EQ: the tone stays as it is."
-    if largest_db < _CLOSE_DB and is_close:
-        return f"At most {format_fixed(largest_db, 'dB')} of EQ: your mix is already close to similar music."
-    gains = _describe_extremes(gain_db, freq_hz)
-    return f"An EQ of {gains} {goal}." if goal else f"An EQ of {gains}."
+    if largest_db < _CLOSE_DB and purpose.small:
+        return f"At most {format_fixed(largest_db, 'dB')} of EQ: {purpose.small}."
+    return f"An EQ of {_describe_extremes(gain_db, freq_hz)}{purpose.goal}."
+
+
+def _describe_loudness_range(result: MasteringResult) -> str:
+    """The loudness range before and after a match beside that of its reference; empty without one."""
+    target = result.render_plan.match and result.render_plan.match.reference_target
+    before_lu = result.original.loudness_range_lu
+    after_lu = result.delivery_results[0].compliance.loudness_range_lu
+    if not target or not all(map(math.isfinite, (before_lu, after_lu, target.features.loudness_range))):
+        return ""
+    goal = f"{target.name}: {format_fixed(target.features.loudness_range, 'LU')}"
+    return f"The loudness range goes from {format_fixed(before_lu)} to {format_fixed(after_lu, 'LU')} ({goal})."
 
 
 def _describe_side_eq(bands: Bands | None, sample_rate: int) -> str:

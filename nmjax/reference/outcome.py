@@ -13,7 +13,7 @@ from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits
 from nmjax.runtime.number_format import format_signed
 
 BOOST = "boost"
-_LIMIT_WORDS = {BOOST: "boost", EXPANSION: "no expander", NARROW_BASS: "no narrower bass"}
+_LIMIT_WORDS = {BOOST: "more boost", EXPANSION: "an expander", NARROW_BASS: "narrower bass"}
 _MIN_EXCESS_DB = 2.0  # of the boost that a reference asks for, before another strength is proposed
 _FAR_CUT_DB = 10.0  # a cut from which on little of a range is left
 _STRENGTH_STEP = 0.05
@@ -46,7 +46,7 @@ class MatchOutcome:
         text = f"The tone is {self.after_db:.1f} dB RMS from {self.name} (before: {self.before_db:.1f} dB)"
         text += f", with {format_signed(self.boost_db)} to {format_signed(self.cut_db)} dB of EQ"
         if self.limits_reached:
-            text += f"; limits reached: {', '.join(_LIMIT_WORDS[name] for name in self.limits_reached)}"
+            text += f"; held back by the limits: {', '.join(_LIMIT_WORDS[name] for name in self.limits_reached)}"
         return f"{text}."
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import functools
 import threading
 
 from nmjax.mastering import pretrained
-from nmjax.mastering.network import Network, load
+from nmjax.mastering.network import Network
 
 _lock = threading.Lock()
 
@@ -23,7 +23,7 @@ def load_network(name: str) -> Network:
 
 @functools.cache
 def _load(name: str) -> Network:
-    return load(pretrained.model_folder(name), lambda _: None)
+    return pretrained.load_shipped(name, lambda _: None)
 
 
 def network_of_checkpoint(digest: str) -> Network | None:

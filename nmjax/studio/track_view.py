@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from nmjax.audio.units import json_number
-from nmjax.mastering.summary import describe_processing
+from nmjax.mastering.summary import NO_PURPOSE, SIMILAR_MUSIC, describe_processing
 from nmjax.studio.prepared import Prepared
 from nmjax.studio.suggestion import resolve_settings, state_to_dict
 from nmjax.studio.track import FROM_NETWORK, Track
@@ -58,4 +58,4 @@ def _summary(track: Track, prepared: Prepared) -> list[str]:
     if not math.isfinite(prepared.signal.lufs):
         return []
     is_prediction = prepared.edits.base == FROM_NETWORK and prepared.suggestion.reference is None
-    return [describe_processing(prepared.plan, track.sample_rate, is_prediction)]
+    return [describe_processing(prepared.plan, track.sample_rate, SIMILAR_MUSIC if is_prediction else NO_PURPOSE)]

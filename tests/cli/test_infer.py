@@ -99,6 +99,21 @@ def test_quiet_prints_nothing(workspace, tmp_path, capsys):
     assert "track-mastered" not in captured.err
 
 
+def test_what_a_person_sets_is_marked(workspace, tmp_path, capsys):
+    infer(workspace, tmp_path / "m.wav", *PLAIN, "--band", "2.gain_db=3", "--set", "compressor.ratio=2")
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("│") and "+3.00 dB" in line and "yes" in line for line in lines)
+    assert sum("yes" in line for line in lines) == 1
+    assert any("ratio 2 (set by hand), attack" in line for line in lines)
+
+
+def test_a_lossy_master_is_named_unless_it_was_asked_for(workspace, tmp_path, capsys):
+    soundfile.write(tmp_path / "a.mp3", soundfile.read(workspace / "track.wav")[0], 44_100)
+    for more, is_named in ([], True), (["-o", tmp_path / "b.mp3"], False):
+        assert main(["infer", str(tmp_path / "a.mp3"), "--ckpt", str(workspace / "1a"), *map(str, more)]) == 0
+        assert ("The master is MP3, like the track." in capsys.readouterr().out) == is_named
+
+
 def test_force_overwrites_and_nothing_else_does(workspace, tmp_path, capsys):
     (tmp_path / "m.wav.json").write_text("mine")
     infer(workspace, tmp_path / "m.wav", code=2)

@@ -1,6 +1,7 @@
 """`nmjax inspect`, `nmjax.inspect`, and the same findings at the head of `nmjax infer`."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -28,6 +29,9 @@ def test_text_for_each_track(tracks, capsys):
     assert main(["inspect", str(tracks / "clean.wav"), str(tracks / "bad.wav")]) == 0
     clean, bad = capsys.readouterr().out.split(str(tracks / "bad.wav"))
     assert "No defects were found." in clean
+    assert re.search(
+        r"\nLoudness range [\d.]+ LU; peaks [\d.]+ dB above the loudness; tone beside the median song: bass", clean
+    )
     assert "problem: The channels are out of phase" in bad
     assert "Invert the polarity of one channel, or reduce the stereo widener." in bad
     assert "3.0 % of full scale" in bad

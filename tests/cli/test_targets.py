@@ -35,6 +35,12 @@ def test_a_target_is_one_line_of_a_narrow_terminal(tmp_path):
     assert "…" not in row
 
 
+def test_only_a_name_that_differs_from_its_file_has_a_column(tmp_path):
+    soundfile.write(tmp_path / "a.wav", music(4.0), 44_100)
+    assert "references" not in print_table(tmp_path / "a.wav", "warm")
+    assert "width: side relative to mid" in print_table("warm")
+
+
 def test_unprintable_names_are_harmless(tmp_path):
     file = tmp_path / "日本.json"
     target_file.save(file, features_from_chunks(iter([music(4.0)]), 44_100), "a")

@@ -413,7 +413,7 @@ def test_a_far_reference_stays_within_the_limits_unless_they_are_raised(tmp_path
     assert 8.0 < raised_db.max() <= 15.0 + 1e-3
     assert "boost" in entry["reference"]["limits_reached"]
     assert entry["reference"]["after_db"] < 0.8 * entry["reference"]["before_db"]
-    assert any("The tone is" in x and "limits reached: boost" in x for x in entry["summary"])
+    assert any("The tone is" in x and "held back by the limits: more boost" in x for x in entry["summary"])
     assert any("--reference-strength" in note for note in entry["notes"])
     assert (entry["settings"]["compressor"] or {"ratio": 1.0})["ratio"] >= 1.0
     assert (entry["settings"]["width"] or {"low": 1.0})["low"] >= 1.0

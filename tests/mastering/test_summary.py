@@ -7,7 +7,7 @@ from scipy.signal import sosfreqz
 
 from nmjax.dsp import Bands, Compressor, Saturator, Width
 from nmjax.mastering.settings.labels import describe_closed_bands, describe_settings
-from nmjax.mastering.summary import describe_processing
+from nmjax.mastering.summary import NO_PURPOSE, SIMILAR_MUSIC, EqPurpose, describe_processing
 from nmjax.mastering.types import RenderPlan
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
 from tests.dsp.oracles import peaking_sos
@@ -15,19 +15,24 @@ from tests.dsp.oracles import peaking_sos
 COMPRESSOR = Compressor(*(jnp.array([x], jnp.float32) for x in (-22.4, 1.06, 6.0, 60.0, 4.0, 0.329)))
 
 
-def describe(gains_db, rate=44_100, is_prediction=True, **processors):
+def describe(gains_db, rate=44_100, purpose=SIMILAR_MUSIC, **processors):
     columns = (jnp.asarray([x], jnp.float32) for x in ([100.0, 5000.0], gains_db, [1.0, 1.0], [1.0, 1.0]))
     eq = EqSettings(*columns)
     settings = at_model_level(eq).replace(**processors)
     prediction = Prediction(settings=settings, z=jnp.zeros((1, 512)))
-    return describe_processing(RenderPlan(prediction, 44_100, eq.bands(), 0.0), rate, is_prediction)
+    return describe_processing(RenderPlan(prediction, 44_100, eq.bands(), 0.0), rate, purpose)
 
 
 @pytest.mark.parametrize("gain_db", [0.3, -0.6])
 def test_a_small_eq_says_that_the_mix_is_close(gain_db):
     expected = f"At most {abs(gain_db):.1f} dB of EQ: your mix is already close to similar music."
     assert describe([gain_db, 0.1]) == expected
-    assert "similar music" not in describe([gain_db, 0.1], is_prediction=False)
+    assert "similar music" not in describe([gain_db, 0.1], purpose=NO_PURPOSE)
+
+
+def test_an_own_network_says_nothing_about_the_mix():
+    own = EqPurpose(", as your network predicts after 200 steps")
+    assert describe([0.3, 0.1], purpose=own) == "An EQ of +0.3 dB at 100 Hz, as your network predicts after 200 steps."
 
 
 def test_a_larger_eq_names_its_extremes():
@@ -47,7 +52,7 @@ def test_the_largest_gain_is_that_of_all_bands_together():
     expected_db = 20.0 * np.log10(np.abs(sosfreqz(sections, freq_hz, fs=44_100)[1])).max()
     eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones((1, 2)))
     plan = RenderPlan(Prediction(settings=at_model_level(eq), z=jnp.zeros((1, 512))), 44_100, bands, 0.0)
-    assert f"At most {expected_db:.1f} dB of EQ" in describe_processing(plan, 44_100, True)
+    assert f"At most {expected_db:.1f} dB of EQ" in describe_processing(plan, 44_100, SIMILAR_MUSIC)
 
 
 def test_the_processors_that_act_are_named():

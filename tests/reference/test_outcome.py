@@ -18,7 +18,8 @@ def test_the_outcome_tells_the_difference_before_and_after_and_the_cost():
     assert result is not None
     assert (result.before_db, result.after_db) == pytest.approx((4.0, 1.5))
     assert result.sentence == (
-        "The tone is 1.5 dB RMS from a.flac (before: 4.0 dB), with +2.0 to −3.0 dB of EQ; limits reached: boost."
+        "The tone is 1.5 dB RMS from a.flac (before: 4.0 dB), with +2.0 to −3.0 dB of EQ; "
+        "held back by the limits: more boost."
     )
     assert json.loads(json.dumps(result.to_dict())) == {
         "name": "a.flac",

@@ -22,12 +22,14 @@ def describe_level(spec: DeliverySpec, plan: DeliveryPlan, input_lufs: float, lu
     """
     if not (math.isfinite(input_lufs) and math.isfinite(lufs)):
         return ""
-    return f"{_describe_change(spec, plan, lufs - input_lufs)}.{_describe_limiter(plan)}"
+    return f"{_describe_change(spec, plan, input_lufs, lufs)}.{_describe_limiter(plan)}"
 
 
-def _describe_change(spec: DeliverySpec, plan: DeliveryPlan, change_lu: float) -> str:
+def _describe_change(spec: DeliverySpec, plan: DeliveryPlan, input_lufs: float, lufs: float) -> str:
+    change_lu = lufs - input_lufs
     is_up = change_lu > 0.0
-    change = f"Turned {'up' if is_up else 'down'} by {format_fixed(abs(change_lu), 'dB')}"
+    levels = f"from {format_fixed(input_lufs)} to {format_fixed(lufs, 'LUFS')}"
+    change = f"Turned {'up' if is_up else 'down'} by {format_fixed(abs(change_lu), 'dB')}, {levels}"
     limiting = f"{spec.max_limiting_db:g} dB of limiting"
     if spec.relative == "clean":
         return f"{change}: any louder would take more than {limiting}"

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from nmjax.audio import reader
 from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures, diagnose
+from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures, diagnose, track_measures
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.scan import TrackScan, TrackStatistics
+
+
+class Inspection(NamedTuple):
+    """A file's header, loudness, findings, and the measures that are ranked among the training songs."""
+
+    info: AudioInfo
+    loudness: LoudnessMeasures
+    findings: list[Finding]
+    measures: dict[str, float]
 
 
 def scan_track(chunks: AudioChunks, sample_rate: int, channels: int) -> tuple[TrackStatistics, LoudnessMeasures]:
@@ -32,15 +42,16 @@ def loudness_measures(scan: LoudnessScan) -> LoudnessMeasures:
     return LoudnessMeasures(scan.lufs, scan.loudness_range_lu(), scan.true_peak)
 
 
-def inspect_file(path: Path | str) -> tuple[AudioInfo, LoudnessMeasures, list[Finding]]:
-    """Header, loudness and findings of a file.
+def inspect_file(path: Path | str) -> Inspection:
+    """Inspect a file in one pass.
 
     Raises:
         BadInputError: the file cannot be read.
     """
     info = reader.probe(path)
     statistics, loudness = scan_track(reader.read_chunks(path), info.sample_rate, info.channels)
-    return info, loudness, diagnose(statistics, loudness, container_bits(info))
+    findings = diagnose(statistics, loudness, container_bits(info))
+    return Inspection(info, loudness, findings, track_measures(statistics, loudness))
 
 
 def container_bits(info: AudioInfo) -> int | None:

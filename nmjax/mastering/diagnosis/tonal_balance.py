@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nmjax.audio.units import power_to_db
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.percentiles import percentile_of, quantile
@@ -24,6 +26,19 @@ def balance_db(spectrum: LongTermSpectrum) -> dict[str, float]:
     levels = {name: power_to_db(spectrum.band_power(*band) + 1e-15) for name, band in BANDS_HZ.items()}
     mean_db = sum(levels.values()) / len(levels)
     return {name: level_db - mean_db for name, level_db in levels.items()}
+
+
+def describe_balance(measures: Mapping[str, float]) -> str:
+    """The level of each band relative to the median of the training songs; empty for silence.
+
+    Args:
+        measures: `balance_NAME_db` for each name in `BANDS_HZ`.
+    """
+    keys = {name: f"balance_{name}_db" for name in BANDS_HZ}
+    if not all(key in measures for key in keys.values()):
+        return ""
+    levels = (f"{_NAMES[name]} {measures[key] - quantile(key, 50.0):+.0f}" for name, key in keys.items())
+    return f"{', '.join(levels)} dB".replace("-", "−").replace("+0 ", "0 ")
 
 
 def find_tonal_balance(spectrum: LongTermSpectrum) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from nmjax.dsp.width import CROSSOVER_HZ
@@ -28,10 +29,11 @@ def setting_value(setting: ProcessorSetting, value: float) -> str:
     return f"× {text}" if setting.name in _FACTORS else text
 
 
-def describe_settings(processor: str, values: Any) -> str:
-    """All settings of one track's processor on one line."""
+def describe_settings(processor: str, values: Any, by_hand: Container[str] = ()) -> str:
+    """All settings of one track's processor on one line; those whose names are in `by_hand` are marked."""
     return ", ".join(
         f"{setting_label(setting)} {setting_value(setting, float(getattr(values, setting.name)[0]))}"
+        f"{' (set by hand)' if setting.name in by_hand else ''}"
         for setting in PROCESSORS[processor].settings
     )
 
