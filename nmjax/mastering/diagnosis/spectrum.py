@@ -16,11 +16,14 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Complex, Float
 
+from nmjax.mastering.diagnosis.coherence import Coherence, CoherenceScan
+
 _WINDOW_SECONDS = 2.0  # at least; the size is the next power of two
 _STEP_DB = 1.5  # of the histogram
 _MIN_DB = -150.0
 _NUM_STEPS = 108  # up to +12 dB
 _FLOOR_POWER = 1e-15
+_COHERENCE_MAX_HZ = 610.0  # eight harmonics of the highest fundamental that hum.py looks at
 MIN_WINDOWS = 8  # below, percentiles over time mean nothing
 
 
@@ -38,6 +41,7 @@ class LongTermSpectrum:
             overlap. Its magnitude is the power of what keeps its phase, its angle 2π times the frequency in bins.
         phase_lock: the same with all magnitudes set to 1, so that loud music does not count more: 1 for a steady tone,
             about 1/√windows for anything else.
+        coherence: how far frequencies up to 610 Hz keep their phase over half a minute.
         histogram: how many windows had which level, summed over the channels.
     """
 
@@ -49,6 +53,7 @@ class LongTermSpectrum:
     cross: Complex[np.ndarray, " bins"]
     advance: Complex[np.ndarray, " bins"]
     phase_lock: Complex[np.ndarray, " bins"]
+    coherence: Coherence
     histogram: np.ndarray
 
     @property
@@ -96,6 +101,7 @@ class SpectrumScan:
         num_bins = self.size // 2 + 1
         self._powers = np.zeros((3, num_bins))
         self._cross, self._advance, self._phase_lock = np.zeros((3, num_bins), complex)
+        self._coherence = CoherenceScan(self._bin_hz, _COHERENCE_MAX_HZ)
         self._earlier: collections.deque[np.ndarray] = collections.deque(maxlen=2)
         self._histogram = np.zeros((num_bins, _NUM_STEPS), np.uint16)
         self._row_starts = np.arange(num_bins) * _NUM_STEPS
@@ -124,6 +130,7 @@ class SpectrumScan:
             cross=self._cross / count,
             advance=self._advance / max(1, count - 2),
             phase_lock=self._phase_lock / max(1, count - 2),
+            coherence=self._coherence.result(),
             histogram=self._histogram,
         )
 
@@ -135,7 +142,9 @@ class SpectrumScan:
             accumulated += power
         if len(bins) > 1:
             self._cross += bins[0] * np.conj(bins[-1])
-        self._add_advance(bins.sum(axis=0) / np.float32(len(bins)))
+        middle = bins.sum(axis=0) / np.float32(len(bins))
+        self._add_advance(middle)
+        self._coherence.add(middle)
         level_db = np.float32(10.0) * np.log10(mean + np.float32(_FLOOR_POWER))
         step = np.clip((level_db - _MIN_DB) / np.float32(_STEP_DB), 0, _NUM_STEPS - 1).astype(np.intp)
         self._histogram.ravel()[self._row_starts + step] += 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from nmjax.audio.streams import AudioChunks
-from nmjax.mastering.diagnosis.tones import HumFit, fit_hum, hum_fundamental_hz, steady_tones
+from nmjax.mastering.diagnosis.hum import HumFit, fit_hum
+from nmjax.mastering.diagnosis.tones import steady_tones
 from nmjax.mastering.repair.base import BandwidthHz, Diagnosis, Proposal, Repair
 from nmjax.mastering.repair.tone_removal import subtract_tones
 from nmjax.mastering.settings.ranges import Range, WholeNumber
@@ -45,7 +45,7 @@ class HumRepair(Repair):
         repair = cls(
             frequency_hz=round(hum.frequency_hz, 4),
             harmonics=[int(number) for number in hum.harmonics],
-            bandwidth_hz=_bandwidth_hz(hum, 1.0 / spectrum.bin_hz),
+            bandwidth_hz=_bandwidth_hz(hum),
         )
         return Proposal(repair, is_certain=True)
 
@@ -79,7 +79,8 @@ class ToneRepair(Repair):
         if "steady_tone" not in diagnosis.findings:
             return None
         spectrum = diagnosis.statistics.spectrum
-        tones = steady_tones(spectrum, hum_fundamental_hz(spectrum))
+        hum = fit_hum(spectrum)
+        tones = steady_tones(spectrum, hum and hum.frequency_hz)
         is_certain = tones.freq_hz.min() >= _CERTAIN_TONE_HZ and tones.lock.min() >= _CERTAIN_LOCK
         return Proposal(cls(freq_hz=[round(float(x), 4) for x in tones.freq_hz]), bool(is_certain))
 
@@ -99,15 +100,6 @@ def _notch(chunks: AudioChunks, sample_rate: int, freq_hz: np.ndarray, bandwidth
     return subtract_tones(chunks, sample_rate, audible_hz, bandwidth_hz) if len(audible_hz) else chunks
 
 
-def _bandwidth_hz(hum: HumFit, interval_s: float) -> float:
-    """Width of notches that follow the hum: from how much its phase varies from one window to the next.
-
-    Music that masks a harmonic varies its phase, too, so the steadiest one bounds how much the frequency drifts.
-
-    Args:
-        hum: the hum.
-        interval_s: between the windows whose phases were compared.
-    """
-    phase_deviation = np.sqrt(-2.0 * np.log(np.clip(hum.locks, 1e-3, 1.0)))
-    drift_hz = float(np.min(phase_deviation / hum.harmonics)) * max(hum.harmonics) / (2.0 * math.pi * interval_s)
-    return round(float(np.clip(_DRIFT_WIDTHS * drift_hz, _MIN_BANDWIDTH_HZ, _MAX_BANDWIDTH_HZ)), 2)
+def _bandwidth_hz(hum: HumFit) -> float:
+    """Width of notches that follow the hum."""
+    return round(float(np.clip(_DRIFT_WIDTHS * hum.drift_hz, _MIN_BANDWIDTH_HZ, _MAX_BANDWIDTH_HZ)), 2)
