@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml
 	touch $@ $(MASTERING)
 
 $(MASTERING): pyproject.toml
-	@echo "Installing nmjax into .venv (0.8 GB; minutes, without a word) …"
+	@echo "Installing nmjax into .venv (0.9 GB; minutes, without a word) …"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[studio]'
 	touch $@
