@@ -112,7 +112,8 @@ def fit_bands(
         weight: weight of each point.
         gain_penalty: cost of 1 dB of a filter's gain, in dB² of the mean squared residual.
         max_bands: largest number of filters.
-        limits: largest gain of the summed response, a part of the fit; what it misses is scaled down.
+        limits: of the summed response, a part of the fit; what it misses is scaled down. Shares of the power are those
+            of the points.
         tolerance_db: RMS of the residual at which no filter is added.
 
     Returns:
@@ -251,12 +252,16 @@ def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_p
         freq_hz, gain_db, q = decode(raw)
         points_hz = jnp.concatenate([grid_hz, jnp.asarray(_END_GRID_HZ, jnp.float32), freq_hz])
         response = _peaking_response_db(freq_hz, gain_db, q, points_hz)
-        limit_db = jnp.where(points_hz < SUB_BASS_HZ, limits.sub_bass_db, limits.above_db)
+        curve_db = response[: len(grid_hz)]
+        power_share = limits.mid_share + limits.side_share
+        level_db = 10.0 * jnp.log10(1.0 + jnp.sum(power_share * (10.0 ** (curve_db / 10.0) - 1.0)))
+        limit_db = jnp.where(points_hz < SUB_BASS_HZ, limits.sub_bass_db, limits.above_db) - _LIMIT_MARGIN_DB + level_db
         has_sound = (points_hz >= limits.lowest_hz) & (points_hz <= limits.highest_hz)
-        limit_db = jnp.where(has_sound, limit_db, jnp.minimum(limit_db, _FITTED_EMPTY_DB)) - _LIMIT_MARGIN_DB
-        residual = target_db - response[: len(grid_hz)]
+        limit_db = jnp.where(has_sound, limit_db, jnp.minimum(limit_db, _FITTED_EMPTY_DB - _LIMIT_MARGIN_DB))
+        residual = target_db - curve_db
         mean_db = jnp.sum(weight * residual) / jnp.sum(weight)
         smallest_db = jnp.where(points_hz < BASS_HZ, limits.min_bass_db + _LIMIT_MARGIN_DB, -_UNLIMITED_DB)
+        smallest_db = jnp.maximum(smallest_db, level_db - limits.cut_db + _LIMIT_MARGIN_DB)
         excess_db = jnp.maximum(jnp.maximum(response - limit_db, smallest_db - response), 0.0)
         return residual - mean_db, jnp.mean(excess_db**2)
 
