@@ -25,7 +25,7 @@ from nmjax.reference.features import SAMPLE_RATE, TrackFeatures
 DEFAULT_MAX_BOOST_DB, SAME_SONG_MAX_BOOST_DB = 6.0, 12.0
 SUB_BASS_HZ, BASS_HZ = 60.0, 150.0
 SUB_BASS_SHARE = 0.5  # of the largest boost, below SUB_BASS_HZ
-CUT_SHARE = 1.5  # of the largest boost: a dip is heard less than a peak of the same height
+CUT_SHARE, MAX_CUT_DB = 2.0, 18.0  # of the largest boost: a dip is less audible than a peak
 MIN_BAND_DISTANCE_OCTAVES = 1.0 / 6.0
 EMPTY_BOOST_DB = 1.0  # the skirts of filters, where a track holds nothing
 _BISECTIONS = 12
@@ -93,7 +93,7 @@ class MatchLimits:
 
     Attributes:
         max_boost_db: largest gain of the EQ's summed response at equal loudness; half of it below 60 Hz, and cuts are
-            at most 1.5 times as large.
+            at most twice as large, and at most 18 dB.
         allowed: some of EXPANSION and NARROW_BASS.
     """
 
@@ -103,7 +103,7 @@ class MatchLimits:
     @property
     def max_cut_db(self) -> float:
         """Largest cut of the EQ's summed response at equal loudness."""
-        return CUT_SHARE * self.max_boost_db
+        return min(CUT_SHARE * self.max_boost_db, MAX_CUT_DB)
 
     def response(self, track: TrackFeatures) -> ResponseLimits:
         """The limits of the EQ's summed response for a track."""

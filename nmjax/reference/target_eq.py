@@ -206,13 +206,12 @@ def limit_gains(
     """
     highest_db = np.minimum(boost_limit_db(track), limits.at(CENTERS_HZ))
     highest_db = np.where(limits.has_sound(CENTERS_HZ), highest_db, np.minimum(highest_db, EMPTY_BOOST_DB))
-    lowest_db = -min(limits.cut_db, MAX_BOOST_DB)
-    low, high = eq_db.min() - highest_db.max(), eq_db.max() - lowest_db
+    low, high = eq_db.min() - highest_db.max(), eq_db.max() + limits.cut_db
     for _ in range(_LEVEL_BISECTIONS):
         level = 0.5 * (low + high)
-        is_louder = limits.loudness_change_db(np.clip(eq_db - level, lowest_db, highest_db)) > 0.0
+        is_louder = limits.loudness_change_db(np.clip(eq_db - level, -limits.cut_db, highest_db)) > 0.0
         low, high = (level, high) if is_louder else (low, level)
-    return np.clip(eq_db - high, lowest_db, highest_db)
+    return np.clip(eq_db - high, -limits.cut_db, highest_db)
 
 
 class WithinLimits(NamedTuple):
@@ -246,12 +245,12 @@ def share_within_limits(
         curve_db = current_eq_db + share * correction_db
         return np.where(has_sound, curve_db - limits.loudness_change_db(curve_db), 0.0)
 
-    wanted_db = gain_db(strength)
-    lowest = int(np.argmin(wanted_db))
+    asked_db = gain_db(strength)
+    lowest = int(np.argmin(asked_db))
     return WithinLimits(
         boost=largest_factor(lambda share: bool(np.all(gain_db(share) <= limit_db))),
         cut=largest_factor(lambda share: bool(np.all(gain_db(share) >= -limits.cut_db))),
-        deepest_cut_db=-float(wanted_db[lowest]),
+        deepest_cut_db=-float(asked_db[lowest]),
         deepest_hz=float(CENTERS_HZ[lowest]),
     )
 
