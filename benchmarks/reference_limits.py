@@ -4,8 +4,8 @@
 
 Random pairs of songs of different kinds (the column `genre` of the CSV): a section of the first is matched to a section
 of the second, as `infer.py --reference` does. The response is that of the rendered audio: the Fourier transform of an
-impulse in mid and in side that has passed the equalizers, which shares no code with the fit. A row per pair, then the
-largest values.
+impulse in mid and in side that has passed the equalizers, less the change of the section's loudness (BS.1770) by the
+same equalizers. Neither shares code with the fit. A row per pair, then the largest values.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from nmjax.audio import reader
+from nmjax.audio.loudness_meter import LoudnessMeter
+from nmjax.dsp.loudness import channel_weights
 from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.master import plan_render
@@ -29,17 +31,30 @@ from nmjax.reference.reference_target import ReferenceTarget
 
 _IMPULSE_FRAMES = 1 << 17
 _SUB_BASS_HZ, _LOWEST_HZ, _HIGHEST_SHARE = 60.0, 10.0, 0.45  # of the sample rate
+_WORST = {
+    "boost_db": max,
+    "sub_bass_db": max,
+    "cut_db": min,
+    "distance_octaves": min,
+    "ratio": min,
+    "low_width": min,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What was rendered for a pair: boosts in dB, distance of the nearest two bands in octaves, compressor, width."""
+    """What was rendered for a pair: gains at equal loudness in dB, the change of the loudness, distance of the nearest
+    two bands in octaves, compressor and width, and the tone's distance to the reference before and after in dB."""
 
     boost_db: float
     sub_bass_db: float
+    cut_db: float
+    loudness_lu: float
     distance_octaves: float
     ratio: float
     low_width: float
+    before_db: float
+    after_db: float
 
 
 def main() -> None:
@@ -62,11 +77,12 @@ def main() -> None:
         signal = SourceSignal(lambda audio=audio: [audio], rate, MODEL_LUFS, len(audio))
         options = MasteringOptions(reference_target=ReferenceTarget(features, reference.name))
         plan = plan_render(signal, network, options, [])
-        rows.append(_measure(plan, rate))
+        rows.append(_measure(plan, audio, rate))
         print(f"{track.name} → {reference.name}: {rows[-1]}; {plan.match_outcome}", flush=True)
-    for field, worst in (("boost_db", max), ("sub_bass_db", max), ("distance_octaves", min), ("ratio", min)):
+    for field, worst in _WORST.items():
         print(f"{field}: {worst(getattr(row, field) for row in rows):.3f} at worst in {len(rows)} pairs")
-    print(f"low_width: {min(row.low_width for row in rows):.3f} at worst")
+    for field in ("loudness_lu", "before_db", "after_db"):
+        print(f"{field}: {np.mean([getattr(row, field) for row in rows]):.2f} on average")
 
 
 def _read_section(path: Path, seconds: float) -> tuple[np.ndarray, int]:
@@ -80,27 +96,43 @@ def _one_chunk(audio: np.ndarray, rate: int) -> tuple[list[np.ndarray], int]:
     return [audio], rate
 
 
-def _measure(plan: RenderPlan, rate: int) -> Row:
+def _measure(plan: RenderPlan, audio: np.ndarray, rate: int) -> Row:
     freq_hz = np.fft.rfftfreq(_IMPULSE_FRAMES, 1.0 / rate)
-    gain_db = np.maximum(*(_response_db(plan, rate, right) for right in (1.0, -1.0)))
-    sub_bass = (freq_hz >= _LOWEST_HZ) & (freq_hz < _SUB_BASS_HZ)
-    settings = plan.prediction.settings
+    loudness_lu = _integrated_lufs(_equalized(plan, audio, rate), rate) - _integrated_lufs(audio, rate)
+    gain_db = np.stack([_response_db(plan, rate, right) for right in (1.0, -1.0)]) - loudness_lu
+    gain_db = gain_db[:, (freq_hz >= _LOWEST_HZ) & (freq_hz < _HIGHEST_SHARE * rate)]
+    num_sub_bass = np.count_nonzero((freq_hz >= _LOWEST_HZ) & (freq_hz < _SUB_BASS_HZ))
+    settings, outcome = plan.prediction.settings, plan.match_outcome
     octaves = np.sort(np.log2(np.asarray(settings.eq.freq_hz)[0]))
     return Row(
-        boost_db=float(gain_db[(freq_hz >= _SUB_BASS_HZ) & (freq_hz < _HIGHEST_SHARE * rate)].max()),
-        sub_bass_db=float(gain_db[sub_bass].max()),
+        boost_db=float(gain_db[:, num_sub_bass:].max()),
+        sub_bass_db=float(gain_db[:, :num_sub_bass].max()),
+        cut_db=float(gain_db.min()),
+        loudness_lu=loudness_lu,
         distance_octaves=float(np.diff(octaves).min(initial=10.0)),
         ratio=1.0 if settings.compressor is None else float(settings.compressor.ratio[0]),
         low_width=1.0 if settings.width is None else float(settings.width.low[0]),
+        before_db=outcome.before_db if outcome else np.nan,
+        after_db=outcome.after_db if outcome else np.nan,
     )
+
+
+def _equalized(plan: RenderPlan, audio: np.ndarray, rate: int) -> np.ndarray:
+    equalized = equalize_stream([audio.astype(np.float32)], plan.rendered_bands, rate)
+    return np.concatenate(list(equalize_side_stream(equalized, plan.rendered_side_bands, rate)))
+
+
+def _integrated_lufs(audio: np.ndarray, rate: int) -> float:
+    meter = LoudnessMeter(rate, channel_weights(audio.shape[1]))
+    meter.update(audio.astype(np.float32))
+    return meter.integrated_lufs()
 
 
 def _response_db(plan: RenderPlan, rate: int, right: float) -> np.ndarray:
     """The response to an impulse on both channels. right: 1 for an impulse in mid, −1 for one in the side."""
     impulse = np.zeros((_IMPULSE_FRAMES, 2), np.float32)
     impulse[0] = 1.0, right
-    equalized = equalize_stream([impulse], plan.rendered_bands, rate)
-    left = np.concatenate(list(equalize_side_stream(equalized, plan.rendered_side_bands, rate)))[:, 0]
+    left = _equalized(plan, impulse, rate)[:, 0]
     return 20.0 * np.log10(np.abs(np.fft.rfft(left.astype(np.float64))) + 1e-12)
 
 

@@ -26,7 +26,7 @@ from nmjax.reference.features import TrackFeatures
 from nmjax.reference.limits import DEFAULT_LIMITS
 from nmjax.reference.posterior import STYLE_PRIOR
 from nmjax.reference.styles import STYLE_NAMES, style_file
-from nmjax.reference.target_eq import eq_correction_db, limit_boosts, limits_of_sound
+from nmjax.reference.target_eq import eq_correction_db, limit_gains, limits_of_sound
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from make_styles import KINDS, kind_of
@@ -70,7 +70,7 @@ def read_features(path: Path, seconds: float) -> TrackFeatures:
 def eq_rms_db(track: TrackFeatures, style: TrackFeatures) -> float:
     """RMS in dB of the curve that the style asks for, within the limits."""
     correction = eq_correction_db(track, style, np.zeros(NUM_BANDS), STYLE_PRIOR)
-    curve_db = limit_boosts(correction.curve_db, track, limits_of_sound(track, DEFAULT_LIMITS.response))
+    curve_db = limit_gains(correction.curve_db, track, limits_of_sound(track, DEFAULT_LIMITS.response(track)))
     return float(np.std(curve_db[track.active_bands]))
 
 

@@ -82,9 +82,9 @@ class ReferenceOutcome(_Output):
     name: str = Field(description="of the reference")
     before_db: float = Field(description="RMS of the tonal difference before the EQ, dB")
     after_db: float = Field(description="the same after the EQ")
-    boost_db: float = Field(description="largest gain of the EQ's summed response")
+    boost_db: float = Field(description="largest gain of the EQ's summed response, at equal loudness")
     cut_db: float = Field(description="its smallest gain")
-    limits_reached: list[str] = Field(description="some of boost, expansion and narrow_bass")
+    limits_reached: list[str] = Field(description="some of boost, cut, expansion and narrow_bass")
 
 
 class MasteredTrack(InspectedTrack):

@@ -101,8 +101,8 @@ class MasteringRequest(Options):
         parse=read_float,
         low=0.0,
         high=18.0,
-        help="largest gain of the EQ's summed response toward a reference, half of it below 60 Hz; default: 6, "
-        "with --same-song 12",
+        help="largest gain of the EQ's summed response toward a reference at equal loudness, half of it below "
+        "60 Hz; cuts are at most twice as large, and at most 18 dB; default: 6, with --same-song 12",
     )
     allow: tuple[str, ...] = option(
         (),

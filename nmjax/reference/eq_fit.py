@@ -30,6 +30,7 @@ _MIN_HZ, _MAX_HZ = 20.0, 20_000.0
 _Q_RANGE = (0.5, 5.0)
 _START_Q = 1.0
 _STEPS, _LEARNING_RATE = 600, 0.05
+_SCREENING_STEPS = 150  # to find the filter whose removal costs least
 TOLERANCE_DB = 0.25  # RMS residual at which no filter is added
 _MIN_COST_REDUCTION = 0.02  # a filter must reduce the cost by at least this share
 _FILTER_PENALTY_DB = 0.3  # each filter costs as much as this gain, so that two filters at one frequency are merged
@@ -39,8 +40,8 @@ _MERGE_OCTAVES = 0.5  # a removed filter's gain is added to a neighbor closer th
 _END_GRID_HZ = (12.0, 15.0, 18.0, 21.0, 16_000.0, 18_000.0, 20_000.0)  # where limits hold beyond a curve's own grid
 _LIMIT_WEIGHT = 30.0  # cost of the mean squared excess over the limits, relative to that of the residual
 _UNLIMITED_DB = 1e3
-_LIMIT_MARGIN_DB = 0.1  # the fit stays below the limits by this much, since a penalty gives way a little
-_FITTED_EMPTY_DB = 0.5 * EMPTY_BOOST_DB  # the same where a track holds nothing, so that no gain is scaled down for it
+_LIMIT_MARGIN_DB = 0.45  # a little more than the margin of the scaling, since a penalty gives way a little
+_FITTED_EMPTY_DB = 0.4 * EMPTY_BOOST_DB  # the same where a track holds nothing, so that no gain is scaled down for it
 _DISTANCE_WEIGHT_DB2 = 2.0  # cost of two filters at one frequency; 0 from 1.3 times the smallest distance on
 _DISTANCE_MARGIN = 1.3
 
@@ -112,7 +113,8 @@ def fit_bands(
         weight: weight of each point.
         gain_penalty: cost of 1 dB of a filter's gain, in dB² of the mean squared residual.
         max_bands: largest number of filters.
-        limits: largest gain of the summed response, a part of the fit; what it misses is scaled down.
+        limits: of the summed response, a part of the fit; what it misses is scaled down. Shares of the power are those
+            of the points.
         tolerance_db: RMS of the residual at which no filter is added.
 
     Returns:
@@ -154,9 +156,9 @@ def _as_float32(arrays: Arrays) -> Arrays:
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), arrays)
 
 
-def _optimize(filters: _Filters, fitting: _Fitting) -> _EqFit:
+def _optimize(filters: _Filters, fitting: _Fitting, steps: int = _STEPS) -> _EqFit:
     fitted, residual_db, cost = _run_adam(
-        _as_float32(filters), fitting.target, _as_float32(fitting.limits), fitting.gain_penalty
+        _as_float32(filters), fitting.target, _as_float32(fitting.limits), fitting.gain_penalty, steps
     )
     freq_hz, gain_db, q = (np.array(x, np.float64) for x in fitted)
     return _EqFit(_Filters(freq_hz, gain_db, q, filters.active), np.asarray(residual_db, np.float64), float(cost))
@@ -167,8 +169,9 @@ def _prune(fit: _EqFit, fitting: _Fitting) -> _EqFit:
     the least important first."""
     fit = _separate(fit, fitting)
     while fit.num_filters > 1:
-        candidates = [_optimize(_remove_filter(fit.filters, index), fitting) for index in range(fit.num_filters)]
-        best = _separate(min(candidates, key=lambda x: x.cost), fitting)
+        candidates = [_remove_filter(fit.filters, index) for index in range(fit.num_filters)]
+        costs = [_optimize(filters, fitting, _SCREENING_STEPS).cost for filters in candidates]
+        best = _separate(_optimize(candidates[int(np.argmin(costs))], fitting), fitting)
         if (1.0 - _MIN_COST_REDUCTION) * best.cost > fit.cost:
             break
         fit = best
@@ -235,8 +238,8 @@ def _to_bands(filters: _Filters) -> Bands:
     return Bands(freq_hz=freq_hz, gain_db=gain_db, q=q)
 
 
-@partial(jax.jit, static_argnames="gain_penalty")
-def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_penalty: float):
+@partial(jax.jit, static_argnames=("gain_penalty", "steps"))
+def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_penalty: float, steps: int = _STEPS):
     """Optimize the active filters: (frequency, gain, Q), the residual in dB without its weighted mean, and the cost."""
 
     start_hz, start_gain_db, start_q, active = (jnp.asarray(x) for x in filters)
@@ -251,12 +254,16 @@ def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_p
         freq_hz, gain_db, q = decode(raw)
         points_hz = jnp.concatenate([grid_hz, jnp.asarray(_END_GRID_HZ, jnp.float32), freq_hz])
         response = _peaking_response_db(freq_hz, gain_db, q, points_hz)
-        limit_db = jnp.where(points_hz < SUB_BASS_HZ, limits.sub_bass_db, limits.above_db)
+        curve_db = response[: len(grid_hz)]
+        power_share = limits.mid_share + limits.side_share
+        level_db = 10.0 * jnp.log10(1.0 + jnp.sum(power_share * (10.0 ** (curve_db / 10.0) - 1.0)))
+        limit_db = jnp.where(points_hz < SUB_BASS_HZ, limits.sub_bass_db, limits.above_db) + level_db - _LIMIT_MARGIN_DB
         has_sound = (points_hz >= limits.lowest_hz) & (points_hz <= limits.highest_hz)
-        limit_db = jnp.where(has_sound, limit_db, jnp.minimum(limit_db, _FITTED_EMPTY_DB)) - _LIMIT_MARGIN_DB
-        residual = target_db - response[: len(grid_hz)]
+        limit_db = jnp.where(has_sound, limit_db, jnp.minimum(limit_db, _FITTED_EMPTY_DB))
+        residual = target_db - curve_db
         mean_db = jnp.sum(weight * residual) / jnp.sum(weight)
         smallest_db = jnp.where(points_hz < BASS_HZ, limits.min_bass_db + _LIMIT_MARGIN_DB, -_UNLIMITED_DB)
+        smallest_db = jnp.maximum(smallest_db, level_db - limits.cut_db + _LIMIT_MARGIN_DB)
         excess_db = jnp.maximum(jnp.maximum(response - limit_db, smallest_db - response), 0.0)
         return residual - mean_db, jnp.mean(excess_db**2)
 
@@ -276,7 +283,7 @@ def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_p
     position = jnp.log(start_hz / _MIN_HZ) / np.log(_MAX_HZ / _MIN_HZ)
     gain = jnp.arctanh(jnp.clip(start_gain_db / MAX_GAIN_DB, -0.97, 0.97))
     raw = jnp.stack([_logit(position), gain, _logit((start_q - _Q_RANGE[0]) / (_Q_RANGE[1] - _Q_RANGE[0]))])
-    best, cost = minimize(objective, raw, _STEPS, _LEARNING_RATE)
+    best, cost = minimize(objective, raw, steps, _LEARNING_RATE)
     return decode(best), residual_and_excess(best)[0], cost
 
 
@@ -286,11 +293,11 @@ def _peaking_response_db(freq_hz: Array, gain_db: Array, q: Array, points_hz: Ar
     |H|² = (x² + (A/Q)²) / (x² + 1/(A Q)²) with x = w/w₀ − w₀/w, w = tan(π f / rate), A = 10^(gain/40)
     (R. Bristow-Johnson).
     """
-    warped, centers = (jnp.tan(jnp.pi / SAMPLE_RATE * x) for x in (points_hz[None], freq_hz[:, None]))
-    x2 = (warped / centers - centers / warped) ** 2
+    warped, centers = (jnp.tan(jnp.pi / SAMPLE_RATE * x) for x in (points_hz[:, None], freq_hz[None]))
+    x2 = (warped / centers - centers / warped) ** 2  # [points, filters]: the sum over the last axis is twice as fast
     amplitude = jnp.exp(gain_db * (np.log(10.0) / 40.0))
-    boost, cut = (amplitude / q)[:, None] ** 2, (1.0 / (amplitude * q))[:, None] ** 2
-    return jnp.sum(jnp.log((x2 + boost) / (x2 + cut)), axis=0) * (10.0 / np.log(10.0))
+    boost, cut = (amplitude / q)[None] ** 2, (1.0 / (amplitude * q))[None] ** 2
+    return jnp.sum(jnp.log((x2 + boost) / (x2 + cut)), axis=1) * (10.0 / np.log(10.0))
 
 
 def _logit(fraction: Array) -> Array:

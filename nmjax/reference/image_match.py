@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from nmjax.dsp import Width
@@ -37,7 +38,7 @@ def match_image(
     """
     if reference_target.same_passage:
         return _match_passage_image(settings, track, reference_target), WidthMatch(None)
-    settings = dataclasses.replace(settings, eq_side=_match_side(settings, track, reference_target))
+    settings = _match_side(settings, track, reference_target)
     width_match = _match_width(settings, side_eq.after_side_eq(track, settings.eq_side), reference_target)
     return dataclasses.replace(settings, width=width_match.width), width_match
 
@@ -50,7 +51,7 @@ def _match_passage_image(settings: Settings, track: TrackFeatures, reference_tar
         return settings
     width = stereo_width.fit_width_to_curve(strength * difference.gain_db, difference.weight)
     widened = dataclasses.replace(track, side_db=track.side_db + stereo_width.width_gain_db(width))
-    settings = dataclasses.replace(settings, eq_side=_match_side(settings, widened, reference_target), width=width)
+    settings = dataclasses.replace(_match_side(settings, widened, reference_target), width=width)
     missing_db = strength * difference.gain_db - stereo_width.width_gain_db(width)
     if settings.eq_side:
         missing_db -= bands_response_db(settings.eq_side.bands(), CENTERS_HZ)
@@ -59,12 +60,12 @@ def _match_passage_image(settings: Settings, track: TrackFeatures, reference_tar
     )
 
 
-def _match_side(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> EqSettings | None:
+def _match_side(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> Settings:
     strength = reference_target.strength * min(reference_target.tone, reference_target.width)
     is_other_section = reference_target.same_song and not reference_target.same_passage
     if is_other_section or strength == 0.0:
-        return settings.eq_side
-    return side_eq.fit_side_eq(
+        return settings
+    bands, eq_side = side_eq.fit_side_eq(
         track=track,
         reference=reference_target.features,
         bands=settings.eq.bands(),
@@ -72,6 +73,8 @@ def _match_side(settings: Settings, track: TrackFeatures, reference_target: Refe
         prior=reference_target.prior,
         limits=reference_target.limits,
     )
+    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
+    return dataclasses.replace(settings, eq=eq, eq_side=eq_side)
 
 
 def _match_width(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> WidthMatch:

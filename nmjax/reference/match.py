@@ -17,12 +17,18 @@ from nmjax.models.parameters import EqSettings, Prediction
 from nmjax.reference import dynamics, eq_fit, gain_fit, image_match
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures, track_features
-from nmjax.reference.limits import EXPANSION, NARROW_BASS, ResponseLimits
+from nmjax.reference.limits import EXPANSION, NARROW_BASS, NO_LIMITS, ResponseLimits
 from nmjax.reference.match_notes import match_notes
-from nmjax.reference.outcome import BOOST, MatchOutcome, cut_note, limit_note, match_outcome
+from nmjax.reference.outcome import BOOST, CUT, MatchOutcome, limit_note, match_outcome
 from nmjax.reference.reference_target import ReferenceTarget
-from nmjax.reference.response import eq_response_db, pad_bands
-from nmjax.reference.target_eq import eq_correction_db, limit_boosts, limits_of_sound, share_within_limits
+from nmjax.reference.response import bands_response_db, eq_response_db, pad_bands
+from nmjax.reference.target_eq import (
+    WithinLimits,
+    eq_correction_db,
+    limit_gains,
+    limits_of_sound,
+    share_within_limits,
+)
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
@@ -43,7 +49,8 @@ class ReferenceMatch:
         notes: messages for the user.
         difference_db: tone of the reference minus that of the track before any EQ, at `CENTERS_HZ`, with the effect of
             the compressor; NaN where it is unknown; None where the tone is not matched.
-        limits_reached: some of `outcome.BOOST`, `limits.EXPANSION` and `limits.NARROW_BASS`.
+        limits_reached: some of `outcome.BOOST`, `outcome.CUT`, `limits.EXPANSION` and `limits.NARROW_BASS`.
+        limits: of the EQ's response, at equal loudness.
     """
 
     prediction: Prediction
@@ -52,6 +59,7 @@ class ReferenceMatch:
     notes: tuple[str, ...] = ()
     difference_db: Float[np.ndarray, " bands"] | None = None
     limits_reached: tuple[str, ...] = ()
+    limits: ResponseLimits = NO_LIMITS
 
     def outcome(self, settings: Settings, sample_rate: float = SAMPLE_RATE) -> MatchOutcome | None:
         """How near a master with these settings comes to the reference; None where the tone is not matched.
@@ -63,7 +71,14 @@ class ReferenceMatch:
         if self.difference_db is None:
             return None
         eq_db = eq_response_db(settings.eq, sample_rate)
-        return match_outcome(self.reference_target.name, self.difference_db, eq_db, self.limits_reached)
+        side = settings.eq_side
+        side_eq_db = bands_response_db(side.bands(), CENTERS_HZ, sample_rate) if side else 0.0
+        return match_outcome(
+            name=self.reference_target.name,
+            difference_db=self.difference_db,
+            eq_db=eq_db - self.limits.loudness_change_db(eq_db, side_eq_db),
+            limits_reached=self.limits_reached,
+        )
 
 
 class _ToneMatch(NamedTuple):
@@ -74,14 +89,14 @@ class _ToneMatch(NamedTuple):
         target_eq_db: the curve that it was fitted to.
         difference_db: measured difference that it corrects; None where the tone is not matched.
         applied_share: share of that difference that was applied; None where the tone is not matched.
-        share_within_limits: share of the correction at full strength whose boosts are within the limits.
+        within_limits: how much of the correction at full strength is within the limits.
     """
 
     settings: Settings
     target_eq_db: Float[np.ndarray, " bands"]
     difference_db: Float[np.ndarray, " bands"] | None = None
     applied_share: float | None = None
-    share_within_limits: float = 1.0
+    within_limits: WithinLimits = WithinLimits()
 
 
 class _DynamicsMatch(NamedTuple):
@@ -112,16 +127,35 @@ def match_settings(
     settings = prediction.settings
     if track.silent or reference_target.strength == 0.0:
         return ReferenceMatch(prediction, reference_target, eq_response_db(settings.eq))
-    tone = _match_tone(settings, track, reference_target)
+    limits = _response_limits(track, reference_target)
+    tone = _match_tone(settings, track, reference_target, limits)
     dynamics_match = _match_dynamics(tone.settings, track, reference_target, load_excerpts, load_reference_excerpts)
     if dynamics_match.tone_change_db.any():  # match the EQ again to the compressed signal
-        tone = _match_tone(
-            settings, track.add_curve(dynamics_match.tone_change_db), reference_target, start=tone.settings.eq
-        )
+        compressed = track.add_curve(dynamics_match.tone_change_db)
+        tone = _match_tone(settings, compressed, reference_target, limits, start=tone.settings.eq)
     settings, width_match = image_match.match_image(
         dataclasses.replace(tone.settings, compressor=dynamics_match.compressor), track, reference_target
     )
     strength = reference_target.strength * reference_target.tone
+    reached = {
+        BOOST: strength > tone.within_limits.boost,
+        CUT: strength > tone.within_limits.cut,
+        EXPANSION: dynamics_match.lacks_expansion,
+        NARROW_BASS: width_match.lacks_narrow_bass,
+    }
+    return ReferenceMatch(
+        prediction=dataclasses.replace(prediction, settings=settings, gate_logit=None),
+        reference_target=reference_target,
+        target_eq_db=tone.target_eq_db,
+        notes=_notes(track, reference_target, tone),
+        difference_db=tone.difference_db,
+        limits_reached=tuple(name for name, is_reached in reached.items() if is_reached),
+        limits=limits,
+    )
+
+
+def _notes(track: TrackFeatures, reference_target: ReferenceTarget, tone: _ToneMatch) -> tuple[str, ...]:
+    """The messages about a match, the limit that changes it most last."""
     notes = match_notes(
         track=track,
         reference=reference_target.features,
@@ -130,40 +164,29 @@ def match_settings(
         applied_share=tone.applied_share,
         same_passage=reference_target.same_passage,
     )
-    # Of another song, a deep cut is what changes the track most.
-    cut = "" if reference_target.is_own_song else cut_note(reference_target.name, eq_response_db(settings.eq), strength)
-    note = cut or limit_note(
+    note = limit_note(
         name=reference_target.name,
-        share=tone.share_within_limits,
-        strength=strength,
+        within=tone.within_limits,
+        strength=reference_target.strength * reference_target.tone,
         limits=reference_target.limits,
         same_song=reference_target.is_own_song,
     )
-    reached = {
-        BOOST: strength > tone.share_within_limits,
-        EXPANSION: dynamics_match.lacks_expansion,
-        NARROW_BASS: width_match.lacks_narrow_bass,
-    }
-    return ReferenceMatch(
-        prediction=dataclasses.replace(prediction, settings=settings, gate_logit=None),
-        reference_target=reference_target,
-        target_eq_db=tone.target_eq_db,
-        notes=(*notes, note) if note else notes,
-        difference_db=tone.difference_db,
-        limits_reached=tuple(name for name, is_reached in reached.items() if is_reached),
-    )
+    return (*notes, note) if note else notes
 
 
 def _match_tone(
-    settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget, start: EqSettings | None = None
+    settings: Settings,
+    track: TrackFeatures,
+    reference_target: ReferenceTarget,
+    limits: ResponseLimits,
+    start: EqSettings | None = None,
 ) -> _ToneMatch:
     """Match the EQ. start: where the fit starts, by default the predicted EQ, which the correction is relative to."""
     current_eq_db, strength = eq_response_db(settings.eq), reference_target.strength * reference_target.tone
     if strength == 0.0:
         return _ToneMatch(settings, current_eq_db)
-    limits = _response_limits(track, reference_target)
     correction = eq_correction_db(track, reference_target.features, current_eq_db, reference_target.prior)
-    target_eq_db = limit_boosts(current_eq_db + strength * correction.curve_db, track, limits)
+    target_eq_db = limit_gains(current_eq_db + strength * correction.curve_db, track, limits)
     bands = eq_fit.fit_bands(
         initial=(start or settings.eq).bands(),
         freq_hz=CENTERS_HZ,
@@ -180,13 +203,13 @@ def _match_tone(
         target_eq_db=target_eq_db + level_db,
         difference_db=correction.difference_db,
         applied_share=strength * correction.share,
-        share_within_limits=share_within_limits(current_eq_db, correction.curve_db, track, limits),
+        within_limits=share_within_limits(current_eq_db, correction.curve_db, track, limits, strength),
     )
 
 
 def _response_limits(track: TrackFeatures, reference_target: ReferenceTarget) -> ResponseLimits:
     """Limits of the EQ; another song boosts nothing where the track holds nothing."""
-    limits = reference_target.limits.response
+    limits = reference_target.limits.response(track)
     return limits if reference_target.is_own_song else limits_of_sound(track, limits)
 
 

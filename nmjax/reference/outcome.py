@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits
+from nmjax.reference.target_eq import WithinLimits
 from nmjax.runtime.number_format import format_signed
 
-BOOST = "boost"
-_LIMIT_WORDS = {BOOST: "more boost", EXPANSION: "an expander", NARROW_BASS: "narrower bass"}
-_MIN_EXCESS_DB = 2.0  # of the boost that a reference asks for, before another strength is proposed
-_FAR_CUT_DB = 10.0  # a cut from which on little of a range is left
+BOOST, CUT = "boost", "cut"
+_LIMIT_WORDS = {BOOST: "more boost", CUT: "deeper cuts", EXPANSION: "an expander", NARROW_BASS: "narrower bass"}
+_MIN_EXCESS_DB = 2.0  # of the gain that a reference asks for, before another strength is proposed
 _STRENGTH_STEP = 0.05
 _MIN_PROPOSED_STRENGTH = 0.3  # a smaller one would leave little of the reference
 
@@ -28,9 +27,9 @@ class MatchOutcome:
         name: of the reference.
         before_db: RMS of the tonal difference before the EQ, over sixths of an octave.
         after_db: the same after the EQ.
-        boost_db: largest gain of the EQ's summed response, at least 0.
+        boost_db: largest gain of the EQ's summed response at equal loudness, at least 0.
         cut_db: its smallest gain, at most 0.
-        limits_reached: some of BOOST, EXPANSION and NARROW_BASS.
+        limits_reached: some of BOOST, CUT, EXPANSION and NARROW_BASS.
     """
 
     name: str
@@ -44,7 +43,7 @@ class MatchOutcome:
     def sentence(self) -> str:
         """The result in one sentence."""
         text = f"The tone is {self.after_db:.1f} dB RMS from {self.name} (before: {self.before_db:.1f} dB)"
-        text += f", with {format_signed(self.boost_db)} to {format_signed(self.cut_db)} dB of EQ"
+        text += f", with {format_signed(self.boost_db)} to {format_signed(self.cut_db)} dB of EQ at equal loudness"
         if self.limits_reached:
             text += f"; held back by the limits: {', '.join(_LIMIT_WORDS[name] for name in self.limits_reached)}"
         return f"{text}."
@@ -66,8 +65,8 @@ def match_outcome(
     Args:
         name: of the reference.
         difference_db: reference minus track at `CENTERS_HZ` before the EQ; NaN where it is unknown.
-        eq_db: response of the EQ at `CENTERS_HZ`.
-        limits_reached: some of BOOST, EXPANSION and NARROW_BASS.
+        eq_db: response of the EQ at `CENTERS_HZ`, at equal loudness.
+        limits_reached: some of BOOST, CUT, EXPANSION and NARROW_BASS.
     """
     if not np.isfinite(difference_db).any():
         return None
@@ -81,46 +80,39 @@ def match_outcome(
     )
 
 
-def limit_note(name: str, share: float, strength: float, limits: MatchLimits, same_song: bool) -> str:
-    """A message where a reference asks for far more boost than it may, with the remedy; otherwise empty.
+def limit_note(name: str, within: WithinLimits, strength: float, limits: MatchLimits, same_song: bool) -> str:
+    """A message where a reference asks for far more boost or cut than it may, with the remedy; otherwise empty.
 
     Args:
         name: of the reference.
-        share: share of the correction at full strength that stays within the limits.
+        within: how much of the correction is within the limits.
         strength: the strength in use.
         limits: the limits in use.
         same_song: whether the reference is the track's own song, which a smaller strength would not make better.
     """
-    needed_db = strength * limits.max_boost_db / max(share, 1e-3)
+    if within.deepest_cut_db >= limits.max_cut_db + _MIN_EXCESS_DB:
+        return (
+            f"{name} holds far less around {within.deepest_hz:.0f} Hz than this track: it asks for a cut of "
+            f"{within.deepest_cut_db:.0f} dB, and {limits.max_cut_db:g} dB is the limit; "
+            f"{_remedy(min(within.boost, within.cut), same_song)}"
+        )
+    needed_db = strength * limits.max_boost_db / max(within.boost, 1e-3)
     if needed_db < limits.max_boost_db + _MIN_EXCESS_DB:
         return ""
-    proposed = _round_strength(share)
-    if same_song:
-        remedy = "allow more with --max-boost."
-    elif proposed < _MIN_PROPOSED_STRENGTH:
-        remedy = "choose music closer to the track, or allow more with --max-boost."
-    else:
-        remedy = f"try --reference-strength {proposed:.2g}."
-    return f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; {remedy}"
-
-
-def cut_note(name: str, eq_db: Float[np.ndarray, " bands"], strength: float) -> str:
-    """A message where a match takes a range of the track away, with the remedy; otherwise empty.
-
-    Args:
-        name: of the reference, another song.
-        eq_db: response of the EQ at `CENTERS_HZ`.
-        strength: the strength in use.
-    """
-    lowest = int(np.argmin(eq_db))
-    cut_db = -float(eq_db[lowest])
-    if cut_db < _FAR_CUT_DB or not strength:
-        return ""
-    proposed = _round_strength(strength * _FAR_CUT_DB / cut_db)
     return (
-        f"{name} holds far less around {CENTERS_HZ[lowest]:.0f} Hz than this track: the EQ cuts {cut_db:.0f} dB there. "
-        f"For a smaller cut, try --reference-strength {proposed:.2g}, or choose music closer to the track."
+        f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; "
+        f"{_remedy(within.boost, same_song)}"
     )
+
+
+def _remedy(share: float, same_song: bool) -> str:
+    """What to do where only a share of a correction is within the limits."""
+    if same_song:
+        return "allow more with --max-boost."
+    proposed = _round_strength(share)
+    if proposed < _MIN_PROPOSED_STRENGTH:
+        return "choose music closer to the track, or allow more with --max-boost."
+    return f"try --reference-strength {proposed:.2g}."
 
 
 def _round_strength(strength: float) -> float:

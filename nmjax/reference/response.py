@@ -14,12 +14,12 @@ from nmjax.dsp import response_db as dsp_response_db
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.parameters import EqSettings
 from nmjax.reference.bands import CENTERS_HZ
-from nmjax.reference.limits import BASS_HZ, SUB_BASS_HZ, ResponseLimits
+from nmjax.reference.limits import BASS_HZ, SUB_BASS_HZ, ResponseLimits, largest_factor
 
 MAX_BANDS = 10
 _FINE_GRID_HZ = 1000.0 * 2.0 ** (np.arange(-320, 212) / 48.0)  # 10 Hz to 21 kHz
-_BISECTIONS = 12
-_MARGIN_DB = 0.01  # for the fit of the bands to other sample rates, and for rounding
+_MARGIN_DB = 0.4  # the loudness from levels of bands differs from a meter's by up to 0.35 dB
+_PAIR_EXCESS_DB = 0.3
 
 
 def pad_bands(bands: Bands) -> Bands:
@@ -47,7 +47,7 @@ def eq_response_db(eq: EqSettings, sample_rate: float = SAMPLE_RATE) -> Float[np
 _response_db = jax.jit(dsp_response_db, static_argnums=2)
 
 
-def scale_into_limits(bands: Bands, limits: ResponseLimits, base: Bands | None = None) -> Bands:
+def scale_into_limits(bands: Bands, limits: ResponseLimits) -> Bands:
     """The bands with all gains scaled by the largest factor, at most 1, that keeps the response within the limits.
 
     It is checked in steps of 1/48 octave and at the bands' own frequencies.
@@ -55,28 +55,71 @@ def scale_into_limits(bands: Bands, limits: ResponseLimits, base: Bands | None =
     Args:
         bands: `[1, bands]`.
         limits: of the response.
-        base: further bands whose response counts too, within the limits themselves.
     """
     if not np.isfinite(limits.above_db):
         return bands
-    centers_hz = np.asarray(pad_bands(bands).freq_hz, np.float64)[0]
-    grid_hz = np.concatenate([_FINE_GRID_HZ, centers_hz, [SUB_BASS_HZ - 1e-3, SUB_BASS_HZ, BASS_HZ - 1e-3]])
-    base_db = np.zeros(len(grid_hz)) if base is None else bands_response_db(base, grid_hz)
-    limit_db = np.maximum(limits.at(grid_hz) - _MARGIN_DB - base_db, 0.0)
-
-    smallest_db = limits.smallest_at(grid_hz)
-
-    def scale(factor: float) -> Bands:
-        return dataclasses.replace(bands, gain_db=bands.gain_db * factor)
+    grid_hz = _grid_hz(bands)
 
     def fits(factor: float) -> bool:
-        response_db = bands_response_db(scale(factor), grid_hz)
-        return bool(np.all((response_db <= limit_db) & (response_db >= smallest_db)))
+        scaled = _scale_gains(bands, factor)
+        response_db = bands_response_db(scaled, grid_hz)
+        level_db = limits.loudness_change_db(bands_response_db(scaled, CENTERS_HZ))
+        return _is_within(response_db - level_db, grid_hz, limits) and _filters_fit(response_db, grid_hz, limits)
 
-    if fits(1.0):
-        return bands
-    low, high = 0.0, 1.0
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return scale(low)
+    return _scale_gains(bands, largest_factor(fits))
+
+
+def scale_pair_into_limits(
+    bands: Bands, side_bands: Bands, limits: ResponseLimits, side_limits: ResponseLimits
+) -> tuple[Bands, Bands]:
+    """The bands of both channels and those of the side, scaled until mid and side are within the limits.
+
+    The bands of the side are scaled first, to a small excess: they change the loudness of the whole, so that bands at a
+    limit need to be scaled a little with them.
+
+    Args:
+        bands: `[1, bands]`, of both channels, within the limits.
+        side_bands: `[1, bands]`, in addition on the side.
+        limits: of the response of mid, and of that of the side.
+        side_limits: of the side's filters themselves.
+    """
+    grid_hz = np.concatenate([_grid_hz(bands), _grid_hz(side_bands)])
+
+    def fits(factor: float, side_factor: float, excess_db: float) -> bool:
+        scaled, scaled_side = _scale_gains(bands, factor), _scale_gains(side_bands, side_factor)
+        mid_db, side_db = (bands_response_db(x, grid_hz) for x in (scaled, scaled_side))
+        level_db = limits.loudness_change_db(*(bands_response_db(x, CENTERS_HZ) for x in (scaled, scaled_side)))
+        are_within = (_is_within(x - level_db, grid_hz, limits, excess_db) for x in (mid_db, mid_db + side_db))
+        return all(are_within) and _filters_fit(side_db, grid_hz, side_limits)
+
+    side_factor = largest_factor(lambda factor: fits(1.0, factor, _PAIR_EXCESS_DB))
+    factor = largest_factor(lambda factor: fits(factor, factor * side_factor, 0.0))
+    return _scale_gains(bands, factor), _scale_gains(side_bands, factor * side_factor)
+
+
+def _grid_hz(bands: Bands) -> Float[np.ndarray, " points"]:
+    centers_hz = np.asarray(pad_bands(bands).freq_hz, np.float64)[0]
+    return np.concatenate([_FINE_GRID_HZ, centers_hz, [SUB_BASS_HZ - 1e-3, SUB_BASS_HZ, BASS_HZ - 1e-3]])
+
+
+def _scale_gains(bands: Bands, factor: float) -> Bands:
+    return bands if factor == 1.0 else dataclasses.replace(bands, gain_db=bands.gain_db * factor)
+
+
+def _is_within(
+    gain_db: Float[np.ndarray, " points"],
+    freq_hz: Float[np.ndarray, " points"],
+    limits: ResponseLimits,
+    excess_db: float = 0.0,
+) -> bool:
+    """Whether a gain at equal loudness is within the limits, up to an excess."""
+    slack_db = excess_db - _MARGIN_DB
+    return bool(np.all((gain_db <= limits.at(freq_hz) + slack_db) & (gain_db >= -limits.cut_db - slack_db)))
+
+
+def _filters_fit(
+    response_db: Float[np.ndarray, " points"], freq_hz: Float[np.ndarray, " points"], limits: ResponseLimits
+) -> bool:
+    """Whether a response is within the limits of the filters themselves."""
+    fits = (response_db <= limits.filters_at(freq_hz)) & (response_db >= limits.smallest_at(freq_hz))
+    return bool(np.all(fits))

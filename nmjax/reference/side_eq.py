@@ -18,9 +18,9 @@ from nmjax.models.parameters import EqSettings
 from nmjax.reference import eq_fit
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.features import ACTIVE_RANGE_DB, TrackFeatures
-from nmjax.reference.limits import BASS_HZ, NARROW_BASS, MatchLimits
+from nmjax.reference.limits import BASS_HZ, NARROW_BASS, NO_LIMITS, MatchLimits
 from nmjax.reference.posterior import Prior
-from nmjax.reference.response import bands_response_db, scale_into_limits
+from nmjax.reference.response import bands_response_db, scale_pair_into_limits
 from nmjax.reference.target_eq import limits_of_sound, long_term_correction, usable_bands
 
 MAX_SIDE_BANDS = 6
@@ -36,11 +36,12 @@ def fit_side_eq(
     strength: float,
     prior: Prior,
     limits: MatchLimits,
-) -> EqSettings | None:
-    """The side's equalizer, at most six filters; None where it has nothing to do.
+) -> tuple[Bands, EqSettings | None]:
+    """The equalizer of both channels, and that of the side, at most six filters; None where it has nothing to do.
 
-    The response of both equalizers together stays within the limits, and the side is not cut below 150 Hz by more
-    than 1 dB unless a narrower bass is allowed.
+    The response of mid, and that of both equalizers together, stay within the limits at equal loudness. The side
+    changes the loudness, so gains of both may be scaled down. The side is not cut below 150 Hz by more than 1 dB unless
+    a narrower bass is allowed.
 
     Args:
         track: features of the track before any EQ.
@@ -52,7 +53,7 @@ def fit_side_eq(
     """
     usable = _usable_side_bands(track, reference)
     if strength == 0.0 or not (track.stereo and reference.stereo and usable.any()):
-        return None
+        return bands, None
     eq_db = bands_response_db(bands, CENTERS_HZ)
     correction = long_term_correction(
         difference_db=reference.side_db - track.side_db - eq_db,
@@ -62,11 +63,17 @@ def fit_side_eq(
     )
     target_db = strength * correction.curve_db
     target_db -= np.average(target_db, weights=10.0 ** ((track.side_db + eq_db) / 10.0))  # about the side's level
-    target_db = np.minimum(target_db, limits.response.at(CENTERS_HZ) - np.maximum(eq_db, 0.0))
-    response_limits = limits.response
+    response_limits = limits.response(track)
+    gain_db = eq_db - response_limits.loudness_change_db(eq_db)
+    target_db = np.clip(
+        target_db,
+        np.minimum(-response_limits.cut_db - gain_db, 0.0),
+        np.maximum(response_limits.at(CENTERS_HZ) - gain_db, 0.0),
+    )
+    side_limits = limits_of_sound(dataclasses.replace(track, mid_db=track.side_db), NO_LIMITS)
     if NARROW_BASS not in limits.allowed:
         target_db = np.where(CENTERS_HZ < BASS_HZ, np.maximum(target_db, 0.0), target_db)
-        response_limits = response_limits._replace(min_bass_db=_MIN_BASS_DB)
+        side_limits = side_limits._replace(min_bass_db=_MIN_BASS_DB)
     side_bands = eq_fit.fit_bands(
         initial=_FLAT,
         freq_hz=CENTERS_HZ,
@@ -74,12 +81,12 @@ def fit_side_eq(
         weight=correction.weight,
         gain_penalty=_GAIN_PENALTY,
         max_bands=MAX_SIDE_BANDS,
-        limits=limits_of_sound(dataclasses.replace(track, mid_db=track.side_db), response_limits),
+        limits=side_limits,
     )
-    side_bands = scale_into_limits(side_bands, response_limits, base=bands)
+    scaled, side_bands = scale_pair_into_limits(bands, side_bands, response_limits, side_limits)
     if not np.asarray(side_bands.gain_db).any():
-        return None
-    return EqSettings(side_bands.freq_hz, side_bands.gain_db, side_bands.q, jnp.ones_like(side_bands.q))
+        return bands, None
+    return scaled, EqSettings(side_bands.freq_hz, side_bands.gain_db, side_bands.q, jnp.ones_like(side_bands.q))
 
 
 class SideDifference(NamedTuple):

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.frame_matching import FrameLevels, tone_difference
-from nmjax.reference.limits import NO_LIMITS, ResponseLimits
+from nmjax.reference.limits import EMPTY_BOOST_DB, ResponseLimits, largest_factor
 from nmjax.reference.posterior import Prior, posterior_mean
 
 _OCTAVES = np.log2(CENTERS_HZ)
@@ -36,6 +36,7 @@ _MAX_DIFFERENCE_DB = 30.0
 _EMPTY_BASS_DB = 50.0  # below the loudest band there is no sub-bass to boost
 _HALF_BAND = 2.0 ** (1.0 / 12.0)
 MAX_BOOST_DB = 18.0
+_LEVEL_BISECTIONS = 30  # to 1e-7 dB
 _FULL_BOOST_DB, _NO_BOOST_DB = 60.0, 80.0  # below the loudest band: full boost down to here, no boost from here on
 
 
@@ -191,19 +192,42 @@ def boost_limit_db(track: TrackFeatures) -> Float[np.ndarray, " bands"]:
     return MAX_BOOST_DB * np.clip((_NO_BOOST_DB - below_peak_db) / (_NO_BOOST_DB - _FULL_BOOST_DB), 0.0, 1.0)
 
 
-def limit_boosts(
-    eq_db: Float[np.ndarray, " bands"], track: TrackFeatures, limits: ResponseLimits = NO_LIMITS
+def limit_gains(
+    eq_db: Float[np.ndarray, " bands"], track: TrackFeatures, limits: ResponseLimits
 ) -> Float[np.ndarray, " bands"]:
-    """An EQ curve clipped where it boosts more than it may, at a level that leaves the track's power unchanged.
+    """An EQ curve clipped to the limits and to `boost_limit_db`, at the level that leaves the loudness unchanged.
 
-    Relative to that level it is clipped to −18 dB and to `boost_limit_db`, relative to its own mean over the track's
-    bands to `limits`. The mean counts, since a master is delivered at a loudness: a curve of −14 to +6 dB boosts as
-    much as one of 0 to +20 dB.
+    Clipping changes the loudness, and with it what is clipped, so that level is found by bisection.
+
+    Args:
+        eq_db: the curve, at any level.
+        track: features of the track.
+        limits: of the response to the track, with the shares of its bands in its power.
     """
-    power = 10.0 ** (track.mid_db / 10.0)
-    eq_db = eq_db - 10.0 * np.log10(np.sum(power * 10.0 ** (eq_db / 10.0)) / np.sum(power))
-    limit_db = np.minimum(boost_limit_db(track), _mean_level_db(eq_db, track) + limits.at(CENTERS_HZ))
-    return np.clip(eq_db, -MAX_BOOST_DB, np.maximum(limit_db, -MAX_BOOST_DB))
+    highest_db = np.minimum(boost_limit_db(track), limits.at(CENTERS_HZ))
+    highest_db = np.where(limits.has_sound(CENTERS_HZ), highest_db, np.minimum(highest_db, EMPTY_BOOST_DB))
+    low, high = eq_db.min() - highest_db.max(), eq_db.max() + limits.cut_db
+    for _ in range(_LEVEL_BISECTIONS):
+        level = 0.5 * (low + high)
+        is_louder = limits.loudness_change_db(np.clip(eq_db - level, -limits.cut_db, highest_db)) > 0.0
+        low, high = (level, high) if is_louder else (low, level)
+    return np.clip(eq_db - high, -limits.cut_db, highest_db)
+
+
+class WithinLimits(NamedTuple):
+    """How much of a correction is within the limits.
+
+    Attributes:
+        boost: largest share, 0 to 1, whose boosts are within the limits.
+        cut: the same for cuts.
+        deepest_cut_db: largest cut that the correction asks for at the strength in use.
+        deepest_hz: the frequency of that cut.
+    """
+
+    boost: float = 1.0
+    cut: float = 1.0
+    deepest_cut_db: float = 0.0
+    deepest_hz: float = 0.0
 
 
 def share_within_limits(
@@ -211,12 +235,24 @@ def share_within_limits(
     correction_db: Float[np.ndarray, " bands"],
     track: TrackFeatures,
     limits: ResponseLimits,
-) -> float:
-    """The largest share of a correction, 0 to 1, whose boosts over the curve's mean are within the limits."""
-    current_db, change_db = (x - _mean_level_db(x, track) for x in (current_eq_db, correction_db))
-    headroom_db = np.maximum(limits.at(CENTERS_HZ) - current_db, 0.0)
-    boosted = track.active_bands & limits.has_sound(CENTERS_HZ) & (change_db > 0.0)
-    return float(np.min(headroom_db[boosted] / change_db[boosted], initial=1.0))
+    strength: float,
+) -> WithinLimits:
+    """How much of a correction is within the limits at equal loudness, where the track holds anything."""
+    has_sound = track.active_bands & limits.has_sound(CENTERS_HZ)
+    limit_db = limits.at(CENTERS_HZ)
+
+    def gain_db(share: float) -> Float[np.ndarray, " bands"]:
+        curve_db = current_eq_db + share * correction_db
+        return np.where(has_sound, curve_db - limits.loudness_change_db(curve_db), 0.0)
+
+    asked_db = gain_db(strength)
+    lowest = int(np.argmin(asked_db))
+    return WithinLimits(
+        boost=largest_factor(lambda share: bool(np.all(gain_db(share) <= limit_db))),
+        cut=largest_factor(lambda share: bool(np.all(gain_db(share) >= -limits.cut_db))),
+        deepest_cut_db=-float(asked_db[lowest]),
+        deepest_hz=float(CENTERS_HZ[lowest]),
+    )
 
 
 def limits_of_sound(track: TrackFeatures, limits: ResponseLimits) -> ResponseLimits:
@@ -229,7 +265,3 @@ def limits_of_sound(track: TrackFeatures, limits: ResponseLimits) -> ResponseLim
     lowest_hz = CENTERS_HZ[first] / _HALF_BAND if first else 0.0
     highest_hz = CENTERS_HZ[last] * _HALF_BAND if last < NUM_BANDS - 1 else limits.highest_hz
     return limits._replace(lowest_hz=float(lowest_hz), highest_hz=float(highest_hz))
-
-
-def _mean_level_db(curve_db: Float[np.ndarray, " bands"], track: TrackFeatures) -> float:
-    return float(np.average(curve_db, weights=track.active_bands))

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
+from nmjax.reference.bands import NUM_BANDS
 from nmjax.reference.limits import DEFAULT_LIMITS, SAME_SONG_LIMITS
-from nmjax.reference.outcome import BOOST, cut_note, limit_note, match_outcome
+from nmjax.reference.outcome import BOOST, limit_note, match_outcome
+from nmjax.reference.target_eq import WithinLimits
 
 
 def test_the_outcome_tells_the_difference_before_and_after_and_the_cost():
@@ -18,7 +19,7 @@ def test_the_outcome_tells_the_difference_before_and_after_and_the_cost():
     assert result is not None
     assert (result.before_db, result.after_db) == pytest.approx((4.0, 1.5))
     assert result.sentence == (
-        "The tone is 1.5 dB RMS from a.flac (before: 4.0 dB), with +2.0 to −3.0 dB of EQ; "
+        "The tone is 1.5 dB RMS from a.flac (before: 4.0 dB), with +2.0 to −3.0 dB of EQ at equal loudness; "
         "held back by the limits: more boost."
     )
     assert json.loads(json.dumps(result.to_dict())) == {
@@ -33,18 +34,22 @@ def test_the_outcome_tells_the_difference_before_and_after_and_the_cost():
 
 
 def test_a_far_reference_gets_a_strength_within_the_limits():
-    note = limit_note("a.flac", share=0.47, strength=1.0, limits=DEFAULT_LIMITS, same_song=False)
-    assert "a.flac" in note and "6 dB" in note and "--reference-strength 0.45" in note
-    assert not limit_note("a.flac", share=0.47, strength=0.45, limits=DEFAULT_LIMITS, same_song=False)
-    assert not limit_note("a.flac", share=0.8, strength=1.0, limits=DEFAULT_LIMITS, same_song=False)
-    note = limit_note("a.flac", share=0.5, strength=1.0, limits=SAME_SONG_LIMITS, same_song=True)
-    assert "12 dB" in note and "--max-boost" in note
+    def note(boost, strength=1.0, limits=DEFAULT_LIMITS, same_song=False):
+        return limit_note("a.flac", WithinLimits(boost=boost), strength, limits, same_song)
+
+    assert all(text in note(0.47) for text in ("a.flac", "6 dB", "--reference-strength 0.45"))
+    assert not note(0.47, strength=0.45)
+    assert not note(0.8)
+    text = note(0.5, limits=SAME_SONG_LIMITS, same_song=True)
+    assert "12 dB" in text and "--max-boost" in text
 
 
-def test_a_deep_cut_is_named_with_a_strength_that_halves_it():
-    eq_db = np.where(np.abs(np.log2(CENTERS_HZ / 80.0)) < 0.5, -20.0, 0.0)
-    note = cut_note("a.flac", eq_db, strength=0.8)
-    assert "a.flac holds far less" in note and "cuts 20 dB" in note and "--reference-strength 0.4," in note
-    hz = float(note.split("around ")[1].split(" Hz")[0])
-    assert 56.0 < hz < 114.0
-    assert not cut_note("a.flac", 0.4 * eq_db, strength=0.8)
+def test_a_deep_cut_is_named_with_a_strength_within_the_limits():
+    within = WithinLimits(boost=0.6, cut=0.47, deepest_cut_db=20.2, deepest_hz=81.0)
+    assert limit_note("a.flac", within, 1.0, DEFAULT_LIMITS, same_song=False) == (
+        "a.flac holds far less around 81 Hz than this track: it asks for a cut of 20 dB, and 12 dB is the limit; "
+        "try --reference-strength 0.45."
+    )
+    assert "far less" not in limit_note(
+        "a.flac", within._replace(deepest_cut_db=13.0), 1.0, DEFAULT_LIMITS, same_song=False
+    )

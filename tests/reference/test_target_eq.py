@@ -7,13 +7,13 @@ import pytest
 
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures
-from nmjax.reference.limits import ResponseLimits
+from nmjax.reference.limits import DEFAULT_LIMITS, MatchLimits
 from nmjax.reference.posterior import OTHER_SONG_PRIOR, SAME_SONG_PRIOR
 from nmjax.reference.target_eq import (
-    MAX_BOOST_DB,
     boost_limit_db,
     eq_correction_db,
-    limit_boosts,
+    limit_gains,
+    limits_of_sound,
     share_within_limits,
 )
 
@@ -104,32 +104,54 @@ def test_disjoint_bands_request_nothing():
 def test_boosts_are_bounded_near_the_noise(below_db, limit_db):
     track = make_features(np.where(CENTERS_HZ > 5_000, -20.0 - below_db, -20.0))
     assert boost_limit_db(track)[-1] == pytest.approx(limit_db)
-    limited = limit_boosts(np.where(CENTERS_HZ > 5_000, 30.0, 0.0), track)
-    assert limited[-1] <= limit_db + 1e-9 and limited.min() >= -MAX_BOOST_DB
+    limited = limit_gains(np.where(CENTERS_HZ > 5_000, 30.0, 0.0), track, MatchLimits(18.0).response(track))
+    assert limited[-1] <= limit_db + 1e-9 and limited.min() >= -18.0
 
 
-def test_boost_limits_do_not_depend_on_the_level_of_the_curve():
+def loudness_change_db(curve_db, track):
+    """Of K-weighted levels whose weights are read off figure 4 of BS.1770: −∞ to 0 to +4 dB."""
+    weight_db = np.interp(CENTERS_HZ, [25.0, 40.0, 100.0, 500.0, 1000.0, 2000.0, 4000.0], [-10, -6, -1, 0, 0.6, 3.2, 4])
+    power = 10 ** ((track.mid_db + weight_db) / 10) + 10 ** ((track.side_db + weight_db) / 10)
+    return 10 * np.log10(np.sum(power * 10 ** (curve_db / 10)) / np.sum(power))
+
+
+@pytest.mark.parametrize("level_db", [0.0, -20.0, 13.0])
+def test_gains_are_bounded_at_equal_loudness(level_db):
+    """A steep curve is bounded at both ends, at whatever level it is given, and leaves the loudness unchanged."""
     track = make_features(-30.0 - 5.0 * OCTAVES)
-    np.testing.assert_allclose(limit_boosts(BUMP_DB, track), limit_boosts(BUMP_DB + 9.0, track), atol=1e-9)
+    tilt_db = 40.0 * (OCTAVES - OCTAVES.min()) / np.ptp(OCTAVES)
+    result = limit_gains(tilt_db + level_db, track, DEFAULT_LIMITS.response(track))
+    assert result.max() == pytest.approx(6.0) and -12.0 <= result.min() < 0.0
+    assert loudness_change_db(result, track) == pytest.approx(0.0, abs=0.25)
+    inside = (result > -11.9) & (result < 5.9)
+    np.testing.assert_allclose(np.diff(result[inside]), tilt_db[1] - tilt_db[0], atol=1e-6)
+    for gain_db, expected_db in ((16.0, 3.0), (-30.0, -12.0)):
+        curve_db = level_db + np.where(CENTERS_HZ < 50.0, gain_db, 0.0)
+        assert limit_gains(curve_db, track, DEFAULT_LIMITS.response(track))[0] == pytest.approx(expected_db)
 
 
-def test_boosts_over_the_mean_are_bounded_at_any_level_of_the_curve():
-    """A tilt of 20 dB is bounded as a boost of the treble, whether it is given as a boost or as a cut."""
-    track, limits = make_features(-30.0), ResponseLimits(3.0, 6.0)
-    tilt_db = 20.0 * (OCTAVES - OCTAVES.min()) / np.ptp(OCTAVES)
-    for level_db in (0.0, -20.0):
-        result = limit_boosts(tilt_db + level_db, track, limits)
-        unlimited = limit_boosts(tilt_db + level_db, track)
-        assert result.max() - unlimited.mean() == pytest.approx(6.0)
-        np.testing.assert_allclose(result[:20], unlimited[:20])
-    sub_bass_db = np.where(CENTERS_HZ < 50.0, 8.0, 0.0)
-    result = limit_boosts(sub_bass_db, track, limits)
-    assert result[0] - limit_boosts(sub_bass_db, track).mean() == pytest.approx(3.0)
+def test_a_curve_within_the_limits_is_unchanged_but_for_its_level():
+    track = make_features(-30.0)
+    result = limit_gains(BUMP_DB + 9.0, track, DEFAULT_LIMITS.response(track))
+    assert np.ptp(result - BUMP_DB) < 1e-9 and loudness_change_db(result, track) == pytest.approx(0.0, abs=0.1)
 
 
-def test_the_share_within_limits_makes_the_largest_boost_equal_to_the_limit():
-    track, limits = make_features(-30.0), ResponseLimits(3.0, 6.0)
-    share = share_within_limits(BUMP_DB, 4.0 * BUMP_DB, track, limits)
-    curve_db = BUMP_DB + share * 4.0 * BUMP_DB
-    assert 0.0 < share < 1.0 and np.max(curve_db - curve_db.mean()) == pytest.approx(6.0)
-    assert share_within_limits(np.zeros(NUM_BANDS), BUMP_DB, track, limits) == 1.0
+def test_where_a_track_holds_nothing_it_is_boosted_by_1_db():
+    track = make_features(np.where(CENTERS_HZ < 60.0, -85.0, -30.0))
+    limits = limits_of_sound(track, DEFAULT_LIMITS.response(track))
+    assert limit_gains(np.where(CENTERS_HZ < 60.0, 9.0, 0.0), track, limits)[:5] == pytest.approx(1.0)
+
+
+def test_the_shares_within_limits_make_the_largest_gain_equal_to_the_limit():
+    track = make_features(-30.0)
+    limits = DEFAULT_LIMITS.response(track)
+    for sign, limit_db in ((1.0, 6.0), (-1.0, 12.0)):
+        within = share_within_limits(sign * BUMP_DB, sign * 8.0 * BUMP_DB, track, limits, strength=1.0)
+        share = within.boost if sign > 0.0 else within.cut
+        curve_db = sign * (1.0 + share * 8.0) * BUMP_DB
+        gain_db = sign * (curve_db - loudness_change_db(curve_db, track))
+        assert 0.0 < share < 1.0 and gain_db.max() == pytest.approx(limit_db, abs=0.2)
+    asked_db = -9.0 * BUMP_DB
+    assert within.deepest_cut_db == pytest.approx(-(asked_db - loudness_change_db(asked_db, track)).min(), abs=0.3)
+    assert abs(np.log2(within.deepest_hz / 2_000.0)) < 0.2
+    assert share_within_limits(np.zeros(NUM_BANDS), BUMP_DB, track, limits, 1.0)[:2] == (1.0, 1.0)
