@@ -127,9 +127,11 @@ export const FREQUENCY_TICKS = [20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 
 export const tickText = (hz) => (hz >= 1000 ? `${hz / 1000}k` : String(hz));
 
 /**
- * A polyline as an SVG path.
+ * A polyline as an SVG path, with a gap where a value is NaN.
  * @param {number[]} xs
  * @param {number[]} ys
  */
 export const path = (xs, ys) =>
-  xs.map((x, i) => `${i ? "L" : "M"}${x.toFixed(1)} ${ys[i].toFixed(1)}`).join("");
+  xs
+    .map((x, i) => (Number.isNaN(ys[i]) ? "" : `${i && !Number.isNaN(ys[i - 1]) ? "L" : "M"}${x.toFixed(1)} ${ys[i].toFixed(1)}`))
+    .join("");
