@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import secrets
 import shutil
 from collections.abc import Collection, Mapping
@@ -70,12 +71,12 @@ def new_reference_folder(track_folder: Path) -> Path:
     return folder
 
 
-def stored_references(track_folder: Path, wanted: Collection[str]) -> dict[str, ReferenceFile]:
+def stored_references(track_folder: Path, named: Collection[str]) -> dict[str, ReferenceFile]:
     """The references of an earlier run by their ids; deletes those that no step of the history names."""
     files = {}
     folders = track_folder / "references"
     for folder in sorted(folders.iterdir()) if folders.is_dir() else ():
-        file = _stored_reference(folder) if folder.name in wanted else None
+        file = _stored_reference(folder) if folder.name in named else None
         if file is None:
             shutil.rmtree(folder, ignore_errors=True)
         else:
@@ -197,3 +198,11 @@ def build_target(
     if edits.style:
         tracks = [read_reference_features(file) for file in request.reference_files()]
     return dataclasses.replace(combine_references(request, tracks), intensity=edits.intensity)
+
+
+def page_note(note: str) -> str:
+    """A message about a match, with the page's controls in place of options of the command line."""
+    note = re.sub(r"--reference-strength ([\d.]*\d)", lambda x: f"a strength of {100 * float(x[1]):.0f}\u00a0%", note)
+    note = note.replace(", or allow more with --max-boost", "")
+    note = note.replace("allow more with --max-boost", "lower the strength")
+    return re.sub("^the style", "The style", note)

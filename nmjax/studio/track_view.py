@@ -10,6 +10,7 @@ from nmjax.mastering.summary import describe_processing
 from nmjax.studio.prepared import Prepared
 from nmjax.studio.state import FROM_NETWORK
 from nmjax.studio.suggestion import resolve_settings, state_to_dict
+from nmjax.studio.targets import page_note
 from nmjax.studio.track import Track
 
 
@@ -50,7 +51,7 @@ def track_dict(track: Track) -> dict[str, Any]:
             "findings": track.analysis.findings_with(prepared.plan.repairs),
             "input": track.analysis.input,
             "summary": _summary(track, prepared),
-            "target_notes": list(prepared.suggestion.notes),
+            "target_notes": [page_note(note) for note in prepared.suggestion.notes],
             "state": state_to_dict(prepared.suggestion, prepared.resolved, prepared.edits),
             "suggestion": state_to_dict(prepared.suggestion, resolve_settings(prepared.suggestion, reset), reset),
         }

@@ -59,7 +59,7 @@ def command_line_settings(song, folder, *options):
     """The settings that `nmjax infer` writes beside a master with these options."""
     out = folder / "master.wav"
     assert main(["infer", str(song), "-o", str(out), "--quiet", "--force", *options]) == 0
-    return json.loads((folder / "master-settings.json").read_text())
+    return json.loads((folder / "master.wav.json").read_text())
 
 
 def test_a_reference_moves_the_tone_and_can_be_played(tmp_path, song, bright):

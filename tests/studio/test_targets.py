@@ -5,7 +5,14 @@ import pytest
 from nmjax.mastering.pretrained import DEFAULT_MODEL
 from nmjax.reference.styles import style_file
 from nmjax.studio.state import FROM_NETWORK, Edits, ReferenceChoice
-from nmjax.studio.targets import build_target, follow_choices, new_reference_folder, store_reference, stored_references
+from nmjax.studio.targets import (
+    build_target,
+    follow_choices,
+    new_reference_folder,
+    page_note,
+    store_reference,
+    stored_references,
+)
 
 MOVED = {"bands": {0: {"gain_db": 1.0}}, "side_bands": {1: {"gain_db": 2.0}}, "processors": {"width": {"high": 1.2}}}
 
@@ -64,3 +71,16 @@ def test_a_style_is_no_song():
     target = build_target(edits(style="warm", same_song=True, reference_weights={"width": 0.5}), {}, {})
     assert target.is_style and not target.same_song and target.width == 0.5 and target.tone == 1.0
     assert target.name in style_file("warm").read_text()
+
+
+@pytest.mark.parametrize(
+    ("note", "expected"),
+    [
+        ("a.wav is far; try --reference-strength 0.45.", "a.wav is far; try a strength of 45\u00a0%."),
+        ("the style warm is far; allow more with --max-boost.", "The style warm is far; lower the strength."),
+        ("It is far; choose music closer to the track, or allow more with --max-boost.",
+         "It is far; choose music closer to the track."),
+    ],
+)  # fmt: skip
+def test_a_note_names_controls_of_the_page(note, expected):
+    assert page_note(note) == expected

@@ -18,7 +18,7 @@ export function Overall() {
       onChange=${(value, transient) => change({ intensity: value / 100 }, transient)} />
     <${Amount} name="eq" label="Tone" state=${state} />
     ${networks.length > 1 &&
-    html`<label class="field"><span>Network</span>
+    html`<label class="field is-stacked"><span>Network</span>
       <select value=${state.model} onChange=${(event) => change({ model: event.target.value })}>
         ${networks.map(({ name, label }) => html`<option key=${name} value=${name}>${label}</option>`)}
       </select></label>

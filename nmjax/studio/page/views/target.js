@@ -41,7 +41,7 @@ function Style({ style }) {
   const choose = (event) => change({ style: event.target.value || null, references: [] });
   return html`<label class="field" title="A kind of music; the track moves part of the way. It takes the place of references.">
     <span>Style</span>
-    <select value=${style ?? ""} onChange=${choose}>
+    <select aria-label="Style" value=${style ?? ""} onChange=${choose}>
       <option value="">${store.references.value.length ? "None: references" : "None"}</option>
       ${styles.map((name) => html`<option key=${name} value=${name}>${capital(name)}</option>`)}
     </select></label>`;
@@ -100,7 +100,7 @@ const Strengths = ({ state, hasReferences }) => html`
   <${Slider} label="Strength" unit="%" value=${100 * state.reference_strength} low=${0} high=${100} step=${1} reset=${100}
     onChange=${(value, transient) => change({ reference_strength: value / 100 }, transient)} />
   ${Object.entries(ASPECTS).map(
-    ([name, label]) => html`<${Slider} key=${name} label=${label} unit="%" value=${100 * (state.reference_weights[name] ?? 1)}
+    ([name, label]) => html`<${Slider} key=${name} label=${label} name=${`${label} of the target`} unit="%" value=${100 * (state.reference_weights[name] ?? 1)}
       low=${0} high=${100} step=${1} reset=${100}
       onChange=${(value, transient) => change({ reference_weights: { [name]: value / 100 } }, transient)} />`,
   )}

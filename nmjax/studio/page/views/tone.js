@@ -112,4 +112,4 @@ function BandNumbers({ bands, selected }) {
 const hint = (isSide, count) =>
   isSide && !count
     ? "The side is what differs between left and right. It has no band yet; a reference may bring some."
-    : "Drag a point to change it. Turn the wheel over it to make it wider or narrower. Double click brings it back.";
+    : "Drag a point to change it. Turn the wheel over it, or pinch, to make it wider or narrower. Double click brings it back.";
