@@ -104,6 +104,27 @@ def test_the_wheel_and_keys_change_a_band(track_page):
     assert _state(page)["bands"][3] == pytest.approx(before)
 
 
+def test_the_side_has_bands_of_its_own(track_page):
+    page = track_page
+    before = _state(page)
+    page.keyboard.press("e")
+    assert page.locator(".eq-handle").count() == 0
+    page.get_by_role("button", name="Add a band").click()
+    handle = page.get_by_role("slider", name="Side band 1", exact=True)
+    handle.wait_for()
+    handle.focus()
+    page.keyboard.press("ArrowDown")
+    _idle(page)
+    after = _state(page)
+    assert after["side_bands"][0]["gain_db"] == pytest.approx(-0.5) and after["bands"] == before["bands"]
+    wait_until(page, "Math.min(...(store.curves.value.side_total ?? [0])) < -0.45")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    wait_until(page, "store.track.value.state.side_bands.length === 0")
+    page.keyboard.press("e")
+    page.get_by_role("slider", name="Band 1", exact=True).wait_for()
+
+
 def test_keys_choose_what_is_played(track_page):
     page = track_page
     for key, side in (("a", "Original"), ("b", "Master"), ("n", "Only changes"), ("x", "Original")):
