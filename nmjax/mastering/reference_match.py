@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nmjax.audio.streams import take_section
 from nmjax.mastering.analysis import SourceSignal
-from nmjax.mastering.references import features_and_excerpts, features_from_chunks, read_excerpts
+from nmjax.mastering.references import Excerpts, features_and_excerpts, features_from_chunks, read_excerpts
 from nmjax.models import Prediction
 from nmjax.reference.alignment import align, plays_the_same
 from nmjax.reference.features import TrackFeatures
@@ -16,9 +16,21 @@ from nmjax.reference.match import ReferenceMatch, match_settings
 from nmjax.reference.reference_target import ReferenceTarget
 
 
-def match_reference(prediction: Prediction, signal: SourceSignal, reference_target: ReferenceTarget) -> ReferenceMatch:
-    """Move a signal's predicted settings towards the reference."""
-    features, excerpts = features_and_excerpts(signal)
+def match_reference(
+    prediction: Prediction,
+    signal: SourceSignal,
+    reference_target: ReferenceTarget,
+    measured: tuple[TrackFeatures, Excerpts] | None = None,
+) -> ReferenceMatch:
+    """Move a signal's predicted settings towards the reference.
+
+    Args:
+        prediction: of the signal.
+        signal: the track.
+        reference_target: the reference.
+        measured: `features_and_excerpts` of the signal, where they are known; None measures them.
+    """
+    features, excerpts = measured or features_and_excerpts(signal)
     passage = recognize_passage(features, signal, reference_target)
     if passage is None:
         return match_settings(prediction, features, reference_target, load_excerpts=lambda: excerpts)

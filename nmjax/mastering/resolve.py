@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nmjax.mastering import pretrained
@@ -22,6 +22,7 @@ from nmjax.mastering.request_readers import WeightedFile, split_bands
 from nmjax.mastering.settings.file import StoredSettings, read_settings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.mastering.types import MasteringOptions
+from nmjax.reference.features import TrackFeatures
 from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.number_format import format_general
@@ -173,8 +174,20 @@ def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
     Raises:
         BadInputError: a file cannot be used, or a weight is out of its range.
     """
+    return combine_references(request, [read_reference_features(file) for file in request.reference_files()])
+
+
+def combine_references(request: MasteringRequest, tracks: Sequence[tuple[TrackFeatures, str]]) -> ReferenceTarget:
+    """The same from files that were read already.
+
+    Args:
+        request: the request.
+        tracks: features and name of each of `request.reference_files()`.
+
+    Raises:
+        BadInputError: a weight is out of its range.
+    """
     files = request.reference_files()
-    tracks = [read_reference_features(file) for file in files]
     target = build_reference_target(
         features=[features for features, _ in tracks],
         weights=[file.weight for file in files],

@@ -17,10 +17,12 @@ from nmjax.mastering.diagnosis.percentiles import quantile
 from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum
 from nmjax.mastering.diagnosis.tonal_balance import BANDS_HZ
 from nmjax.models import Prediction
+from nmjax.reference.bands import CENTERS_HZ
 
 GRID_HZ = np.geomspace(20.0, 20_000.0, 256)
 _SMOOTHING_OCTAVES = 1.0 / 3.0
 _NYQUIST_SHARE = 0.49
+_HALF_BAND = 2.0 ** (1.0 / 12.0)  # of `CENTERS_HZ`
 _LEVELS_DB = np.linspace(-60.0, 0.0, 61)
 _AMPLITUDES = np.linspace(-1.0, 1.0, 81)
 _LOW_PERCENT, _HIGH_PERCENT = 10.0, 90.0
@@ -37,7 +39,12 @@ def grid_levels_db(spectrum: LongTermSpectrum, grid_hz: Float[np.ndarray, " poin
 
 
 def curves_dict(
-    prediction: Prediction, *, eq_sample_rate: int, sample_rate: int, spectrum_db: list[float]
+    prediction: Prediction,
+    *,
+    eq_sample_rate: int,
+    sample_rate: int,
+    spectrum_db: list[float],
+    difference_db: Float[np.ndarray, " target_bands"] | None = None,
 ) -> dict[str, Any]:
     """Everything that `GET …/curves` returns.
 
@@ -46,22 +53,48 @@ def curves_dict(
         eq_sample_rate: at which its bands have their intended response.
         sample_rate: of the track.
         spectrum_db: of the track at `GRID_HZ`.
+        difference_db: of a target and the track, as in `Suggestion`.
     """
     grid_hz = GRID_HZ[_NYQUIST_SHARE * sample_rate >= GRID_HZ]
     settings = prediction.settings
     responses = band_responses_db(settings.eq.bands(), grid_hz, eq_sample_rate)
     total, before = responses.sum(axis=0), np.asarray(spectrum_db)[: len(grid_hz)]
+    side_responses = None
+    if settings.eq_side is not None:
+        side_responses = band_responses_db(settings.eq_side.bands(), grid_hz, eq_sample_rate)
     has_signal = bool(np.max(before, initial=-150.0) > -140.0)
     return {
         "freq_hz": _rounded(grid_hz, 3),
         "bands": [_rounded(response) for response in responses],
         "total": _rounded(total),
+        "side_bands": [] if side_responses is None else [_rounded(response) for response in side_responses],
+        "side_total": None if side_responses is None else _rounded(side_responses.sum(axis=0)),
         "spectrum_before": _rounded(before) if has_signal else None,
         "spectrum_after": _rounded(before + total) if has_signal else None,
+        "target": target_spectrum(before, difference_db, grid_hz) if has_signal and difference_db is not None else None,
         "typical": typical_range(before, grid_hz) if has_signal else None,
         "compressor": None if settings.compressor is None else compressor_curve(settings.compressor),
         "saturator": None if settings.saturator is None else saturator_curve(settings.saturator),
     }
+
+
+def target_spectrum(
+    spectrum_db: Float[np.ndarray, " points"],
+    difference_db: Float[np.ndarray, " target_bands"],
+    grid_hz: Float[np.ndarray, " points"],
+) -> list[float | None] | None:
+    """The spectrum that the track would have with the whole tone of its target.
+
+    Its level is that at which half of the bands are above the track; None in bands where the target is unknown.
+    """
+    known = np.isfinite(difference_db)
+    if not known.any():
+        return None
+    relative_db = difference_db - np.median(difference_db[known])
+    moved_db = spectrum_db + np.interp(np.log(grid_hz), np.log(CENTERS_HZ[known]), relative_db[known])
+    is_known = np.interp(np.log(grid_hz), np.log(CENTERS_HZ), known.astype(float)) > 0.5
+    is_known &= (grid_hz >= CENTERS_HZ[0] / _HALF_BAND) & (grid_hz <= CENTERS_HZ[-1] * _HALF_BAND)
+    return [round(float(x), 2) if drawn else None for x, drawn in zip(moved_db, is_known, strict=True)]
 
 
 def band_responses_db(

@@ -165,18 +165,22 @@ def eq_preroll_s(bands: Bands) -> float:
     return float(min(_MAX_EQ_PREROLL_S, max(seconds[gain_db != 0.0], default=0.0)))
 
 
-def warm_up(sample_rate: int, channels: int, num_bands: int) -> None:
+def warm_up(sample_rate: int, channels: int, num_bands: int, num_side_bands: int) -> None:
     """Compile the programs of a block, so that the first change does not wait for the compiler.
 
     Args:
         sample_rate: Hz.
         channels: number of channels.
         num_bands: of the equalizer.
+        num_side_bands: of that of the side; 0 for none.
     """
     size = block_frames(sample_rate)
     ones = jnp.ones((1, num_bands), jnp.float32)
     silence = np.zeros((size, channels), np.float32)
     EqualizerStage(Bands(1000.0 * ones, ones, ones), sample_rate).process(silence, size)
+    if num_side_bands and channels == 2:
+        side = ones[:, :1].repeat(num_side_bands, axis=1)
+        SideEqualizerStage(Bands(1000.0 * side, side, side), sample_rate).process(silence, size)
     neutral = {name: processor.initial_settings() for name, processor in PROCESSORS.items()}
     eq = EqSettings(1000.0 * ones, ones, ones, ones)
     for name in PROCESSORS:

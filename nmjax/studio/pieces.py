@@ -36,7 +36,9 @@ class Piece:
     is_exact: bool = True
 
 
-def read_piece(track: Track, side: str, start: int, frames: int, *, is_equal: bool, priority: Priority) -> Piece:
+def read_piece(
+    track: Track, side: str, start: int, frames: int, *, is_equal: bool, priority: Priority, reference_id: str = ""
+) -> Piece:
     """A piece of a side.
 
     Args:
@@ -45,6 +47,7 @@ def read_piece(track: Track, side: str, start: int, frames: int, *, is_equal: bo
         start, frames: the piece, in frames of the track; silent outside of it.
         is_equal: at the loudness of the original, rather than as delivered.
         priority: lets the piece go before the work on whole tracks.
+        reference_id: which of several references; empty for the first one that can be played.
 
     Raises:
         BadInputError: there is no such side, or the track cannot be played yet.
@@ -55,7 +58,7 @@ def read_piece(track: Track, side: str, start: int, frames: int, *, is_equal: bo
     if side == "original":
         return Piece(original.read(start, frames))
     if side == "reference":
-        return _reference_piece(track, start, frames, is_equal)
+        return _reference_piece(track, reference_id, start, frames, is_equal)
     with priority.first():
         master = _master_piece(track, track.prepare(), start, frames, is_equal or side == "null")
     if side == "master":
@@ -63,11 +66,14 @@ def read_piece(track: Track, side: str, start: int, frames: int, *, is_equal: bo
     return dataclasses.replace(master, audio=master.audio - original.read(start, frames))
 
 
-def _reference_piece(track: Track, start: int, frames: int, is_equal: bool) -> Piece:
-    reference, analysis = track.reference, track.analysis
-    if reference is None:
-        raise BadInputError("The track has no reference; choose one first.")
-    audio, gain_db = piece_of(reference.spool, start, frames), 0.0
+def _reference_piece(track: Track, reference_id: str, start: int, frames: int, is_equal: bool) -> Piece:
+    analysis, gain_db = track.analysis, 0.0
+    chosen = [reference_id] if reference_id else [x.id for x in track.history.current.references]
+    references = [track.references[x] for x in chosen if x in track.references]
+    reference = next((x for x in references if x.spool), None)
+    if reference is None or reference.spool is None:
+        raise BadInputError("The track has no reference that can be played; choose one first.")
+    audio = piece_of(reference.spool, start, frames)
     if is_equal and analysis and math.isfinite(reference.lufs) and analysis.input["lufs"] is not None:
         gain_db = analysis.original_lufs - reference.lufs
     return Piece(audio * np.float32(db_to_amplitude(gain_db)), gain_db)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.delivery.plan import DeliverySpec
@@ -16,23 +17,19 @@ from nmjax.studio.suggestion import ResolvedSettings, Suggestion
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """A reference of a track.
+    """A measured reference of a track.
 
     Attributes:
-        id: another one for each upload.
-        name: of its file.
-        duration_s: length.
         features: what settings are matched to.
-        spool: its audio at the track's rate and number of channels.
-        lufs: its loudness; −inf where it has none.
+        name: for settings files, as the command line has it.
+        spool: its audio at the track's rate and number of channels; None for a target file.
+        lufs: loudness of that audio; −inf where it has none.
     """
 
-    id: str
-    name: str
-    duration_s: float
     features: TrackFeatures
-    spool: Spool
-    lufs: float
+    name: str
+    spool: Spool | None = None
+    lufs: float = -math.inf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from nmjax.studio.request_values import choice, number, read_json, read_text
 from nmjax.studio.security import REPORT_CSP
 from nmjax.studio.session_info import session_dict
 from nmjax.studio.studio import NoSuchThingError, Studio
+from nmjax.studio.targets import TARGET_SUFFIX, new_reference_folder
 from nmjax.studio.track import Track
 from nmjax.studio.track_view import change_dict, track_dict
 from nmjax.studio.uploads import UploadError, receive, safe_name
@@ -50,8 +52,7 @@ def all_routes() -> list[Route]:
         ("GET", f"{track}/audio", get_audio),
         ("GET", f"{track}/curves", get_curves),
         ("GET", f"{track}/meters", get_meters),
-        ("POST", f"{track}/reference", post_reference),
-        ("DELETE", f"{track}/reference", delete_reference),
+        ("POST", f"{track}/references", post_reference),
         ("POST", f"{track}/{{step}}", post_step),
         ("POST", "/api/deliveries", post_delivery),
         ("GET", "/api/deliveries/{job}/{file}", get_delivery),
@@ -75,10 +76,10 @@ async def get_session(request: Request) -> Response:
     return JSONResponse(session_dict(_studio(request)))
 
 
-async def _receive(request: Request, folder: Any) -> tuple[str, Any]:
+async def _receive(request: Request, folder: Path, more_suffixes: tuple[str, ...] = ()) -> tuple[str, Path]:
     """Stream the body into a folder; the name for people, and the path."""
     name = request.query_params.get("name", "")
-    path = folder / safe_name(name)
+    path = folder / safe_name(name, more_suffixes)
     length = request.headers.get("content-length")
     announced = int(length) if length and length.isdecimal() else None
     try:
@@ -218,7 +219,14 @@ async def get_audio(request: Request) -> Response:
         return JSONResponse({"error": "The settings have changed.", "revision": track.revision}, 409)
     priority = _studio(request).priority
     piece = await run_in_threadpool(
-        read_piece, track, side, start, frames, is_equal=loudness == "equal", priority=priority
+        read_piece,
+        track,
+        side,
+        start,
+        frames,
+        is_equal=loudness == "equal",
+        priority=priority,
+        reference_id=request.query_params.get("reference", ""),
     )
     headers = {
         "X-Revision": str(revision),
@@ -244,6 +252,7 @@ async def get_curves(request: Request) -> Response:
             eq_sample_rate=prepared.suggestion.eq_sample_rate,
             sample_rate=track.sample_rate,
             spectrum_db=analysis.spectrum_db,
+            difference_db=prepared.suggestion.difference_db,
         )
 
     return JSONResponse(await run_in_threadpool(work))
@@ -260,25 +269,19 @@ async def get_meters(request: Request) -> Response:
 
 
 async def post_reference(request: Request) -> Response:
-    """Match the track to a reference; its file is the body."""
+    """Match the track to one more reference; its file, music or a target file, is the body."""
     studio, track = _studio(request), _track(request)
     if track.analysis is None:
         raise BadInputError("The track is still being analyzed; wait a moment.")
-    safe_name(request.query_params.get("name", ""))
-    folder = studio.new_reference_folder(track)
+    safe_name(request.query_params.get("name", ""), (TARGET_SUFFIX,))
+    folder = new_reference_folder(track.folder)
     try:
-        name, path = await _receive(request, folder)
-        job = await run_in_threadpool(studio.add_reference, track, folder, name, path.name)
+        name, path = await _receive(request, folder / "file", (TARGET_SUFFIX,))
+        job = await run_in_threadpool(studio.add_reference, track, folder, name, path)
     except BaseException:
         studio.discard_folder(folder)
         raise
     return JSONResponse(job.to_dict(), 202)
-
-
-async def delete_reference(request: Request) -> Response:
-    """Go back to the network's own suggestion."""
-    await run_in_threadpool(_studio(request).remove_reference, _track(request))
-    return Response(status_code=204)
 
 
 async def post_delivery(request: Request) -> Response:

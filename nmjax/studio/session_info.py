@@ -11,8 +11,9 @@ from nmjax.mastering.delivery.plan import PRESETS
 from nmjax.mastering.network_names import MODEL_PURPOSES
 from nmjax.mastering.request import REPAIR_NAMES
 from nmjax.mastering.settings.labels import setting_label
-from nmjax.mastering.settings.schema import BAND_RANGES
+from nmjax.mastering.settings.schema import BAND_RANGES, MAX_SIDE_BANDS
 from nmjax.models.processors import PROCESSORS
+from nmjax.reference.styles import STYLE_NAMES
 from nmjax.studio.deliveries import FORMATS
 from nmjax.studio.studio import Studio
 
@@ -38,8 +39,10 @@ def _choices() -> dict[str, Any]:
             for spec in PRESETS.values()
         ],
         "repairs": list(REPAIR_NAMES),
+        "styles": list(STYLE_NAMES),
         "processors": [_processor(name) for name in PROCESSORS],
         "band_limits": {field: [limits.low, limits.high] for field, limits in BAND_RANGES.items()},
+        "max_side_bands": MAX_SIDE_BANDS,
         "formats": list(FORMATS),
         "version": __version__,
     }

@@ -10,18 +10,22 @@ from pydantic import Field
 from nmjax.mastering.references import MATCH_ASPECTS
 from nmjax.mastering.request import AUTO, CHAIN_NAMES, CLEAN, NONE, REPAIR_NAMES
 from nmjax.mastering.settings.ranges import Range, StrictModel
-from nmjax.mastering.settings.schema import BAND_RANGES, MAX_BANDS, check_processor_value
+from nmjax.mastering.settings.schema import BAND_RANGES, MAX_BANDS, MAX_SIDE_BANDS, check_processor_value
 from nmjax.models.processors import PROCESSORS
+from nmjax.reference.styles import STYLE_NAMES
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
 from nmjax.studio.documents import one_of, read_model
 
+FROM_NETWORK = "network"  # value of `Edits.base`: the suggestion of the network that is named
 MAX_STEPS = 500  # of undo
+MAX_REFERENCES = 20  # of a track at once
 _Amount = Annotated[float, Range(0.0, 2.0)]
 _Fraction = Annotated[float, Range(0.0, 1.0)]
 ChainName = Annotated[str, one_of(CHAIN_NAMES)]
 RepairName = Annotated[str, one_of((AUTO, NONE, *REPAIR_NAMES))]
 AspectName = Annotated[str, one_of(MATCH_ASPECTS)]
+StyleName = Annotated[str, one_of(STYLE_NAMES)]
 
 
 class Deliver(StrictModel):
@@ -33,6 +37,13 @@ class Deliver(StrictModel):
     max_limiting: Annotated[float, Range(0.0, 30.0, "dB")] | None = None
 
 
+class ReferenceChoice(StrictModel):
+    """A reference that a track follows: its id, and its weight in the average of all."""
+
+    id: str
+    weight: Annotated[float, Range(0.001, 1000.0)] = 1.0
+
+
 class Edits(StrictModel):
     """Everything that a person can set.
 
@@ -42,11 +53,15 @@ class Edits(StrictModel):
         intensity: 0 to 2, of the suggestion.
         amounts: 0 to 2 of each stage of the chain, after single values.
         bands: single values by index from 0.
+        side_bands: the same for the bands of the side; one that the suggestion does not have is added.
         processors: single values by processor and setting.
         bypass, solo: stages that are left out, or the only one.
         repair: names, or "auto".
         deliver: loudness and ceiling.
-        reference_strength, reference_weights, same_song: how a reference is matched.
+        style: that the track moves toward; None for references, or for no target.
+        references: music and target files that the track is matched to.
+        reference_strength, reference_weights, same_song: how a target is matched.
+        model_before_target: the network to go back to without a target; None where a person chose the present one.
     """
 
     model: str
@@ -54,14 +69,23 @@ class Edits(StrictModel):
     intensity: _Amount = 1.0
     amounts: dict[ChainName, _Amount] = Field(default_factory=lambda: dict.fromkeys(CHAIN_NAMES, 1.0))
     bands: dict[int, dict[str, float]] = Field(default_factory=dict)
+    side_bands: dict[int, dict[str, float]] = Field(default_factory=dict)
     processors: dict[str, dict[str, float]] = Field(default_factory=dict)
     bypass: list[ChainName] = Field(default_factory=list)
     solo: ChainName | None = None
     repair: list[RepairName] = Field(default_factory=lambda: [AUTO])
     deliver: Deliver = Field(default_factory=Deliver)
+    style: StyleName | None = None
+    references: Annotated[list[ReferenceChoice], Field(max_length=MAX_REFERENCES)] = Field(default_factory=list)
     reference_strength: _Fraction = 1.0
     reference_weights: dict[AspectName, _Fraction] = Field(default_factory=lambda: dict.fromkeys(MATCH_ASPECTS, 1.0))
     same_song: bool = False
+    model_before_target: str | None = None
+
+    @property
+    def has_target(self) -> bool:
+        """Whether there is a style or a reference."""
+        return bool(self.style or self.references)
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -69,7 +93,7 @@ class Edits(StrictModel):
         return frozenset(name for name in CHAIN_NAMES if name != self.solo) if self.solo else frozenset(self.bypass)
 
 
-_PATCHABLE = tuple(name for name in Edits.model_fields if name != "base")
+_PATCHABLE = tuple(name for name in Edits.model_fields if name not in ("base", "model_before_target"))
 
 
 def patch_edits(edits: Edits, patch: dict[str, Any], num_bands: int, model_names: list[str]) -> Edits:
@@ -96,6 +120,8 @@ def patch_edits(edits: Edits, patch: dict[str, Any], num_bands: int, model_names
         raise BadInputError("repair takes auto, or none, or names of repairs; give 'none' alone.")
     if checked.deliver.true_peak == NONE and checked.deliver.lufs == CLEAN:
         raise BadInputError("The loudest that stays clean depends on the ceiling; choose a ceiling, or a loudness.")
+    if checked.style and checked.references:
+        raise BadInputError("A style and references both name a target; choose one of them.")
     return checked
 
 
@@ -103,6 +129,8 @@ def _merge_value(name: str, current: Any, value: Any, num_bands: int) -> Any:
     """The new value of one name of the state."""
     if name == "bands":
         return _merge_bands(current, value, num_bands)
+    if name == "side_bands":
+        return _merge_bands(current, value, MAX_SIDE_BANDS, "side band")
     if name == "processors":
         return _merge_processors(current, value)
     if name in ("amounts", "reference_weights"):
@@ -118,16 +146,18 @@ def _mapping(value: Any, name: str) -> dict[str, Any]:
     return value
 
 
-def _merge_bands(bands: dict[int, dict[str, float]], changes: Any, num_bands: int) -> dict[int, dict[str, float]]:
+def _merge_bands(
+    bands: dict[int, dict[str, float]], changes: Any, num_bands: int, label: str = "band"
+) -> dict[int, dict[str, float]]:
     merged = {index: dict(values) for index, values in bands.items()}
-    for text, values in _mapping(changes, "bands").items():
+    for text, values in _mapping(changes, f"{label}s").items():
         if not text.isdecimal() or len(text) > len(str(MAX_BANDS)) or int(text) >= num_bands:
-            raise BadInputError(f"There is no band {text[:20]!r}; they are 0 to {num_bands - 1}.")
+            raise BadInputError(f"There is no {label} {text[:20]!r}; they are 0 to {num_bands - 1}.")
         index = int(text)
-        for field, value in _mapping(values, f"band {index}").items():
+        for field, value in _mapping(values, f"{label} {index}").items():
             if field not in BAND_RANGES:
                 raise BadInputError(f"A band has no {field!r}; {suggest(field, tuple(BAND_RANGES))}")
-            number = BAND_RANGES[field].check(value, f"Band {index + 1}: {field}")
+            number = BAND_RANGES[field].check(value, f"{label.capitalize()} {index + 1}: {field}")
             merged.setdefault(index, {})[field] = number
     return merged
 
@@ -175,6 +205,10 @@ class History:
         """Whether there is a later step."""
         return self._index + 1 < len(self._steps)
 
+    def reference_ids(self) -> set[str]:
+        """The references that any step or snapshot names."""
+        return {chosen.id for edits in (*self._steps, *self.snapshots.values()) for chosen in edits.references}
+
     def change(self, edits: Edits, transient: bool = False) -> None:
         """A new step. Transient changes and the next final one are a single step."""
         if self._is_open:
@@ -183,10 +217,6 @@ class History:
             self._steps = [*self._steps[: self._index + 1], edits][-MAX_STEPS:]
             self._index = len(self._steps) - 1
         self._is_open = transient
-
-    def replace(self, edits: Edits) -> None:
-        """Other edits in place of the current ones, without a step."""
-        self._steps[self._index] = edits
 
     def undo(self) -> bool:
         """To the step before; whether there was one."""
@@ -232,4 +262,5 @@ class History:
 
 def _stored_edits(tree: dict[str, Any]) -> Edits:
     """JSON has texts as keys."""
-    return read_model(Edits, {**tree, "bands": {int(index): values for index, values in tree["bands"].items()}})
+    bands = {name: {int(index): x for index, x in tree.get(name, {}).items()} for name in ("bands", "side_bands")}
+    return read_model(Edits, {**tree, **bands})

@@ -17,16 +17,15 @@ from nmjax.studio.events import EventHub
 from nmjax.studio.jobs import Job, JobCanceled, JobQueue
 from nmjax.studio.passes import PassScheduler, Priority
 from nmjax.studio.session import SessionFolder
+from nmjax.studio.targets import store_reference
 from nmjax.studio.track import Track
 from nmjax.studio.uploads import DEFAULT_LIMIT_BYTES, safe_name
 from nmjax.studio.work import (
     analyze_track,
     complete_track,
     decode_track,
+    make_parts,
     missing_parts,
-    prefer_matching_network,
-    read_reference,
-    store_reference_header,
 )
 
 
@@ -84,12 +83,6 @@ class Studio:
         (folder / "upload").mkdir(mode=0o700, parents=True)
         return folder
 
-    def new_reference_folder(self, track: Track) -> Path:
-        """A folder for the upload of a reference; it replaces the present one when it has arrived."""
-        folder = track.folder / f"reference-{secrets.token_hex(8)}"
-        folder.mkdir(mode=0o700)
-        return folder
-
     @staticmethod
     def discard_folder(folder: Path) -> None:
         """Remove what a failed upload left."""
@@ -129,9 +122,6 @@ class Studio:
 
     def _analyze(self, job: Job, track: Track) -> None:
         with self._failure_of(track):
-            folder = track.folder / "reference"
-            if (folder / "reference.json").is_file():
-                read_reference(job, track, folder)
             analyze_track(job, track)
         self.passes.request(track, 0.0)
 
@@ -168,32 +158,23 @@ class Studio:
             self.hub.publish("track", track.brief())
         self.passes.request(track, 0.0)
 
-    def add_reference(self, track: Track, folder: Path, name: str, file: str) -> Job:
-        """Match a track to a reference whose file has arrived in a folder."""
-        store_reference_header(folder, name, file)
+    def add_reference(self, track: Track, folder: Path, name: str, file: Path) -> Job:
+        """Match a track to one more reference, whose file has arrived in a folder; a failure changes nothing."""
+        reference = store_reference(folder, name, file)
 
         def work(job: Job) -> None:
-            final = track.folder / "reference"
-            shutil.rmtree(final, ignore_errors=True)
-            folder.rename(final)
             try:
-                read_reference(job, track, final)
+                track.reference_files[reference.id] = reference
+                edits = track.with_reference(reference.id)
+                make_parts(job, track, edits)
+                track.add_reference(reference.id)
             except BaseException:
-                if track.reference is None:
-                    shutil.rmtree(final, ignore_errors=True)
+                track.forget_reference(reference.id)
+                self.discard_folder(folder)
                 raise
-            prefer_matching_network(track)
-            self._complete(job, track)
+            self.changed(track)
 
         return self.jobs.submit("reference", track.id, work)
-
-    def remove_reference(self, track: Track) -> None:
-        """Go back to the network's own suggestion."""
-        with track.lock:
-            track.reference = None
-            shutil.rmtree(track.folder / "reference", ignore_errors=True)
-            track.bump()
-        self.changed(track)
 
     def remove_track(self, track: Track) -> None:
         """Forget a track and delete its files."""

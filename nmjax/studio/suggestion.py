@@ -7,7 +7,9 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
+from nmjax.audio.units import json_number
 from nmjax.dsp import Bands
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import with_input_gain
@@ -21,6 +23,7 @@ from nmjax.mastering.settings.overrides import Overrides, apply_overrides
 from nmjax.mastering.settings.schema import BAND_RANGES, MAX_AMOUNT, ModelId
 from nmjax.mastering.types import RenderPlan
 from nmjax.models import PHASES, Prediction
+from nmjax.models.parameters import EqSettings
 from nmjax.models.processors import PROCESSORS
 from nmjax.studio.state import Deliver, Edits
 
@@ -36,7 +39,10 @@ class Suggestion:
         model: the network; None for a file written by hand.
         shares: of each band, for an intensity above 1; None where they are not known.
         matched: stages that a reference decides.
-        reference: description of the reference; None without one.
+        reference: description of the target; None without one.
+        notes: about its match, for people.
+        difference_db: tone of the target minus that of the track at `reference.bands.CENTERS_HZ`, NaN where it is
+            unknown; None where the tone is not matched.
     """
 
     prediction: Prediction
@@ -46,11 +52,19 @@ class Suggestion:
     shares: Shares | None = None
     matched: frozenset[str] = frozenset()
     reference: str | None = None
+    notes: tuple[str, ...] = ()
+    difference_db: Float[np.ndarray, " target_bands"] | None = None
 
     @property
     def num_bands(self) -> int:
         """Number of bands."""
         return self.prediction.settings.eq.q.shape[1]
+
+    @property
+    def num_side_bands(self) -> int:
+        """Number of bands of the side's equalizer."""
+        eq_side = self.prediction.settings.eq_side
+        return 0 if eq_side is None else eq_side.q.shape[1]
 
     @property
     def has_residual(self) -> bool:
@@ -68,6 +82,8 @@ class Suggestion:
             "shares": None if self.shares is None else [float(x) for x in self.shares],
             "matched": sorted(self.matched),
             "reference": self.reference,
+            "notes": list(self.notes),
+            "difference_db": None if self.difference_db is None else [json_number(x) for x in self.difference_db],
         }
 
     @classmethod
@@ -75,8 +91,14 @@ class Suggestion:
         """The suggestion of a JSON document."""
         stored = settings_from_json(tree["settings"], "suggestion")
         shares = None if tree["shares"] is None else np.asarray(tree["shares"])
+        difference_db = None if tree["difference_db"] is None else np.asarray(tree["difference_db"], np.float64)
         return dataclasses.replace(
-            cls.from_settings(stored), shares=shares, matched=frozenset(tree["matched"]), reference=tree["reference"]
+            cls.from_settings(stored),
+            shares=shares,
+            matched=frozenset(tree["matched"]),
+            reference=tree["reference"],
+            notes=tuple(tree["notes"]),
+            difference_db=difference_db,
         )
 
     @classmethod
@@ -109,7 +131,8 @@ def resolve_settings(suggestion: Suggestion, edits: Edits) -> ResolvedSettings:
     """
     at_intensity = apply_intensity(suggestion.prediction, edits.intensity, suggestion.shares, suggestion.matched)
     bands = {index + 1: values for index, values in edits.bands.items() if index < suggestion.num_bands}
-    changes = Overrides(bands=bands, processors=edits.processors)
+    side_bands = {index + 1: values for index, values in edits.side_bands.items()}
+    changes = Overrides(bands=bands, side_bands=side_bands, processors=edits.processors)
     shown = apply_overrides(changes, at_intensity, suggestion.eq_sample_rate)
     scaled = {
         name: scale_processor(name, values, edits.amounts[name])
@@ -192,15 +215,14 @@ def settings_text(
 
 def state_to_dict(suggestion: Suggestion, resolved: ResolvedSettings, edits: Edits) -> dict[str, Any]:
     """The state as a page shows it."""
-    tree = edits.model_dump(mode="json", exclude={"base", "bands", "processors"})
+    tree = edits.model_dump(mode="json", exclude={"base", "bands", "side_bands", "processors", "model_before_target"})
     settings = resolved.shown.settings
-    columns = {field: np.asarray(getattr(settings.eq, field), np.float64)[0] for field in BAND_RANGES}
-    count = len(columns["q"])
     return {
         **tree,
         "has_residual": suggestion.has_residual,
         "repair": "auto" if edits.repair == ["auto"] else edits.repair,
-        "bands": [{field: float(column[i]) for field, column in columns.items()} for i in range(count)],
+        "bands": _band_values(settings.eq),
+        "side_bands": [] if settings.eq_side is None else _band_values(settings.eq_side),
         "processors": {name: _processor_values(getattr(settings, name)) for name in PROCESSORS},
     }
 
@@ -215,6 +237,11 @@ def delivery_spec(deliver: Deliver) -> DeliverySpec:
         deliver=(deliver.name,), lufs=deliver.lufs, true_peak=deliver.true_peak, max_limiting=deliver.max_limiting
     )
     return resolve_delivery_specs(request)[0]
+
+
+def _band_values(eq: EqSettings) -> list[dict[str, float]]:
+    columns = {field: np.asarray(getattr(eq, field), np.float64)[0] for field in BAND_RANGES}
+    return [{field: float(column[i]) for field, column in columns.items()} for i in range(len(columns["q"]))]
 
 
 def _processor_values(values: Any) -> dict[str, float] | None:

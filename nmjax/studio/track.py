@@ -15,6 +15,7 @@ import numpy as np
 from nmjax.audio.reader import AudioInfo
 from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal
+from nmjax.mastering.references import Excerpts
 from nmjax.mastering.settings.file import StoredSettings
 from nmjax.reference.features import TrackFeatures
 from nmjax.runtime import atomic_files
@@ -24,7 +25,7 @@ from nmjax.studio.engine import PieceRenderer
 from nmjax.studio.networks import network_of_checkpoint
 from nmjax.studio.prepared import Prepared, Reference
 from nmjax.studio.spool import Spool
-from nmjax.studio.state import Edits, History, patch_edits
+from nmjax.studio.state import FROM_NETWORK, MAX_REFERENCES, Edits, History, ReferenceChoice, patch_edits
 from nmjax.studio.suggestion import (
     Suggestion,
     delivery_spec,
@@ -32,9 +33,8 @@ from nmjax.studio.suggestion import (
     resolve_settings,
     settings_text,
 )
+from nmjax.studio.targets import ReferenceFile, check_references, follow_choices, stored_references
 from nmjax.studio.whole_pass import RenderedSound, WholeMaster
-
-FROM_NETWORK = "network"  # value of `Edits.base`: the suggestion of the network that is named
 
 
 class Track:
@@ -57,8 +57,9 @@ class Track:
         self.original_meters: dict[str, Any] | None = None
         self.original_lufs = -math.inf
         self.analysis: Analysis | None = None
-        self.features: TrackFeatures | None = None  # for references, made when one is there
-        self.reference: Reference | None = None
+        self.measured: tuple[TrackFeatures, Excerpts] | None = None  # for targets, made when there is one
+        self.reference_files: dict[str, ReferenceFile] = {}  # by id, also those that undo brings back
+        self.references: dict[str, Reference] = {}  # by id, those that were measured
         self.history = History(Edits(model=pretrained.DEFAULT_MODEL, base=FROM_NETWORK))
         self.revision = 1
         self.is_transient = False
@@ -104,11 +105,12 @@ class Track:
         """The key of the suggestion that edits ask for."""
         if edits.base != FROM_NETWORK:
             return edits.base
-        if self.reference is None:
+        if not edits.has_target:
             return edits.model
+        references = [(chosen.id, chosen.weight) for chosen in edits.references]
         # Above 1, an intensity changes the match itself.
-        match = (self.reference.id, edits.reference_strength, sorted(edits.reference_weights.items()), edits.same_song,
-                 max(1.0, edits.intensity))  # fmt: skip
+        match = (edits.style, references, edits.reference_strength, sorted(edits.reference_weights.items()),
+                 edits.same_song, max(1.0, edits.intensity))  # fmt: skip
         return f"{edits.model}+{hashlib.sha256(json.dumps(match).encode()).hexdigest()[:16]}"
 
     def suggestion(self) -> Suggestion | None:
@@ -206,12 +208,40 @@ class Track:
             suggestion = self.suggestion()
             if suggestion is None:
                 raise BadInputError("The track is still being analyzed; wait a moment.")
-            edits = patch_edits(self.history.current, changes, suggestion.num_bands, pretrained.model_names())
-            if "model" in changes and edits.model != self.history.current.model:
-                edits = edits.model_copy(update={"base": FROM_NETWORK, "bands": {}, "processors": {}})
+            before = self.history.current
+            edits = patch_edits(before, changes, suggestion.num_bands, pretrained.model_names())
+            check_references(edits, self.reference_files)
+            if edits.side_bands and self.channels != 2:
+                raise BadInputError("The track is not stereo, so it has no side; change the other bands.")
+            edits = follow_choices(before, edits)
             self._check(edits)
             self.history.change(edits, transient)
             self._changed(transient)
+
+    def with_reference(self, reference_id: str) -> Edits:
+        """The current edits with one more reference, in place of a style.
+
+        Raises:
+            BadInputError: there are too many.
+        """
+        current = self.history.current
+        if len(current.references) >= MAX_REFERENCES:
+            raise BadInputError(f"There are {MAX_REFERENCES} references already; remove one first.")
+        references = [*current.references, ReferenceChoice(id=reference_id)]
+        return follow_choices(current, current.model_copy(update={"references": references, "style": None}))
+
+    def add_reference(self, reference_id: str) -> None:
+        """Follow a reference that was measured, too."""
+        with self.lock:
+            self.history.change(self.with_reference(reference_id))
+            self.save_analysis()
+            self._changed()
+
+    def forget_reference(self, reference_id: str) -> None:
+        """Leave out a reference that could not be used."""
+        with self.lock:
+            self.reference_files.pop(reference_id, None)
+            self.references.pop(reference_id, None)
 
     def load(self, stored: StoredSettings, text: str) -> None:
         """Settings of a file in place of the network's suggestion."""
@@ -268,7 +298,7 @@ class Track:
     @staticmethod
     def reset_edits(edits: Edits) -> Edits:
         """The edits without what a person has moved."""
-        names = ("intensity", "amounts", "bands", "processors", "bypass", "solo")
+        names = ("intensity", "amounts", "bands", "side_bands", "processors", "bypass", "solo")
         fresh = Edits(model=edits.model, base=edits.base)
         return edits.model_copy(update={name: getattr(fresh, name) for name in names})
 
@@ -311,6 +341,7 @@ class Track:
                     read(json.loads(path.read_text(encoding="utf-8")))
             except (BadInputError, ValueError, KeyError, TypeError, AttributeError):
                 path.replace(path.with_suffix(".damaged"))  # it is made again
+        self.reference_files = stored_references(self.folder, self.history.reference_ids())
 
     def _read_history(self, tree: dict[str, Any]) -> None:
         self.history = History.from_dict(tree)

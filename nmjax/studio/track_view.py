@@ -8,8 +8,10 @@ from typing import Any
 from nmjax.audio.units import json_number
 from nmjax.mastering.summary import NO_PURPOSE, SIMILAR_MUSIC, describe_processing
 from nmjax.studio.prepared import Prepared
+from nmjax.studio.state import FROM_NETWORK
 from nmjax.studio.suggestion import resolve_settings, state_to_dict
-from nmjax.studio.track import FROM_NETWORK, Track
+from nmjax.studio.targets import page_note
+from nmjax.studio.track import Track
 
 
 def change_dict(track: Track) -> dict[str, Any]:
@@ -26,7 +28,6 @@ def change_dict(track: Track) -> dict[str, Any]:
 def track_dict(track: Track) -> dict[str, Any]:
     """Everything about the track, for JSON."""
     with track.lock:
-        reference = track.reference
         tree = {
             **track.brief(),
             "findings": [],
@@ -37,7 +38,8 @@ def track_dict(track: Track) -> dict[str, Any]:
             "can_undo": track.history.can_undo,
             "can_redo": track.history.can_redo,
             "snapshots": list(track.history.snapshots),
-            "reference": reference and {"name": reference.name, "duration_s": reference.duration_s},
+            "references": [file.to_dict() for file in track.reference_files.values()],
+            "target_notes": [],
             "loudness_change_db": json_number(track.master.lufs - track.original_lufs) if track.master else None,
         }
         if track.analysis is None or track.suggestion() is None or not track.sources:
@@ -49,6 +51,7 @@ def track_dict(track: Track) -> dict[str, Any]:
             "findings": track.analysis.findings_with(prepared.plan.repairs),
             "input": track.analysis.input,
             "summary": _summary(track, prepared),
+            "target_notes": [page_note(note) for note in prepared.suggestion.notes],
             "state": state_to_dict(prepared.suggestion, prepared.resolved, prepared.edits),
             "suggestion": state_to_dict(prepared.suggestion, resolve_settings(prepared.suggestion, reset), reset),
         }

@@ -26,18 +26,22 @@ class UploadError(BadInputError):
         self.status = status
 
 
-def safe_name(name: str) -> str:
+def safe_name(name: str, more_suffixes: tuple[str, ...] = ()) -> str:
     """A file name made of what a page calls a file: no folders, no control characters, no leading dot.
 
+    Args:
+        name: from the page.
+        more_suffixes: that are allowed besides those of audio files.
+
     Raises:
-        UploadError: the name ends in no suffix of an audio file.
+        UploadError: the name has another suffix.
     """
     name = re.split(r"[/\\]", name)[-1]
     name = _UNSAFE.sub("_", "".join(c for c in name if c.isprintable())).strip(" .")
     path = Path(name)
     suffix = path.suffix.lower()
-    if suffix not in READABLE_SUFFIXES:
-        formats = "WAV, FLAC, OGG, Opus, MP3 or AIFF"
+    if suffix not in READABLE_SUFFIXES and suffix not in more_suffixes:
+        formats = "WAV, FLAC, OGG, Opus, MP3 or AIFF" + (", or a target file (.json)" if more_suffixes else "")
         raise UploadError(f"“{name[:60]}” is no audio file that can be read; choose {formats}.", 415)
     stem = path.stem.strip(" .")[:_MAX_NAME] or "track"
     while len(stem.encode()) > 2 * _MAX_NAME:  # file systems count bytes

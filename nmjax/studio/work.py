@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import secrets
-from functools import partial
-from pathlib import Path
-
-import numpy as np
 
 from nmjax.audio import reader
-from nmjax.audio.streams import AudioChunks, resample_stream
+from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.diagnosis.inspection import container_bits
-from nmjax.mastering.pretrained import DEFAULT_MODEL
-from nmjax.mastering.references import build_reference_target, check_reference, features_from_chunks, read_excerpts
+from nmjax.mastering.reference_match import match_reference
+from nmjax.mastering.references import features_and_excerpts
 from nmjax.mastering.repair.plan import RepairPlan, repaired_opener
 from nmjax.mastering.types import InputSignal
-from nmjax.reference.match import match_settings
-from nmjax.runtime import atomic_files
 from nmjax.studio.analysis import Analysis, analyze_source, repair_key, suggest_settings
 from nmjax.studio.engine import warm_up, warm_up_residual
 from nmjax.studio.jobs import Job
 from nmjax.studio.meters import MeterScan
 from nmjax.studio.networks import load_network
 from nmjax.studio.peaks import PeakScan
-from nmjax.studio.prepared import Reference
 from nmjax.studio.spool import write_spool
+from nmjax.studio.state import FROM_NETWORK, Edits
 from nmjax.studio.suggestion import Suggestion
-from nmjax.studio.track import FROM_NETWORK, Track
-
-_REFERENCE_MODEL = "2"  # its compressor and width can follow a reference; the command line takes it, too
+from nmjax.studio.targets import ReferenceFile, build_target, check_references, read_reference
+from nmjax.studio.track import Track
 
 
 def decode_track(job: Job, track: Track) -> None:
@@ -80,43 +71,51 @@ def analyze_track(job: Job, track: Track) -> None:
 
 
 def missing_parts(track: Track) -> bool:
-    """Whether the settings ask for a suggestion or repairs that are not made yet."""
+    """Whether the settings ask for a suggestion, repairs or references that are not made yet."""
     analysis, edits = track.analysis, track.history.current
     if analysis is None:
         return False
     key = repair_key(analysis.repairs(edits.repair))
     has_repairs = key in track.sources and key in analysis.lufs
-    return track.target_key(edits) not in analysis.suggestions or not has_repairs
+    has_suggestion = track.target_key(edits) in analysis.suggestions
+    return not (has_suggestion and has_repairs) or bool(unread_references(track, edits))
 
 
 def complete_track(job: Job, track: Track) -> None:
-    """Make the repairs and the suggestion that the settings ask for.
+    """Make the repairs and the suggestion that the settings ask for, after which the track is ready.
 
     Raises:
-        BadInputError: the reference cannot be matched.
+        BadInputError: a reference cannot be read.
+    """
+    make_parts(job, track, track.history.current)
+    with track.lock:
+        track.status, track.error = "ready", None
+        track.save_analysis()
+        track.bump()
+
+
+def make_parts(job: Job, track: Track, edits: Edits) -> None:
+    """Make the repairs and the suggestion that edits ask for.
+
+    Raises:
+        BadInputError: a reference cannot be read.
     """
     analysis = track.analysis
     assert analysis is not None
-    for repairs in (analysis.certain, analysis.repairs(track.history.current.repair)):
+    for repairs in (analysis.certain, analysis.repairs(edits.repair)):
         _make_repairs(job, track, analysis, repairs)
-    signal = _certain_signal(track, analysis)
-    with track.lock:
-        edits, key, reference = track.history.current, track.target_key(track.history.current), track.reference
+    measure_references(job, track, edits)
+    signal, key = _certain_signal(track, analysis), track.target_key(edits)
     if key not in analysis.suggestions:
         plain_key = edits.model if edits.base == FROM_NETWORK else next(iter(analysis.suggestions), edits.model)
         if plain_key not in analysis.suggestions:
             job.advance(0.8, "Choosing the settings")
             analysis.suggestions[plain_key] = suggest_settings(_watched(job, signal), load_network(edits.model))
-        if key != plain_key and reference is not None:
-            job.advance(0.9, "Matching the reference")
-            analysis.suggestions[key] = _match(job, track, signal, analysis.suggestions[plain_key], reference)
-    with track.lock:
-        track.status, track.error = "ready", None
-        track.save_analysis()
-        track.bump()
-    suggestion = track.suggestion()
+        if key != plain_key and edits.has_target:
+            analysis.suggestions[key] = _match(job, track, signal, analysis.suggestions[plain_key], edits)
+    suggestion = analysis.suggestions.get(key)
     if suggestion is not None:  # the first change must not wait for the compiler
-        warm_up(signal.sample_rate, track.channels, suggestion.num_bands)
+        warm_up(signal.sample_rate, track.channels, suggestion.num_bands, suggestion.num_side_bands)
         if suggestion.has_residual and math.isfinite(signal.lufs):
             source = track.sources[repair_key(analysis.certain)]
             warm_up_residual(source, signal, load_network(edits.model), suggestion.prediction.z)
@@ -148,80 +147,37 @@ def _watched(job: Job, signal: SourceSignal) -> SourceSignal:
     )
 
 
-def _match(job: Job, track: Track, signal: SourceSignal, suggestion: Suggestion, reference: Reference) -> Suggestion:
-    edits = track.history.current
-    if track.features is None:
-        watched = _watched(job, signal)
-        track.features = features_from_chunks(watched.read_chunks(), signal.sample_rate)
-    target = build_reference_target(
-        features=[reference.features],
-        weights=[1.0],
-        name=reference.name,
-        strength=edits.reference_strength,
-        aspect_weights=edits.reference_weights,
-        same_song=edits.same_song,
-    )
-    target = dataclasses.replace(target, intensity=edits.intensity)
-    match = match_settings(suggestion.prediction, track.features, target, partial(read_excerpts, signal))
+def _match(job: Job, track: Track, signal: SourceSignal, suggestion: Suggestion, edits: Edits) -> Suggestion:
+    """A suggestion matched to a target, as `mastering.master.plan_render` does it."""
+    check_references(edits, track.references)
+    job.advance(0.7, "Matching the target")
+    if track.measured is None:
+        track.measured = features_and_excerpts(_watched(job, signal))
+    target = build_target(edits, track.reference_files, track.references)
+    match = match_reference(suggestion.prediction, signal, target, track.measured)
     return dataclasses.replace(
         suggestion,
         prediction=match.prediction,
-        matched=target.matched_stages,
-        reference=target.description,
+        matched=match.reference_target.matched_stages,
+        reference=match.reference_target.description,
         residual_amount=0.0,  # as on the command line: settings alone describe the match
+        notes=match.notes,
+        difference_db=match.difference_db,
     )
 
 
-def read_reference(job: Job, track: Track, folder: Path) -> None:
-    """Decode and measure the reference whose file is in a folder, and choose the network that can follow it.
+def measure_references(job: Job, track: Track, edits: Edits) -> None:
+    """Read the references of edits that were not read in this run.
 
     Raises:
-        BadInputError: the file cannot be read, or is too short or silent.
+        BadInputError: a file cannot be read, or is too short or silent.
     """
-    job.advance(0.0, "Analyzing the reference")
-    header = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
-    path = folder / header["file"]
-    info = reader.probe(path)
-    features = features_from_chunks(job.watch(reader.read_chunks(path), info.frames, 0.0, 0.3), info.sample_rate)
-    features = check_reference(features, f"“{header['name']}”")
-    meter = MeterScan(track.sample_rate, track.channels)
-    chunks = resample_stream(
-        _with_channels(job.watch(reader.read_chunks(path), info.frames, 0.3, 0.5), track.channels),
-        info.sample_rate,
-        track.sample_rate,
-    )
-    spool = write_spool(track.audio_folder / "reference.f32", meter.watch(chunks), track.channels)
-    with track.lock:
-        track.reference = Reference(
-            id=header["id"],
-            name=header["name"],
-            duration_s=info.frames / info.sample_rate,
-            features=features,
-            spool=spool,
-            lufs=meter.lufs,
-        )
+    for file in unread_references(track, edits):
+        spool_path = track.audio_folder / f"reference-{file.id}.f32"
+        track.references[file.id] = read_reference(job, file, spool_path, track.sample_rate, track.channels)
 
 
-def store_reference_header(folder: Path, name: str, file: str) -> None:
-    """Write what finds a reference again."""
-    text = json.dumps({"id": secrets.token_hex(8), "name": name, "file": file})
-    atomic_files.write_text(folder / "reference.json", text)
-
-
-def prefer_matching_network(track: Track) -> None:
-    """A network whose compressor and width can follow a reference, unless another one was chosen."""
-    with track.lock:
-        edits = track.history.current
-        if edits.model == DEFAULT_MODEL and edits.base == FROM_NETWORK:
-            update = {"model": _REFERENCE_MODEL, "bands": {}, "processors": {}}
-            track.history.change(edits.model_copy(update=update))
-            track.bump()
-
-
-def _with_channels(chunks: AudioChunks, channels: int) -> AudioChunks:
-    """Chunks with another number of channels: mixed down, or the same in all."""
-    for chunk in chunks:
-        if chunk.shape[1] == channels:
-            yield chunk
-        else:
-            yield np.repeat(reader.to_mono(chunk)[:, None], channels, axis=1)
+def unread_references(track: Track, edits: Edits) -> list[ReferenceFile]:
+    """The references of edits that were not read in this run; files that are lost are left out."""
+    ids = [chosen.id for chosen in edits.references if chosen.id not in track.references]
+    return [track.reference_files[x] for x in ids if x in track.reference_files]

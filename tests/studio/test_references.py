@@ -1,4 +1,4 @@
-"""A reference as a third side: matched, played, stored and removed."""
+"""Styles, references and target files: matched as the command line does it, played, stored, removed, undone."""
 
 import json
 
@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from nmjax.cli.main import main
+from nmjax.reference.styles import STYLE_NAMES, style_file
 from tests.studio.helpers import audio, running_studio, wait_for
 from tests.synthetic_audio import music, write_audio
 
@@ -19,9 +21,28 @@ def bright(tmp_path_factory):
     return write_audio(tmp_path_factory.mktemp("reference") / "bright.flac", 0.2 * noise / np.abs(noise).max(), 48_000)
 
 
+@pytest.fixture(scope="module")
+def dark(tmp_path_factory):
+    """Seven seconds of noise that falls, in stereo."""
+    noise = np.cumsum(music(7.0, 44_100, 2, seed=6), axis=0)
+    noise -= np.linspace(noise[0], noise[-1], len(noise))
+    return write_audio(tmp_path_factory.mktemp("reference") / "dark.wav", 0.2 * noise / np.abs(noise).max())
+
+
 def add_reference(client, path, name="bright.flac"):
-    job = client.json("POST", f"{client.url}/reference?name={name}", path.read_bytes(), 202)
+    job = client.json("POST", f"{client.url}/references?name={name}", path.read_bytes(), 202)
     return client.finished_job(job["id"])
+
+
+def track_of(client):
+    return client.json("GET", client.url)
+
+
+def patch(client, status=200, **changes):
+    """The track after a change and what it asks for."""
+    reply = client.json("PATCH", f"{client.url}/state", changes, status)
+    wait_for(lambda: track_of(client)["status"] == "ready")
+    return track_of(client) if status == 200 else reply
 
 
 def tilt_db(client):
@@ -30,63 +51,139 @@ def tilt_db(client):
     return total[freq_hz > 4_000].mean() - total[freq_hz < 300].mean()
 
 
+def settings_of(client):
+    return json.loads(client.request("GET", f"{client.url}/settings.json")[2])
+
+
+def command_line_settings(song, folder, *options):
+    """The settings that `nmjax infer` writes beside a master with these options."""
+    out = folder / "master.wav"
+    assert main(["infer", str(song), "-o", str(out), "--quiet", "--force", *options]) == 0
+    return json.loads((folder / "master.wav.json").read_text())
+
+
 def test_a_reference_moves_the_tone_and_can_be_played(tmp_path, song, bright):
     with running_studio(tmp_path) as client:
         client.url = f"/api/tracks/{client.ready_track(song, song.name)}"
-        before, state = tilt_db(client), client.json("GET", client.url)["state"]
+        before, state = tilt_db(client), track_of(client)["state"]
         job = add_reference(client, bright)
         assert job["state"] == "done", job
-        track = client.json("GET", client.url)
-        assert track["reference"] == {"name": "bright.flac", "duration_s": pytest.approx(5.0, abs=0.01)}
+        track = track_of(client)
+        (reference,) = track["references"]
+        assert (reference["name"], reference["is_music"]) == ("bright.flac", True)
+        assert track["state"]["references"] == [{"id": reference["id"], "weight": 1.0}]
         assert track["status"] == "ready" and track["state"]["model"] == "2"
         after = tilt_db(client)
         assert after > before + 3.0
-        assert "bright.flac" in client.request("GET", f"{client.url}/settings.json")[2].decode()
+        assert "bright.flac" in settings_of(client)["reference"]
 
         piece, headers = audio(client, client.url, "reference", 0, 100_000, loudness="delivered")
         assert piece.shape == (100_000, 2) and headers["x-sample-rate"] == "44100"
         again, _ = audio(client, client.url, "reference", round(5.0 * 44_100), 1_000, loudness="delivered")
         assert np.abs(again - piece[:1_000]).max() < 0.05 * np.abs(piece).max()
 
-        client.json("PATCH", f"{client.url}/state", {"reference_strength": 0.3})
-        wait_for(lambda: client.json("GET", client.url)["status"] == "ready")
+        expected = patch(client, reference_strength=0.3)["state"]
         assert before < tilt_db(client) < after - 1.0
-        expected = client.json("GET", client.url)["state"]
 
-    with running_studio(tmp_path) as client:
+    with running_studio(tmp_path) as client:  # after a restart
         client.url = f"/api/tracks/{client.json('GET', '/api/session')['tracks'][0]['id']}"
-        wait_for(lambda: client.json("GET", client.url)["status"] == "ready")
-        track = client.json("GET", client.url)
-        assert track["state"] == expected and track["reference"]["name"] == "bright.flac"
-        assert client.request("DELETE", f"{client.url}/reference")[0] == 204
-        wait_for(lambda: client.json("GET", client.url)["status"] == "ready")
-        client.json("PATCH", f"{client.url}/state", {"model": state["model"]})
-        wait_for(lambda: client.json("GET", client.url)["status"] == "ready")
-        assert client.json("GET", client.url)["state"]["bands"] == state["bands"]
+        wait_for(lambda: track_of(client)["status"] == "ready")
+        assert track_of(client)["state"] == expected
+        piece, _ = audio(client, client.url, "reference", 0, 1_000)
+        assert np.abs(piece).max() > 0.0
+        removed = patch(client, references=[])
+        assert (removed["state"]["model"], removed["state"]["bands"]) == (state["model"], state["bands"])
         assert client.request("GET", f"{client.url}/audio?side=reference")[0] == 400
+        client.json("POST", f"{client.url}/undo")
+        wait_for(lambda: track_of(client)["status"] == "ready")
+        assert track_of(client)["state"] == expected
+
+
+def test_several_references_have_weights(tmp_path, song, bright, dark):
+    """Two references give the settings that the command line gives, and each can be played."""
+    with running_studio(tmp_path / "studio") as client:
+        client.url = f"/api/tracks/{client.ready_track(song, song.name)}"
+        assert add_reference(client, bright)["state"] == "done"
+        bright_tilt = tilt_db(client)
+        assert add_reference(client, dark, "dark.wav")["state"] == "done"
+        track = track_of(client)
+        first, second = (chosen["id"] for chosen in track["state"]["references"])
+        assert [file["name"] for file in sorted(track["references"], key=lambda x: x["id"] != first)] == [
+            "bright.flac",
+            "dark.wav",
+        ]
+        both_tilt = tilt_db(client)
+        assert both_tilt < bright_tilt - 1.0
+        pieces = [audio(client, client.url, "reference", 0, 4_000, reference=x)[0] for x in (first, second)]
+        assert np.abs(pieces[0] - pieces[1]).max() > 0.01
+
+        references = [{"id": first, "weight": 1.0}, {"id": second, "weight": 0.25}]
+        patch(client, references=references, reference_weights={"width": 0.5}, reference_strength=0.8)
+        assert tilt_db(client) > both_tilt + 0.5
+        expected = command_line_settings(
+            song, tmp_path, "--reference", str(bright), "--reference", f"{dark}=0.25",
+            "--reference-strength", "0.8", "--reference-weights", "width=0.5",
+        )  # fmt: skip
+        actual = settings_of(client)
+        for name in ("eq", "eq_side", "compressor", "width", "reference", "residual_amount"):
+            assert actual.get(name) == expected.get(name), name
+
+
+def test_a_style_is_that_of_the_command_line_and_can_be_undone(tmp_path, song):
+    with running_studio(tmp_path / "studio") as client:
+        assert client.json("GET", "/api/session")["styles"] == list(STYLE_NAMES)
+        client.url = f"/api/tracks/{client.ready_track(song, song.name)}"
+        before = track_of(client)["state"]
+        warm = patch(client, style="warm", same_song=True)["state"]
+        assert warm["model"] == "2" and warm["bands"] != before["bands"]
+        settings, expected = settings_of(client), command_line_settings(song, tmp_path, "--style", "warm")
+        for name in ("eq", "eq_side", "compressor", "width", "reference"):
+            assert settings.get(name) == expected.get(name), name
+        bright_style = patch(client, style="bright")["state"]
+        assert bright_style["bands"] != warm["bands"]
+        client.json("POST", f"{client.url}/undo")
+        assert track_of(client)["state"] == warm
+        patch(client, style=None, same_song=False)
+        assert track_of(client)["state"] == before
+
+
+def test_a_target_file_is_a_reference_without_sound(tmp_path, song):
+    with running_studio(tmp_path / "studio") as client:
+        client.url = f"/api/tracks/{client.ready_track(song, song.name)}"
+        assert add_reference(client, style_file("bright"), "mine.json")["state"] == "done"
+        (reference,) = track_of(client)["references"]
+        assert (reference["name"], reference["is_music"]) == ("mine.json", False)
+        assert client.request("GET", f"{client.url}/audio?side=reference")[0] == 400
+        target = tmp_path / "mine.json"
+        target.write_bytes(style_file("bright").read_bytes())
+        expected = command_line_settings(song, tmp_path, "--target", str(target))
+        assert settings_of(client)["eq"] == expected["eq"]
 
 
 def test_a_reference_that_cannot_be_used_changes_nothing(client, tmp_path):
-    before = client.json("GET", client.url)["state"]
+    before = track_of(client)["state"]
     short = write_audio(tmp_path / "short.wav", music(1.0))
     silent = write_audio(tmp_path / "silent.wav", np.zeros((200_000, 2)))
     for path, word in ((short, "at least 3 s"), (silent, "silent")):
         job = add_reference(client, path, path.name)
         assert job["state"] == "failed" and word in job["message"]
     (tmp_path / "bad.wav").write_bytes(b"no audio" * 99)
-    assert add_reference(client, tmp_path / "bad.wav", "bad.wav")["state"] == "failed"
-    track = client.json("GET", client.url)
-    assert track["state"] == before and track["reference"] is None and track["status"] == "ready"
+    (tmp_path / "settings.json").write_text('{"format": "nmjax settings 1"}')
+    for name in ("bad.wav", "settings.json"):
+        job = add_reference(client, tmp_path / name, name)
+        assert job["state"] == "failed" and name in job["message"] and str(tmp_path.root) not in job["message"]
+    track = track_of(client)
+    assert track["state"] == before and track["references"] == [] and track["status"] == "ready"
+    assert list((client.studio.track(client.track).folder / "references").iterdir()) == []
 
 
 def test_another_network_and_its_residual(client, song):
     """The bands of another network come as soon as it has analyzed the track; its residual can be bypassed."""
     for model in ("2", "1b"):
-        client.json("PATCH", f"{client.url}/state", {"model": model})
-        wait_for(lambda: client.json("GET", client.url)["status"] == "ready")
-        settings = json.loads(client.request("GET", f"{client.url}/settings.json")[2])
+        patch(client, model=model)
+        settings = settings_of(client)
         assert settings["model"]["phase"] == model
-        assert (client.json("GET", client.url)["state"]["processors"]["width"] is not None) == (model == "2")
+        assert (track_of(client)["state"]["processors"]["width"] is not None) == (model == "2")
     frames = soundfile.info(str(song)).frames
     pieces = {}
     for bypass in ([], ["residual"]):
@@ -104,13 +201,10 @@ def test_a_repair_is_switched_off_and_on(tmp_path):
         client.url = f"/api/tracks/{client.ready_track(track, 'offset.wav')}"
         offsets = {}
         for repair in ("auto", "none", ["dc"]):
-            client.json(
-                "PATCH", f"{client.url}/state", {"repair": repair, "deliver": {"lufs": "none"}, "bypass": ["eq"]}
-            )
-            wait_for(lambda: client.json("GET", client.url)["status"] == "ready")
+            patch(client, repair=repair, deliver={"lufs": "none"}, bypass=["eq"])
             piece, _ = audio(client, client.url, "master", 0, 20 * 44_100, loudness="delivered")
             offsets[str(repair)] = piece.mean()
         assert abs(offsets["auto"]) < 0.005 < 0.04 < abs(offsets["none"])
         assert abs(offsets["['dc']"]) < 0.005
-        finding = next(x for x in client.json("GET", client.url)["findings"] if x["name"] == "dc_offset")
+        finding = next(x for x in track_of(client)["findings"] if x["name"] == "dc_offset")
         assert finding["repaired"] and finding["title"] == "DC offset"

@@ -38,7 +38,7 @@ def test_a_track_has_findings_levels_and_a_suggestion(client, song):
     assert (track["frames"], track["sample_rate"], track["channels"]) == (info.frames, 44_100, 2)
     assert track["status"] == "ready" and track["summary"]
     assert all(finding["title"] and finding["sentence"] for finding in track["findings"])
-    assert track["suggestion"]["bands"] and not track["can_undo"] and track["reference"] is None
+    assert track["suggestion"]["bands"] and not track["can_undo"] and track["references"] == []
 
 
 def test_a_change_gives_a_higher_revision_and_can_be_undone(fresh):
@@ -92,6 +92,14 @@ def test_reset_is_the_suggestion_and_can_be_undone(fresh):
         ({"model": "9"}, "no network"),
         ({"same_song": 1}, "same_song"),
         ({"base": "loaded:x"}, "no 'base'"),
+        ({"model_before_target": "2"}, "no 'model_before_target'"),
+        ({"style": "loud"}, "loud"),
+        ({"references": [{"id": "0123456789abcdef"}]}, "no such reference"),
+        ({"references": [{"id": "x", "weight": 0}]}, "weight"),
+        ({"references": [{"id": "x"}, {"id": "x"}]}, "twice"),
+        ({"style": "warm", "references": [{"id": "x"}]}, "choose one"),
+        ({"side_bands": {"6": {"gain_db": 1}}}, "no side band"),
+        ({"side_bands": {"0": {"gain_db": 99}}}, "choose -24 to 24 dB"),
         ({"tint": 1}, "no 'tint'"),
     ],
 )
@@ -107,6 +115,22 @@ def test_what_is_not_allowed_changes_nothing(fresh, changes, words):
 def test_what_is_no_json(fresh, body):
     status, _, data = fresh.request("PATCH", f"{fresh.url}/state", body.encode("latin-1"))
     assert status == 400 and json.loads(data)["error"]
+
+
+def test_a_band_of_the_side_is_added_drawn_saved_and_undone(fresh):
+    before = state(fresh)
+    changed = patch(fresh, side_bands={"1": {"freq_hz": 2_000.0, "gain_db": -4.0, "q": 1.0}})["state"]
+    assert len(changed["side_bands"]) == max(2, len(before["side_bands"])) and changed["bands"] == before["bands"]
+    assert changed["side_bands"][1] | {"gate": 1.0} == {"freq_hz": 2_000.0, "gain_db": -4.0, "q": 1.0, "gate": 1.0}
+    curves = fresh.json("GET", f"{fresh.url}/curves")
+    nearest = np.argmin(np.abs(np.array(curves["freq_hz"]) - 2_000.0))
+    assert curves["side_total"][nearest] == pytest.approx(-4.0, abs=0.1)
+    _, _, text = fresh.request("GET", f"{fresh.url}/settings.json")
+    assert json.loads(text)["eq_side"]["bands"][1]["gain_db"] == -4.0
+    fresh.json("PUT", f"{fresh.url}/settings.json", json.loads(text))
+    assert state(fresh)["side_bands"] == changed["side_bands"]
+    fresh.json("POST", f"{fresh.url}/undo")
+    assert fresh.json("POST", f"{fresh.url}/undo")["state"] == before
 
 
 def test_an_old_revision_is_not_played(fresh):

@@ -84,15 +84,15 @@ export async function addTracks(files) {
   }
 }
 
-/** @param {File | undefined} file */
-export async function addReference(file) {
+/** Music and target files that the current track is matched to. @param {Iterable<File>} files */
+export async function addReferences(files) {
   const id = store.currentId.value;
-  if (!file || !id) return;
-  const job = await send(file, true, (onProgress) => api.uploadReference(id, file, onProgress));
-  if (job?.id) takeJob(job);
+  if (!id) return;
+  for (const file of files) {
+    const job = await send(file, true, (onProgress) => api.uploadReference(id, file, onProgress));
+    if (job?.id) takeJob(job);
+  }
 }
-
-export const removeReference = () => runChange(api.deleteReference);
 
 async function send(file, isReference, upload) {
   const key = store.nextKey();

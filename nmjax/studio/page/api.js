@@ -63,7 +63,6 @@ export const restoreSnapshot = (id, name) =>
 export const deleteSnapshot = (id, name) => json("DELETE", `${track(id)}/snapshots/${encodeURIComponent(name)}`);
 export const settingsUrl = (id) => `${track(id)}/settings.json`;
 export const putSettings = (id, settings) => json("PUT", settingsUrl(id), settings);
-export const deleteReference = (id) => json("DELETE", `${track(id)}/reference`);
 /** @returns {Promise<import("./types.js").Job>} */
 export const postDelivery = (options) => json("POST", "/api/deliveries", options);
 /** @returns {Promise<import("./types.js").Job[]>} */
@@ -91,7 +90,7 @@ export function upload(path, file, onProgress) {
   });
 }
 export const uploadTrack = (file, onProgress) => upload("/api/tracks", file, onProgress);
-export const uploadReference = (id, file, onProgress) => upload(`${track(id)}/reference`, file, onProgress);
+export const uploadReference = (id, file, onProgress) => upload(`${track(id)}/references`, file, onProgress);
 
 const parse = (text) => {
   try {
@@ -114,10 +113,13 @@ export async function getPeaks(id, side, columns, start, frames) {
  * A piece of audio, one array per channel.
  * @param {string} id
  * @param {number} channelCount
+ * @param {() => string | undefined} playedReference  which of several references to play
  * @returns {import("./player/player.js").FetchPiece}
  */
-export const pieceFetcher = (id, channelCount) => async (side, start, frames, { revision, loudness, signal }) => {
-  const path = `${track(id)}/audio?${query({ side, revision, start, frames, loudness })}`;
+export const pieceFetcher = (id, channelCount, playedReference) => async (side, start, frames, options) => {
+  const { revision, loudness, signal } = options;
+  const reference = side === "reference" ? playedReference() : undefined;
+  const path = `${track(id)}/audio?${query({ side, revision, start, frames, loudness, reference })}`;
   const response = await request(path, { signal });
   const samples = new Float32Array(await response.arrayBuffer());
   const count = Math.floor(samples.length / channelCount);

@@ -8,8 +8,9 @@ import { DeliverDialog } from "./views/deliver.js";
 import { KeysDialog, SnapshotsDialog } from "./views/dialogs.js";
 import { Header } from "./views/header.js";
 import { Listen } from "./views/listen.js";
-import { Findings, Levels, Overall, Reference } from "./views/sidebar.js";
+import { Findings, Levels, Overall } from "./views/sidebar.js";
 import { Stages } from "./views/stages.js";
+import { Target } from "./views/target.js";
 import { Tone } from "./views/tone.js";
 
 const DIALOGS = { deliver: DeliverDialog, keys: KeysDialog, snapshots: SnapshotsDialog };
@@ -35,10 +36,9 @@ function Track() {
         ${isMastered ? html`<${Tone} /><${Stages} />` : html`<${Analyzing} track=${track} />`}
       </div>
       <div class="column-side">
-        ${isMastered && html`<${Overall} />`}
+        ${isMastered && html`<${Overall} /><${Target} />`}
         <${Levels} />
         <${Findings} />
-        ${isMastered && html`<${Reference} />`}
       </div>
     </div>`;
 }

@@ -9,6 +9,7 @@ import * as store from "./store.js";
 
 const FIRST_PIECE_LIMIT_MS = 400;
 const [CURVES_PAUSE_MS, METERS_PAUSE_MS, METERS_POLL_MS] = [150, 700, 1200];
+const BANDS = ["bands", "side_bands"];
 const MERGED = ["amounts", "deliver", "reference_weights"];
 
 /** @type {{id: string, changes: Record<string, any>, transient: boolean}[]} */
@@ -24,7 +25,9 @@ let busy = false;
 export function applyChanges(state, changes) {
   const next = { ...state, ...changes };
   for (const name of MERGED) if (changes[name]) next[name] = { ...state[name], ...changes[name] };
-  if (changes.bands) next.bands = state.bands.map((band, i) => ({ ...band, ...changes.bands[i] }));
+  for (const name of BANDS) {
+    if (changes[name]) next[name] = state[name].map((band, i) => ({ ...band, ...changes[name][i] }));
+  }
   if (changes.processors) next.processors = mergeGroups(state.processors, changes.processors);
   return next;
 }
@@ -38,7 +41,7 @@ function mergeGroups(groups, changes) {
 function mergeChanges(first, second) {
   const merged = { ...first, ...second };
   for (const name of MERGED) if (first[name] && second[name]) merged[name] = { ...first[name], ...second[name] };
-  for (const name of ["bands", "processors"]) {
+  for (const name of [...BANDS, "processors"]) {
     if (first[name] && second[name]) merged[name] = mergeGroups(first[name], second[name]);
   }
   return merged;
@@ -53,7 +56,7 @@ export function change(changes, transient = false) {
   const track = store.track.value;
   if (!track?.state) return;
   store.track.value = { ...track, state: applyChanges(track.state, changes) };
-  if (["bands", "amounts", "bypass", "solo"].some((name) => name in changes)) store.curvesAreExact.value = false;
+  if ([...BANDS, "amounts", "bypass", "solo"].some((name) => name in changes)) store.curvesAreExact.value = false;
   const last = queue.at(-1);
   if (last?.transient && last.id === track.id) {
     queue[queue.length - 1] = { id: track.id, changes: mergeChanges(last.changes, changes), transient };

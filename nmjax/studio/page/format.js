@@ -43,3 +43,6 @@ export function parseNumber(text) {
   const cleaned = text.trim().replace("−", "-").replace(",", ".").replace(/\s*[a-zA-Z%×]+$/, "");
   return cleaned === "" ? Number.NaN : Number(cleaned);
 }
+
+/** @param {string} text */
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -9,7 +9,7 @@ const DETAIL_PAUSE_MS = 120;
 
 export const player = new Player((side, start, frames, options) => {
   const { id, channels } = /** @type {import("./player/player.js").Source} */ (player.source);
-  return pieceFetcher(id, channels)(side, start, frames, options);
+  return pieceFetcher(id, channels, () => store.playedReference.value)(side, start, frames, options);
 });
 
 /** Called with no argument when the server has a newer rendering than the page asked for. */
@@ -46,12 +46,29 @@ export async function openTrack() {
     player.addSide("master");
     chooseSide("master");
   }
-  const hasReference = Boolean(track.reference);
-  if (hasReference && !player.lanes.reference) player.addSide("reference");
-  if (!hasReference && player.lanes.reference) {
+  openReference();
+}
+
+let openedReference = "";
+
+/** Opens the reference that is to be played as a side, and closes one that is gone. */
+function openReference() {
+  const id = store.playedReference.value;
+  if (id && (!player.lanes.reference || id !== openedReference)) {
+    openedReference = id;
+    player.addSide("reference");
+  }
+  if (!id && player.lanes.reference) {
     player.removeSide("reference");
     if (store.side.value === "reference") chooseSide("master");
   }
+}
+
+/** @param {string} id  of a reference */
+export function listenToReference(id) {
+  store.chosenReference.value = id;
+  openReference();
+  chooseSide("reference");
 }
 
 export async function togglePlay() {
@@ -62,7 +79,7 @@ export async function togglePlay() {
 
 /** @param {import("./player/player.js").Side} side */
 export function chooseSide(side) {
-  if (side === "reference" && !store.track.value?.reference) return;
+  if (side === "reference" && !store.playedReference.value) return;
   if ((side === "master" || side === "null") && !store.isMastered.value) return;
   if (side === "null" && store.loudness.value !== "equal") chooseLoudness("equal");
   store.side.value = side;

@@ -41,6 +41,8 @@ export const loop = signal(null);
 export const view = signal(null);
 /** @type {Signal<number>} */
 export const selectedBand = signal(-1);
+/** Which bands the equalizer shows: those of everything, or those of the side. @type {Signal<"all" | "side">} */
+export const eqView = signal("all");
 /** @type {Signal<"deliver" | "keys" | "snapshots" | null>} */
 export const dialog = signal(null);
 /** @type {Signal<string | null>} id of the delivery that the dialog shows */
@@ -52,6 +54,37 @@ export const dropTarget = signal(null);
 export const isMastered = computed(() => {
   const { status, state } = track.value ?? {};
   return Boolean(state) && (status === "ready" || status === "analyzing");
+});
+
+/** The bands of the side are shown; only a stereo track has a side. */
+export const showsSide = computed(() => eqView.value === "side" && track.value?.channels === 2);
+
+/** @param {"all" | "side"} view */
+export function chooseEqView(view) {
+  eqView.value = view;
+  selectedBand.value = -1;
+}
+
+/** What the equalizer draws: of the side, the responses alone. */
+export const eqCurves = computed(() => {
+  if (!curves.value || !showsSide.value) return curves.value;
+  const { freq_hz, side_bands: bands, side_total: total } = curves.value;
+  return { freq_hz, bands, total: total ?? freq_hz.map(() => 0) };
+});
+
+/** The references that the current track follows, with their names and weights. */
+export const references = computed(() => {
+  const { state, references: files = [] } = track.value ?? {};
+  const chosen = state?.references ?? [];
+  return chosen.flatMap(({ id, weight }) => files.filter((file) => file.id === id).map((file) => ({ ...file, weight })));
+});
+
+/** @type {Signal<string | null>} the reference that a person chose to listen to */
+export const chosenReference = signal(null);
+/** The reference that is the third side; undefined where none can be played. */
+export const playedReference = computed(() => {
+  const ids = references.value.filter(({ is_music: isMusic }) => isMusic).map(({ id }) => id);
+  return ids.find((id) => id === chosenReference.value) ?? ids[0];
 });
 
 let keys = 0;

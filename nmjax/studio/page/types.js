@@ -11,11 +11,14 @@
  * @property {number} intensity  0 to 2
  * @property {Values} amounts  0 to 2 by stage: eq, compressor, saturator, width, residual
  * @property {Band[]} bands
+ * @property {Band[]} side_bands  of the difference of the channels
  * @property {Record<string, Values | null>} processors
  * @property {string[]} bypass  names of the chain
  * @property {string | null} solo
  * @property {string[] | string} repair
  * @property {Deliver} deliver
+ * @property {string | null} style  the track moves toward it; null for references, or for no target
+ * @property {{id: string, weight: number}[]} references
  * @property {number} reference_strength  0 to 1
  * @property {Values} reference_weights  0 to 1 by aspect: tone, dynamics, width
  * @property {boolean} same_song
@@ -28,8 +31,9 @@
  * @typedef {TrackBrief & {revision: number, findings: Finding[], input: {lufs: number, loudness_range: number,
  *   true_peak_db: number}, summary: string[], state: State, can_undo: boolean, can_redo: boolean, snapshots: string[],
  *   suggestion: State | null,
- *   reference: {name: string} | null, loudness_change_db: number | null}} Track
+ *   references: {id: string, name: string, is_music: boolean}[], target_notes: string[], loudness_change_db: number | null}} Track
  *
+ * @typedef {{id: string, name: string, is_music: boolean, weight: number}} Reference
  * @typedef {{name: string, label: string, unit: string, low: number, high: number, neutral: number | null,
  *   scale: "linear" | "log", step: number}} Setting
  * @typedef {{name: string, label: string, settings: Setting[]}} Processor
@@ -39,13 +43,16 @@
  * @property {{name: string, label: string, description: string}[]} networks
  * @property {Preset[]} presets
  * @property {string[]} repairs
+ * @property {string[]} styles
  * @property {Processor[]} processors
  * @property {{freq_hz: number[], gain_db: number[], q: number[]}} band_limits
+ * @property {number} max_side_bands
  * @property {string[]} formats
  * @property {number} upload_limit_bytes
  * @property {string} version
  *
- * @typedef {{freq_hz: number[], bands: number[][], total: number[], spectrum_before: number[] | null,
+ * @typedef {{freq_hz: number[], bands: number[][], total: number[], side_bands: number[][], side_total: number[] | null,
+ *   target: (number | null)[] | null, spectrum_before: number[] | null,
  *   spectrum_after: number[] | null, typical: {low: number[], median: number[], high: number[]} | null,
  *   compressor: {input_db: number[], output_db: number[]} | null,
  *   saturator: {input: number[], output: number[]} | null}} Curves

@@ -35,6 +35,13 @@ def test_a_mastered_track_has_no_serious_finding(track_page, scheme):
     assert _serious_findings(track_page) == []
 
 
+def test_the_bands_of_the_side_have_no_serious_finding(track_page):
+    track_page.keyboard.press("e")
+    track_page.get_by_role("button", name="Add a band").wait_for()
+    assert _serious_findings(track_page) == []
+    track_page.keyboard.press("e")
+
+
 @pytest.mark.parametrize("key", ["?", "s", "d"])
 def test_dialogs_have_no_serious_finding(track_page, key):
     track_page.keyboard.press(key)

@@ -104,6 +104,27 @@ def test_the_wheel_and_keys_change_a_band(track_page):
     assert _state(page)["bands"][3] == pytest.approx(before)
 
 
+def test_the_side_has_bands_of_its_own(track_page):
+    page = track_page
+    before = _state(page)
+    page.keyboard.press("e")
+    assert page.locator(".eq-handle").count() == 0
+    page.get_by_role("button", name="Add a band").click()
+    handle = page.get_by_role("slider", name="Side band 1", exact=True)
+    handle.wait_for()
+    handle.focus()
+    page.keyboard.press("ArrowDown")
+    _idle(page)
+    after = _state(page)
+    assert after["side_bands"][0]["gain_db"] == pytest.approx(-0.5) and after["bands"] == before["bands"]
+    wait_until(page, "Math.min(...(store.curves.value.side_total ?? [0])) < -0.45")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    wait_until(page, "store.track.value.state.side_bands.length === 0")
+    page.keyboard.press("e")
+    page.get_by_role("slider", name="Band 1", exact=True).wait_for()
+
+
 def test_keys_choose_what_is_played(track_page):
     page = track_page
     for key, side in (("a", "Original"), ("b", "Master"), ("n", "Only changes"), ("x", "Original")):
@@ -202,24 +223,52 @@ def test_a_bad_file_is_refused_in_one_sentence(track_page):
     page.evaluate("import('/actions.js').then(a => import('/store.js').then(s => a.chooseTrack(s.tracks.value[0].id)))")
 
 
-def test_a_reference_is_matched_and_played(track_page):
+def test_references_are_matched_weighed_and_played(track_page):
     page = track_page
     _drop(page, ".drop-small", "bright.wav", _music())
-    page.get_by_text("bright.wav").wait_for(timeout=180_000)
     page.get_by_label("Strength in %").wait_for(timeout=180_000)
-    wait_until(page, "store.track.value.status === 'ready' && store.track.value.reference")
+    wait_until(page, "store.track.value.status === 'ready' && store.references.value.length === 1")
     matched = _state(page)["bands"]
     page.keyboard.press("r")
     assert page.locator(".side[aria-checked=true]").inner_text().startswith("Reference")
+    assert page.get_by_label("Weight of bright.wav", exact=True).count() == 0  # it is alone
+    page.set_input_files(
+        ".drop-small input[type=file]", {"name": "long.wav", "mimeType": "audio/wav", "buffer": _music(9.0)}
+    )
+    wait_until(page, "store.references.value.length === 2")
+    weight = page.get_by_label("Weight of bright.wav").last
+    weight.fill("0.5")
+    weight.press("Enter")
+    wait_until(page, "store.references.value[0].weight === 0.5 && store.track.value.status === 'ready'")
+    page.get_by_role("button", name="Listen to long.wav").click()
+    assert page.evaluate("import('/store.js').then(s => s.playedReference.value === s.references.value[1].id)")
+    page.get_by_role("button", name="Remove long.wav").click()
+    wait_until(page, "store.references.value.length === 1")
     strength = page.get_by_label("Strength in %")
     strength.fill("0")
     strength.press("Enter")
-    wait_until(page, "store.track.value.status === 'ready' && store.track.value.state.reference_strength === 0")
-    page.wait_for_timeout(3000)
-    weak = _state(page)["bands"]
-    assert max(abs(a["gain_db"] - b["gain_db"]) for a, b in zip(matched, weak, strict=True)) > 0.3
-    page.get_by_role("button", name="Remove", exact=True).click()
+    wait_until(
+        page,
+        "store.track.value.status === 'ready' && store.track.value.state.reference_strength === 0"
+        f" && Math.abs(store.track.value.state.bands[0].gain_db - {matched[0]['gain_db']}) > 1e-3",
+    )
+    page.get_by_role("button", name="Remove bright.wav").click()
     page.get_by_role("button", name="Choose a reference").wait_for(timeout=60_000)
+    wait_until(page, "store.side.value === 'master' && store.track.value.state.model === '1a'")
+
+
+def test_a_style_is_chosen_and_undone(track_page):
+    page = track_page
+    before = _state(page)["bands"]
+    page.get_by_label("Style", exact=True).select_option("bright")
+    wait_until(page, "store.track.value.status === 'ready' && store.track.value.state.model === '2'")
+    assert page.get_by_label("It is the same song").count() == 0  # a style is no song
+    page.locator("body").click(position={"x": 5, "y": 400})
+    page.keyboard.press("Control+z")
+    wait_until(page, "store.track.value.status === 'ready' && store.track.value.state.style === null")
+    wait_until(page, "store.track.value.state.model === '1a'")
+    assert _state(page)["bands"] == before
+    assert page.get_by_label("Style", exact=True).input_value() == ""
 
 
 def test_deliveries_pass_and_are_downloaded(track_page, tmp_path):

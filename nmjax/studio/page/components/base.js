@@ -4,13 +4,16 @@
 /** HTMLElement, with properties that `drawnProperties` adds. @type {new () => HTMLElement & Record<string, any>} */
 const OpenElement = /** @type {any} */ (HTMLElement);
 
-/** An element that redraws itself in the next frame after a change, and whenever its size changes. */
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
+/** An element that redraws itself in the next frame after a change, and whenever its size or the color scheme changes. */
 export class Drawing extends OpenElement {
   constructor() {
     super();
     this.width = 0;
     this.height = 0;
     this.frame = 0;
+    this.redraw = () => this.invalidate(); // a canvas keeps the colors of the other scheme
     this.observer = new ResizeObserver(() => {
       this.width = this.clientWidth;
       this.height = this.clientHeight;
@@ -23,10 +26,12 @@ export class Drawing extends OpenElement {
     if (!this.isBuilt) this.build();
     this.isBuilt = true;
     this.observer.observe(this);
+    DARK.addEventListener("change", this.redraw);
   }
 
   disconnectedCallback() {
     this.observer.disconnect();
+    DARK.removeEventListener("change", this.redraw);
     cancelAnimationFrame(this.frame);
     this.frame = 0;
   }
@@ -127,9 +132,11 @@ export const FREQUENCY_TICKS = [20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 
 export const tickText = (hz) => (hz >= 1000 ? `${hz / 1000}k` : String(hz));
 
 /**
- * A polyline as an SVG path.
+ * A polyline as an SVG path, with a gap where a value is NaN.
  * @param {number[]} xs
  * @param {number[]} ys
  */
 export const path = (xs, ys) =>
-  xs.map((x, i) => `${i ? "L" : "M"}${x.toFixed(1)} ${ys[i].toFixed(1)}`).join("");
+  xs
+    .map((x, i) => (Number.isNaN(ys[i]) ? "" : `${i && !Number.isNaN(ys[i - 1]) ? "L" : "M"}${x.toFixed(1)} ${ys[i].toFixed(1)}`))
+    .join("");

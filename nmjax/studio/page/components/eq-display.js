@@ -1,10 +1,11 @@
 // @ts-check
 /**
- * `<nm-eq>`: the equalizer with one handle per band, over the spectra before and after and the range of similar music.
+ * `<nm-eq>`: the equalizer with one handle per band, over the spectra before, after and of the target, and the range of
+ * similar music.
  *
  * Drag a handle: frequency and gain. Wheel or pinch: Q. Double click: reset. With the keyboard: arrows, Page Up and
  * Page Down for Q, Delete to reset. Properties: `bands`, `amount` (factor of the gains), `limits`, `curves` (of the
- * server, or null), `sampleRate`, `selected`, `disabled`. Events: "bandchange" {index, change, transient},
+ * server, or null), `sampleRate`, `selected`, `disabled`, `label` (of a band, without its number). Events: "bandchange" {index, change, transient},
  * "bandreset" {index}, "bandselect" {index}.
  */
 import { fixed, frequency, signed } from "../format.js";
@@ -24,7 +25,7 @@ export class EqDisplay extends Drawing {
     this.append(this.svg);
     this.grid = svg("g", { class: "eq-grid", "aria-hidden": "true" }, this.svg);
     const plot = svg("g", { "aria-hidden": "true" }, this.svg);
-    const names = ["typical", "median", "before", "after", "zero"];
+    const names = ["typical", "median", "before", "target", "after", "zero"];
     this.paths = Object.fromEntries(names.map((name) => [name, svg("path", { class: `eq-${name}` }, plot)]));
     this.bandGroup = svg("g", {}, plot);
     this.paths.total = svg("path", { class: "eq-total" }, plot);
@@ -88,22 +89,22 @@ export class EqDisplay extends Drawing {
   }
 
   drawSpectra() {
-    const { spectrum_before: before, spectrum_after: after, typical, freq_hz: frequencies } = this.curves ?? {};
+    const { spectrum_before: before, spectrum_after: after, target, typical, freq_hz: frequencies } = this.curves ?? {};
     const { paths } = this;
-    const shown = { before, after, median: typical?.median };
+    const shown = { before, after, target, median: typical?.median };
     if (!frequencies || !before) {
-      for (const name of ["before", "after", "typical", "median"]) paths[name].setAttribute("d", "");
+      for (const name of ["before", "after", "target", "typical", "median"]) paths[name].setAttribute("d", "");
       return;
     }
     const inside = frequencies.map((hz, i) => i).filter((i) => frequencies[i] >= 20 && frequencies[i] <= 20000);
-    const highest = Math.max(...inside.map((i) => Math.max(before[i], after?.[i] ?? -999)));
+    const highest = Math.max(...inside.map((i) => Math.max(before[i], after?.[i] ?? -999, target?.[i] ?? -999)));
     const [top, bottom] = [MARGIN.top, this.height - MARGIN.bottom];
     const y = (db) => {
       const share = (highest + SPECTRUM_TOP_DB - db) / SPECTRUM_RANGE_DB;
       return top + Math.min(1, Math.max(0, share)) * (bottom - top);
     };
     const xs = inside.map((i) => this.x(frequencies[i]));
-    const ys = (values) => inside.map((i) => y(values[i]));
+    const ys = (values) => inside.map((i) => (values[i] === null ? Number.NaN : y(values[i])));
     for (const [name, values] of Object.entries(shown)) paths[name].setAttribute("d", values ? path(xs, ys(values)) : "");
     if (before) {
       const area = `${path(xs, ys(before))}L${xs.at(-1)} ${bottom}L${xs[0]} ${bottom}Z`;
@@ -154,6 +155,7 @@ export class EqDisplay extends Drawing {
       const y = this.y(Math.min(limit, Math.max(-limit, band.gain_db)));
       handle.setAttribute("transform", `translate(${this.x(band.freq_hz).toFixed(1)} ${y.toFixed(1)})`);
       handle.setAttribute("class", `eq-handle band-${i % 8}${this.selected === i ? " is-selected" : ""}`);
+      handle.setAttribute("aria-label", `${this.label ?? "Band"} ${i + 1}`);
       handle.setAttribute("aria-valuemin", String(low));
       handle.setAttribute("aria-valuemax", String(high));
       handle.setAttribute("aria-valuenow", band.gain_db.toFixed(2));
@@ -169,7 +171,6 @@ export class EqDisplay extends Drawing {
     const handle = svg("g", {
       role: "slider",
       tabindex: 0,
-      "aria-label": `Band ${index + 1}`,
       "aria-orientation": "vertical",
       "data-band": index,
     });
@@ -182,5 +183,5 @@ export class EqDisplay extends Drawing {
   }
 }
 
-drawnProperties(EqDisplay, ["bands", "amount", "limits", "curves", "isExact", "sampleRate", "selected", "disabled"]);
+drawnProperties(EqDisplay, ["bands", "amount", "limits", "curves", "isExact", "sampleRate", "selected", "disabled", "label"]);
 customElements.define("nm-eq", EqDisplay);

@@ -20,12 +20,12 @@ function digitsOf(value, step, scale) {
 }
 
 /**
- * A slider with its value as an editable number.
- * @param {{label: string, value: number, low: number, high: number, scale?: string, step?: number, unit?: string,
+ * A slider with its value as an editable number; `name` is for screen readers where the label alone does not say it.
+ * @param {{label: string, name?: string, value: number, low: number, high: number, scale?: string, step?: number, unit?: string,
  *   reset?: number | null, hint?: string, disabled?: boolean, onChange: (value: number, transient: boolean) => void}} props
  */
 export function Slider(props) {
-  const { label, value, low, high, scale = "linear", step = 0.01, unit = "", hint, disabled, onChange } = props;
+  const { label, name = label, value, low, high, scale = "linear", step = 0.01, unit = "", hint, disabled, onChange } = props;
   const range = { low, high, scale };
   const digits = digitsOf(value, step, scale);
   const text = fixed(value, digits);
@@ -41,10 +41,10 @@ export function Slider(props) {
     <label>
       <span class="slider-label">${label}</span>
       <input type="range" min="0" max=${STEPS} step="1" value=${Math.round(STEPS * toShare(value, range))}
-        aria-valuetext=${`${text} ${unit}`} disabled=${disabled} onDblClick=${reset}
+        aria-label=${name === label ? undefined : name} aria-valuetext=${`${text} ${unit}`} disabled=${disabled} onDblClick=${reset}
         onInput=${(event) => moved(event, true)} onChange=${(event) => moved(event, false)} />
     </label>
-    <input class="number" type="text" inputmode="decimal" aria-label=${`${label}${unit ? ` in ${unit}` : ""}`}
+    <input class="number" type="text" inputmode="decimal" aria-label=${`${name}${unit ? ` in ${unit}` : ""}`}
       disabled=${disabled} onChange=${typed} onFocus=${(event) => event.target.select()}
       ref=${(field) => field && document.activeElement !== field && (field.value = text)} />
     <span class="unit">${unit}</span>

@@ -65,7 +65,7 @@ function Transport({ track }) {
     <div class="sides" role="radiogroup" aria-label="What you listen to">
       ${SIDES.map(([name, label, key, hint]) => {
         const disabled =
-          (name === "reference" && !track.reference) || ((name === "master" || name === "null") && !store.isMastered.value);
+          (name === "reference" && !store.playedReference.value) || ((name === "master" || name === "null") && !store.isMastered.value);
         if (name === "reference" && disabled) return null;
         return html`<button key=${name} type="button" role="radio" aria-checked=${side.value === name}
           class=${`side side-${name}`} disabled=${disabled} title=${`${hint} (${key})`}

@@ -1,11 +1,10 @@
 // @ts-check
-/** The side column: overall amount, loudness, what was found in the track, and the reference. */
-import * as actions from "../actions.js";
+/** The side column: overall amount, loudness, and what was found in the track. */
 import { change } from "../changes.js";
-import { fixed } from "../format.js";
+import { capital, fixed } from "../format.js";
 import { html } from "../html.js";
 import * as store from "../store.js";
-import { AUDIO, DropArea, FileButton, Progress, Slider, Switch } from "./controls.js";
+import { Slider, Switch } from "./controls.js";
 import { Amount } from "./stages.js";
 
 export function Overall() {
@@ -19,7 +18,7 @@ export function Overall() {
       onChange=${(value, transient) => change({ intensity: value / 100 }, transient)} />
     <${Amount} name="eq" label="Tone" state=${state} />
     ${networks.length > 1 &&
-    html`<label class="field"><span>Network</span>
+    html`<label class="field is-stacked"><span>Network</span>
       <select value=${state.model} onChange=${(event) => change({ model: event.target.value })}>
         ${networks.map(({ name, label }) => html`<option key=${name} value=${name}>${label}</option>`)}
       </select></label>
@@ -27,7 +26,6 @@ export function Overall() {
   </section>`;
 }
 
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const number = (value, unit) => html`<td>${fixed(value)}<span class="unit"> ${unit}</span></td>`;
 
 export function Levels() {
@@ -97,7 +95,7 @@ const SEVERITY = { problem: "Problem", warning: "Check", info: "Note" };
 export function Findings() {
   const track = /** @type {import("../types.js").Track} */ (store.track.value);
   const findings = track.findings ?? [];
-  if (track.status !== "ready") return null;
+  if (!track.state) return null;
   return html`<section class="panel" aria-labelledby="findings-heading">
     <div class="panel-head"><h2 id="findings-heading">What was found</h2></div>
     ${findings.length === 0 && html`<p class="note">Nothing that needs attention.</p>`}
@@ -135,40 +133,3 @@ function Repairs({ state }) {
     ${names.map((name) => html`<${Switch} key=${name} label=${REPAIRS[name] ?? name} on=${chosen.includes(name)} onChange=${(on) => set(name, on)} />`)}
   </details>`;
 }
-
-const ASPECTS = { tone: "Tone", dynamics: "Dynamics", width: "Stereo width" };
-
-export function Reference() {
-  const track = /** @type {import("../types.js").Track} */ (store.track.value);
-  const { state, reference } = track;
-  const job = Object.values(store.jobs.value).find(
-    ({ kind, state: phase, track: id }) => kind === "reference" && id === track.id && ["queued", "running"].includes(phase),
-  );
-  const upload = store.uploads.value.find(({ isReference }) => isReference);
-  return html`<section class="panel" aria-labelledby="reference-heading">
-    <div class="panel-head"><h2 id="reference-heading">Sound like …</h2></div>
-    <${DropArea} target="reference" className="drop-small" onFiles=${([file]) => actions.addReference(file)}>
-      ${upload && html`<p>${upload.name}</p><${Progress} value=${upload.share} label="Sending the reference" />`}
-      ${job && html`<p>${job.message}</p><${Progress} value=${job.progress} label="Matching the reference" />
-        <button type="button" class="quiet" onClick=${() => actions.cancel(job.id)}>Cancel</button>`}
-      ${!upload && !job && reference &&
-      html`<p class="reference-name">${reference.name}</p>
-        <button type="button" class="quiet" onClick=${actions.removeReference}>Remove</button>`}
-      ${!upload && !job && !reference && html`<p class="note">Drop music here that your track should sound like.</p>`}
-      ${!upload && !job && html`<${FileButton} label=${reference ? "Other reference" : "Choose a reference"} className="quiet" accept=${AUDIO}
-        disabled=${!store.isMastered.value} onFiles=${([file]) => actions.addReference(file)} />`}
-    <//>
-    ${reference && state && html`<${ReferenceControls} state=${state} />`}
-  </section>`;
-}
-
-const ReferenceControls = ({ state }) => html`
-  <${Slider} label="Strength" unit="%" value=${100 * state.reference_strength} low=${0} high=${100} step=${1}
-    onChange=${(value, transient) => change({ reference_strength: value / 100 }, transient)} />
-  ${Object.entries(ASPECTS).map(
-    ([name, label]) => html`<${Slider} key=${name} label=${label} unit="%" value=${100 * (state.reference_weights[name] ?? 1)}
-      low=${0} high=${100} step=${1}
-      onChange=${(value, transient) => change({ reference_weights: { [name]: value / 100 } }, transient)} />`,
-  )}
-  <${Switch} label="It is the same song" hint="Another mix, take or section of this very song" on=${state.same_song}
-    onChange=${(on) => change({ same_song: on })} />`;

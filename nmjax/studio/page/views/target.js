@@ -1,0 +1,109 @@
+// @ts-check
+/** What the track should sound like: a style, or references with weights, and how far the master follows them. */
+import * as actions from "../actions.js";
+import { change } from "../changes.js";
+import { capital, fixed } from "../format.js";
+import { html, icon } from "../html.js";
+import { listenToReference } from "../listening.js";
+import * as store from "../store.js";
+import { AUDIO, DropArea, FileButton, Progress, Slider, Switch } from "./controls.js";
+
+const ASPECTS = { tone: "Tone", dynamics: "Dynamics", width: "Stereo width" };
+const FILES = `${AUDIO},.json`;
+const WEIGHTS = { low: 0.1, high: 10 };
+
+export function Target() {
+  const track = /** @type {import("../types.js").Track} */ (store.track.value);
+  const { state } = track;
+  const references = store.references.value;
+  const hasTarget = Boolean(state.style) || references.length > 0;
+  return html`<section class="panel" aria-labelledby="target-heading">
+    <div class="panel-head"><h2 id="target-heading">Sound like …</h2></div>
+    <${Style} style=${state.style} />
+    <${DropArea} target="reference" className="drop-small" onFiles=${actions.addReferences}>
+      ${references.length > 0 &&
+      html`<ul class="references" aria-label="References">
+        ${references.map((reference) => html`<${Reference} key=${reference.id} reference=${reference} isAlone=${references.length === 1} />`)}
+      </ul>`}
+      ${references.length === 0 && html`<p class="note">Or drop music here, or a saved target. Several are averaged.</p>`}
+      <${FileButton} label=${references.length ? "Add a reference" : "Choose a reference"} className="quiet" accept=${FILES}
+        multiple onFiles=${actions.addReferences} />
+    <//>
+    <${Work} track=${track} />
+    ${hasTarget && html`<${Strengths} state=${state} hasReferences=${references.length > 0} />`}
+    ${hasTarget && (track.target_notes ?? []).map((note) => html`<p class="note" key=${note}>${note}</p>`)}
+  </section>`;
+}
+
+/** @param {{style: string | null}} props */
+function Style({ style }) {
+  const styles = store.session.value?.styles ?? [];
+  const choose = (event) => change({ style: event.target.value || null, references: [] });
+  return html`<label class="field" title="A kind of music; the track moves part of the way. It takes the place of references.">
+    <span>Style</span>
+    <select aria-label="Style" value=${style ?? ""} onChange=${choose}>
+      <option value="">${store.references.value.length ? "None: references" : "None"}</option>
+      ${styles.map((name) => html`<option key=${name} value=${name}>${capital(name)}</option>`)}
+    </select></label>`;
+}
+
+/** Changes the references of the current track by `update`. */
+function changeReferences(update, transient = false) {
+  const chosen = /** @type {any} */ (store.track.value).state.references;
+  change({ references: update(chosen) }, transient);
+}
+
+/** @param {{reference: import("../types.js").Reference, isAlone: boolean}} props */
+function Reference({ reference, isAlone }) {
+  const { id, name, weight, is_music: isMusic } = reference;
+  const isPlayed = store.side.value === "reference" && store.playedReference.value === id;
+  const weigh = (value, transient) =>
+    changeReferences((chosen) => chosen.map((other) => (other.id === id ? { ...other, weight: value } : other)), transient);
+  return html`<li>
+    <span class="reference-name">${name}</span>
+    ${isMusic
+      ? html`<button type="button" class="toggle" aria-pressed=${isPlayed} aria-label=${`Listen to ${name}`}
+          onClick=${() => listenToReference(id)}>Listen</button>`
+      : html`<span class="note">Target</span>`}
+    <button type="button" class="quiet icon-button" aria-label=${`Remove ${name}`} title="Remove"
+      onClick=${() => changeReferences((chosen) => chosen.filter((other) => other.id !== id))}>${icon("close")}</button>
+    ${!isAlone &&
+    html`<${Slider} label="Weight" name=${`Weight of ${name}`} value=${weight} low=${WEIGHTS.low} high=${WEIGHTS.high} scale="log"
+      reset=${1} hint=${`Its part of the average: ${shareText(weight)}`} onChange=${weigh} />`}
+  </li>`;
+}
+
+/** The part of a weight in the sum of all. @param {number} weight */
+function shareText(weight) {
+  const sum = store.references.value.reduce((total, reference) => total + reference.weight, 0);
+  return `${fixed((100 * weight) / sum, 0)} %`;
+}
+
+/** Uploads and matches under way. */
+function Work({ track }) {
+  const uploads = store.uploads.value.filter(({ isReference }) => isReference);
+  const jobs = Object.values(store.jobs.value).filter(
+    ({ kind, state, track: id }) => kind !== "delivery" && id === track.id && ["queued", "running"].includes(state),
+  );
+  return html`${uploads.map(({ key, name, share }) => html`<p key=${key}>${name}</p><${Progress} value=${share} label=${`Sending ${name}`} />`)}
+    ${jobs.map(
+      (job) => html`<div key=${job.id} class="target-work" role="status">
+        <p>${job.message || "Waiting"} …</p>
+        <${Progress} value=${job.progress} label="Matching the target" />
+        ${job.kind === "reference" &&
+        html`<button type="button" class="quiet" onClick=${() => actions.cancel(job.id)}>Cancel</button>`}
+      </div>`,
+    )}`;
+}
+
+const Strengths = ({ state, hasReferences }) => html`
+  <${Slider} label="Strength" unit="%" value=${100 * state.reference_strength} low=${0} high=${100} step=${1} reset=${100}
+    onChange=${(value, transient) => change({ reference_strength: value / 100 }, transient)} />
+  ${Object.entries(ASPECTS).map(
+    ([name, label]) => html`<${Slider} key=${name} label=${label} name=${`${label} of the target`} unit="%" value=${100 * (state.reference_weights[name] ?? 1)}
+      low=${0} high=${100} step=${1} reset=${100}
+      onChange=${(value, transient) => change({ reference_weights: { [name]: value / 100 } }, transient)} />`,
+  )}
+  ${hasReferences &&
+  html`<${Switch} label="It is the same song" hint="Another mix, take or section of this very song" on=${state.same_song}
+    onChange=${(on) => change({ same_song: on })} />`}`;
