@@ -113,7 +113,7 @@ export async function getPeaks(id, side, columns, start, frames) {
  * A piece of audio, one array per channel.
  * @param {string} id
  * @param {number} channelCount
- * @param {() => string | undefined} playedReference  which of several references to play
+ * @param {() => string} playedReference  which of several references to play
  * @returns {import("./player/player.js").FetchPiece}
  */
 export const pieceFetcher = (id, channelCount, playedReference) => async (side, start, frames, options) => {

@@ -7,9 +7,12 @@ import * as store from "./store.js";
 const COLUMNS = 2048;
 const DETAIL_PAUSE_MS = 120;
 
+/** Id of the reference whose audio the player loads, until it is closed. */
+let openedReference = "";
+
 export const player = new Player((side, start, frames, options) => {
   const { id, channels } = /** @type {import("./player/player.js").Source} */ (player.source);
-  return pieceFetcher(id, channels, () => store.playedReference.value)(side, start, frames, options);
+  return pieceFetcher(id, channels, () => openedReference)(side, start, frames, options);
 });
 
 /** Called with no argument when the server has a newer rendering than the page asked for. */
@@ -48,8 +51,6 @@ export async function openTrack() {
   }
   openReference();
 }
-
-let openedReference = "";
 
 /** Opens the reference that is to be played as a side, and closes one that is gone. */
 function openReference() {
