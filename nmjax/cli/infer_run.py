@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,8 +67,10 @@ def _run_single(options: InferOptions, console: Console) -> int:
         title = f"settings of {to_printable(settings.name)}" if settings else title
         print_findings(result.findings, console)
         print_result(result, title, mastering_options.overrides, console)
-    is_compliant = all(delivery.compliance.passed for delivery in result.delivery_results)
-    return ExitCode.SUCCESS if is_compliant else ExitCode.OUT_OF_SPEC
+    failed = [delivery for delivery in result.delivery_results if not delivery.compliance.passed]
+    for delivery in failed if options.quiet and not options.json else ():
+        print(f"nmjax: {delivery.spec.name}: {delivery.compliance.summary}", file=sys.stderr)
+    return ExitCode.OUT_OF_SPEC if failed else ExitCode.SUCCESS
 
 
 def _make_observers(info: AudioInfo, outputs: OutputPaths) -> list[MasteringObserver]:

@@ -14,21 +14,21 @@ class InspectOptions(Options):
     """Options of `nmjax inspect`."""
 
     tracks: tuple[Path, ...] = option(
-        positional=True, metavar="TRACK", parse=read_path, help="WAV, FLAC, OGG, Opus, MP3 or AIFF"
+        positional=True, metavar="TRACK", parse=read_path, help="WAV, FLAC, OGG, Opus, MP3 or AIFF; or folders"
     )
     json: bool = option(False, help="print the findings as JSON, and nothing else")
 
 
-def _run(options: InspectOptions) -> None:
+def _run(options: InspectOptions) -> int:
     from nmjax.cli.inspect_run import run_inspect
 
-    run_inspect(options)
+    return run_inspect(options)
 
 
 COMMAND = Command(
     name="inspect",
     summary="Report clipping, hum, phase problems and other defects of a track, and what to do about them.",
-    examples=("inspect mix.wav", "inspect mix.wav other.flac --json"),
+    examples=("inspect mix.wav", "inspect mixes other.flac --json"),
     options=InspectOptions,
     run=_run,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,42 +13,70 @@ from rich.console import Console
 
 from nmjax.audio import reader
 from nmjax.audio.units import amplitude_to_db
+from nmjax.batch.jobs import find_jobs
 from nmjax.cli.inspect import InspectOptions
 from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures
 from nmjax.mastering.diagnosis.finding import Finding, Severity
-from nmjax.mastering.diagnosis.inspection import inspect_file
+from nmjax.mastering.diagnosis.inspection import Inspection, inspect_file
 from nmjax.mastering.diagnosis.tonal_balance import describe_balance
 from nmjax.mastering.json_models import InspectedTrack, InspectOutput, levels_record, to_json
+from nmjax.mastering.repair.plan import plan_repairs
+from nmjax.mastering.request import AUTO
 from nmjax.runtime.console import print_line
+from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.exit_codes import ExitCode
 from nmjax.runtime.number_format import format_fixed, format_time
 from nmjax.runtime.text import to_printable
 
 _LABEL_WIDTH = max(len(severity) for severity in Severity) + 2
 
 
-def run_inspect(options: InspectOptions, console: Console | None = None) -> None:
-    """Inspect the tracks and print what was found.
+def run_inspect(options: InspectOptions, console: Console | None = None) -> int:
+    """Inspect the tracks and print what was found; returns the exit code.
+
+    A track that turns out to be damaged is reported, and the others are inspected nevertheless.
 
     Raises:
-        BadInputError: a track cannot be read; headers are checked before the first track is inspected.
+        BadInputError: a file is missing or is no audio; headers are checked before the first track is inspected.
     """
     console = console or Console()
-    infos = [reader.probe(track) for track in options.tracks]
-    tracks = []
+    infos = [reader.probe(track) for track in _expand_folders(options.tracks)]
+    tracks, exit_code = [], ExitCode.SUCCESS
     for info in infos:
-        _, loudness, findings, measures = inspect_file(info.path)
-        tracks.append(_track_record(info.path, loudness, findings))
-        if options.json:
+        try:
+            inspection = inspect_file(info.path)
+        except BadInputError as error:
+            print(f"nmjax: {error}", file=sys.stderr)
+            exit_code = ExitCode.BAD_INPUT
             continue
-        seconds = format_time(info.frames / info.sample_rate)
-        true_peak_db = amplitude_to_db(loudness.true_peak)
-        levels = f"{format_fixed(loudness.lufs, 'LUFS')}, {format_fixed(true_peak_db, 'dBTP')}"
-        print_line(console, f"{to_printable(info.path)}: {seconds}, {info.sample_rate:,} Hz, {levels}")
-        if measures_text := _describe_measures(measures):
-            print_line(console, measures_text)
-        print_findings(findings, console)
+        tracks.append(_track_record(info.path, inspection.loudness, inspection.findings))
+        if not options.json:
+            _print_inspection(inspection, console)
     if options.json:
         print(to_json(InspectOutput(tracks=tracks)))
+    return exit_code
+
+
+def _expand_folders(paths: Sequence[Path]) -> list[Path]:
+    """The files, and the tracks in the folders."""
+    if not any(path.is_dir() for path in paths):
+        return list(paths)
+    jobs = find_jobs(paths, lambda track: [track.with_suffix(".json")], report=lambda message: None)
+    return [job.track for job in jobs]
+
+
+def _print_inspection(inspection: Inspection, console: Console) -> None:
+    info, loudness = inspection.info, inspection.loudness
+    lufs = format_fixed(loudness.lufs, "LUFS") if math.isfinite(loudness.lufs) else "no loudness"
+    peak = format_fixed(amplitude_to_db(loudness.true_peak), "dBTP") if loudness.true_peak else "silent"
+    seconds = format_time(info.frames / info.sample_rate)
+    print_line(console, f"{to_printable(info.path)}: {seconds}, {info.sample_rate:,} Hz, {lufs}, {peak}")
+    if measures := _describe_measures(inspection.measures):
+        print_line(console, measures)
+    print_findings(inspection.findings, console)
+    planned = plan_repairs(inspection.statistics, inspection.findings, (AUTO,)).active().values()
+    if planned:
+        print_line(console, f"nmjax infer repairs {', '.join(repair.label for repair in planned)}.")
 
 
 def _describe_measures(measures: Mapping[str, float]) -> str:

@@ -22,7 +22,7 @@ from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.reference_match import match_reference
 from nmjax.mastering.render import active_processors, is_flat
-from nmjax.mastering.repair.plan import unneeded_repair_notes
+from nmjax.mastering.repair.plan import unfit_repair_notes, unneeded_repair_notes
 from nmjax.mastering.residual_level import ResidualMeter
 from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings import exports
@@ -140,6 +140,8 @@ def analyze_track(
     source = measure_source(signal, options, tap, report_findings, folder)
     if not options.settings:
         notes += unneeded_repair_notes(options.repair, source.repairs)
+    else:
+        notes += unfit_repair_notes(options.settings.repairs.select(options.repair), source.repairs)
     repaired = SourceSignal(
         read_chunks=source.read_chunks,
         sample_rate=signal.sample_rate,

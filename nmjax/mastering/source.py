@@ -85,6 +85,8 @@ def measure_source(
     """
     rate, channels = signal.sample_rate, signal.channels
     known_plan = _known_plan(options)
+    if known_plan is not None:
+        known_plan = known_plan.fitting(rate, channels)
     track_scan = TrackScan(rate, channels) if known_plan is None or report_findings else None
     passes = itertools.count()
 

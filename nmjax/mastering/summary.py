@@ -39,17 +39,19 @@ class EqPurpose(NamedTuple):
 
 
 NO_PURPOSE = EqPurpose("")  # of an EQ that a person has set
-SIMILAR_MUSIC = EqPurpose(" moves the tone toward similar music", "your mix is already close to similar music")
+SIMILAR_MUSIC = EqPurpose(" moves the tone toward similar music", "the network finds little to correct")
 
 
 def summary_sentences(result: MasteringResult) -> list[str]:
-    """What was done to a track: the processing, how near it comes to the reference, the loudness of each delivery.
+    """What was done to a track: repairs, processing, how near it comes to the reference, loudness of each delivery.
 
     Nothing for silence.
     """
     if result.input_scan.true_peak == 0.0:
         return []
-    sentences = [describe_processing(result.render_plan, result.info.sample_rate, _eq_purpose(result))]
+    repaired = [repair.label for repair in result.render_plan.repairs.active().values()]
+    sentences = [f"Repaired first: {', '.join(repaired)}."] if repaired else []
+    sentences += [describe_processing(result.render_plan, result.info.sample_rate, _eq_purpose(result))]
     if outcome := result.render_plan.match_outcome:
         sentences.append(outcome.sentence)
     if loudness_range := _describe_loudness_range(result):

@@ -88,6 +88,15 @@ def test_a_delivery_out_of_spec_is_written_and_exits_with_3(workspace, tmp_path,
     assert lufs(out) < -5.5
 
 
+def test_quiet_prints_a_failed_delivery_and_integers_that_cut_off_are_named(workspace, tmp_path, capsys):
+    loud = ["--lufs", "none", "--true-peak", "none", "--band", "2.gain_db=24"]
+    infer(workspace, tmp_path / "a.wav", "--deliver", "cd", "--max-limiting", "0", "--quiet", code=3)
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("nmjax: cd: FAIL")
+    infer(workspace, tmp_path / "b.wav", *loud, "--bits", "16")
+    assert "samples of the master are at full scale" in capsys.readouterr().out
+
+
 def test_quiet_prints_nothing(workspace, tmp_path, capsys):
     infer(workspace, tmp_path / "m.wav", "--quiet")
     captured = capsys.readouterr()

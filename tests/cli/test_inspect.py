@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import soundfile
 
 import nmjax
 from nmjax.cli.main import main
@@ -18,7 +19,7 @@ from tests.synthetic_audio import write_audio
 def tracks(tmp_path_factory):
     """A clean track and one with an offset and an inverted channel."""
     root = tmp_path_factory.mktemp("inspect")
-    audio = song(8.0)
+    audio = song(16.0)
     write_audio(root / "clean.wav", audio, subtype="PCM_24")
     write_audio(root / "bad.wav", audio * [1.0, -1.0] + 0.03, subtype="PCM_24")
     save_network("1a", root / "run")
@@ -66,6 +67,27 @@ def test_bad_input_is_reported_before_any_work(tracks, capsys, more):
         assert captured.out == ""
         assert name in captured.err
     assert main(["inspect"]) == 2
+
+
+def test_folders_and_tracks_that_turn_out_to_be_damaged(tracks, tmp_path, capsys):
+    folder = tmp_path / "mixes"
+    folder.mkdir()
+    audio = song(4.0)
+    write_audio(folder / "a.wav", audio, subtype="FLOAT")
+    write_audio(folder / "c.wav", audio, subtype="FLOAT")
+    audio[50_000] = np.nan
+    soundfile.write(folder / "b.wav", audio, RATE, subtype="FLOAT")
+    assert main(["inspect", str(folder), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert [track["track"] for track in json.loads(captured.out)["tracks"]] == [
+        str(folder / x) for x in ("a.wav", "c.wav")
+    ]
+    assert captured.err.count("b.wav") == 1
+
+
+def test_what_infer_repairs_is_named(tracks, capsys):
+    assert main(["inspect", str(tracks / "bad.wav")]) == 0
+    assert "nmjax infer repairs an offset, the polarity of a channel." in capsys.readouterr().out
 
 
 def test_infer_reports_the_same_findings(tracks, tmp_path, capsys):

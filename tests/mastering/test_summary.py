@@ -25,7 +25,7 @@ def describe(gains_db, rate=44_100, purpose=SIMILAR_MUSIC, **processors):
 
 @pytest.mark.parametrize("gain_db", [0.3, -0.6])
 def test_a_small_eq_says_that_the_mix_is_close(gain_db):
-    expected = f"At most {abs(gain_db):.1f} dB of EQ: your mix is already close to similar music."
+    expected = f"At most {abs(gain_db):.1f} dB of EQ: the network finds little to correct."
     assert describe([gain_db, 0.1]) == expected
     assert "similar music" not in describe([gain_db, 0.1], purpose=NO_PURPOSE)
 

@@ -26,7 +26,7 @@ def describe_level(spec: DeliverySpec, plan: DeliveryPlan, input_lufs: float, lu
 
 
 def _describe_change(spec: DeliverySpec, plan: DeliveryPlan, input_lufs: float, lufs: float) -> str:
-    change_lu = lufs - input_lufs
+    change_lu = round(lufs, 1) - round(input_lufs, 1)  # what a reader computes from the levels in the sentence
     is_up = change_lu > 0.0
     levels = f"from {format_fixed(input_lufs)} to {format_fixed(lufs, 'LUFS')}"
     change = f"Turned {'up' if is_up else 'down'} by {format_fixed(abs(change_lu), 'dB')}, {levels}"
@@ -42,6 +42,8 @@ def _describe_change(spec: DeliverySpec, plan: DeliveryPlan, input_lufs: float, 
         return "The loudness stays as it is" if is_same else f"{change} by the processing alone; no gain was asked for"
     if spec.name in PRESETS and spec.lufs != PRESETS[spec.name].lufs:
         return f"{change}, like the whole album"
+    if abs(change_lu) < 0.05:
+        return f"The loudness stays at {format_fixed(lufs, 'LUFS')}"
     goal = _describe_goal(spec)
     if abs(change_lu) < _SIMILAR_LU:
         return f"{change}: your mix is already about as loud as {goal}"

@@ -120,7 +120,21 @@ def write_delivery(
         plan=plan,
         compliance=compliance,
         num_encodes=num_encodes,
-        notes=[note for note in (output_format.note, plan.note, *notes) if note],
+        notes=[
+            note
+            for note in (output_format.note, plan.note, _cut_off_note(spec, output_format, compliance), *notes)
+            if note
+        ],
+    )
+
+
+def _cut_off_note(spec: DeliverySpec, output_format: OutputFormat, compliance: ComplianceResult) -> str:
+    """A message where a delivery without a ceiling does not fit into integers; otherwise empty."""
+    if spec.true_peak_db is not None or not output_format.bits or not compliance.clipped:
+        return ""
+    return (
+        f"{compliance.clipped:,} samples of the master are at full scale, where a file of integers cuts peaks off. "
+        "Set a ceiling with --true-peak, or write floats with --bits float."
     )
 
 

@@ -157,7 +157,7 @@ def find_clipping(clipping: ClippingStatistics) -> list[Finding]:
             severity=severity,
             sentence=f"{clipping.samples:,} samples in {clipping.runs:,} peaks are cut off flat; the loudest would"
             f" reach at least {clipping.overshoot_db:.1f} dB higher.",
-            remedy="Turn the mix down before the output and export again, or let nmjax infer restore the peaks.",
+            remedy="Turn the mix down before the output and export again.",
         )
     ]
 
@@ -178,6 +178,6 @@ def find_true_peak_overs(true_peak: float) -> list[Finding]:
             unit="dBTP",
             severity=Severity.WARNING if true_peak_db > 1.0 else Severity.INFO,
             sentence=f"Peaks between samples reach {true_peak_db:.1f} dB above full scale; players may distort them.",
-            remedy="Nothing to do: the master is delivered below its true-peak ceiling.",
+            remedy="A master with a true-peak ceiling, the default, is delivered below it.",
         )
     ]

@@ -14,6 +14,7 @@ from nmjax.mastering.diagnosis.hiss import find_hiss
 from nmjax.mastering.diagnosis.interruptions import find_interruptions
 from nmjax.mastering.diagnosis.saturation import find_saturation, rounding_db
 from nmjax.mastering.diagnosis.scan import TrackStatistics
+from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS
 from nmjax.mastering.diagnosis.stereo import find_stereo
 from nmjax.mastering.diagnosis.tonal_balance import balance_db, find_tonal_balance
 from nmjax.mastering.diagnosis.tones import find_tones
@@ -73,8 +74,9 @@ def track_measures(statistics: TrackStatistics, loudness: LoudnessMeasures) -> d
         "loudness_range_lu": loudness.loudness_range_lu,
         "rounding_db": rounding_db(statistics.saturation),
         "dc_offset_db": amplitude_to_db(float(abs(statistics.samples.mean).max())),
-        **{f"balance_{name}_db": level_db for name, level_db in balance_db(statistics.spectrum).items()},
     }
+    if statistics.spectrum.num_windows >= MIN_WINDOWS and math.isfinite(loudness.lufs):
+        measures |= {f"balance_{name}_db": level_db for name, level_db in balance_db(statistics.spectrum).items()}
     if stereo := statistics.stereo:
         measures |= {
             "correlation": stereo.correlation,

@@ -20,6 +20,8 @@ from nmjax.runtime.number_format import format_fixed
 
 _HANN_NOISE_BINS = 1.5  # over how many bins a sine's power is summed
 _PROBLEM_DB = -50.0
+_MIN_LEVEL_DB = -90.0  # quieter hum is rounding
+_CERTAIN_BELOW_MUSIC_DB = 18.0  # a louder one may be a bass that is played on the power line's frequency
 _MAINS_HZ = (50.0, 60.0)
 _MAX_DEVIATION = 0.006  # of the power line's frequency, and of a recorder's speed
 _OTHERS_DISTANCE_HZ = 1.0  # of fundamentals that a hum is compared with
@@ -59,7 +61,17 @@ class HumFit:
 
 
 def fit_hum(spectrum: LongTermSpectrum) -> HumFit | None:
-    """The hum of a track, loud or below the music; None without one."""
+    """The hum of a track, loud or below the music; None without one, and for one that is as quiet as rounding."""
+    hum = _fit(spectrum)
+    return hum if hum and _level_db(spectrum, hum) >= _MIN_LEVEL_DB else None
+
+
+def is_certain_hum(spectrum: LongTermSpectrum, hum: HumFit) -> bool:
+    """Whether a hum is so far below the music that it is none of its instruments."""
+    return bool(level_beside_music_db(spectrum, _level_db(spectrum, hum)) <= -_CERTAIN_BELOW_MUSIC_DB)
+
+
+def _fit(spectrum: LongTermSpectrum) -> HumFit | None:
     locked = _fit_locked(spectrum)
     if locked is None:
         return _fit_coherent(spectrum)
@@ -70,13 +82,9 @@ def fit_hum(spectrum: LongTermSpectrum) -> HumFit | None:
 
 def hum_finding(spectrum: LongTermSpectrum, hum: HumFit) -> Finding:
     """What is reported of a hum."""
-    present_hz = hum.frequency_hz * hum.harmonics[hum.harmonics <= _LOCK_HARMONICS[-1]]
-    bins = present_hz / spectrum.bin_hz
-    advance = spectrum.advance[np.round(bins).astype(int)] * np.exp(-2j * np.pi * bins)
-    power = np.maximum(np.real(advance), 0.0)  # what advances otherwise is music
-    level_db = float(10.0 * np.log10(power.sum() + 1e-15))
+    level_db = _level_db(spectrum, hum)
     mains_hz = min(_MAINS_HZ, key=lambda hz: abs(hz - hum.frequency_hz))
-    listed = ", ".join(f"{freq_hz:.0f}" for freq_hz in present_hz[:6])
+    listed = ", ".join(f"{freq_hz:.0f}" for freq_hz in hum.frequency_hz * hum.harmonics[:6])
     return Finding(
         name="hum",
         value=level_db,
@@ -84,13 +92,28 @@ def hum_finding(spectrum: LongTermSpectrum, hum: HumFit) -> Finding:
         severity=Severity.PROBLEM if level_db >= _PROBLEM_DB else Severity.WARNING,
         sentence=f"Mains hum of {mains_hz:.0f} Hz runs through the track,"
         f" {relative_text(spectrum, level_db)} (at {listed} Hz).",
-        remedy="Look for a ground loop or an unbalanced cable and record again, or notch these frequencies.",
+        remedy="Look for a ground loop or an unbalanced cable and record again, or notch these frequencies."
+        if is_certain_hum(spectrum, hum)
+        else "If it is a bass or a drone of the music, leave it; otherwise notch these frequencies.",
     )
 
 
+def _level_db(spectrum: LongTermSpectrum, hum: HumFit) -> float:
+    """Power of the harmonics; a full-scale sine has 0 dB."""
+    bins = hum.frequency_hz * hum.harmonics[hum.harmonics <= _LOCK_HARMONICS[-1]] / spectrum.bin_hz
+    advance = spectrum.advance[np.round(bins).astype(int)] * np.exp(-2j * np.pi * bins)
+    power = np.maximum(np.real(advance), 0.0)  # what advances otherwise is music
+    return float(10.0 * np.log10(power.sum() + 1e-15))
+
+
+def level_beside_music_db(spectrum: LongTermSpectrum, level_db: float) -> float:
+    """The level of a tone relative to all that sounds, both as sines."""
+    return float(level_db - 10.0 * np.log10(spectrum.power.sum() / _HANN_NOISE_BINS + 1e-15))
+
+
 def relative_text(spectrum: LongTermSpectrum, level_db: float) -> str:
-    """How far a tone is below the level of all that sounds, both as sines."""
-    difference_db = level_db - 10.0 * np.log10(spectrum.power.sum() / _HANN_NOISE_BINS + 1e-15)
+    """How far a tone is below the level of all that sounds."""
+    difference_db = level_beside_music_db(spectrum, level_db)
     return f"{format_fixed(abs(difference_db), 'dB', digits=0)} {'below' if difference_db < 0.0 else 'above'} the music"
 
 

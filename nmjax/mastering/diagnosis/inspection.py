@@ -16,9 +16,10 @@ from nmjax.mastering.diagnosis.scan import TrackScan, TrackStatistics
 
 
 class Inspection(NamedTuple):
-    """A file's header, loudness, findings, and the measures that are ranked among the training songs."""
+    """A file's header, statistics, loudness, findings, and the measures that are ranked among the training songs."""
 
     info: AudioInfo
+    statistics: TrackStatistics
     loudness: LoudnessMeasures
     findings: list[Finding]
     measures: dict[str, float]
@@ -51,7 +52,7 @@ def inspect_file(path: Path | str) -> Inspection:
     info = reader.probe(path)
     statistics, loudness = scan_track(reader.read_chunks(path), info.sample_rate, info.channels)
     findings = diagnose(statistics, loudness, container_bits(info))
-    return Inspection(info, loudness, findings, track_measures(statistics, loudness))
+    return Inspection(info, statistics, loudness, findings, track_measures(statistics, loudness))
 
 
 def container_bits(info: AudioInfo) -> int | None:

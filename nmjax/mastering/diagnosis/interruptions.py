@@ -139,7 +139,7 @@ def find_clicks(cells: CellStatistics) -> list[Finding]:
             value=float(len(positions)),
             unit="",
             severity=Severity.PROBLEM if len(positions) >= 3 else Severity.WARNING,
-            sentence=f"The waveform jumps for a sample or two (a click) {_times(len(positions))}, first at"
+            sentence=f"The waveform jumps for a sample or two (a click) at least {_times(len(positions))}, first at"
             f" {format_time(positions[0] * CELL_SECONDS)}.",
             remedy="Repair it with a declicker, or cross-fade the edit where it happens.",
         )

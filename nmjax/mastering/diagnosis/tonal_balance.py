@@ -43,7 +43,7 @@ def describe_balance(measures: Mapping[str, float]) -> str:
 
 def find_tonal_balance(spectrum: LongTermSpectrum) -> list[Finding]:
     """The band that deviates most from the training songs, if any is outside their range."""
-    if spectrum.num_windows < MIN_WINDOWS:
+    if spectrum.num_windows < MIN_WINDOWS or spectrum.freq_hz[-1] < BANDS_HZ["air"][1]:
         return []
     excess, levels_db = {}, balance_db(spectrum)
     for name, level_db in levels_db.items():

@@ -36,17 +36,25 @@ class Repair(StrictModel):
     """Settings of a repair. A subclass has a field for each amount.
 
     Attributes:
+        label: what it repairs, in a list.
         repaired_findings: names of the findings that it repairs.
+        solved_findings: names of findings that are over with it, too, and call for no repair of their own.
         is_slow: whether the repaired signal is stored, rather than computed again whenever it is read.
     """
 
+    label: ClassVar[str] = ""
     repaired_findings: ClassVar[tuple[str, ...]] = ()
+    solved_findings: ClassVar[tuple[str, ...]] = ()
     is_slow: ClassVar[bool] = False
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
         """The repair of a diagnosed track; None where none of its findings is reported."""
         raise NotImplementedError
+
+    def fits(self, sample_rate: int, channels: int) -> bool:
+        """Whether it has an effect on a signal of this rate (Hz) and number of channels."""
+        return True
 
     def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> AudioChunks:
         """The repaired stream, of the same length.
@@ -62,3 +70,11 @@ class Repair(StrictModel):
     def sentence(self) -> str:
         """What was done, for a musician."""
         raise NotImplementedError
+
+
+class StereoRepair(Repair):
+    """A repair of two channels."""
+
+    def fits(self, sample_rate: int, channels: int) -> bool:
+        """Whether there are two channels."""
+        return channels == 2

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum
-from nmjax.mastering.repair.base import SIDES, CrossoverHz, Diagnosis, Proposal, Repair, Side
+from nmjax.mastering.repair.base import SIDES, CrossoverHz, Diagnosis, Proposal, Side, StereoRepair
 from nmjax.mastering.repair.linear_phase import add_filtered, zero_phase_taps
 from nmjax.mastering.settings.ranges import Range
 
@@ -33,7 +33,7 @@ _FIT_OCTAVES = 1.0  # on either side of the crossover
 _ORDERS = np.arange(2.0, 24.25, 0.25)
 
 
-class BassPolarityRepair(Repair):
+class BassPolarityRepair(StereoRepair):
     """Inverts the bass of a channel again.
 
     Attributes:
@@ -43,7 +43,9 @@ class BassPolarityRepair(Repair):
         fill: amplitude of the bass in this channel relative to the other one; 0 leaves the canceled frequencies out.
     """
 
+    label: ClassVar[str] = "the polarity of the bass"
     repaired_findings: ClassVar[tuple[str, ...]] = ("bass_polarity",)
+    solved_findings: ClassVar[tuple[str, ...]] = ("mono_loss",)
     invert: Side = "right"
     crossover_hz: CrossoverHz = 120.0
     slope_db: Annotated[float, Range(6.0, 150.0, "dB")] = 24.0

@@ -31,6 +31,7 @@ class ClipRepair(Repair):
             scale ±1; None for a half that is not.
     """
 
+    label: ClassVar[str] = "clipped peaks"
     repaired_findings: ClassVar[tuple[str, ...]] = ("clipping",)
     is_slow: ClassVar[bool] = True
     positive: _Levels

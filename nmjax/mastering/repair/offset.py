@@ -31,6 +31,7 @@ class DcRepair(Repair):
         highpass_hz: corner of a linear-phase high-pass; None for none.
     """
 
+    label: ClassVar[str] = "an offset"
     repaired_findings: ClassVar[tuple[str, ...]] = ("dc_offset", "subsonic")
     offset: Annotated[list[Annotated[float, Range(-1.0, 1.0)]], Field(max_length=MAX_CHANNELS, default_factory=list)]
     highpass_hz: Annotated[float, Range(2.0, 40.0, "Hz")] | None = None

@@ -46,6 +46,11 @@ class RepairPlan(StrictModel):
         left_out = [name for name in REPAIRS if name not in names and AUTO not in names]
         return self.model_copy(update=dict.fromkeys(left_out))
 
+    def fitting(self, sample_rate: int, channels: int) -> RepairPlan:
+        """The repairs that have an effect on a signal of this rate (Hz) and number of channels."""
+        unfit = [name for name, repair in self.active().items() if not repair.fits(sample_rate, channels)]
+        return self.model_copy(update=dict.fromkeys(unfit))
+
     def to_dict(self) -> dict[str, Any]:
         """The repairs for JSON, without those that are not made."""
         return self.model_dump(exclude_none=True)
@@ -88,6 +93,19 @@ def unneeded_repair_notes(names: Sequence[str], plan: RepairPlan) -> list[str]:
     return [f"--repair {name} changed nothing: the track has no defect that it repairs." for name in unneeded]
 
 
+def unfit_repair_notes(given: RepairPlan, made: RepairPlan) -> list[str]:
+    """A message for each repair of a settings file that has no effect on the track.
+
+    Args:
+        given: the repairs of the settings.
+        made: those that fit the track.
+    """
+    unfit = [name for name in given.active() if name not in made.active()]
+    return [
+        f"The repair '{name}' of the settings is left out: this track has nothing that it acts on." for name in unfit
+    ]
+
+
 def mark_findings(findings: Sequence[Finding], plan: RepairPlan, suggest: bool) -> list[Finding]:
     """The findings with what was done about each, or with the option that does it.
 
@@ -99,7 +117,8 @@ def mark_findings(findings: Sequence[Finding], plan: RepairPlan, suggest: bool) 
     active, marked = plan.active(), []
     for finding in findings:
         repairs = [name for name in REPAIRS if finding.name in REPAIRS[name].repaired_findings]
-        made = " ".join(active[name].sentence for name in repairs if name in active)
+        solving = [*repairs, *(name for name in REPAIRS if finding.name in REPAIRS[name].solved_findings)]
+        made = " ".join(active[name].sentence for name in solving if name in active)
         if made:
             finding = dataclasses.replace(finding, repaired=made)
         elif repairs and suggest:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.diagnosis.stereo import fine_delay_s
-from nmjax.mastering.repair.base import SIDES, CrossoverHz, Diagnosis, Proposal, Repair, Side
+from nmjax.mastering.repair.base import SIDES, CrossoverHz, Diagnosis, Proposal, Side, StereoRepair
 from nmjax.mastering.repair.linear_phase import add_filtered, low_pass_taps
 from nmjax.mastering.settings.ranges import Range
 
@@ -26,7 +26,7 @@ _CERTAIN_DELAY_PEAK, _CERTAIN_OVER_CENTER = 0.25, 5.0
 _CERTAIN_CORRELATION = -0.4
 
 
-class DelayRepair(Repair):
+class DelayRepair(StereoRepair):
     """Moves the late channel earlier; what its end lacks is silence.
 
     Whole samples are shifted and stay bit-identical. Parts of a sample are interpolated by 257 taps (Kaiser), with an
@@ -37,6 +37,7 @@ class DelayRepair(Repair):
         delay_ms: how late it is.
     """
 
+    label: ClassVar[str] = "the delay of a channel"
     repaired_findings: ClassVar[tuple[str, ...]] = ("channel_delay",)
     late: Side
     delay_ms: Annotated[float, Range(0.0, 100.0, "ms")]
@@ -69,10 +70,12 @@ class DelayRepair(Repair):
         return f"The {self.late} channel was moved {self.delay_ms:.3f} ms earlier."
 
 
-class PolarityRepair(Repair):
+class PolarityRepair(StereoRepair):
     """Inverts a channel. Which of both was inverted is inaudible; the right one is taken."""
 
+    label: ClassVar[str] = "the polarity of a channel"
     repaired_findings: ClassVar[tuple[str, ...]] = ("polarity", "channel_delay")
+    solved_findings: ClassVar[tuple[str, ...]] = ("mono_loss",)
     invert: Side = "right"
 
     @classmethod
@@ -96,9 +99,10 @@ class PolarityRepair(Repair):
         return f"The polarity of the {self.invert} channel was inverted."
 
 
-class BassMonoRepair(Repair):
+class BassMonoRepair(StereoRepair):
     """Removes the side below a crossover (linear phase, 20 Hz wide); the mid stays. `auto` never does it."""
 
+    label: ClassVar[str] = "wide bass"
     repaired_findings: ClassVar[tuple[str, ...]] = ("wide_bass", "bass_polarity")
     crossover_hz: CrossoverHz = _BASS_MONO_HZ
 

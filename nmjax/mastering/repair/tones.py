@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from nmjax.audio.streams import AudioChunks
-from nmjax.mastering.diagnosis.hum import HumFit, fit_hum
+from nmjax.mastering.diagnosis.hum import HumFit, fit_hum, is_certain_hum
 from nmjax.mastering.diagnosis.tones import steady_tones
 from nmjax.mastering.repair.base import BandwidthHz, Diagnosis, Proposal, Repair
 from nmjax.mastering.repair.tone_removal import subtract_tones
@@ -31,6 +31,7 @@ class HumRepair(Repair):
         bandwidth_hz: −3 dB width of each notch. A notch at f has the Q f / bandwidth_hz.
     """
 
+    label: ClassVar[str] = "mains hum"
     repaired_findings: ClassVar[tuple[str, ...]] = ("hum",)
     frequency_hz: Annotated[float, Range(20.0, 1000.0, "Hz")]
     harmonics: Annotated[list[Annotated[int, Range(1, MAX_HARMONIC), WholeNumber]], Field(min_length=1, max_length=64)]
@@ -47,7 +48,11 @@ class HumRepair(Repair):
             harmonics=[int(number) for number in hum.harmonics],
             bandwidth_hz=_bandwidth_hz(hum),
         )
-        return Proposal(repair, is_certain=True)
+        return Proposal(repair, is_certain_hum(spectrum, hum))
+
+    def fits(self, sample_rate: int, channels: int) -> bool:
+        """Whether a harmonic is below half of the rate."""
+        return min(self.harmonics) * self.frequency_hz < _HIGHEST * sample_rate
 
     def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> AudioChunks:
         """The stream without the hum."""
@@ -69,6 +74,7 @@ class ToneRepair(Repair):
         bandwidth_hz: −3 dB width of each notch.
     """
 
+    label: ClassVar[str] = "steady tones"
     repaired_findings: ClassVar[tuple[str, ...]] = ("steady_tone",)
     freq_hz: Annotated[list[Annotated[float, Range(20.0, 40_000.0, "Hz")]], Field(min_length=1, max_length=16)]
     bandwidth_hz: BandwidthHz = _TONE_BANDWIDTH_HZ
@@ -83,6 +89,10 @@ class ToneRepair(Repair):
         tones = steady_tones(spectrum, hum and hum.frequency_hz)
         is_certain = tones.freq_hz.min() >= _CERTAIN_TONE_HZ and tones.lock.min() >= _CERTAIN_LOCK
         return Proposal(cls(freq_hz=[round(float(x), 4) for x in tones.freq_hz]), bool(is_certain))
+
+    def fits(self, sample_rate: int, channels: int) -> bool:
+        """Whether a tone is below half of the rate."""
+        return min(self.freq_hz) < _HIGHEST * sample_rate
 
     def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> AudioChunks:
         """The stream without the tones."""

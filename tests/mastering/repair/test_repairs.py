@@ -6,7 +6,15 @@ import scipy.signal
 
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.inspection import scan_track
-from nmjax.mastering.repair.plan import NO_REPAIRS, REPAIRS, RepairPlan, mark_findings, plan_repairs, repair_stream
+from nmjax.mastering.repair.plan import (
+    NO_REPAIRS,
+    REPAIRS,
+    RepairPlan,
+    mark_findings,
+    plan_repairs,
+    repair_stream,
+    unfit_repair_notes,
+)
 from nmjax.mastering.request import REPAIR_NAMES
 from nmjax.runtime.errors import BadInputError
 from tests.mastering.diagnosis.songs import RATE, song
@@ -86,7 +94,7 @@ def test_rumble_is_removed(clean):
 @pytest.mark.parametrize("mains_hz", [49.97, 60.02])
 def test_hum_is_notched_and_nothing_else(clean, mains_hz):
     time = np.arange(len(clean)) / RATE
-    hum = sum(0.03 / k**0.5 * np.sin(2.0 * np.pi * k * mains_hz * time + k) for k in (1, 2, 3, 4, 5, 7))
+    hum = sum(0.009 / k**0.5 * np.sin(2.0 * np.pi * k * mains_hz * time + k) for k in (1, 2, 3, 4, 5, 7))
     defective = (clean + hum[:, None]).astype(np.float32)
     plan, findings = plan_of(defective)
     assert plan.hum.frequency_hz == pytest.approx(mains_hz, abs=0.01)
@@ -98,6 +106,32 @@ def test_hum_is_notched_and_nothing_else(clean, mains_hz):
     audible = (freq_hz > 30.0) & (before > -130.0)
     assert np.abs(change_db[audible & (distance_hz > 4.0)]).max() < 0.1
     assert np.abs(change_db[audible & (distance_hz < 1.0)]).max() < 3.0
+
+
+def test_a_hum_as_loud_as_a_bass_needs_the_name(clean):
+    time = np.arange(len(clean)) / RATE
+    bass = sum(0.05 / k * np.sin(2.0 * np.pi * k * 60.0 * time) for k in (1, 2, 3, 4, 5))
+    defective = (clean + bass[:, None]).astype(np.float32)
+    plan, findings = plan_of(defective)
+    assert plan.hum is None
+    assert "If it is a bass" in findings["hum"].remedy
+    assert plan_of(defective, "hum")[0].hum is not None
+
+
+def test_repairs_that_have_nothing_to_act_on_do_not_fit():
+    plan = RepairPlan.model_validate(
+        {
+            "polarity": {},
+            "bass_mono": {},
+            "tone": {"freq_hz": [30_000.0]},
+            "hum": {"frequency_hz": 50.0, "harmonics": [1]},
+        }
+    )
+    assert set(plan.fitting(44_100, 1).active()) == {"hum"}
+    assert set(plan.fitting(96_000, 2).active()) == {"polarity", "bass_mono", "tone", "hum"}
+    assert unfit_repair_notes(plan, plan.fitting(44_100, 2)) == [
+        "The repair 'tone' of the settings is left out: this track has nothing that it acts on."
+    ]
 
 
 def test_a_steady_tone_is_notched(clean):
