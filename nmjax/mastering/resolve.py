@@ -124,7 +124,7 @@ def _resolve_spec(request: MasteringRequest, preset: DeliverySpec) -> DeliverySp
 
 def custom_delivery_note(request: MasteringRequest, specs: tuple[DeliverySpec, ...]) -> str:
     """A message where the request's loudness or ceiling turns a preset into a custom delivery; otherwise empty."""
-    if specs[0].name != CUSTOM:
+    if specs[0].name != CUSTOM or request.matches_loudness:  # measured later; the result says it
         return ""
     spec, preset = specs[0], PRESETS[request.deliver[0]]
     return f"Delivery '{CUSTOM}': {_format_levels(spec)}; the preset '{preset.name}' is {_format_levels(preset)}."

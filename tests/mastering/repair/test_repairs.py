@@ -94,9 +94,9 @@ def test_rumble_is_removed(clean):
 @pytest.mark.parametrize("mains_hz", [49.97, 60.02])
 def test_hum_is_notched_and_nothing_else(clean, mains_hz):
     time = np.arange(len(clean)) / RATE
-    hum = sum(0.009 / k**0.5 * np.sin(2.0 * np.pi * k * mains_hz * time + k) for k in (1, 2, 3, 4, 5, 7))
+    hum = sum(0.03 / k**0.5 * np.sin(2.0 * np.pi * k * mains_hz * time + k) for k in (1, 2, 3, 4, 5, 7))
     defective = (clean + hum[:, None]).astype(np.float32)
-    plan, findings = plan_of(defective)
+    plan, findings = plan_of(defective, "hum")
     assert plan.hum.frequency_hz == pytest.approx(mains_hz, abs=0.01)
     assert {1, 2, 3, 4, 5, 7} <= set(plan.hum.harmonics)
     assert findings["hum"].repaired.startswith("Notches were set at")
@@ -106,6 +106,12 @@ def test_hum_is_notched_and_nothing_else(clean, mains_hz):
     audible = (freq_hz > 30.0) & (before > -130.0)
     assert np.abs(change_db[audible & (distance_hz > 4.0)]).max() < 0.1
     assert np.abs(change_db[audible & (distance_hz < 1.0)]).max() < 3.0
+
+
+def test_a_quiet_hum_is_notched_without_a_name(clean):
+    time = np.arange(len(clean)) / RATE
+    hum = sum(0.008 / k**0.5 * np.sin(2.0 * np.pi * k * 50.0 * time + k) for k in (1, 2, 3, 4, 5, 7))
+    assert plan_of((clean + hum[:, None]).astype(np.float32))[0].hum is not None
 
 
 def test_a_hum_as_loud_as_a_bass_needs_the_name(clean):
