@@ -24,7 +24,8 @@ _MIN_SECONDS = 3  # of the overlap
 _MIN_OVERLAP = 0.3  # of the shorter recording
 _MIN_CORRELATION = 0.5  # in at least half of the seconds
 _SILENCE = 1e-6  # of the power of the loudest second
-_MIN_SIMILARITY = 0.85  # median cosine of simultaneous frames
+_MIN_SIMILARITY = 0.9  # cosine of simultaneous frames
+_MAX_DIFFERENT = 0.1  # share of the frames that may be less similar: a repeated verse has other words or instruments
 _SAME_SPAN_SECONDS = 0.02  # recordings that begin and end within this are compared as they are
 
 
@@ -80,7 +81,7 @@ def plays_the_same(track: TrackFeatures, reference: TrackFeatures) -> bool:
         return False
     count = min(len(x.frames.levels_db) for x in (track, reference) if x.frames)
     first, second = (x.select(np.arange(count)) for x in (track.frames, reference.frames))
-    return bool(np.median(np.diag(frame_similarity(first, second, usable))) > _MIN_SIMILARITY)
+    return bool(np.quantile(np.diag(frame_similarity(first, second, usable)), _MAX_DIFFERENT) > _MIN_SIMILARITY)
 
 
 def _best_lag(track: np.ndarray, reference: np.ndarray) -> int:
