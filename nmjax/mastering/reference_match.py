@@ -87,7 +87,7 @@ def recognize_passage(
         features, reference = (
             features_from_chunks(x.read_chunks(), x.sample_rate) for x in (track_section, reference_section) if x
         )
-    if not plays_the_same(features, reference):
+    if not plays_the_same(features, reference, alignment.is_whole):
         return None
     target = dataclasses.replace(reference_target, features=reference, same_passage=True)
     return Passage(features, target, track_section, reference_section)

@@ -24,8 +24,10 @@ _MIN_SECONDS = 3  # of the overlap
 _MIN_OVERLAP = 0.3  # of the shorter recording
 _MIN_CORRELATION = 0.5  # in at least half of the seconds
 _SILENCE = 1e-6  # of the power of the loudest second
-_MIN_SIMILARITY = 0.9  # cosine of simultaneous frames
-_MAX_DIFFERENT = 0.1  # share of the frames that may be less similar: a repeated verse has other words or instruments
+_MIN_SIMILARITY = 0.85  # median cosine of simultaneous frames
+# Of recordings that do not begin and end together, nine tenths of the frames have to be more similar than that: a
+# repeated verse has other words or instruments in some.
+_MIN_SECTION_SIMILARITY, _MAX_DIFFERENT = 0.9, 0.1
 _SAME_SPAN_SECONDS = 0.02  # recordings that begin and end within this are compared as they are
 
 
@@ -74,14 +76,22 @@ def align(track: Float[np.ndarray, " track"], reference: Float[np.ndarray, " ref
     )
 
 
-def plays_the_same(track: TrackFeatures, reference: TrackFeatures) -> bool:
-    """Whether the notes and sounds of two aligned recordings are the same, whatever their tone; frames decide."""
+def plays_the_same(track: TrackFeatures, reference: TrackFeatures, is_whole: bool) -> bool:
+    """Whether the notes and sounds of two aligned recordings are the same, whatever their tone; frames decide.
+
+    Args:
+        track, reference: features of the sections that they have in common.
+        is_whole: whether these are all of both, which other sections of a song hardly ever are.
+    """
     usable = usable_bands(track, reference)
     if not (track.frames and reference.frames and usable.any()):
         return False
     count = min(len(x.frames.levels_db) for x in (track, reference) if x.frames)
     first, second = (x.select(np.arange(count)) for x in (track.frames, reference.frames))
-    return bool(np.quantile(np.diag(frame_similarity(first, second, usable)), _MAX_DIFFERENT) > _MIN_SIMILARITY)
+    similarity = np.diag(frame_similarity(first, second, usable))
+    if is_whole:
+        return bool(np.median(similarity) > _MIN_SIMILARITY)
+    return bool(np.quantile(similarity, _MAX_DIFFERENT) > _MIN_SECTION_SIMILARITY)
 
 
 def _best_lag(track: np.ndarray, reference: np.ndarray) -> int:

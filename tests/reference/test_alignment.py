@@ -52,6 +52,16 @@ def test_other_music_and_silence_are_no_passage():
 
 def test_the_same_notes_agree_through_a_remix():
     song, other = (track_features([music(9.0, seed=seed).astype(np.float32)]) for seed in (1, 2))
-    assert plays_the_same(song, track_features([remix(music(9.0, seed=1)).astype(np.float32)]))
-    assert not plays_the_same(song, other)
-    assert not plays_the_same(song, dataclasses.replace(song, frames=None))
+    assert plays_the_same(song, track_features([remix(music(9.0, seed=1)).astype(np.float32)]), is_whole=True)
+    assert not plays_the_same(song, other, is_whole=True)
+    assert not plays_the_same(song, dataclasses.replace(song, frames=None), is_whole=True)
+
+
+def test_a_section_with_other_notes_for_a_while_is_not_the_same_passage():
+    song = music(9.0, seed=1).astype(np.float32)
+    verse = song.copy()
+    verse[4 * RATE : 6 * RATE] = music(2.0, seed=2)
+    features, other = track_features([song]), track_features([verse])
+    assert plays_the_same(features, features, is_whole=False)
+    assert plays_the_same(features, other, is_whole=True)
+    assert not plays_the_same(features, other, is_whole=False)
