@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.table import Table
 from nmjax.audio.units import amplitude_to_db, json_number
 from nmjax.batch.manifest import DONE, FAILED, ManifestEntry, file_stamp
 from nmjax.batch.runner import BatchSummary
+from nmjax.cli.inspect_run import describe_levels
 from nmjax.mastering.json_models import InferOutput, Levels, MasteredTrack, levels_record, to_json
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.render import active_processors
@@ -28,7 +28,7 @@ from nmjax.mastering.types import MasteringResult
 from nmjax.models.parameters import EqSettings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.console import print_line
-from nmjax.runtime.number_format import format_fixed, format_signed
+from nmjax.runtime.number_format import format_signed
 from nmjax.runtime.text import to_printable
 
 SKIPPED = "skipped"  # status of a track that an earlier run has mastered
@@ -54,21 +54,17 @@ def print_result(result: MasteringResult, title: str, overrides: Overrides, cons
     for delivery in result.delivery_results:
         print_line(console, f"{delivery.spec.name}: {delivery.compliance.summary}")
     if not is_silent:
-        print_line(console, f"Input: {_levels_text(result.original.lufs, result.original.true_peak)}.")
+        print_line(console, f"Input: {describe_levels(result.original.lufs, result.original.true_peak)}.")
         if result.repair_sentences:
-            print_line(console, f"After repair: {_levels_text(result.input_scan.lufs, result.input_scan.true_peak)}.")
+            print_line(
+                console, f"After repair: {describe_levels(result.input_scan.lufs, result.input_scan.true_peak)}."
+            )
     for sentence in result.unreported_repairs:
         print_line(console, f"Repaired: {sentence}")
     for note in result.notes:
         print_line(console, to_printable(note))
     for label, path in _labeled_files(result.outputs):
         print_line(console, f"{label + ':':11}{to_printable(path)}")
-
-
-def _levels_text(lufs: float, true_peak: float) -> str:
-    """Loudness and true peak, an amplitude."""
-    loudness = format_fixed(lufs, "LUFS") if math.isfinite(lufs) else "no loudness"
-    return f"{loudness}, {format_fixed(amplitude_to_db(true_peak), 'dBTP')}"
 
 
 def _print_settings(result: MasteringResult, title: str, overrides: Overrides, console: Console) -> None:

@@ -67,16 +67,21 @@ def _expand_folders(paths: Sequence[Path]) -> list[Path]:
 
 def _print_inspection(inspection: Inspection, console: Console) -> None:
     info, loudness = inspection.info, inspection.loudness
-    lufs = format_fixed(loudness.lufs, "LUFS") if math.isfinite(loudness.lufs) else "no loudness"
-    peak = format_fixed(amplitude_to_db(loudness.true_peak), "dBTP") if loudness.true_peak else "silent"
+    levels = describe_levels(loudness.lufs, loudness.true_peak)
     seconds = format_time(info.frames / info.sample_rate)
-    print_line(console, f"{to_printable(info.path)}: {seconds}, {info.sample_rate:,} Hz, {lufs}, {peak}")
+    print_line(console, f"{to_printable(info.path)}: {seconds}, {info.sample_rate:,} Hz, {levels}")
     if measures := _describe_measures(inspection.measures):
         print_line(console, measures)
     print_findings(inspection.findings, console)
     planned = plan_repairs(inspection.statistics, inspection.findings, (AUTO,)).active().values()
     if planned:
         print_line(console, f"nmjax infer repairs {', '.join(repair.label for repair in planned)}.")
+
+
+def describe_levels(lufs: float, true_peak: float) -> str:
+    """Loudness and true peak, an amplitude."""
+    loudness = format_fixed(lufs, "LUFS") if math.isfinite(lufs) else "no loudness"
+    return f"{loudness}, {format_fixed(amplitude_to_db(true_peak), 'dBTP') if true_peak else 'silent'}"
 
 
 def _describe_measures(measures: Mapping[str, float]) -> str:

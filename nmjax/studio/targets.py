@@ -15,7 +15,7 @@ import numpy as np
 
 from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks, resample_stream
-from nmjax.mastering.pretrained import DEFAULT_MODEL
+from nmjax.mastering.pretrained import DEFAULT_MODEL, REFERENCE_MODEL
 from nmjax.mastering.references import check_reference, features_from_chunks, read_reference_features
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.request_readers import WeightedFile
@@ -31,7 +31,6 @@ from nmjax.studio.state import FROM_NETWORK, Edits
 from nmjax.studio.uploads import safe_name
 
 TARGET_SUFFIX = ".json"  # of target files
-_REFERENCE_MODEL = "2"  # its compressor and width can follow a reference; the command line takes it, too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +123,7 @@ def follow_choices(before: Edits, edits: Edits) -> Edits:
     if has_new_model:
         update["model_before_target"] = None
     elif edits.has_target and not before.has_target and edits.model == DEFAULT_MODEL:
-        update |= {"model": _REFERENCE_MODEL, "model_before_target": edits.model}
+        update |= {"model": REFERENCE_MODEL, "model_before_target": edits.model}
     elif not edits.has_target and edits.model_before_target:
         update |= {"model": edits.model_before_target, "model_before_target": None}
     return edits.model_copy(update=update)

@@ -89,7 +89,7 @@ def hum_finding(spectrum: LongTermSpectrum, hum: HumFit) -> Finding:
         name="hum",
         value=level_db,
         unit="dBFS",
-        severity=Severity.PROBLEM if level_db >= _PROBLEM_DB else Severity.WARNING,
+        severity=tone_severity(level_db),
         sentence=f"Mains hum of {mains_hz:.0f} Hz runs through the track,"
         f" {relative_text(spectrum, level_db)} (at {listed} Hz).",
         remedy="Look for a ground loop or an unbalanced cable and record again, or notch these frequencies."
@@ -109,6 +109,11 @@ def _level_db(spectrum: LongTermSpectrum, hum: HumFit) -> float:
 def level_beside_music_db(spectrum: LongTermSpectrum, level_db: float) -> float:
     """The level of a tone relative to all that sounds, both as sines."""
     return float(level_db - 10.0 * np.log10(spectrum.power.sum() / _HANN_NOISE_BINS + 1e-15))
+
+
+def tone_severity(level_db: float) -> Severity:
+    """How much a hum or a steady tone of a level in dBFS matters."""
+    return Severity.PROBLEM if level_db >= _PROBLEM_DB else Severity.WARNING
 
 
 def relative_text(spectrum: LongTermSpectrum, level_db: float) -> str:

@@ -287,6 +287,5 @@ def _find_imbalance(stereo: StereoMeasures) -> list[Finding]:
             severity=Severity.WARNING,
             sentence=f"The {louder} channel is {abs(stereo.imbalance_db):.1f} dB louder over the whole track.",
             remedy="Check the panning and the balance of the master bus.",
-            percentile=None,  # the table has signed values; the sentence has none
         )
     ]

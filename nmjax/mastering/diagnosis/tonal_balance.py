@@ -8,6 +8,7 @@ from nmjax.audio.units import power_to_db
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.percentiles import percentile_of, quantile
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
+from nmjax.runtime.number_format import format_signed
 
 BANDS_HZ = {
     "bass": (30.0, 120.0),
@@ -37,8 +38,10 @@ def describe_balance(measures: Mapping[str, float]) -> str:
     keys = {name: f"balance_{name}_db" for name in BANDS_HZ}
     if not all(key in measures for key in keys.values()):
         return ""
-    levels = (f"{_NAMES[name]} {measures[key] - quantile(key, 50.0):+.0f}" for name, key in keys.items())
-    return f"{', '.join(levels)} dB".replace("-", "−").replace("+0 ", "0 ")
+    levels = (
+        f"{_NAMES[name]} {format_signed(measures[key] - quantile(key, 50.0), digits=0)}" for name, key in keys.items()
+    )
+    return f"{', '.join(levels)} dB"
 
 
 def find_tonal_balance(spectrum: LongTermSpectrum) -> list[Finding]:

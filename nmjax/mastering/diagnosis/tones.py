@@ -14,8 +14,8 @@ import numpy as np
 import scipy.ndimage
 from jaxtyping import Float
 
-from nmjax.mastering.diagnosis.finding import Finding, Severity
-from nmjax.mastering.diagnosis.hum import fit_hum, hum_finding, relative_text
+from nmjax.mastering.diagnosis.finding import Finding
+from nmjax.mastering.diagnosis.hum import fit_hum, hum_finding, relative_text, tone_severity
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
 
 _MIN_LOCK = 0.4  # of the phase
@@ -25,7 +25,6 @@ _MAX_DIP_DB = 5.0  # of that percentile below the level of the tone; looped note
 _NEIGHBORHOOD_HZ = 24.0  # loops repeat at every multiple of their tempo: lines of about one height
 _MIN_PROMINENCE_DB = 10.0  # above the median of the neighborhood
 _MIN_LEVEL_DB = -85.0  # quieter tones are inaudible
-_PROBLEM_DB = -50.0
 _STEADY_LOCK, _STEADY_PROMINENCE_DB = 0.85, 15.0
 _MIN_TONE_HZ, _MAX_TONE_HZ = 200.0, 18_000.0  # below, a bass note that is held through looks the same
 _MAX_STEADY_TONES = 3  # more are a chord: music that sustains
@@ -105,7 +104,7 @@ def _find_steady_tones(spectrum: LongTermSpectrum, steady: LockedTones) -> list[
             name="steady_tone",
             value=freq_hz,
             unit="Hz",
-            severity=Severity.PROBLEM if level_db >= _PROBLEM_DB else Severity.WARNING,
+            severity=tone_severity(level_db),
             sentence=f"A tone at {freq_hz:,.0f} Hz runs through the whole track,"
             f" {relative_text(spectrum, level_db)}{others}.",
             remedy="If it is not part of the music, find its source, or notch it.",
