@@ -20,7 +20,7 @@ from nmjax.analysis.batched_decode import flatten_processors
 from nmjax.analysis.collection import Track, evenly_spaced_indices, read_representative_excerpt
 from nmjax.analysis.responses import single_row_band_responses_db
 from nmjax.audio import reader
-from nmjax.audio.k_weighting import k_weighting_sos
+from nmjax.audio.k_weighting import k_weighting_power
 from nmjax.config import Config
 from nmjax.dsp.filterbanks import THIRD_OCTAVES_HZ
 from nmjax.mastering.network import Network
@@ -108,12 +108,9 @@ def apply_third_octave_gains(
 @functools.cache
 def _third_octave_weights(size: int) -> tuple[np.ndarray, np.ndarray]:
     """`[bins, 31]`, interpolation weights of the third octaves' gains; `[bins]`, power response of the K-weighting."""
-    from scipy.signal import sosfreqz
-
     freq_hz = np.fft.rfftfreq(size, 1.0 / SAMPLE_RATE)
     position = np.interp(
         np.log(np.maximum(freq_hz, 1e-3)), np.log(THIRD_OCTAVES_HZ), np.arange(len(THIRD_OCTAVES_HZ), dtype=np.float64)
     )
     weights = np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(len(THIRD_OCTAVES_HZ))[None]))
-    response = sosfreqz(k_weighting_sos(SAMPLE_RATE), freq_hz, fs=SAMPLE_RATE)[1]
-    return weights.astype(np.float32), (np.abs(response) ** 2).astype(np.float32)
+    return weights.astype(np.float32), k_weighting_power(freq_hz, SAMPLE_RATE).astype(np.float32)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from jaxtyping import Float
 
 from nmjax.audio.k_weighting import k_weighting_sos
+from nmjax.audio.section_filter import SectionFilter
 
 OFFSET_LUFS = -0.691  # loudness of a K-weighted power of 1
 ABSOLUTE_GATE_LUFS = -70.0
@@ -45,8 +46,7 @@ class LoudnessMeter:
         dtype: npt.DTypeLike = np.float64,
     ):
         self._weights = np.asarray(channel_weights, np.float64)
-        self._sos = k_weighting_sos(sample_rate)
-        self._filter_state = np.zeros((len(self._sos), 2, len(self._weights)))
+        self._k_weighting = SectionFilter(k_weighting_sos(sample_rate), len(self._weights))
         self._sample_rate, self._steps_per_hop = sample_rate, steps_per_second // HOPS_PER_SECOND
         self._steps = StepAccumulator(np.add, sample_rate, steps_per_second, dtype)
 
@@ -57,11 +57,8 @@ class LoudnessMeter:
 
     def update(self, chunk: Float[np.ndarray, "frames channel"]) -> None:
         """Meter the next chunk; its channels match `channel_weights`."""
-        from scipy.signal import sosfilt  # a second of import time
-
-        weighted, self._filter_state = sosfilt(self._sos, chunk.astype(np.float64), axis=0, zi=self._filter_state)
-        self._filter_state[np.abs(self._filter_state) < 1e-30] = 0.0  # denormal numbers, slow, after minutes of silence
-        self._steps.add(np.einsum("tc,tc,c->t", weighted, weighted, self._weights))
+        weighted = self._k_weighting(chunk.T)
+        self._steps.add(np.einsum("ct,ct,c->t", weighted, weighted, self._weights))
 
     def mean_power(self) -> float:
         """Mean K-weighted power of all frames, ungated; 0 before the first."""

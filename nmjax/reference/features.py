@@ -11,18 +11,21 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse
 from jaxtyping import Bool, Float
 
 from nmjax.audio import reader
+from nmjax.audio.channel_weights import channel_weights
 from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.dsp.filterbanks import band_filterbank
-from nmjax.dsp.loudness import channel_weights
 from nmjax.dsp.width import CROSSOVER_HZ
 from nmjax.reference.bands import CENTERS_HZ, FLOOR_DB, NUM_BANDS
 from nmjax.reference.frame_matching import FrameLevels, fine_filterbank, frame_levels
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 SAMPLE_RATE = 44_100  # Hz, of the audio that is analyzed
 ACTIVE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
@@ -226,13 +229,15 @@ class _SpectrumAnalysis:
     """
 
     window: Float[np.ndarray, " window"]
-    band_weights: scipy.sparse.csr_array
-    frame_weights: scipy.sparse.csr_array
+    band_weights: sparse.csr_array
+    frame_weights: sparse.csr_array
     width_bins: slice
 
 
 @functools.cache
 def _spectrum_analysis() -> _SpectrumAnalysis:
+    from scipy import sparse  # a quarter of a second, which a master without a reference does not need
+
     window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_WINDOW) / _WINDOW)).astype(np.float32)
     power_scale = 2.0 / (_WINDOW * float(np.sum(window.astype(np.float64) ** 2)))
     half_band = 2.0 ** (1.0 / 12.0)
@@ -240,7 +245,7 @@ def _spectrum_analysis() -> _SpectrumAnalysis:
     fine_weights = fine_filterbank(_WINDOW, SAMPLE_RATE) * power_scale
     return _SpectrumAnalysis(
         window=window,
-        band_weights=scipy.sparse.csr_array(band_weights.T),
-        frame_weights=scipy.sparse.csr_array(np.concatenate([band_weights, fine_weights], axis=1).T.astype(np.float32)),
+        band_weights=sparse.csr_array(band_weights.T),
+        frame_weights=sparse.csr_array(np.concatenate([band_weights, fine_weights], axis=1).T.astype(np.float32)),
         width_bins=slice(round(CROSSOVER_HZ * _WINDOW / SAMPLE_RATE), None),  # where the width processor works
     )

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float
 
 
@@ -29,6 +28,8 @@ def minimize(
         steps: number of gradient steps.
         learning_rate: of the first step; it decays to 0 along half a cosine.
     """
+    import optax  # where there is a reference; otherwise nobody waits for it
+
     adam = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
     def step(loop_state, _):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from nmjax.audio.k_weighting import k_weighting_sos
+from nmjax.audio.k_weighting import k_weighting_power
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.features import SAMPLE_RATE, TrackFeatures
 
@@ -155,6 +155,4 @@ def _power_shares(track: TrackFeatures) -> tuple[Float[np.ndarray, " bands"], Fl
 
 @functools.cache
 def _k_weighting_db() -> Float[np.ndarray, " bands"]:
-    from scipy.signal import sosfreqz  # a second of import time
-
-    return 20.0 * np.log10(np.abs(sosfreqz(k_weighting_sos(SAMPLE_RATE), CENTERS_HZ, fs=SAMPLE_RATE)[1]))
+    return 10.0 * np.log10(k_weighting_power(CENTERS_HZ, SAMPLE_RATE))

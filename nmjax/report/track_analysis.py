@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from nmjax.audio.channel_weights import channel_weights
 from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.audio.streams import AudioChunks, BlockBuffer
 from nmjax.audio.units import power_to_db
 from nmjax.dsp.filterbanks import band_filterbank
-from nmjax.dsp.loudness import channel_weights, lufs_to_power
+from nmjax.dsp.loudness import lufs_to_power
 
 CENTERS_HZ = 1000.0 * 2.0 ** (np.arange(-68, 53) / 12.0)  # twelfth-octave bands, 19.7 Hz to 20.2 kHz
 FLOOR_DB = -150.0  # the level of a silent band

@@ -9,9 +9,8 @@ import math
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.signal import sosfreqz
 
-from nmjax.audio.k_weighting import k_weighting_sos
+from nmjax.audio.k_weighting import k_weighting_power
 from nmjax.dsp import static_curve_db
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import DeliverySpec, estimate_delivery
@@ -86,5 +85,4 @@ def loudness_change_db(prepared: Prepared, track: Track) -> float:
 
 @functools.cache
 def _k_weighting_db(sample_rate: int, count: int) -> Float[np.ndarray, " points"]:
-    _, response = sosfreqz(k_weighting_sos(sample_rate), GRID_HZ[:count], fs=sample_rate)
-    return 20.0 * np.log10(np.abs(response) + 1e-9)
+    return 10.0 * np.log10(k_weighting_power(GRID_HZ[:count], sample_rate) + 1e-18)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from nmjax.audio.channel_weights import channel_weights
 from nmjax.audio.loudness_meter import BLOCK_HOPS, HOPS_PER_SECOND, LoudnessMeter, StepAccumulator, power_to_lufs
 from nmjax.audio.streams import AudioChunks
 from nmjax.audio.units import json_number
-from nmjax.dsp.loudness import channel_weights
 
 _SILENCE_LUFS = -120.0  # what is below has no number for JSON
 _MIN_ENERGY = 1e-12  # of 100 ms; below there is no gain to see

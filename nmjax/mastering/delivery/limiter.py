@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
+from nmjax.audio.section_filter import SectionFilter
+from nmjax.audio.sliding import sliding_maximum
 from nmjax.audio.streams import AudioChunks
 from nmjax.audio.units import db_to_amplitude
 from nmjax.mastering.delivery.envelope import true_peak_envelope
@@ -106,10 +108,11 @@ class ReductionSmoother:
         self._window /= self._window.sum()
         self.delay = self._hold_samples + half_window
         self._release_rate = 1e3 / (_RELEASE_MS * rate)  # 1/samples
-        self._slow_decay = math.exp(-1e3 / (_SLOW_RELEASE_MS * rate))
+        slow_decay = math.exp(-1e3 / (_SLOW_RELEASE_MS * rate))
+        self._slow_mean = SectionFilter(np.array([[1.0 - slow_decay, 0.0, 0.0, 1.0, -slow_decay, 0.0]]), channels=1)
         self._required_history = np.zeros(2 * self._hold_samples)
         self._released_history = np.zeros(2 * half_window)
-        self._release_state, self._slow_state = 0.0, np.zeros(1)
+        self._release_state = 0.0
 
     def process(self, required: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
         """The next reductions to apply; the first `delay` of the stream precede the signal."""
@@ -117,7 +120,7 @@ class ReductionSmoother:
         self._required_history = joined[len(required) :]
         if (
             not self._release_state
-            and not self._slow_state[0]
+            and not self._slow_mean.state.any()
             and not joined.any()
             and not self._released_history.any()
         ):
@@ -127,10 +130,8 @@ class ReductionSmoother:
         return np.convolve(released, self._window, "valid")
 
     def _hold_peaks(self, joined: np.ndarray) -> np.ndarray:
-        from scipy.ndimage import maximum_filter1d
-
         size = 2 * self._hold_samples + 1
-        return maximum_filter1d(joined, size)[self._hold_samples : len(joined) - self._hold_samples]
+        return sliding_maximum(joined, size)[self._hold_samples : len(joined) - self._hold_samples]
 
     def _release(self, held: np.ndarray) -> np.ndarray:
         """max(held, exponential decay of the last value), and at least a slow mean of that.
@@ -138,8 +139,6 @@ class ReductionSmoother:
         A decaying exponential under a running maximum is the running maximum of held · exp(+t), computed in segments
         short enough not to overflow.
         """
-        from scipy.signal import lfilter
-
         fast_release = np.empty_like(held)
         segment_size = max(1, int(100.0 / self._release_rate))
         for start in range(0, len(held), segment_size):
@@ -151,9 +150,7 @@ class ReductionSmoother:
             self._release_state = float(fast_release[start + len(segment) - 1])
         fast_release[fast_release < _MIN_REDUCTION] = 0.0
         self._release_state = 0.0 if self._release_state < _MIN_REDUCTION else self._release_state
-        slow_release, self._slow_state = lfilter(
-            [1.0 - self._slow_decay], [1.0, -self._slow_decay], fast_release, zi=self._slow_state
-        )
-        self._slow_state[np.abs(self._slow_state) < 0.1 * _MIN_REDUCTION] = 0.0  # avoids slow denormal numbers
+        slow_release = self._slow_mean(fast_release[None])[0]
+        self._slow_mean.state[np.abs(self._slow_mean.state) < 0.1 * _MIN_REDUCTION] = 0.0
         slow_release[slow_release < _MIN_REDUCTION] = 0.0
         return np.maximum(fast_release, slow_release)

@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 
+from nmjax.audio.channel_weights import channel_weights
 from nmjax.audio.loudness_meter import HOPS_PER_SECOND, LoudnessMeter, StepAccumulator
 from nmjax.audio.streams import AudioChunks, prefetch
 from nmjax.audio.units import db_to_amplitude
-from nmjax.dsp.loudness import channel_weights
 from nmjax.mastering.delivery.envelope import true_peak_envelope
 from nmjax.mastering.delivery.limiter import ReductionSmoother, required_reduction
 

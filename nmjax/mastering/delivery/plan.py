@@ -14,6 +14,7 @@ from nmjax.audio.streams import AudioChunks, prefetch, scale_stream_db
 from nmjax.audio.units import amplitude_to_db, db_to_amplitude
 from nmjax.mastering.delivery.limiter import CEILING_MARGIN_DB, GainReduction, Limiter
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan, scan_meter
+from nmjax.mastering.delivery.root_search import find_crossing
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.number_format import format_fixed, format_general
 
@@ -22,6 +23,7 @@ StreamOpener = Callable[[], AudioChunks]  # opens a signal from its start, as `[
 MIN_LUFS = -60.0  # the lowest loudness that a spec can ask for
 TOLERANCE_LU = 0.1  # largest deviation that meets the spec
 _SEARCH_TOLERANCE_LU = 0.03  # deviation at which the search stops
+_ESTIMATE_TOLERANCE_LU = 1e-3  # of the loudness estimated without a pass
 _MAX_PASSES = 4
 _MAX_GAIN_DB = 60.0
 
@@ -249,7 +251,6 @@ class _GainSearch:
 
     def estimate_gain_db(self, target_lufs: float) -> float:
         """The approximate gain to a loudness; `max_gain_db` where even that is too low."""
-        from scipy.optimize import brentq
 
         def excess_lu(gain_db: float) -> float:
             return self.estimate_lufs(gain_db) - target_lufs
@@ -259,7 +260,7 @@ class _GainSearch:
             return min_gain_db
         if excess_lu(self.max_gain_db) <= 0.0:
             return self.max_gain_db
-        return float(brentq(excess_lu, min_gain_db, self.max_gain_db, xtol=1e-3))  # pyright: ignore[reportArgumentType]
+        return find_crossing(excess_lu, min_gain_db, self.max_gain_db, _ESTIMATE_TOLERANCE_LU)
 
     def plan_without_limiter(self, gain_db: float, note: str) -> DeliveryPlan:
         """A plan with gain alone, whose result needs no pass over the signal."""

@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio import reader
+from nmjax.audio.channel_weights import channel_weights
+from nmjax.audio.section_filter import SectionFilter
 from nmjax.audio.streams import AudioChunks, prefetch
-from nmjax.dsp.loudness import channel_weights
 from nmjax.mastering.delivery.plan import TOLERANCE_LU, DeliverySpec
 from nmjax.runtime.number_format import format_fixed, format_general
 
@@ -172,18 +173,15 @@ class _KWeightedEnergy:
 
     def __init__(self, sample_rate: int, channels: int):
         self._rate = sample_rate
-        self._sections = _k_weighting(sample_rate)
-        self._state = np.zeros((2, 2, channels))
+        self._filter = SectionFilter(_k_weighting(sample_rate), channels)
         self._weights = channel_weights(channels).astype(np.float64)
         self._pending_energy = np.zeros(0)
         self._num_hops = 0
 
     def hop_energies(self, chunk: Float[np.ndarray, "frames channel"]) -> Float[np.ndarray, "hops 2"]:
         """Energy and number of frames of each 100 ms that ends in this chunk."""
-        from scipy.signal import sosfilt
-
-        weighted, self._state = sosfilt(self._sections, chunk.astype(np.float64), axis=0, zi=self._state)
-        self._pending_energy = np.concatenate([self._pending_energy, (weighted * weighted) @ self._weights])
+        weighted = self._filter(chunk.T)
+        self._pending_energy = np.concatenate([self._pending_energy, self._weights @ (weighted * weighted)])
         hops = []
         while len(self._pending_energy) >= (size := self._next_hop_frames()):
             hops.append((float(self._pending_energy[:size].sum()), float(size)))
@@ -282,15 +280,17 @@ def _max_interpolated_peak(samples: Float[np.ndarray, " frames"], known_peak: fl
 
 @functools.cache
 def _interpolation_matrix() -> tuple[Float[np.ndarray, "samples points"], float]:
-    """SciPy's `resample_poly` at eight times the rate as a matrix, and its largest gain for samples within ±1.
+    """The filter of SciPy's `resample_poly` at eight times the rate as a matrix, and its largest gain within ±1;
+    a sinc under a Kaiser window with β = 5.
 
     It maps `_ROW_SAMPLES + _FILTER_SAMPLES` samples to the interpolated values that depend on no others.
     """
-    from scipy.signal import firwin, upfirdn
-
-    taps = firwin(_OVERSAMPLING * _FILTER_SAMPLES + 1, 1.0 / _OVERSAMPLING, window=("kaiser", 5.0)) * _OVERSAMPLING  # pyright: ignore[reportArgumentType]  (a stub without tuples)
+    half_taps = _OVERSAMPLING * _FILTER_SAMPLES // 2
+    taps = np.sinc(np.arange(-half_taps, half_taps + 1) / _OVERSAMPLING) * np.kaiser(2 * half_taps + 1, 5.0)
+    taps *= _OVERSAMPLING / taps.sum()
     max_gain = max(np.abs(taps[phase::_OVERSAMPLING]).sum() for phase in range(_OVERSAMPLING))
     input_samples = _ROW_SAMPLES + _FILTER_SAMPLES
-    return upfirdn(taps, np.eye(input_samples), _OVERSAMPLING)[
-        :, _OVERSAMPLING * _FILTER_SAMPLES : _OVERSAMPLING * input_samples
-    ].astype(np.float32), float(max_gain)
+    points = np.arange(_OVERSAMPLING * _FILTER_SAMPLES, _OVERSAMPLING * input_samples)
+    delay = points[None] - _OVERSAMPLING * np.arange(input_samples)[:, None]
+    matrix = np.where((delay >= 0) & (delay < len(taps)), taps[np.clip(delay, 0, len(taps) - 1)], 0.0)
+    return matrix.astype(np.float32), float(max_gain)

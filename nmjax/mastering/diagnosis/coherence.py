@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Complex, Float
 
 BLOCK_WINDOWS = 16  # about 24 s: the frequency of a power line drifts by less than a line's width
@@ -65,5 +64,5 @@ class CoherenceScan:
         return Coherence(self._bin_hz, power / max(1, count))
 
     def _block_power(self) -> Float[np.ndarray, "bins steps"]:
-        lines = np.asarray(scipy.fft.fft(np.stack(self._block, axis=1), _STEPS, axis=1))
+        lines = np.fft.fft(np.stack(self._block, axis=1), _STEPS, axis=1)
         return np.square(np.real(lines)) + np.square(np.imag(lines))

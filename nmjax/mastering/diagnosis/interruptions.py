@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import scipy.ndimage
 from jaxtyping import Bool, Float
 
+from nmjax.audio.sliding import sliding_maximum
 from nmjax.mastering.diagnosis.cells import CELL_SECONDS, CellStatistics
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.runs import find_runs
@@ -154,7 +154,7 @@ def click_cells(cells: CellStatistics) -> Bool[np.ndarray, "cells channel"]:
     for offset in (*range(-_CLICK_REACH, -1), *range(2, _CLICK_REACH + 1)):
         start = _CLICK_REACH + offset
         around = np.maximum(around, padded[start : start + len(bend)])
-    is_peak = bend == scipy.ndimage.maximum_filter1d(bend, 3, axis=0)
+    is_peak = bend == sliding_maximum(bend, 3)
     is_click = is_peak & (bend >= _MIN_CLICK) & (bend >= _MIN_CLICK_RATIO * around)
     is_click &= cells.spike_width <= _MAX_CLICK_SAMPLES
     is_click[:_CLICK_REACH] = is_click[max(0, len(bend) - _CLICK_REACH) :] = False  # nothing to compare with

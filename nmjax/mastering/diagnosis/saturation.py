@@ -11,9 +11,9 @@ import dataclasses
 import math
 
 import numpy as np
-import scipy.ndimage
 from jaxtyping import Float, Int
 
+from nmjax.audio.sliding import sliding_mean
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.percentiles import percentile_of
 
@@ -85,7 +85,7 @@ def _around(bend: Float[np.ndarray, " frames"]) -> Float[np.ndarray, " cells"]:
     """RMS of the second difference in the 20 ms around each cell of 3 ms."""
     num_cells = len(bend) // _CELL_FRAMES
     power = np.square(bend[: num_cells * _CELL_FRAMES]).reshape(num_cells, _CELL_FRAMES).mean(axis=1)
-    return np.sqrt(scipy.ndimage.uniform_filter1d(power, _AROUND_CELLS, mode="nearest"))
+    return np.sqrt(sliding_mean(power, _AROUND_CELLS))
 
 
 def _step(level: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

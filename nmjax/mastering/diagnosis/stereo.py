@@ -6,7 +6,6 @@ import dataclasses
 import math
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Complex
 
 from nmjax.audio.units import power_to_db
@@ -108,7 +107,7 @@ def _delay(spectrum: LongTermSpectrum) -> dict[str, float]:
     band = spectrum.bins(*_DELAY_BAND_HZ)
     coherence = np.zeros_like(spectrum.cross)
     coherence[band] = _coherence(spectrum, band)
-    correlation = np.asarray(scipy.fft.irfft(coherence)) * (len(coherence) - 1) / max(1, band.stop - band.start)
+    correlation = np.fft.irfft(coherence) * (len(coherence) - 1) / max(1, band.stop - band.start)
     lag_seconds = 1.0 / (spectrum.bin_hz * len(correlation))
     reach = round(_MAX_DELAY_S / lag_seconds)
     # right is later by d: left(t) = s(t), right(t) = s(t − d), and the peak is at lag −d

@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import scipy.ndimage
 from jaxtyping import Float
 
+from nmjax.audio.sliding import medians_around, sliding_maximum
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.hum import fit_hum, hum_finding, relative_text, tone_severity
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS, LongTermSpectrum
@@ -55,16 +55,18 @@ def locked_tones(spectrum: LongTermSpectrum) -> LockedTones:
     """All peaks that keep their phase better than noise does, and never stop."""
     power, lock = np.abs(spectrum.advance), np.abs(spectrum.phase_lock)
     min_lock = max(_MIN_LOCK, _CHANCE / np.sqrt(spectrum.num_windows))
-    is_tone = (lock >= min_lock) & (power == scipy.ndimage.maximum_filter1d(power, 5))
+    is_tone = (lock >= min_lock) & (power == sliding_maximum(power, 5))
     level_db = 10.0 * np.log10(power + 1e-15)
-    width = 2 * round(0.5 * _NEIGHBORHOOD_HZ / spectrum.bin_hz) + 1
-    prominence_db = level_db - scipy.ndimage.median_filter(level_db, width, mode="nearest")
-    is_tone &= (level_db >= _MIN_LEVEL_DB) & (prominence_db >= _MIN_PROMINENCE_DB)
+    is_tone &= level_db >= _MIN_LEVEL_DB
     is_tone &= spectrum.percentile_db(_LOW_PERCENT) >= level_db - _MAX_DIP_DB
     (index,) = np.nonzero(is_tone)
+    width = 2 * round(0.5 * _NEIGHBORHOOD_HZ / spectrum.bin_hz) + 1
+    prominence_db = level_db[index] - medians_around(level_db, index, width)
+    is_prominent = prominence_db >= _MIN_PROMINENCE_DB
+    index, prominence_db = index[is_prominent], prominence_db[is_prominent]
     fraction = np.angle(spectrum.advance[index]) / (2.0 * np.pi)  # of a bin: windows advance by their own length
     freq_hz = (np.round(index - fraction) + fraction) * spectrum.bin_hz
-    return LockedTones(freq_hz, level_db[index], lock[index], prominence_db[index])
+    return LockedTones(freq_hz, level_db[index], lock[index], prominence_db)
 
 
 def find_tones(spectrum: LongTermSpectrum) -> list[Finding]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float
 
 from nmjax.audio.streams import AudioChunks, pad_end, rechunk
@@ -38,7 +37,7 @@ def zero_phase_taps(
     """An odd number of taps with a real response, a smooth function of the frequency in Hz; `seconds` long at most."""
     reach = int(seconds * sample_rate / 2.0)
     size = 1 << math.ceil(math.log2(4 * reach))
-    impulse = np.asarray(scipy.fft.irfft(response(np.arange(size // 2 + 1) * sample_rate / size), size))
+    impulse = np.fft.irfft(response(np.arange(size // 2 + 1) * sample_rate / size), size)
     return np.roll(impulse, reach)[: 2 * reach + 1] * np.hanning(2 * reach + 3)[1:-1]
 
 
@@ -56,13 +55,13 @@ def add_filtered(
     """
     reach = len(taps) // 2
     size = max(_MIN_FFT, 1 << math.ceil(math.log2(4 * len(taps))))  # of the FFT; overlap-save
-    response = np.asarray(scipy.fft.rfft(taps, size))[:, None]
+    response = np.fft.rfft(taps, size)[:, None]
     before = np.zeros((2 * reach, len(matrix)))
     skip = reach
     for chunk in rechunk(pad_end(chunks, reach), size - 2 * reach):
         block = np.concatenate([before, chunk])
-        spectrum = np.asarray(scipy.fft.rfft(block @ matrix, size, axis=0))
-        filtered = np.asarray(scipy.fft.irfft(spectrum * response, size, axis=0))
+        spectrum = np.fft.rfft(block @ matrix, size, axis=0)
+        filtered = np.fft.irfft(spectrum * response, size, axis=0)
         output = (block[reach : reach + len(chunk)] + filtered[2 * reach : 2 * reach + len(chunk)]).astype(np.float32)
         before = block[len(chunk) :]
         if skip < len(output):

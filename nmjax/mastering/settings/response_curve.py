@@ -28,7 +28,6 @@ _MIN_OCTAVES = 2.0
 _MAX_HZ, _MAX_LEVEL_DB = 200_000.0, 400.0
 _GAIN_PENALTY = 0.02  # in dB² for each dB of a filter's gain: two filters that cancel each other are merged
 _FINE_STEPS = 16  # in each band of the fit; a curve of many points is averaged over them
-_FLAT = Bands(freq_hz=jnp.full((1, 1), 1e3), gain_db=jnp.zeros((1, 1)), q=jnp.ones((1, 1)))
 
 
 class ResponseCurve(NamedTuple):
@@ -108,7 +107,8 @@ def fit_curve(curve: ResponseCurve) -> CurveFit:
     covered = _covered(curve)
     weight = covered / covered.mean()
     target_db = target_db - np.average(target_db, weights=weight)
-    bands = eq_fit.fit_bands(_FLAT, _GRID_HZ, target_db, weight, _GAIN_PENALTY)
+    flat = Bands(freq_hz=jnp.full((1, 1), 1e3), gain_db=jnp.zeros((1, 1)), q=jnp.ones((1, 1)))
+    bands = eq_fit.fit_bands(flat, _GRID_HZ, target_db, weight, _GAIN_PENALTY)
     error_db = target_db - bands_response_db(bands, _GRID_HZ)
     error_db = np.where(covered, error_db - np.average(error_db, weights=weight), 0.0)
     worst = int(np.argmax(np.abs(error_db)))
