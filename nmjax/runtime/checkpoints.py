@@ -17,13 +17,15 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import orbax.checkpoint as ocp
 
-from nmjax.runtime import atomic_files, distributed
+from nmjax.runtime import atomic_files, checkpoint_reader, distributed
 from nmjax.runtime.errors import BadInputError
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
 
 _DIGESTS_FILE = "digests.json"
 _HEADROOM_BYTES = 1 << 20  # of a checkpoint, beside its arrays
@@ -47,6 +49,8 @@ class Checkpoints:
         Raises:
             BadInputError: the disk is full or the folder cannot be written. Earlier checkpoints stay.
         """
+        import orbax.checkpoint as ocp  # a third of a second, which nobody needs who only reads a network
+
         if step in self.steps() and not self._problem(step):
             return
         distributed.barrier("looked for earlier checkpoints")
@@ -136,26 +140,25 @@ class Checkpoints:
 
     def meta(self, step: int) -> dict[str, Any]:
         """The JSON part."""
-        with self._manager() as manager:
-            return manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+        return checkpoint_reader.read_json(self.folder / str(step) / "meta")
 
     def restore(self, step: int, **targets: Any) -> dict[str, Any]:
         """Parts of a checkpoint by name (`model=`, `training=`), into the shapes, types and shardings of the
         targets."""
+        import orbax.checkpoint as ocp
+
         args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
         with self._manager() as manager:
             return dict(manager.restore(step, args=ocp.args.Composite(**args)))
 
     def restore_model(self, step: int) -> Any:
         """The network's variables as they were saved, on one device."""
-        with self._manager() as manager:
-            shapes = manager.item_metadata(step)["model"].tree
-        single_device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=single_device), shapes)
-        return self.restore(step, model=target)["model"]
+        return jax.device_put(checkpoint_reader.read_tree(self.folder / str(step) / "model"), jax.devices()[0])
 
     def _manager(self, writing: bool = False) -> ocp.CheckpointManager:
         """Only who writes may make the folder, and clear away what an earlier writer left half-done in it."""
+        import orbax.checkpoint as ocp
+
         options = ocp.CheckpointManagerOptions(
             max_to_keep=self._keep, enable_async_checkpointing=False, cleanup_tmp_directories=writing, create=writing
         )
