@@ -12,10 +12,10 @@ float32 matrix product in the same run. `--memory` prints XLA's estimate of the 
 running it, and times the cost of recomputation at a batch of one.
 """
 
-from nmjax.runtime.huge_pages import restart_with_huge_pages
+from nmjax.runtime.allocator import restart_with_tuned_allocator
 
 if __name__ == "__main__":
-    restart_with_huge_pages()  # as train.py does; the PyTorch process inherits them
+    restart_with_tuned_allocator()  # as train.py does; the PyTorch process inherits them
 
 import argparse
 import json

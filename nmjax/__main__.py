@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 
 from nmjax.runtime import signals
-from nmjax.runtime.huge_pages import restart_with_huge_pages
+from nmjax.runtime.allocator import restart_with_tuned_allocator
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line (`nmjax.cli`) and return its exit code."""
     signals.block_signals()
-    restart_with_huge_pages()
+    restart_with_tuned_allocator()
     try:
         signals.install_handlers()
         from nmjax.cli import main  # after the restart, which would import it twice

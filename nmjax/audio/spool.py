@@ -1,4 +1,4 @@
-"""Audio in a temporary file, for signals that are read several times but computed once."""
+"""Audio in memory and in a temporary file, for signals that are read several times but computed once."""
 
 from __future__ import annotations
 
@@ -16,24 +16,35 @@ _SAMPLE_BYTES = 4
 
 
 class Spool:
-    """float32 audio in a temporary file without a name, which is gone when it is closed, or with this object.
+    """float32 audio: its beginning in memory, the rest in a temporary file without a name.
+
+    The file is gone when the spool is closed, or with this object.
 
     Args:
         channels: of the signal.
         folder: of the file, which needs 4 bytes per sample. None for the system's folder for temporary files.
+        memory_bytes: how much stays in memory.
     """
 
-    def __init__(self, channels: int, folder: Path | None = None):
-        self._channels = channels
+    def __init__(self, channels: int, folder: Path | None = None, memory_bytes: int = 0):
+        self._channels, self._free_bytes = channels, memory_bytes
+        self._chunks: list[np.ndarray] = []
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`, or with this object)
         self._finalizer = weakref.finalize(self, self._file.close)
 
     def append(self, chunk: np.ndarray) -> None:
-        """Adds a chunk `[frames, channel]`."""
-        self._file.write(np.ascontiguousarray(chunk, np.float32).data)
+        """Adds a chunk `[frames, channel]`, which the caller must not change afterwards."""
+        samples = np.ascontiguousarray(chunk, np.float32)
+        if samples.nbytes <= self._free_bytes:
+            self._free_bytes -= samples.nbytes
+            self._chunks.append(samples if samples.base is None else samples.copy())  # a view would hold all of it
+        else:
+            self._free_bytes = 0
+            self._file.write(samples.data)
 
     def read_chunks(self) -> Iterator[np.ndarray]:
         """The signal from its start, in chunks `[frames, channel]` float32."""
+        yield from self._chunks
         self._file.flush()
         start = 0
         while len(chunk := read_frames_at(self._file.fileno(), self._channels, start, CHUNK_FRAMES)):
@@ -41,7 +52,8 @@ class Spool:
             start += len(chunk)
 
     def close(self) -> None:
-        """Removes the file; readers must have ended."""
+        """Frees the memory and removes the file; readers must have ended."""
+        self._chunks.clear()
         self._finalizer()
 
 
@@ -52,26 +64,37 @@ def read_frames_at(file_descriptor: int, channels: int, start: int, frames: int)
     return np.frombuffer(raw_bytes, np.float32).reshape(-1, channels)
 
 
-def computed_once(
-    open_stream: Callable[[], AudioChunks], channels: int, folder: Path | None = None
-) -> Callable[[], AudioChunks]:
-    """Opens the same signal, which is stored when it is read to its end for the first time, and read from there later.
+class StoredStream:
+    """A signal that is stored when it is read to its end for the first time, and read from there later.
 
     Args:
-        open_stream: opens the signal from its start.
-        channels, folder: as of `Spool`.
+        open_stream: computes the signal from its start.
+        channels, folder, memory_bytes: as of `Spool`.
     """
-    stored: Spool | None = None
 
-    def open_stored() -> Iterator[np.ndarray]:
-        nonlocal stored
-        if stored is not None:
-            yield from stored.read_chunks()
+    def __init__(
+        self,
+        open_stream: Callable[[], AudioChunks],
+        channels: int,
+        folder: Path | None = None,
+        memory_bytes: int = 0,
+    ):
+        self._open_stream = open_stream
+        self._make_spool = lambda: Spool(channels, folder, memory_bytes)
+        self._stored: Spool | None = None
+
+    def read_chunks(self) -> Iterator[np.ndarray]:
+        """The signal from its start, in chunks `[frames, channel]`."""
+        if self._stored is not None:
+            yield from self._stored.read_chunks()
             return
-        spool = Spool(channels, folder)
-        for chunk in open_stream():
+        spool = self._make_spool()
+        for chunk in self._open_stream():
             spool.append(chunk)
             yield chunk
-        stored = spool
+        self._stored = spool
 
-    return open_stored
+    def close(self) -> None:
+        """Frees what is stored; readers must have ended."""
+        if self._stored is not None:
+            self._stored.close()

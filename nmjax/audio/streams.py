@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -224,6 +226,27 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
     finally:
         stopped.set()
         thread.join()
+
+
+def watch_in_thread(chunks: AudioChunks, watch: Callable[[np.ndarray], None]) -> Iterator[np.ndarray]:
+    """The same chunks, each given to `watch` in another thread, in order; all have been when the stream ends.
+
+    Args:
+        chunks: the signal; who uses the chunks must not change them.
+        watch: an exception that it raises is raised here.
+    """
+    pending: collections.deque[Future] = collections.deque()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            for chunk in chunks:
+                pending.append(pool.submit(watch, chunk))
+                yield chunk
+                while len(pending) > _QUEUE_SIZE or (pending and pending[0].done()):
+                    pending.popleft().result()
+            for future in pending:
+                future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def scale_stream_db(chunks: AudioChunks, gain_db: float) -> Iterator[np.ndarray]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 from pathlib import Path
 
 from nmjax.cli.parser import Command
+from nmjax.mastering.early_scan import start_early_scan
 from nmjax.mastering.network_names import networks_help
 from nmjax.mastering.request import REFERENCE_GROUP, MasteringRequest
 from nmjax.runtime.options import option, read_int, read_path, read_text
@@ -82,11 +84,16 @@ class InferOptions(MasteringRequest):
 
 
 def _run(options: InferOptions) -> int:
-    from nmjax.cli.infer_run import run_infer
-    from nmjax.runtime.compilation_cache import enable_compilation_cache
+    with contextlib.ExitStack() as stack:
+        watches_source = options.report or options.null_test or options.plot
+        early_scan = None if options.is_batch or watches_source else start_early_scan(Path(options.inputs[0]))
+        if early_scan:
+            stack.callback(early_scan.close)
+        from nmjax.cli.infer_run import run_infer  # JAX and all that follows, while the track is measured
+        from nmjax.runtime.compilation_cache import enable_compilation_cache
 
-    enable_compilation_cache()
-    return run_infer(options)
+        enable_compilation_cache()
+        return run_infer(options, early_scan=early_scan)
 
 
 COMMAND = Command(

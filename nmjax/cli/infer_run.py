@@ -11,10 +11,10 @@ from rich.console import Console
 
 from nmjax.audio import formats, reader
 from nmjax.audio.reader import AudioInfo
-from nmjax.batch.batch import BatchRequest, find_batch_jobs, run_batch
 from nmjax.cli.infer import InferOptions
 from nmjax.cli.infer_output import print_result, result_record, results_to_json, summary_records
 from nmjax.cli.inspect_run import print_findings
+from nmjax.mastering.early_scan import EarlyScan
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OUTPUT_FLAGS, OutputPaths, check_outputs, resolve_output_paths
@@ -29,17 +29,22 @@ from nmjax.runtime.exit_codes import ExitCode
 from nmjax.runtime.text import to_printable
 
 
-def run_infer(options: InferOptions, console: Console | None = None) -> int:
+def run_infer(options: InferOptions, console: Console | None = None, early_scan: EarlyScan | None = None) -> int:
     """Master the inputs and print the results; returns the exit code.
+
+    Args:
+        options: of the command line.
+        console: for the results; None for the standard output.
+        early_scan: of the only input, where it is measured already.
 
     Raises:
         BadInputError: an option or an input cannot be used.
     """
     console = console or Console(quiet=options.quiet or options.json)
-    return _run_batch(options, console) if options.is_batch else _run_single(options, console)
+    return _run_batch(options, console) if options.is_batch else _run_single(options, console, early_scan)
 
 
-def _run_single(options: InferOptions, console: Console) -> int:
+def _run_single(options: InferOptions, console: Console, early_scan: EarlyScan | None) -> int:
     if options.scheduler or options.workers is not None:
         raise BadInputError("--scheduler and --workers are for many tracks; give a folder or several files.")
     track, request = Path(options.inputs[0]), options.mastering_request
@@ -57,7 +62,16 @@ def _run_single(options: InferOptions, console: Console) -> int:
         network = load_network(request, mastering_options, lambda message: print_line(console, message))
     with ProgressBars(console, info.frames) as bars:
         observers = _make_observers(info, outputs)
-        result = master(track, outputs, network, mastering_options, bars, observers, report_findings=True)
+        result = master(
+            track,
+            outputs,
+            network,
+            mastering_options,
+            bars,
+            observers,
+            report_findings=True,
+            early_scan=early_scan,
+        )
     _save_target(options, mastering_options, console)
     if options.json:
         print(results_to_json([result_record(result)]))
@@ -88,6 +102,8 @@ def _make_observers(info: AudioInfo, outputs: OutputPaths) -> list[MasteringObse
 
 
 def _run_batch(options: InferOptions, console: Console) -> int:
+    from nmjax.batch.batch import BatchRequest, find_batch_jobs, run_batch
+
     for kind, flag in OUTPUT_FLAGS.items():
         if getattr(options, kind):
             raise BadInputError(f"{flag} is for a single track; give one file.")

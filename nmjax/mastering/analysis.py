@@ -130,7 +130,7 @@ def process_chain(
         tap: called with "input" and the signal, then with "eq" and each active processor's name and its output.
     """
     equalized = equalize_stream(tap("input", signal.read_chunks()), bands, signal.sample_rate)
-    audio = tap("eq", prefetch(equalize_side_stream(equalized, side_bands, signal.sample_rate)))
+    audio = tap("eq", equalize_side_stream(equalized, side_bands, signal.sample_rate))
     for processor in active_processors(settings):
         audio = tap(processor, apply_processor(audio, processor, settings, signal.sample_rate, signal.input_gain_db))
     return audio

@@ -11,11 +11,12 @@ from pathlib import Path
 from nmjax.audio import reader
 from nmjax.audio.formats import choose_format
 from nmjax.audio.reader import AudioInfo
-from nmjax.audio.spool import Spool
+from nmjax.audio.spool import StoredStream
 from nmjax.audio.streams import AudioChunks, scale_stream_db
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, predict_settings, process_chain, residual_stream, with_input_gain
 from nmjax.mastering.deliveries import identical_delivery_notes, write_deliveries
+from nmjax.mastering.early_scan import EarlyScan
 from nmjax.mastering.intensity import apply_intensity, correction_shares
 from nmjax.mastering.network import Network
 from nmjax.mastering.observer import MasteringObserver
@@ -42,6 +43,7 @@ from nmjax.reference.match import ReferenceMatch
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError
 
+_RENDERED_MEMORY_BYTES = 64 << 20  # of a rendered track; the rest of it is in a file: three minutes of stereo
 _CODEC_PADDING_FRAMES = 4 * 1152  # by how much a lossy file may be shorter than its header says
 
 
@@ -53,6 +55,7 @@ def master(
     progress: StreamTap = no_tap,
     observers: Sequence[MasteringObserver] = (),
     report_findings: bool = False,
+    early_scan: EarlyScan | None = None,
 ) -> MasteringResult:
     """Masters a track; all its files appear together, or none does.
 
@@ -64,6 +67,7 @@ def master(
         progress: called with a name and the chunks of each pass over the audio, which it returns unchanged.
         observers: follow the audio of every stage and write further files.
         report_findings: diagnose also where no repair needs it.
+        early_scan: of the track, where it is measured already; observers then do not see the source.
 
     Raises:
         BadInputError: the track or the settings cannot be used, or an output cannot be written.
@@ -77,7 +81,8 @@ def master(
         return chunks
 
     folder = outputs.masters[0].parent
-    analyzed_track = analyze_track(input_signal(info, progress), network, options, tap, report_findings, folder)
+    signal = input_signal(info, progress, early_scan)
+    analyzed_track = analyze_track(signal, network, options, tap, report_findings, folder)
     notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]
     with contextlib.ExitStack() as stack:
         temporary_paths = {path: stack.enter_context(atomic_files.temporary_sibling(path)) for path in outputs.files()}
@@ -242,6 +247,7 @@ def render_track(
         gain_db=gain_db,
         folder=folder,
         tap=tap,
+        memory_bytes=_RENDERED_MEMORY_BYTES,
     )
 
 
@@ -255,10 +261,11 @@ def render_signal(
     gain_db: float = 0.0,
     folder: Path | None = None,
     tap: StreamTap = no_tap,
+    memory_bytes: int = 0,
 ) -> Iterator[RenderedTrack]:
-    """Renders a repaired signal; the result can be read until the context ends.
+    """Renders a repaired signal when it is read for the first time; it can be read until the context ends.
 
-    It is the input itself where nothing is changed, otherwise a temporary file in `folder`.
+    It is the input itself where nothing is changed; otherwise the first reading, to its end, stores it.
 
     Args:
         signal: the signal.
@@ -268,6 +275,7 @@ def render_signal(
         gain_db: of an album, before delivery.
         folder: of the temporary file; None for the system's.
         tap: called with the name of each stage and its output.
+        memory_bytes: how much of the result stays in memory.
     """
     settings = render_plan.prediction.settings
     side_bands = render_plan.rendered_side_bands if channels == 2 else None
@@ -276,15 +284,17 @@ def render_signal(
     if not render_plan.residual_amount and not has_processing and gain_db == 0.0:
         yield RenderedTrack(signal.read_chunks)
         return
-    audio = process_chain(signal, settings, render_plan.rendered_bands, side_bands, tap)
     residual_meter = ResidualMeter()
-    if network and render_plan.residual_amount:
-        residual = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
-        audio = residual_meter.add(audio, tap("residual", residual))
-    with contextlib.closing(Spool(channels, folder)) as spool:
-        for chunk in scale_stream_db(audio, gain_db):
-            spool.append(chunk)
-        yield RenderedTrack(spool.read_chunks, residual_meter.level_db)
+
+    def render() -> AudioChunks:
+        audio = process_chain(signal, settings, render_plan.rendered_bands, side_bands, tap)
+        if network and render_plan.residual_amount:
+            residual = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
+            audio = residual_meter.add(audio, tap("residual", residual))
+        return scale_stream_db(audio, gain_db)
+
+    with contextlib.closing(StoredStream(render, channels, folder, memory_bytes)) as rendered:
+        yield RenderedTrack(rendered.read_chunks, residual_meter)
 
 
 def _truncation_notes(info: AudioInfo, num_frames: int) -> list[str]:

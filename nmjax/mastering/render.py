@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -36,10 +36,15 @@ def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iter
 
 
 def _process_stream(stage: EqualizerStage, chunks: AudioChunks, chunk_frames: int) -> Iterator[np.ndarray]:
-    state = None
+    """One chunk is filtered by XLA's threads while the one before it is used."""
+    state, waiting = None, None
     for chunk in rechunk(chunks, chunk_frames):
-        output, state = stage.process(chunk, chunk_frames, state)
-        yield output
+        started, state = stage.start(chunk, chunk_frames, state)
+        if waiting:
+            yield waiting()
+        waiting = started
+    if waiting:
+        yield waiting()
 
 
 class EqualizerStage:
@@ -64,19 +69,23 @@ class EqualizerStage:
             size: one compiled program serves all chunks of a size.
             state: the state after the chunk before; None at the start of a stream.
         """
-        equalized, state = self._filter(chunk, size, state)
-        return equalized.astype(np.float32), state
+        wait, state = self.start(chunk, size, state)
+        return wait(), state
 
-    def _filter(self, chunk: np.ndarray, size: int, state: Any) -> tuple[np.ndarray, Any]:
-        """The chunk through the filters, float64, and the state after it; arguments as of `process`."""
+    def start(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[Callable[[], np.ndarray], Any]:
+        """As `process`, but without waiting: the first result is a function that waits for the filtered chunk."""
+        wait, state = self._start_filter(chunk, size, state)
+        return lambda: wait().astype(np.float32), state
+
+    def _start_filter(self, chunk: np.ndarray, size: int, state: Any) -> tuple[Callable[[], np.ndarray], Any]:
+        """The chunk through the filters, float64, and the state after it; arguments and results as of `start`."""
         audio = np.zeros((1, size, chunk.shape[1]), np.float64)
         audio[0, : len(chunk)] = chunk
         with jax.enable_x64(True):  # not around a yield, where the caller's own code runs
             if state is None:
                 state = np.zeros((1, chunk.shape[1], self._bands.freq_hz.shape[1], 2), np.float64)
             equalized, state = _jit_equalize(audio, self._bands, self._sample_rate, state)
-            equalized = np.asarray(equalized)
-        return equalized[0, : len(chunk)], state
+        return lambda: np.asarray(equalized)[0, : len(chunk)], state
 
 
 def equalize_side_stream(chunks: AudioChunks, bands: Bands | None, sample_rate: int) -> Iterator[np.ndarray]:
@@ -101,15 +110,19 @@ def equalize_side_stream(chunks: AudioChunks, bands: Bands | None, sample_rate: 
 class SideEqualizerStage(EqualizerStage):
     """The equalizer of the side over chunks of a stream; chunks of any other number of channels than two pass."""
 
-    def process(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[np.ndarray, Any]:
+    def start(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[Callable[[], np.ndarray], Any]:
         """The next chunk with its side filtered, and the state after it; see `EqualizerStage`."""
         if chunk.shape[1] != 2:
-            return chunk, state
+            return lambda: chunk, state
         audio = chunk.astype(np.float64)
         side = 0.5 * (audio[:, :1] - audio[:, 1:])
-        equalized, state = self._filter(side, size, state)
-        change = equalized - side
-        return (audio + np.concatenate([change, -change], axis=1)).astype(np.float32), state
+        wait, state = self._start_filter(side, size, state)
+
+        def finish() -> np.ndarray:
+            change = wait() - side
+            return (audio + np.concatenate([change, -change], axis=1)).astype(np.float32)
+
+        return finish, state
 
 
 @partial(jax.jit, static_argnums=2)

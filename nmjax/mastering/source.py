@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 from nmjax.audio import reader
 from nmjax.audio.reader import AudioInfo
-from nmjax.audio.streams import AudioChunks
+from nmjax.audio.streams import AudioChunks, watch_in_thread
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures, diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import container_bits, loudness_measures
 from nmjax.mastering.diagnosis.scan import TrackScan, TrackStatistics
+from nmjax.mastering.early_scan import EarlyScan
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan, mark_findings, plan_repairs, repaired_opener
 from nmjax.mastering.request import NONE
 from nmjax.mastering.types import InputSignal, MasteringOptions
@@ -30,14 +30,28 @@ def no_tap(name: str, chunks: AudioChunks) -> AudioChunks:
     return chunks
 
 
-def input_signal(info: AudioInfo, progress: StreamTap = no_tap) -> InputSignal:
-    """A file as the signal to master. progress: called with "Reading" and the chunks of each pass."""
+def input_signal(info: AudioInfo, progress: StreamTap = no_tap, early_scan: EarlyScan | None = None) -> InputSignal:
+    """A file as the signal to master.
+
+    Args:
+        info: its header.
+        progress: called with "Reading" and the chunks of each pass.
+        early_scan: of the file, where it is measured already.
+    """
+
+    def wait_for_scan() -> tuple[LoudnessScan, TrackStatistics] | None:
+        assert early_scan is not None
+        for _ in progress("Reading", early_scan.chunks()):
+            pass
+        return early_scan.measurements
+
     return InputSignal(
         read_chunks=lambda: progress("Reading", reader.read_chunks(info.path)),
         sample_rate=info.sample_rate,
         channels=info.channels,
         name=f"'{info.path}'",
         bits=container_bits(info),
+        wait_for_scan=wait_for_scan if early_scan else None,
     )
 
 
@@ -87,30 +101,31 @@ def measure_source(
     known_plan = _known_plan(options)
     if known_plan is not None:
         known_plan = known_plan.fitting(rate, channels)
-    track_scan = TrackScan(rate, channels) if known_plan is None or report_findings else None
-    passes = itertools.count()
-
-    def read_source() -> AudioChunks:
-        if next(passes) > 0:  # it has been observed
-            return signal.read_chunks()
-        chunks = tap("source", signal.read_chunks())
-        return track_scan.watch(chunks) if track_scan else chunks
-
-    scan = _loudness_scan(read_source(), signal)
-    if scan.frames < MIN_FRAMES:
-        raise BadInputError(f"{signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
-    plan, original = known_plan or NO_REPAIRS, loudness_measures(scan)
-    findings, statistics = [], None
-    if track_scan:
-        statistics = track_scan.result()
+    scan, statistics = _measure(signal, tap, needs_statistics=known_plan is None or report_findings)
+    plan, original, findings = known_plan or NO_REPAIRS, loudness_measures(scan), []
+    if statistics:
         findings = diagnose(statistics, original, signal.bits)
         if known_plan is None:
             plan = plan_repairs(statistics, findings, options.repair)
-    read_chunks = repaired_opener(read_source, plan, rate, channels, folder)
+    read_chunks = repaired_opener(signal.read_chunks, plan, rate, channels, folder)
     if plan.active():
         scan = _loudness_scan(tap("repaired", read_chunks()), signal)
     findings = mark_findings(findings, plan, suggest=suggest_options and known_plan is None)
     return MeasuredSource(read_chunks, original, scan, plan, findings, statistics)
+
+
+def _measure(
+    signal: InputSignal, tap: StreamTap, needs_statistics: bool
+) -> tuple[LoudnessScan, TrackStatistics | None]:
+    """Measures a track in one pass, unless that has been done."""
+    if signal.wait_for_scan and (measurements := signal.wait_for_scan()):
+        return measurements
+    track_scan = TrackScan(signal.sample_rate, signal.channels) if needs_statistics else None
+    chunks = tap("source", signal.read_chunks())
+    scan = _loudness_scan(watch_in_thread(chunks, track_scan.update) if track_scan else chunks, signal)
+    if scan.frames < MIN_FRAMES:
+        raise BadInputError(f"{signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
+    return scan, track_scan.result() if track_scan else None
 
 
 def _known_plan(options: MasteringOptions) -> RepairPlan | None:

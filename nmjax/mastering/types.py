@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from nmjax.audio.reader import AudioInfo
 from nmjax.dsp import Bands
@@ -12,10 +13,12 @@ from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec, StreamOpener
 from nmjax.mastering.delivery.write import DeliveryResult
 from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures
 from nmjax.mastering.diagnosis.finding import Finding
+from nmjax.mastering.diagnosis.scan import TrackStatistics
 from nmjax.mastering.network import Network
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan
 from nmjax.mastering.request import AUTO
+from nmjax.mastering.residual_level import ResidualMeter
 from nmjax.mastering.settings.file import StoredSettings
 from nmjax.mastering.settings.overrides import Overrides
 from nmjax.models import Prediction
@@ -108,6 +111,8 @@ class InputSignal:
         channels: number of channels.
         name: what messages call it.
         bits: of the samples in its file; None where unknown.
+        wait_for_scan: returns the measurements that have been started already, or None where they failed; None for
+            none.
     """
 
     read_chunks: StreamOpener
@@ -115,6 +120,7 @@ class InputSignal:
     channels: int
     name: str
     bits: int | None = None
+    wait_for_scan: Callable[[], tuple[LoudnessScan, TrackStatistics] | None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,13 +151,18 @@ class RenderedTrack:
     """A track after equalizer, processors and residual, before delivery.
 
     Attributes:
-        open_stream: opens it from its start at each call.
-        residual_level_db: level of the residual relative to the signal to which it was added; −inf for a silent one,
-            None where none was rendered.
+        open_stream: opens it from its start at each call; the first to read it to its end waits for the rendering.
+        residual_meter: of the residual that is added; None where nothing is rendered.
     """
 
     open_stream: StreamOpener
-    residual_level_db: float | None = None
+    residual_meter: ResidualMeter | None = None
+
+    @property
+    def residual_level_db(self) -> float | None:
+        """Level of the residual relative to the signal to which it was added, of what has been read; −inf for a silent
+        one, None where none was rendered."""
+        return self.residual_meter.level_db if self.residual_meter else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -94,8 +94,6 @@ def render_sound(
     energies: dict[str, EnergyScan] = {}
 
     def tap(stage: str, chunks: AudioChunks) -> AudioChunks:
-        if stage == "input":
-            chunks = watch(chunks, 0.0, 0.4)
         if plan.prediction.settings.compressor is not None and stage in ("eq", "compressor"):
             energies[stage] = EnergyScan(signal.sample_rate)
             chunks = energies[stage].watch(chunks)
@@ -106,7 +104,7 @@ def render_sound(
             render_signal(signal, source.channels, plan, network, folder=source.path.parent, tap=tap)
         )
         scan = LoudnessScan(
-            watch(rendered.open_stream(), 0.4, 0.6), signal.sample_rate, source.channels, max_limiting_db
+            watch(rendered.open_stream(), 0.0, 0.6), signal.sample_rate, source.channels, max_limiting_db
         )
         compressor_gain_db = None
         compressor = plan.prediction.settings.compressor

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nmjax.audio.spool import Spool, computed_once
+from nmjax.audio.spool import Spool, StoredStream
 
 
 @pytest.fixture
@@ -11,8 +11,9 @@ def audio():
     return np.random.default_rng(0).normal(size=(200_000, 2)).astype(np.float32)
 
 
-def test_a_spool_returns_what_was_added(audio, tmp_path):
-    spool = Spool(2, tmp_path)
+@pytest.mark.parametrize("memory_bytes", [0, 700_000, 1 << 30])  # none, some or all of it in memory
+def test_a_spool_returns_what_was_added(audio, tmp_path, memory_bytes):
+    spool = Spool(2, tmp_path, memory_bytes)
     assert list(spool.read_chunks()) == []
     for chunk in np.array_split(audio.astype(np.float64), 7):
         spool.append(chunk)
@@ -29,7 +30,7 @@ def test_a_stream_is_computed_once_and_only_a_whole_one_is_stored(audio):
         openings.append(len(openings))
         yield from np.array_split(audio, 5)
 
-    open_stored = computed_once(open_stream, 2)
+    open_stored = StoredStream(open_stream, 2).read_chunks
     next(iter(open_stored()))  # not to its end
     for expected in (2, 2, 2):
         np.testing.assert_array_equal(np.concatenate(list(open_stored())), audio)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nmjax.audio import reader
 from nmjax.audio.reader import AudioInfo
-from nmjax.audio.streams import AudioChunks
+from nmjax.audio.streams import AudioChunks, watch_in_thread
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures, diagnose, track_measures
 from nmjax.mastering.diagnosis.finding import Finding
@@ -34,7 +34,7 @@ def scan_track(chunks: AudioChunks, sample_rate: int, channels: int) -> tuple[Tr
         channels: number of channels.
     """
     track_scan = TrackScan(sample_rate, channels)
-    loudness_scan = LoudnessScan(track_scan.watch(chunks), sample_rate, channels, max_limiting_db=0.0)
+    loudness_scan = LoudnessScan(watch_in_thread(chunks, track_scan.update), sample_rate, channels, max_limiting_db=0.0)
     return track_scan.result(), loudness_measures(loudness_scan)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.audio.streams import AudioChunks, BlockBuffer
+from nmjax.audio.streams import BlockBuffer
 from nmjax.mastering.diagnosis.cells import CellScan, CellStatistics, cell_frames
 from nmjax.mastering.diagnosis.clipping import ClippingScan, ClippingStatistics
 from nmjax.mastering.diagnosis.file_quality import SampleStatistics
@@ -59,12 +58,6 @@ class TrackScan:
         self._saturation = SaturationScan(channels)
         self._spectrum = SpectrumScan(sample_rate, channels)
         self._buffer = BlockBuffer(channels, _CELLS_PER_BLOCK * cell_frames(sample_rate))
-
-    def watch(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
-        """Yield the same chunks, `[frames, channel]`, and add them."""
-        for chunk in chunks:
-            self.update(chunk)
-            yield chunk
 
     def update(self, chunk: np.ndarray) -> None:
         """Add a chunk `[frames, channel]`."""

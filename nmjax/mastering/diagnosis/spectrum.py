@@ -13,7 +13,6 @@ import functools
 import math
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Complex, Float
 
 from nmjax.mastering.diagnosis.coherence import Coherence, CoherenceScan
@@ -99,7 +98,7 @@ class SpectrumScan:
         hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.size) / self.size)
         self._window = (hann / (0.25 * self.size)).astype(np.float32)  # a full-scale sine has magnitude 1
         num_bins = self.size // 2 + 1
-        self._powers = np.zeros((3, num_bins))
+        self._powers = np.zeros((channels, num_bins))
         self._cross, self._advance, self._phase_lock = np.zeros((3, num_bins), complex)
         self._coherence = CoherenceScan(self._bin_hz, _COHERENCE_MAX_HZ)
         self._earlier: collections.deque[np.ndarray] = collections.deque(maxlen=2)
@@ -120,13 +119,13 @@ class SpectrumScan:
     def result(self) -> LongTermSpectrum:
         """The spectrum of the signal so far."""
         count = max(1, self._num_windows)
-        power, left, right = self._powers / count
+        powers = self._powers / count
         return LongTermSpectrum(
             bin_hz=self._bin_hz,
             num_windows=self._num_windows,
-            power=power,
-            left=left,
-            right=right,
+            power=powers.mean(axis=0),
+            left=powers[0],
+            right=powers[-1],
             cross=self._cross / count,
             advance=self._advance / max(1, count - 2),
             phase_lock=self._phase_lock / max(1, count - 2),
@@ -135,18 +134,18 @@ class SpectrumScan:
         )
 
     def _add_window(self, samples: np.ndarray) -> None:
-        bins = np.asarray(scipy.fft.rfft(samples * self._window))
+        bins = np.fft.rfft(samples * self._window)
         powers = np.square(np.real(bins)) + np.square(np.imag(bins))
-        mean = sum(powers) / np.float32(len(powers))
-        for accumulated, power in zip(self._powers, (mean, powers[0], powers[-1]), strict=True):
-            accumulated += power
+        self._powers += powers
         if len(bins) > 1:
             self._cross += bins[0] * np.conj(bins[-1])
         middle = bins.sum(axis=0) / np.float32(len(bins))
         self._add_advance(middle)
         self._coherence.add(middle)
-        level_db = np.float32(10.0) * np.log10(mean + np.float32(_FLOOR_POWER))
-        step = np.clip((level_db - _MIN_DB) / np.float32(_STEP_DB), 0, _NUM_STEPS - 1).astype(np.intp)
+        mean = functools.reduce(np.add, powers) / np.float32(len(powers))
+        # NumPy's log takes a tenth of the time of its log10
+        step = np.log(mean + np.float32(_FLOOR_POWER)) * np.float32(10.0 / math.log(10.0) / _STEP_DB)
+        step = np.clip(step - np.float32(_MIN_DB / _STEP_DB), 0, _NUM_STEPS - 1).astype(np.intp)
         self._histogram.ravel()[self._row_starts + step] += 1
         self._num_windows += 1
 
@@ -155,5 +154,5 @@ class SpectrumScan:
         if len(self._earlier) == 2:
             product = mean * np.conj(self._earlier[0])
             self._advance += product
-            self._phase_lock += product / (np.abs(product) + np.float32(_FLOOR_POWER))
+            self._phase_lock += product * (np.float32(1.0) / (np.abs(product) + np.float32(_FLOOR_POWER)))
         self._earlier.append(mean)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from nmjax.audio.spool import computed_once
+from nmjax.audio.spool import StoredStream
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.diagnosis.finding import Finding
@@ -158,4 +158,4 @@ def repaired_opener(
         return repair_stream(read_chunks(), plan, sample_rate, channels)
 
     is_slow = any(repair.is_slow for repair in plan.active().values())
-    return computed_once(open_repaired, channels, folder) if is_slow else open_repaired
+    return StoredStream(open_repaired, channels, folder).read_chunks if is_slow else open_repaired
