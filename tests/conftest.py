@@ -62,12 +62,19 @@ def _compilation(request):
     folder = request.path.relative_to(Path(__file__).parent).parts[0]
     unoptimized = folder not in _OPTIMIZED and not getattr(request.module, "OPTIMIZED_PROGRAMS", False)
     if jax.config.values["jax_disable_most_optimizations"] != unoptimized:
-        jax.clear_caches()  # what is in memory does not tell programs of either setting apart
+        _free_programs()  # what is in memory does not tell programs of either setting apart
         jax.config.update("jax_disable_most_optimizations", unoptimized)
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(unoptimized))
     yield
     if _count_memory_maps() > _MAX_MEMORY_MAPS:
-        jax.clear_caches()
+        _free_programs()
+
+
+def _free_programs() -> None:
+    from nmjax.runtime.stored_programs import clear_programs  # after the import hook of jaxtyping
+
+    jax.clear_caches()
+    clear_programs()
 
 
 def _count_memory_maps() -> int:

@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 _BLOCK = 32  # samples
 _GROUP = 16  # blocks whose states come from one product
-_PIECE = 32 * _GROUP * _BLOCK  # samples: few enough that no product makes OpenBLAS start threads, whose synchronization
-# costs more than they save (30 times as much where another thread is busy)
+_GROUPS = 32  # whose states come from another one
+_PIECE = _GROUPS * _GROUP * _BLOCK  # samples: few enough that no product makes OpenBLAS start threads, whose
+# synchronization costs more than they save (30 times as much where another thread is busy)
 _DENORMAL = 1e-30  # a state below becomes 0: denormal numbers are slow, after minutes of silence
 
 
@@ -33,7 +34,8 @@ class SectionFilter:
         states = 2 * len(self._sos)
         self.state = np.zeros((channels, states))
         self._make_block_matrices(states)
-        self._make_group_matrix(states)
+        self._group_matrix, self._group_transitions = _chain(self._powers[_BLOCK], _GROUP)
+        self._piece_matrix, self._piece_transitions = _chain(self._group_transitions[:, -states:], _GROUPS)
 
     def __call__(self, samples: Float[np.ndarray, "channel frames"]) -> Float[np.ndarray, "channel frames"]:
         """The next chunk, filtered."""
@@ -55,15 +57,11 @@ class SectionFilter:
     def _block_states(self, inputs: np.ndarray) -> Float[np.ndarray, "channel groups group states"]:
         """The state at the start of each block, from what each block's input adds to the state at its end."""
         channels, num_groups, size, states = inputs.shape
-        within = (inputs.reshape(channels, num_groups, size * states) @ self._group_matrix).reshape(
-            channels, num_groups, size + 1, states
-        )
-        starts = np.empty((channels, num_groups, states))
-        state = self.state
-        for group in range(num_groups):
-            starts[:, group] = state
-            state = state @ self._transitions[-1] + within[:, group, -1]
-        return within[:, :, :-1] + np.einsum("cgs,nst->cgnt", starts, self._transitions[:-1])
+        within = inputs.reshape(channels, num_groups, size * states) @ self._group_matrix
+        ends, width = within[..., -states:].reshape(channels, -1), num_groups * states
+        starts = ends @ self._piece_matrix[:width, :width] + self.state @ self._piece_transitions[:, :width]
+        from_starts = starts.reshape(channels, num_groups, states) @ self._group_transitions[:, : size * states]
+        return (within[..., : size * states] + from_starts).reshape(inputs.shape)
 
     def _state_after(self, blocks: np.ndarray, states: np.ndarray, num_frames: int) -> np.ndarray:
         """The state after the last sample, which may lie within a block."""
@@ -88,17 +86,6 @@ class SectionFilter:
         self._input_to_state = ends[::-1, 0].copy()
         self._powers = np.concatenate([np.eye(states)[None], ends[:, 1:]])  # transitions over 0 to 32 samples
 
-    def _make_group_matrix(self, states: int) -> None:
-        """From the inputs of a group's blocks to the states before each block and after the last, from a zero state."""
-        transitions = [np.eye(states)]
-        for _ in range(_GROUP):
-            transitions.append(transitions[-1] @ self._powers[_BLOCK])
-        self._transitions = np.stack(transitions)  # over 0 to 16 blocks
-        matrix = np.zeros((_GROUP, states, _GROUP + 1, states))
-        for block in range(_GROUP):
-            matrix[block, :, block + 1 :] = np.moveaxis(self._transitions[: _GROUP - block], 0, 1)
-        self._group_matrix = matrix.reshape(_GROUP * states, -1)
-
     def _step(
         self, x: Float[np.ndarray, " lanes"], state: Float[np.ndarray, "lanes states"]
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -110,3 +97,20 @@ class SectionFilter:
             new_state[:, 2 * n + 1] = b2 * x - a2 * y
             x = y
         return x, new_state
+
+
+def _chain(transition: Float[np.ndarray, "states states"], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Maps of `count` blocks in a row, to the states before each block and after the last.
+
+    Returns:
+        `[count · states, (count + 1) · states]` from what each block's input adds to the state at its end, and
+        `[states, (count + 1) · states]` from the state before the first.
+    """
+    states = len(transition)
+    powers = [np.eye(states)]
+    for _ in range(count):
+        powers.append(powers[-1] @ transition)
+    matrix = np.zeros((count, states, count + 1, states))
+    for block in range(count):
+        matrix[block, :, block + 1 :] = np.moveaxis(np.stack(powers[: count - block]), 0, 1)
+    return matrix.reshape(count * states, -1), np.concatenate(powers, axis=1)

@@ -33,3 +33,19 @@ def medians_around(values: Float[np.ndarray, " n"], index: np.ndarray, size: int
     ends."""
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, size // 2, mode="edge"), size)
     return np.median(windows[index], axis=1)
+
+
+def step_maxima(values: Float[np.ndarray, " n"], step: int) -> Float[np.ndarray, " steps"]:
+    """The largest of each `step` (a power of two) values in a row, of which the last may be fewer.
+
+    Halving the array again and again takes a tenth of the time of a maximum over a short axis.
+
+    Args:
+        values: 0 or more.
+        step: how many.
+    """
+    maxima = np.zeros(-(-len(values) // step) * step, values.dtype)
+    maxima[: len(values)] = values
+    for _ in range(step.bit_length() - 1):
+        maxima = np.maximum(maxima[::2], maxima[1::2])
+    return maxima

@@ -14,6 +14,7 @@ from nmjax.audio.reader import AudioInfo
 from nmjax.cli.infer import InferOptions
 from nmjax.cli.infer_output import print_result, result_record, results_to_json, summary_records
 from nmjax.cli.inspect_run import print_findings
+from nmjax.mastering.analysis import load_programs
 from nmjax.mastering.early_scan import EarlyScan
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver
@@ -60,6 +61,8 @@ def _run_single(options: InferOptions, console: Console, early_scan: EarlyScan |
     mastering_options = _resolve_options(options, console)
     with console.status("Loading the network; the first start also compiles it …"):
         network = load_network(request, mastering_options, lambda message: print_line(console, message))
+        if network and early_scan:  # while the track is measured
+            load_programs(network, info.sample_rate, info.channels)
     with ProgressBars(console, info.frames) as bars:
         observers = _make_observers(info, outputs)
         result = master(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmjax.dsp.equalizer import Bands, response_db
+from nmjax.dsp.least_squares import minimize_squares
 from nmjax.dsp.svf import MAX_FREQ_RATIO
 
 FULL_WEIGHT_MAX_HZ = 16_000.0  # the responses agree up to here; from here to 20 kHz they are fitted with less weight
@@ -84,8 +85,6 @@ def _fit_response(
     reference: np.ndarray, initial: np.ndarray, *, kinds: tuple[str, ...], from_rate: float, to_rate: float
 ) -> _Fit:
     """Fit bands at `to_rate`, starting from `initial`, to the response of the `reference` bands at `from_rate`."""
-    from scipy.optimize import least_squares  # half a second to import, not needed at the model's own rate
-
     grid_hz = np.geomspace(20.0, min(_MAX_HZ, MAX_FREQ_RATIO * min(from_rate, to_rate)), _NUM_POINTS)
     weight = np.where(grid_hz <= FULL_WEIGHT_MAX_HZ, 1.0, _HIGH_FREQ_WEIGHT)
     target_db = np.asarray(
@@ -96,22 +95,19 @@ def _fit_response(
     initial = _to_log_params(initial)
     initial[0] = np.minimum(initial[0], max_log_freq - 1e-3)
 
-    def residuals(flat):
+    def evaluate(flat):
         x = flat.reshape(3, -1)
-        response_error = weight * (_log_params_response_db(x, grid_hz, to_rate, fit_kinds) - target_db)
-        return np.concatenate([response_error, _PROXIMITY_WEIGHT * (x - initial).ravel()])
-
-    def jacobian(flat):
-        response_jacobian = np.asarray(_response_jacobian(flat.reshape(3, -1), grid_hz, to_rate, fit_kinds))
-        response_jacobian = response_jacobian.reshape(len(grid_hz), -1)
-        return np.concatenate([weight[:, None] * response_jacobian, _PROXIMITY_WEIGHT * np.eye(flat.size)])
+        jacobian, fitted_db = _response_jacobian(x, grid_hz, to_rate, fit_kinds)
+        jacobian = np.asarray(jacobian).reshape(len(grid_hz), -1)
+        return (
+            np.concatenate([weight * (fitted_db - target_db), _PROXIMITY_WEIGHT * (x - initial).ravel()]),
+            np.concatenate([weight[:, None] * jacobian, _PROXIMITY_WEIGHT * np.eye(flat.size)]),
+        )
 
     bounds = np.array([[np.log(5.0), max_log_freq], [-30.0, 30.0], [np.log(0.1), np.log(20.0)]])
     low, high = (np.repeat(bounds[:, i], initial.shape[1]) for i in (0, 1))
-    scale = np.repeat([1.0, 10.0, 1.0], initial.shape[1])
-    options = {"jac": jacobian, "bounds": (low, high), "x_scale": scale, "max_nfev": 60}
-    x = least_squares(residuals, initial.ravel(), **options).x
-    error_db = np.abs(residuals(x)[: len(grid_hz)][grid_hz <= FULL_WEIGHT_MAX_HZ]).max()
+    x = minimize_squares(evaluate, initial.ravel(), low, high)
+    error_db = np.abs(evaluate(x)[0][: len(grid_hz)][grid_hz <= FULL_WEIGHT_MAX_HZ]).max()
     log_freq, gain_db, log_q = x.reshape(3, -1)
     return _Fit(np.stack([np.exp(log_freq), gain_db, np.exp(log_q)]), float(error_db))
 
@@ -123,7 +119,15 @@ def _log_params_response_db(log_params, grid_hz, sample_rate, kinds):
     return response_db(Bands(jnp.exp(log_freq), gain_db, jnp.exp(log_q), kinds), grid_hz, sample_rate)[0]
 
 
-_response_jacobian = jax.jit(jax.jacfwd(_log_params_response_db), static_argnums=(2, 3))
+@partial(jax.jit, static_argnums=(2, 3))
+def _response_jacobian(log_params, grid_hz, sample_rate, kinds):
+    """The derivatives `[points, 3, bands]` of the response by `log_params`, and the response."""
+
+    def response(log_params):
+        value = _log_params_response_db(log_params, grid_hz, sample_rate, kinds)
+        return value, value
+
+    return jax.jacfwd(response, has_aux=True)(log_params)
 
 
 def _to_log_params(params: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -98,9 +97,17 @@ def predict_settings(signal: SourceSignal, network: Network, analysis_seconds: f
     )
 
 
+def load_programs(network: Network, sample_rate: int, channels: int) -> None:
+    """Loads the compiled programs that a master of the network needs, by running them on a sample of silence."""
+    prediction = network.predict([np.zeros((1, network.encoder_inputs), np.float32)])
+    silence = [np.zeros((1, channels), np.float32)]
+    for _ in equalize_stream(silence, prediction.settings.eq.bands(), sample_rate):
+        pass
+
+
 def with_input_gain(prediction: Prediction, gain_db: float) -> Prediction:
     """The prediction with another `input_gain_db`."""
-    settings = dataclasses.replace(prediction.settings, input_gain_db=jnp.full(1, gain_db, jnp.float32))
+    settings = dataclasses.replace(prediction.settings, input_gain_db=np.full(1, gain_db, np.float32))
     return dataclasses.replace(prediction, settings=settings)
 
 

@@ -19,17 +19,17 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp import Bands, Compressor, response_db
+from nmjax.dsp import Bands, Compressor
 from nmjax.mastering.network import Network
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.parameters import EqSettings, Prediction
 from nmjax.models.processors import PROCESSORS
 from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, latent_change
+from nmjax.reference.response import compiled_response_db
 
 _MAX_GAIN_DB = 6.0  # an intensity above 1 takes no band beyond it
 _STEP_DB = 2.0  # of the deviations with which the shares are measured
@@ -143,7 +143,4 @@ def _band_shapes(settings: Settings) -> Float[np.ndarray, "bands grid"]:
 
 
 def _response(bands: Bands) -> Float[np.ndarray, "batch grid"]:
-    return np.asarray(_response_jit(bands, jnp.asarray(BAND_CENTERS_HZ, jnp.float32), SAMPLE_RATE))
-
-
-_response_jit = jax.jit(response_db, static_argnums=2)
+    return np.asarray(compiled_response_db(bands, np.asarray(BAND_CENTERS_HZ, np.float32), SAMPLE_RATE))

@@ -23,6 +23,7 @@ from nmjax.models.parameters import EqSettings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.checkpoints import find_checkpoint
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.stored_programs import StoredJit
 
 _ENCODER_CORE = 16 * 16_384  # samples per window, about 6 s; a multiple of the stride of either encoder
 _RESIDUAL_CORE = 32_768  # larger windows take as long per sample, and more memory
@@ -42,9 +43,9 @@ class PooledFrames:
     num_frames: int
 
     @property
-    def mean(self) -> Float[Array, "inputs size"]:
+    def mean(self) -> Float[np.ndarray, "inputs size"]:
         """Mean over the frames, the input of `decode_pooled`."""
-        return jnp.asarray(self.frame_sum / self.num_frames, jnp.float32)
+        return (self.frame_sum / self.num_frames).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Network:
             return self.pool_frames([np.zeros((1, self.encoder_inputs), np.float32)])
         return PooledFrames(frame_sum, num_frames)
 
-    def decode_pooled(self, mean: Float[Array, "inputs size"]) -> Prediction:
+    def decode_pooled(self, mean: Float[np.ndarray | Array, "inputs size"]) -> Prediction:
         """Predicts settings from the mean over a track's frames."""
         return _jit_method(self.config, "decode_pooled")(
             self.variables, *(mean[i : i + 1] for i in range(self.encoder_inputs))
@@ -133,13 +134,18 @@ class Network:
 @functools.cache  # so that a second track compiles nothing
 def _jit_method(config: Config, method: str):
     model = build_model(config)
-    return jax.jit(lambda variables, *arguments: model.apply(variables, *arguments, method=method))
+    return StoredJit(
+        lambda variables, *arguments: model.apply(variables, *arguments, method=method), name=f"{method} of {config}"
+    )
 
 
 @functools.cache
 def _jit_decode_eq(config: Config):
     model = build_model(config)
-    return jax.jit(lambda variables, z: model.apply(variables, z, method=lambda m, z: m.decoder(z)[0]))
+    return StoredJit(
+        lambda variables, z: model.apply(variables, z, method=lambda m, z: m.decoder(z)[0]),
+        name=f"decode_eq of {config}",
+    )
 
 
 @functools.cache
@@ -147,13 +153,12 @@ def _jit_frame_sum(config: Config):
     """The sum over an encoder's frames from `first` to before `end`, compiled."""
     model = build_model(config)
 
-    @jax.jit
     def frame_sum(variables, audio, valid, first, end):
         frames = cast(jax.Array, model.apply(variables, audio, valid, method="encode_frames"))
         frame_index = jnp.arange(frames.shape[1])
         return jnp.sum(jnp.where(((frame_index >= first) & (frame_index < end))[None, :, None], frames, 0.0), axis=1)
 
-    return frame_sum
+    return StoredJit(frame_sum, name=f"frame_sum of {config}")
 
 
 def _activity_mask(audio: np.ndarray, valid: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +13,7 @@ from nmjax.audio.units import db_to_amplitude
 from nmjax.dsp import Bands, equalize
 from nmjax.models import Settings
 from nmjax.models.processors import BLOCK_SIZE, PROCESSORS
+from nmjax.runtime.stored_programs import stored_jit
 
 _CHUNK_SECONDS = 3
 
@@ -125,7 +125,7 @@ class SideEqualizerStage(EqualizerStage):
         return finish, state
 
 
-@partial(jax.jit, static_argnums=2)
+@stored_jit(static_argnums=(2,))
 def _jit_equalize(audio, bands, sample_rate, state):
     return equalize(audio, bands, sample_rate, state)
 
@@ -187,7 +187,7 @@ class ProcessorStage:
         return (processed[0, : len(chunk)] / self._gain).astype(np.float32), state
 
 
-@partial(jax.jit, static_argnums=(0, 3))
+@stored_jit(static_argnums=(0, 3))
 def _jit_process_block(processor, audio, settings, sample_rate, state):
     return PROCESSORS[processor].process_block(audio, settings, sample_rate, state)
 

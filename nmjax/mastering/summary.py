@@ -6,16 +6,16 @@ import math
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio.units import amplitude_to_db
-from nmjax.dsp import Bands, Compressor, Saturator, Width, response_db
+from nmjax.dsp import Bands, Compressor, Saturator, Width
 from nmjax.mastering.delivery.level_words import describe_level
 from nmjax.mastering.render import active_processors
 from nmjax.mastering.types import MasteringResult, RenderPlan
 from nmjax.models import Settings
+from nmjax.reference.response import compiled_response_db
 from nmjax.runtime.number_format import format_fixed, format_general, format_signed
 
 _GRID_HZ = np.geomspace(20.0, 20_000.0, 400)
@@ -134,11 +134,8 @@ def eq_response_db(
     bands: Bands, freq_hz: Float[np.ndarray, " points"], sample_rate: int
 ) -> Float[np.ndarray, " points"]:
     """The response of one track's bands `[1, bands]`, in dB."""
-    freq_hz, bands = jax.tree.map(lambda x: jnp.asarray(np.asarray(x, np.float32)), (freq_hz, bands))
-    return np.asarray(_response_db_jit(bands, freq_hz, sample_rate), np.float64)[0]
-
-
-_response_db_jit = jax.jit(response_db, static_argnums=2)
+    freq_hz, bands = jax.tree.map(lambda x: np.asarray(x, np.float32), (freq_hz, bands))
+    return np.asarray(compiled_response_db(bands, freq_hz, sample_rate), np.float64)[0]
 
 
 def describe_processors(settings: Settings) -> str:

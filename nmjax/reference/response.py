@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.dsp import Bands
-from nmjax.dsp import response_db as dsp_response_db
+from nmjax.dsp import Bands, response_db
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.parameters import EqSettings
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.limits import BASS_HZ, SUB_BASS_HZ, ResponseLimits, largest_factor
+from nmjax.runtime.stored_programs import StoredJit
 
 MAX_BANDS = 10
 _FINE_GRID_HZ = 1000.0 * 2.0 ** (np.arange(-320, 212) / 48.0)  # 10 Hz to 21 kHz
 _MARGIN_DB = 0.4  # the loudness from levels of bands differs from a meter's by up to 0.35 dB
 _PAIR_EXCESS_DB = 0.3
+compiled_response_db = StoredJit(response_db, static_argnums=(2,))  # arguments and result of `nmjax.dsp.response_db`
 
 
 def pad_bands(bands: Bands) -> Bands:
     """Pad with filters of 0 dB to MAX_BANDS, so that one compiled program serves any number."""
     padding = ((0, 0), (0, max(0, MAX_BANDS - bands.q.shape[1])))
     return Bands(
-        freq_hz=jnp.pad(bands.freq_hz, padding, constant_values=1e3),
-        gain_db=jnp.pad(bands.gain_db, padding, constant_values=0.0),
-        q=jnp.pad(bands.q, padding, constant_values=1.0),
+        freq_hz=np.pad(bands.freq_hz, padding, constant_values=1e3),
+        gain_db=np.pad(bands.gain_db, padding, constant_values=0.0),
+        q=np.pad(bands.q, padding, constant_values=1.0),
     )
 
 
@@ -36,15 +35,13 @@ def bands_response_db(
     bands: Bands, freq_hz: Float[np.ndarray, " points"], sample_rate: float = SAMPLE_RATE
 ) -> Float[np.ndarray, " points"]:
     """The response of one track's bands `[1, bands]` in dB."""
-    return np.asarray(_response_db(pad_bands(bands), jnp.asarray(freq_hz, jnp.float32), sample_rate), np.float64)[0]
+    response = compiled_response_db(pad_bands(bands), np.asarray(freq_hz, np.float32), sample_rate)
+    return np.asarray(response, np.float64)[0]
 
 
 def eq_response_db(eq: EqSettings, sample_rate: float = SAMPLE_RATE) -> Float[np.ndarray, " bands"]:
     """The response of one track's EQ at `CENTERS_HZ` in dB; sample_rate: at which its bands have it."""
     return bands_response_db(eq.bands(), CENTERS_HZ, sample_rate)
-
-
-_response_db = jax.jit(dsp_response_db, static_argnums=2)
 
 
 def scale_into_limits(bands: Bands, limits: ResponseLimits) -> Bands:
@@ -62,9 +59,9 @@ def scale_into_limits(bands: Bands, limits: ResponseLimits) -> Bands:
 
     def fits(factor: float) -> bool:
         scaled = _scale_gains(bands, factor)
-        response_db = bands_response_db(scaled, grid_hz)
+        curve_db = bands_response_db(scaled, grid_hz)
         level_db = limits.loudness_change_db(bands_response_db(scaled, CENTERS_HZ))
-        return _is_within(response_db - level_db, grid_hz, limits) and _filters_fit(response_db, grid_hz, limits)
+        return _is_within(curve_db - level_db, grid_hz, limits) and _filters_fit(curve_db, grid_hz, limits)
 
     return _scale_gains(bands, largest_factor(fits))
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup
 
-from nmjax.dsp import Bands, response_db
+from nmjax.dsp import Bands
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.parameters import EqSettings
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.match import ReferenceMatch
+from nmjax.reference.response import compiled_response_db
 from nmjax.report import svg
 from nmjax.report.spectral_change import ResidualSpectrum, SpectralChange
 from nmjax.report.svg import LineStyle, PlotCurve
@@ -181,10 +181,7 @@ def band_responses_db(eq: EqSettings, freq_hz: Float[np.ndarray, " points"]) -> 
     """The response in dB of each band of one track's equalizer, at the sample rate of the model."""
     freq, gain_db, q = (jnp.asarray(np.asarray(x)[0, :, None]) for x in (eq.freq_hz, eq.rendered_gain_db, eq.q))
     bands = Bands(freq_hz=freq, gain_db=gain_db, q=q)
-    return np.asarray(_response_db_jit(bands, jnp.asarray(freq_hz, jnp.float32), SAMPLE_RATE), np.float64)
-
-
-_response_db_jit = jax.jit(response_db, static_argnums=2)
+    return np.asarray(compiled_response_db(bands, np.asarray(freq_hz, np.float32), SAMPLE_RATE), np.float64)
 
 
 def mask_silence(level_db: Float[np.ndarray, " bands"]) -> Float[np.ndarray, " bands"]:

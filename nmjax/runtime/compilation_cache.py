@@ -5,6 +5,7 @@ JAX_ENABLE_COMPILATION_CACHE=false switches it off, JAX_COMPILATION_CACHE_DIR mo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -37,10 +38,11 @@ def enable_compilation_cache() -> None:
 
 def _cache_folder() -> Path:
     cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache_home / "nmjax" / "xla" / hashlib.sha256(_cpu_fingerprint().encode()).hexdigest()[:16]
+    return cache_home / "nmjax" / "xla" / hashlib.sha256(cpu_fingerprint().encode()).hexdigest()[:16]
 
 
-def _cpu_fingerprint() -> str:
+@functools.cache
+def cpu_fingerprint() -> str:
     """Text that differs between processors with different instructions."""
     try:
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()

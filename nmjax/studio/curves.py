@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.dsp import Bands, Compressor, Saturator, response_db, static_curve_db
+from nmjax.dsp import Bands, Compressor, Saturator, static_curve_db
 from nmjax.dsp.numerics import db_to_amplitude
 from nmjax.dsp.saturator import level_compensation
 from nmjax.mastering.diagnosis.percentiles import quantile
@@ -18,6 +17,7 @@ from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum
 from nmjax.mastering.diagnosis.tonal_balance import BANDS_HZ
 from nmjax.models import Prediction
 from nmjax.reference.bands import CENTERS_HZ
+from nmjax.reference.response import compiled_response_db
 
 GRID_HZ = np.geomspace(20.0, 20_000.0, 256)
 _SMOOTHING_OCTAVES = 1.0 / 3.0
@@ -103,15 +103,12 @@ def band_responses_db(
     """The response of each band of one track, in dB."""
     freq_hz, gain_db, q = (jnp.asarray(np.asarray(x, np.float32)[0, :, None]) for x in _columns(bands))
     return np.asarray(
-        _response_jit(Bands(freq_hz, gain_db, q), jnp.asarray(grid_hz, jnp.float32), sample_rate), np.float64
+        compiled_response_db(Bands(freq_hz, gain_db, q), np.asarray(grid_hz, np.float32), sample_rate), np.float64
     )
 
 
 def _columns(bands: Bands) -> tuple[Any, Any, Any]:
     return bands.freq_hz, bands.gain_db, bands.q
-
-
-_response_jit = jax.jit(response_db, static_argnums=2)
 
 
 def typical_range(

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
+from nmjax.audio.sliding import step_maxima
 from nmjax.audio.streams import AudioChunks, rechunk
 
 _OVERSAMPLING = 8
 _HALF_TAPS = 12  # samples on either side of an interpolated value that it depends on
 _KAISER_BETA = 6.0  # with 12 samples, the closest to the readings of other 8x meters
-_ROW_SAMPLES = 32  # samples interpolated by one row of the product
-_ROWS_PER_PRODUCT = 16  # few enough that OpenBLAS starts no threads, whose synchronization costs more than they save
-_PRODUCTS_PER_BATCH = 128  # fewer hand Python's lock to another thread more often, which takes longer than they do
+_ROW_SAMPLES = 32  # samples interpolated by one row of the product; a power of two
+_ROWS_PER_PRODUCT = 64  # few enough that OpenBLAS starts no threads, whose synchronization costs more than they save
+_PRODUCTS_PER_BATCH = 32  # fewer hand Python's lock to another thread more often, which takes longer than they do
 _BLOCK_FRAMES = 1 << 17
 
 
@@ -74,28 +75,34 @@ def _block_envelope(
 
 def _interpolated_peaks(samples: Float[np.ndarray, " samples"], floor: float) -> Float[np.ndarray, " gaps"]:
     """The largest interpolated amplitude in each gap, from `_HALF_TAPS` samples on either side."""
-    matrix, max_gain = _interpolation_matrix()
-    rows = np.lib.stride_tricks.sliding_window_view(samples, len(matrix))[::_ROW_SAMPLES]
+    matrices, max_gain = _interpolation_matrices()
+    rows = np.lib.stride_tricks.sliding_window_view(samples, matrices.shape[1])[::_ROW_SAMPLES]
     gap_peaks = np.zeros((len(rows), _ROW_SAMPLES), np.float32)
-    (loud,) = np.nonzero(np.maximum(rows.max(axis=1), -rows.min(axis=1)) * max_gain >= floor)
+    step_peaks = step_maxima(np.abs(samples), _ROW_SAMPLES)
+    row_peaks = np.maximum(step_peaks[: len(rows)], step_peaks[1 : len(rows) + 1])  # a row is shorter than two steps
+    (loud,) = np.nonzero(row_peaks * max_gain >= floor)
     loud = np.concatenate([loud, np.repeat(loud[-1:], -len(loud) % _ROWS_PER_PRODUCT)])
     for start in range(0, len(loud), _ROWS_PER_PRODUCT * _PRODUCTS_PER_BATCH):
         row_index = loud[start : start + _ROWS_PER_PRODUCT * _PRODUCTS_PER_BATCH]
-        interpolated = rows[row_index].reshape(-1, _ROWS_PER_PRODUCT, len(matrix)) @ matrix
-        interpolated = interpolated.reshape(len(row_index), _OVERSAMPLING - 1, _ROW_SAMPLES)
-        gap_peaks[row_index] = functools.reduce(np.maximum, np.moveaxis(np.abs(interpolated, out=interpolated), 1, 0))
+        inputs = rows[row_index].reshape(-1, _ROWS_PER_PRODUCT, matrices.shape[1])
+        peaks = np.abs(inputs @ matrices[0])
+        interpolated = np.empty_like(peaks)
+        for matrix in matrices[1:]:
+            np.matmul(inputs, matrix, out=interpolated)
+            np.maximum(peaks, np.abs(interpolated, out=interpolated), out=peaks)
+        gap_peaks[row_index] = peaks.reshape(-1, _ROW_SAMPLES)
     return gap_peaks.ravel()
 
 
 @functools.cache
-def _interpolation_matrix() -> tuple[Float[np.ndarray, "samples points"], float]:
-    """The matrix from `_ROW_SAMPLES + 2 · _HALF_TAPS − 1` samples to seven points in each of `_ROW_SAMPLES` gaps, and
-    its largest gain for samples within ±1."""
+def _interpolation_matrices() -> tuple[Float[np.ndarray, "points samples gaps"], float]:
+    """For each of seven points in a gap, the matrix from `_ROW_SAMPLES + 2 · _HALF_TAPS − 1` samples to it in each of
+    `_ROW_SAMPLES` gaps; and their largest gain for samples within ±1."""
     offsets = np.arange(1, _OVERSAMPLING)[:, None] / _OVERSAMPLING - np.arange(1 - _HALF_TAPS, _HALF_TAPS + 1)[None]
     window = np.i0(_KAISER_BETA * np.sqrt(np.maximum(0.0, 1.0 - (offsets / _HALF_TAPS) ** 2))) / np.i0(_KAISER_BETA)
     taps = np.sinc(offsets) * window
     taps /= taps.sum(axis=1, keepdims=True)
-    matrix = np.zeros((_ROW_SAMPLES + 2 * _HALF_TAPS - 1, _OVERSAMPLING - 1, _ROW_SAMPLES), np.float32)
+    matrices = np.zeros((_OVERSAMPLING - 1, _ROW_SAMPLES + 2 * _HALF_TAPS - 1, _ROW_SAMPLES), np.float32)
     for gap in range(_ROW_SAMPLES):
-        matrix[gap : gap + 2 * _HALF_TAPS, :, gap] = taps.T
-    return matrix.reshape(len(matrix), -1), float(np.abs(taps).sum(axis=1).max())
+        matrices[:, gap : gap + 2 * _HALF_TAPS, gap] = taps
+    return matrices, float(np.abs(taps).sum(axis=1).max())

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from nmjax.audio import reader
 from nmjax.audio.channel_weights import channel_weights
 from nmjax.audio.section_filter import SectionFilter
+from nmjax.audio.sliding import step_maxima
 from nmjax.audio.streams import AudioChunks, prefetch
 from nmjax.mastering.delivery.plan import TOLERANCE_LU, DeliverySpec
 from nmjax.runtime.number_format import format_fixed, format_general
@@ -27,7 +28,7 @@ from nmjax.runtime.number_format import format_fixed, format_general
 PEAK_TOLERANCE_DB = 0.01  # dither at 16 bits changes a peak by a tenth of that
 _OVERSAMPLING = 8
 _FILTER_SAMPLES = 10 * 2  # input samples that an interpolated value depends on
-_ROW_SAMPLES = 32  # input samples per row of the matrix product, a tenth of the work of a filter
+_ROW_SAMPLES = 32  # input samples per row of the matrix product, a tenth of the work of a filter; a power of two
 _ROWS_PER_PRODUCT = 16  # few enough that OpenBLAS starts no threads, whose synchronization costs more than they save
 
 
@@ -272,7 +273,9 @@ def _max_interpolated_peak(samples: Float[np.ndarray, " frames"], known_peak: fl
     """The largest interpolated amplitude, at least `known_peak`; rows that cannot exceed it are skipped."""
     matrix, max_gain = _interpolation_matrix()
     rows = np.lib.stride_tricks.sliding_window_view(samples, len(matrix))[::_ROW_SAMPLES]
-    (loud,) = np.nonzero(np.maximum(rows.max(axis=1), -rows.min(axis=1)) * max_gain > known_peak)
+    step_peaks = step_maxima(np.abs(samples), _ROW_SAMPLES)
+    row_peaks = np.maximum(step_peaks[: len(rows)], step_peaks[1 : len(rows) + 1])  # a row is shorter than two steps
+    (loud,) = np.nonzero(row_peaks * max_gain > known_peak)
     row_batches = np.resize(loud, (-(-len(loud) // _ROWS_PER_PRODUCT), _ROWS_PER_PRODUCT))  # padded by repetition
     interpolated = rows[row_batches] @ matrix
     return max(known_peak, float(interpolated.max(initial=0.0)), -float(interpolated.min(initial=0.0)))

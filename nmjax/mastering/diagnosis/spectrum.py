@@ -139,7 +139,7 @@ class SpectrumScan:
         self._powers += powers
         if len(bins) > 1:
             self._cross += bins[0] * np.conj(bins[-1])
-        middle = bins.sum(axis=0) / np.float32(len(bins))
+        middle = functools.reduce(np.add, bins) * np.float32(1.0 / len(bins))
         self._add_advance(middle)
         self._coherence.add(middle)
         mean = functools.reduce(np.add, powers) / np.float32(len(powers))
