@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from rich.console import Console
 
 from nmjax.audio import reader
@@ -157,7 +157,7 @@ class _AlbumSongs:
         self._input_gain_db = gain_db
         return encode_signal(self.songs[track].signal(gain_db), self.network, self.options.analysis_seconds)
 
-    def _decode_pooled(self, mean: Float[Array, "inputs size"]) -> Prediction:
+    def _decode_pooled(self, mean: Float[np.ndarray, "inputs size"]) -> Prediction:
         prediction = self.network.decode_pooled(mean)
         if not self.options.reference_target:
             return prediction

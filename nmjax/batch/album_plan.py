@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp import MeterState, read_meter
 from nmjax.mastering.analysis import with_input_gain
@@ -58,7 +58,7 @@ class AlbumPlan:
 
 def album_prediction(
     pooled_songs: Sequence[PooledFrames],
-    decode_pooled: Callable[[Float[Array, "inputs size"]], Prediction],
+    decode_pooled: Callable[[Float[np.ndarray, "inputs size"]], Prediction],
     input_gain_db: float,
 ) -> Prediction:
     """Settings for all songs, from the mean over all their frames: a long song has more weight.
@@ -138,7 +138,7 @@ class SongOperations:
 
     meter_input: Callable[[Path], SongMeter]
     encode: Callable[[Path, float], PooledFrames]
-    decode_pooled: Callable[[Float[Array, "inputs size"]], Prediction]
+    decode_pooled: Callable[[Float[np.ndarray, "inputs size"]], Prediction]
     meter_rendered: Callable[[Path, Prediction], SongMeter]
 
 

@@ -104,7 +104,7 @@ class Network:
             return self.pool_frames([np.zeros((1, self.encoder_inputs), np.float32)])
         return PooledFrames(frame_sum, num_frames)
 
-    def decode_pooled(self, mean: Float[np.ndarray | Array, "inputs size"]) -> Prediction:
+    def decode_pooled(self, mean: Float[np.ndarray, "inputs size"]) -> Prediction:
         """Predicts settings from the mean over a track's frames."""
         return _jit_method(self.config, "decode_pooled")(
             self.variables, *(mean[i : i + 1] for i in range(self.encoder_inputs))

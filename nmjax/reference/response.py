@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from nmjax.dsp import Bands, response_db
 from nmjax.models import SAMPLE_RATE
@@ -24,11 +25,11 @@ compiled_response_db = StoredJit(response_db, static_argnums=(2,))  # arguments 
 def pad_bands(bands: Bands) -> Bands:
     """Pad with filters of 0 dB to MAX_BANDS, so that one compiled program serves any number."""
     padding = ((0, 0), (0, max(0, MAX_BANDS - bands.q.shape[1])))
-    return Bands(
-        freq_hz=np.pad(bands.freq_hz, padding, constant_values=1e3),
-        gain_db=np.pad(bands.gain_db, padding, constant_values=0.0),
-        q=np.pad(bands.q, padding, constant_values=1.0),
-    )
+
+    def pad(values: Array, neutral: float) -> Array:
+        return cast(Array, np.pad(values, padding, constant_values=neutral))
+
+    return Bands(freq_hz=pad(bands.freq_hz, 1e3), gain_db=pad(bands.gain_db, 0.0), q=pad(bands.q, 1.0))
 
 
 def bands_response_db(

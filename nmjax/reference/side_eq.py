@@ -26,11 +26,7 @@ from nmjax.reference.target_eq import limits_of_sound, long_term_correction, usa
 MAX_SIDE_BANDS = 6
 _MIN_BASS_DB = -1.0  # of the side below 150 Hz, where a narrower bass is not allowed
 _GAIN_PENALTY = 0.02  # dB² per dB of a filter's gain
-_FLAT = Bands(  # in NumPy: an array of JAX would start its backend when this module is imported
-    freq_hz=np.full((1, 1), 1000.0, np.float32),
-    gain_db=np.zeros((1, 1), np.float32),
-    q=np.ones((1, 1), np.float32),
-)
+_FLAT = Bands(*np.array([[[1000.0]], [[0.0]], [[1.0]]], np.float32))  # an array of JAX would start its backend here
 
 
 def fit_side_eq(

@@ -1,7 +1,7 @@
 """Restart of a program with settings of the C library's memory allocator. NMJAX_HUGE_PAGES=0 switches it off.
 
 Why: XLA and NumPy allocate their temporary arrays at each step again. glibc maps and unmaps large ones one by one, and
-Linux clears each page of 4 kB anew. With these settings glibc (2.35 and later) asks for pages of 2 MB and keeps freed
+Linux clears each page of 4 kB again. With these settings glibc (2.35 and later) asks for pages of 2 MB and keeps freed
 memory for the next step; it reads them from GLIBC_TUNABLES only when a process starts: hence the exec.
 
 Measured on 2 CPU cores. Pages of 2 MB: page faults of a train step (1b, `small`, 4 × 3 s) 213,000 → 760; on an idle

@@ -24,8 +24,9 @@ from typing import Any
 
 import flax
 import jax
-import jaxlib
 import numpy as np
+from jax.core import Tracer
+from jaxlib.version import __version__ as jaxlib_version
 
 from nmjax.runtime import atomic_files
 from nmjax.runtime.compilation_cache import cpu_fingerprint
@@ -43,7 +44,8 @@ _instances: weakref.WeakSet[StoredJit] = weakref.WeakSet()
 class StoredJit:
     """`jax.jit(function)` for arrays of one set of shapes at a time, whose programs are stored.
 
-    Where there is no folder for compiled programs, or JAX uses another backend than the CPU, it is `jax.jit` alone.
+    Where there is no folder for compiled programs, within another compiled function, and on another backend than the
+    CPU it is `jax.jit` alone.
 
     Args:
         function: a pure function of trees of arrays, and of static arguments.
@@ -65,6 +67,8 @@ class StoredJit:
             return self._jit(*arguments)
         static = tuple(arguments[i] for i in self._static_argnums)
         leaves, tree = jax.tree.flatten([x for i, x in enumerate(arguments) if i not in self._static_argnums])
+        if any(isinstance(x, Tracer) for x in leaves):  # within another compiled function
+            return self._jit(*arguments)
         leaves = [x if isinstance(x, jax.Array) else _as_array(x) for x in leaves]
         key = (static, tree, tuple((x.shape, x.dtype) for x in leaves), *(jax.config.values[x] for x in _CONFIG_NAMES))
         with self._lock:
@@ -77,7 +81,6 @@ class StoredJit:
         """Frees the programs in memory."""
         with self._lock:
             self._programs.clear()
-        self._jit.clear_cache()
 
     def _load_or_compile(self, static: tuple, tree: Any, leaves: list, key: str) -> Callable:
         text = "\n".join((self._name, key, _environment(), _source_digest(self._function.__module__)))
@@ -102,7 +105,7 @@ class StoredJit:
             return out_leaves
 
         flat_function.__name__ = f"program_{secrets.token_hex(8)}"
-        return _compile_anew(jax.jit(flat_function).lower(*leaves)), out_tree
+        return _compile_freshly(jax.jit(flat_function).lower(*leaves)), out_tree
 
 
 def _as_array(x: Any) -> np.ndarray:
@@ -124,7 +127,7 @@ def stored_jit(static_argnums: Sequence[int] = ()) -> Callable[[Callable], Store
 _compiling = threading.Lock()
 
 
-def _compile_anew(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+def _compile_freshly(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
     """Compiles without JAX's own cache: programs from there lack functions when they are stored again ("Function …
     not found" where they run). The caller gives the function a new name, and nothing is written."""
     with _compiling:
@@ -142,7 +145,7 @@ def _load(path: Path) -> Callable:
     # Only this user can write the folder, see compilation_cache.py.
     program, template = pickle.loads(path.read_bytes())
     out_tree = jax.tree.structure(template)
-    compiled = deserialize_and_load(*program)
+    compiled = deserialize_and_load(*program, execution_devices=jax.devices()[:1])
     return lambda leaves: jax.tree.unflatten(out_tree, compiled(*leaves))
 
 
@@ -162,7 +165,7 @@ def _store(path: Path, compiled: Any, out_tree: Any) -> None:
 
 def _environment() -> str:
     """What a program depends on beside its function, its arguments and JAX's options."""
-    versions = (jax.__version__, jaxlib.__version__, flax.__version__)
+    versions = (jax.__version__, jaxlib_version, flax.__version__)
     return "\n".join((*versions, os.environ.get("XLA_FLAGS", ""), str(len(jax.devices())), cpu_fingerprint()))
 
 

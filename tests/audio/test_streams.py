@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import soxr
 
-from nmjax.audio.streams import BlockBuffer, add_streams, prefetch, rechunk, resample_stream, windows
+from nmjax.audio.streams import (
+    BlockBuffer,
+    add_streams,
+    prefetch,
+    rechunk,
+    resample_stream,
+    watch_in_thread,
+    windows,
+)
 
 
 def signal(frames, channels=2, seed=0):
@@ -124,3 +132,24 @@ def test_closing_a_prefetch_ends_its_threads_and_source():
     assert next(items) == 0
     items.close()
     assert threading.active_count() == before and ended == [True]
+
+
+def test_watch_in_thread_sees_every_chunk_once_in_order():
+    chunks, seen = list(split_random_chunks(signal(5000), 1)), []
+
+    def watch(chunk):
+        assert threading.current_thread() is not threading.main_thread()
+        seen.append(chunk)
+
+    passed = list(watch_in_thread(iter(chunks), watch))
+    assert [id(x) for x in passed] == [id(x) for x in seen] == [id(x) for x in chunks]
+
+
+def test_watch_in_thread_raises_what_the_watcher_raises():
+    def watch(chunk):
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        list(watch_in_thread([signal(10)] * 5, watch))
+    with pytest.raises(KeyError):
+        list(watch_in_thread(iter({}[0] for _ in range(1)), lambda _: None))

@@ -132,7 +132,7 @@ def _override_bands(
                 "choose a lower freq_hz."
             )
     values["gain_db"] = _scale_gains(values["gain_db"], scale)
-    return EqSettings(**values)
+    return EqSettings(**{field: jnp.asarray(x) for field, x in values.items()})
 
 
 def _with_side_bands(eq_side: EqSettings | None, count: int, batch: int) -> EqSettings:

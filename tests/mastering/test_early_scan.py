@@ -1,0 +1,68 @@
+"""The measurement in a forked process equals that in this one, and a master does not depend on it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nmjax.audio import reader
+from nmjax.mastering.diagnosis.diagnosis import diagnose
+from nmjax.mastering.diagnosis.inspection import scan_track
+from tests.synthetic_audio import music, write_audio
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from nmjax.mastering.early_scan import start_early_scan
+scan = start_early_scan(Path(sys.argv[1]))
+frames = sum(len(chunk) for chunk in scan.chunks())
+if scan.measurements is None:
+    print("null")
+else:
+    loudness, statistics = scan.measurements
+    from nmjax.mastering.diagnosis.diagnosis import diagnose
+    from nmjax.mastering.diagnosis.inspection import loudness_measures
+    findings = diagnose(statistics, loudness_measures(loudness), 16)
+    values = [[finding.name, finding.value] for finding in findings]
+    print(json.dumps([frames, loudness.frames, loudness.lufs, loudness.true_peak, values]))
+scan.close()
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
+
+
+def early(path):
+    result = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_equals_the_measurement_in_this_process(tmp_path):
+    audio = music(8.0)
+    audio[:, 1] += 0.02  # a DC offset to find
+    write_audio(tmp_path / "track.wav", audio)
+    frames, measured_frames, lufs, true_peak, findings = early(tmp_path / "track.wav")
+    statistics, loudness = scan_track(reader.read_chunks(tmp_path / "track.wav"), 44_100, 2)
+    assert frames == measured_frames == len(audio)
+    assert (lufs, true_peak) == (loudness.lufs, loudness.true_peak)
+    expected = [[finding.name, finding.value] for finding in diagnose(statistics, loudness, 16)]
+    assert findings == expected and "dc_offset" in dict(findings)
+
+
+@pytest.mark.parametrize("content", [None, b"RIFF"])
+def test_a_file_that_cannot_be_read_has_no_measurements(tmp_path, content):
+    if content:
+        (tmp_path / "track.wav").write_bytes(content)
+    assert early(tmp_path / "track.wav") is None
+
+
+def test_damage_is_reported_in_one_sentence(tmp_path):
+    audio = music(3.0)
+    audio[70_000] = np.nan
+    write_audio(tmp_path / "track.wav", audio, subtype="FLOAT")
+    command = [sys.executable, "-m", "nmjax", "infer", "track.wav"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2
+    assert result.stderr == "nmjax: 'track.wav' holds samples that are NaN or infinite. Export it again.\n"
