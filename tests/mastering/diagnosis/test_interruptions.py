@@ -39,8 +39,19 @@ def test_dropouts(seconds):
     for start in (5.01, 9.03):
         audio[round(start * RATE) : round((start + seconds) * RATE)] = 0.0
     findings = interruptions(audio)
+    assert set(findings) == {"dropouts"}
     assert findings["dropouts"].value == 2
     assert "0:05" in findings["dropouts"].sentence
+
+
+def test_the_edges_of_a_gap_are_no_clicks_but_a_click_elsewhere_is():
+    audio = song() + 0.1  # the waveform jumps to zero and back
+    audio[5 * RATE : 5 * RATE + 882] = 0.0
+    assert set(interruptions(audio)) == {"dropouts"}
+    audio[7 * RATE, 0] += 0.5
+    findings = interruptions(audio)
+    assert set(findings) == {"dropouts", "clicks"}
+    assert findings["clicks"].value == 1
 
 
 def test_a_rest_is_not_a_dropout():
