@@ -45,13 +45,14 @@ def test_dropouts(seconds):
 
 
 def test_the_edges_of_a_gap_are_no_clicks_but_a_click_elsewhere_is():
-    audio = song() + 0.1  # the waveform jumps to zero and back
-    audio[5 * RATE : 5 * RATE + 882] = 0.0
-    assert set(interruptions(audio)) == {"dropouts"}
-    audio[7 * RATE, 0] += 0.5
+    audio = 0.3 * np.sin(2.0 * np.pi * 220.0 * np.arange(8 * RATE) / RATE + 0.3)[:, None] * [1.0, 0.7]
+    audio[2 * RATE : 2 * RATE + 882] = 0.0
+    assert set(interruptions(audio)) == {"dropouts", "cut_end"}
+    audio[5 * RATE, 0] += 0.5
     findings = interruptions(audio)
-    assert set(findings) == {"dropouts", "clicks"}
+    assert set(findings) == {"dropouts", "clicks", "cut_end"}
     assert findings["clicks"].value == 1
+    assert "0:05" in findings["clicks"].sentence
 
 
 def test_a_rest_is_not_a_dropout():
