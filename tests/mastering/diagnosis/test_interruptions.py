@@ -46,7 +46,7 @@ def test_dropouts(seconds):
 
 def test_the_edges_of_a_gap_are_no_clicks_but_a_click_elsewhere_is():
     audio = 0.3 * np.sin(2.0 * np.pi * 220.0 * np.arange(8 * RATE) / RATE + 0.3)[:, None] * [1.0, 0.7]
-    audio[2 * RATE : 2 * RATE + 882] = 0.0
+    audio[2 * RATE : 2 * RATE + 2_205] = 0.0
     assert set(interruptions(audio)) == {"dropouts", "cut_end"}
     audio[5 * RATE, 0] += 0.5
     findings = interruptions(audio)
