@@ -21,7 +21,7 @@ _HIGHEST = 0.49  # of the sample rate
 class Cut(StrictModel):
     """A peaking filter (Audio EQ Cookbook) that undoes one of the same frequency and Q and of the opposite gain."""
 
-    frequency_hz: Annotated[float, Range(20.0, 40_000.0, "Hz")]
+    freq_hz: Annotated[float, Range(20.0, 40_000.0, "Hz")]
     gain_db: Annotated[float, Range(-40.0, 0.0, "dB")]
     q: Annotated[float, Range(0.5, 200.0)]
 
@@ -43,7 +43,7 @@ class ResonanceRepair(Repair):
         if "resonance" not in diagnosis.findings:
             return None
         found = fit_resonances(diagnosis.statistics.spectrum)
-        cuts = [Cut(frequency_hz=round(x.freq_hz, 2), gain_db=-round(x.gain_db, 1), q=round(x.q, 1)) for x in found]
+        cuts = [Cut(freq_hz=round(x.freq_hz, 2), gain_db=-round(x.gain_db, 1), q=round(x.q, 1)) for x in found]
         return Proposal(cls(cuts=cuts), is_certain=False)
 
     def fits(self, sample_rate: int, channels: int) -> bool:
@@ -54,16 +54,16 @@ class ResonanceRepair(Repair):
         """The stream through the cuts, bit-identical where all of them have 0 dB."""
         if not (cuts := self._audible(sample_rate)):
             return chunks
-        values = np.array([[(cut.frequency_hz, cut.gain_db, cut.q) for cut in cuts]])
+        values = np.array([[(cut.freq_hz, cut.gain_db, cut.q) for cut in cuts]])
         return equalize_stream(chunks, Bands(*np.moveaxis(values, 2, 0)), sample_rate)
 
     @property
     def sentence(self) -> str:
         """The cuts."""
         listed = ", ".join(
-            f"{cut.frequency_hz:,.0f} Hz ({format_fixed(cut.gain_db, 'dB')}, Q {cut.q:g})" for cut in self.cuts
+            f"{cut.freq_hz:,.0f} Hz ({format_fixed(cut.gain_db, 'dB')}, Q {cut.q:g})" for cut in self.cuts
         )
         return f"Narrow cuts were set at {listed}."
 
     def _audible(self, sample_rate: int) -> list[Cut]:
-        return [cut for cut in self.cuts if cut.frequency_hz < _HIGHEST * sample_rate]
+        return [cut for cut in self.cuts if cut.freq_hz < _HIGHEST * sample_rate]
