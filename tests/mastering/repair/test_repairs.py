@@ -1,46 +1,27 @@
 """Each repair on a synthetic song with a defect of known size, compared with the song before."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.signal
 
-from nmjax.mastering.diagnosis.diagnosis import diagnose
-from nmjax.mastering.diagnosis.inspection import scan_track
 from nmjax.mastering.repair.plan import (
     NO_REPAIRS,
     REPAIRS,
     RepairPlan,
-    mark_findings,
-    plan_repairs,
     repair_stream,
     unfit_repair_notes,
 )
 from nmjax.mastering.request import REPAIR_NAMES
 from nmjax.runtime.errors import BadInputError
 from tests.mastering.diagnosis.songs import RATE, song
+from tests.mastering.repair.repairing import plan_of, repair, spectrum_db
 
 
 @pytest.fixture(scope="module")
 def clean():
     return np.ascontiguousarray(song(24.0), np.float32)
-
-
-def plan_of(audio, *names):
-    """The plan and the findings, with what was done."""
-    statistics, loudness = scan_track([audio], RATE, audio.shape[1])
-    findings = diagnose(statistics, loudness, 24)
-    plan = plan_repairs(statistics, findings, names or ("auto",))
-    return plan, {finding.name: finding for finding in mark_findings(findings, plan, suggest=True)}
-
-
-def repair(audio, plan, rate=RATE, size=50_000):
-    chunks = [audio[start : start + size] for start in range(0, len(audio), size)]
-    return np.concatenate(list(repair_stream(chunks, plan, rate, audio.shape[1])))
-
-
-def spectrum_db(audio):
-    freq_hz, power = scipy.signal.welch(audio, RATE, nperseg=1 << 16, axis=0)
-    return freq_hz, 10.0 * np.log10(power.mean(axis=1) + 1e-15)
 
 
 def bass_ratio_db(audio):
@@ -146,61 +127,6 @@ def test_a_steady_tone_is_notched(clean):
     assert plan.tone.freq_hz == pytest.approx([3_210.57], abs=0.01)
     assert findings["steady_tone"].repaired
     assert np.std(repair((clean + tone).astype(np.float32), plan) - clean) < 0.03 * np.std(tone)
-
-
-def resonate(audio, freq_hz, gain_db, q):
-    """By the peaking filter of the Audio EQ Cookbook."""
-    turn, amplitude = 2.0 * np.pi * freq_hz / RATE, 10.0 ** (gain_db / 40.0)
-    alpha = np.sin(turn) / (2.0 * q)
-    zeros, poles = ([1.0 + a, -2.0 * np.cos(turn), 1.0 - a] for a in (alpha * amplitude, alpha / amplitude))
-    return scipy.signal.lfilter(zeros, poles, audio.astype(float), axis=0)
-
-
-def test_a_cut_undoes_the_resonance_of_the_opposite_gain(clean):
-    cuts = [{"freq_hz": 1_234.5, "gain_db": -18.0, "q": 40.0}, {"freq_hz": 190.0, "gain_db": -6.0, "q": 20.0}]
-    plan = RepairPlan.model_validate({"resonance": {"cuts": cuts}})
-    defective = resonate(resonate(clean, 190.0, 6.0, 20.0), 1_234.5, 18.0, 40.0).astype(np.float32)
-    np.testing.assert_allclose(repair(defective, plan), clean, atol=1e-6)
-    assert "1,234 Hz (−18.0 dB, Q 40)" in plan.resonance.sentence
-
-
-def test_a_cut_of_0_db_changes_nothing(clean):
-    plan = RepairPlan.model_validate({"resonance": {"cuts": [{"freq_hz": 500.0, "gain_db": 0.0, "q": 20.0}]}})
-    np.testing.assert_array_equal(repair(clean, plan), clean)
-
-
-def test_cuts_above_half_the_rate_do_not_fit():
-    cuts = [{"freq_hz": 30_000.0, "gain_db": -6.0, "q": 4.0}]
-    plan = RepairPlan.model_validate({"resonance": {"cuts": cuts}})
-    assert plan.fitting(44_100, 2) == NO_REPAIRS
-    assert plan.fitting(96_000, 2) == plan
-
-
-@pytest.mark.parametrize(("name", "value"), [("gain_db", 3.0), ("gain_db", -50.0), ("q", 0.0), ("freq_hz", 5.0)])
-def test_cuts_out_of_range_are_refused(name, value):
-    with pytest.raises(ValueError, match=name):
-        RepairPlan.model_validate(
-            {"resonance": {"cuts": [{"freq_hz": 500.0, "gain_db": -3.0, "q": 20.0, name: value}]}}
-        )
-
-
-@pytest.mark.slow
-def test_a_resonance_is_cut_only_when_named(clean):
-    """The level changes every second, as that of music does."""
-    gain_db = np.interp(np.arange(len(clean)) / RATE, np.arange(25), np.random.default_rng(5).uniform(-9.0, 3.0, 25))
-    song_of_changing_level = clean * 10.0 ** (gain_db / 20.0)[:, None]
-    defective = resonate(song_of_changing_level, 2_345.0, 18.0, 30.0).astype(np.float32)
-    plan, findings = plan_of(defective)
-    assert plan.resonance is None
-    assert findings["resonance"].remedy.endswith("Or add --repair auto,resonance.")
-    plan, findings = plan_of(defective, "resonance")
-    assert findings["resonance"].repaired.startswith("Narrow cuts were set at 2,34")
-    freq_hz, before = spectrum_db(song_of_changing_level)
-    original_db, change_db = (spectrum_db(x)[1] - before for x in (defective, repair(defective, plan)))
-    audible = (freq_hz > 30.0) & (freq_hz < 16_000.0)
-    assert original_db.max() > 15.0
-    assert np.abs(change_db[original_db >= 1.0]).max() < 3.0
-    assert np.abs(change_db[audible & (np.abs(original_db) < 0.1)]).max() < 0.2
 
 
 @pytest.mark.parametrize(("channel", "sign"), [(0, 1.0), (1, -1.0)])
@@ -336,4 +262,14 @@ def test_levels_need_a_number_for_each_channel(clean):
     with pytest.raises(
         BadInputError, match=r"repair.clip.positive has 1 numbers, the track 2 channels; give one each."
     ):
+        repair(clean, plan)
+
+
+@pytest.mark.parametrize(("half", "sign"), [("positive", 1.0), ("negative", -1.0)])
+def test_levels_that_the_track_exceeds_are_refused(clean, half, sign):
+    peak = float((sign * clean[:, 1]).max())
+    other = {"positive": "negative", "negative": "positive"}[half]
+    plan = RepairPlan.model_validate({"clip": {half: [None, 0.8 * peak], other: [None, None]}})
+    message = f"repair.clip.{half} is {0.8 * peak:.4g} for channel 2, but the track reaches"
+    with pytest.raises(BadInputError, match=re.escape(message)):
         repair(clean, plan)
