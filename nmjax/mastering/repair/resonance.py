@@ -10,7 +10,6 @@ from pydantic import Field
 from nmjax.audio.streams import AudioChunks
 from nmjax.dsp import Bands
 from nmjax.mastering.diagnosis.resonance import fit_resonances
-from nmjax.mastering.render import equalize_stream
 from nmjax.mastering.repair.base import Diagnosis, Proposal, Repair
 from nmjax.mastering.settings.ranges import Range, StrictModel
 from nmjax.runtime.number_format import format_fixed
@@ -54,6 +53,8 @@ class ResonanceRepair(Repair):
         """The stream through the cuts, bit-identical where all of them have 0 dB."""
         if not (cuts := self._audible(sample_rate)):
             return chunks
+        from nmjax.mastering.render import equalize_stream  # imports Flax (half a second), which a plan does not need
+
         values = np.array([[(cut.freq_hz, cut.gain_db, cut.q) for cut in cuts]])
         return equalize_stream(chunks, Bands(*np.moveaxis(values, 2, 0)), sample_rate)
 
