@@ -74,6 +74,13 @@ def tone(audio, level_db, rng):
     return audio + (wave * rms(audio) * 10.0 ** (level_db / 20.0))[:, None]
 
 
+def resonate(audio, gain_db, rng):
+    """A narrow resonance at a random frequency: the music through a resonator, added to the music."""
+    freq_hz, q = (np.exp(rng.uniform(*np.log(limits))) for limits in ((90.0, 7_000.0), (20.0, 60.0)))
+    ringing = dsp.lfilter(*dsp.iirpeak(freq_hz, q * 10.0 ** (gain_db / 40.0), fs=RATE), audio, axis=0)
+    return audio + (10.0 ** (gain_db / 20.0) - 1.0) * ringing
+
+
 def invert_right(audio, _, rng):
     return audio * [1.0, -1.0]
 
@@ -197,6 +204,7 @@ DEFECTS = (
     Defect("hum 50 Hz", "hum", hum(50.0), (-50.0, -40.0, -30.0), "dB"),
     Defect("hum 60 Hz", "hum", hum(60.0), (-50.0, -40.0, -30.0), "dB"),
     Defect("steady tone", "steady_tone", tone, (-60.0, -50.0, -40.0, -30.0), "dB"),
+    Defect("resonance", "resonance", resonate, (9.0, 12.0, 15.0, 18.0, 24.0), "dB"),
     Defect("hiss", "hiss", hiss, (-60.0, -50.0, -40.0, -30.0), "dB"),
     Defect("polarity of a channel", "polarity", invert_right, (1.0,), ""),
     Defect("delay of a channel", "channel_delay", delay_channel, (0.1, 0.5, 2.0, 10.0), "ms"),

@@ -3,9 +3,10 @@
     python benchmarks/repair.py MUSIC [--tracks 40] [--seconds 30] [--only "DC offset" ...]
 
 Takes a section from the middle of each track that is long enough, adds each defect of known strength as `diagnosis.py`
-does (the next track gets the next strength), lets the repair be planned from the diagnosis, and compares the result
-with the section before the defect. A track that already has the finding is left out of that row. "Unchanged" counts the
-untouched sections that come back bit-identical; those that do not are listed on stderr.
+does (the next track gets the next strength), lets the repair be planned from the diagnosis (`--repair auto`; that of a
+resonance is named, because `auto` never does it), and compares the result with the section before the defect. A track
+that already has the finding is left out of that row. "Unchanged" counts the untouched sections that come back
+bit-identical; those that do not are listed on stderr.
 """
 
 import argparse
@@ -28,13 +29,16 @@ BASS_HZ = 120.0
 HUM_HZ = 1.5  # on both sides of a harmonic
 FAR_HZ = 4.0  # from all harmonics: elsewhere
 NOISE_16_BITS = 2.0**-30 / 12.0 / (RATE / 2.0)  # power per Hz: less is inaudible
+RESONANCE_DB, NO_RESONANCE_DB = 1.0, 0.1  # a resonance that changes a frequency by this much; that does not change it
 HARMONICS = (1, 2, 3, 4, 5, 7)  # of the hum that is added
 HUM_LEVELS_DB = (-50.0, -40.0, -30.0, -20.0)
+NAMED = {"resonance"}  # findings that are repaired only where `--repair` names them
 SELECTED = {  # defect: strengths
     "clipping": (0.01, 0.1, 1.0, 5.0),
     "DC offset": (1.0, 3.0),
     "hum 50 Hz": HUM_LEVELS_DB,
     "hum 60 Hz": HUM_LEVELS_DB,
+    "resonance": (12.0, 15.0, 18.0, 24.0),
     "polarity of a channel": (1.0,),
     "delay of a channel": (0.1, 0.5, 2.0, 10.0),
     "polarity of the bass": (120.0, 200.0),
@@ -57,11 +61,11 @@ def to_chunks(audio):
     return [audio[start : start + CHUNK] for start in range(0, len(audio), CHUNK)]
 
 
-def auto_repair(audio):
-    """Findings by name, the plan, and the repaired signal."""
+def repair(audio, names=("auto",)):
+    """Findings by name, the plan, and the repaired signal; names: those of `--repair`."""
     statistics, loudness = scan_track(to_chunks(audio), RATE, audio.shape[1])
     findings = diagnose(statistics, loudness, FILE_BITS)
-    plan = plan_repairs(statistics, findings, ("auto",))
+    plan = plan_repairs(statistics, findings, names)
     repaired = np.concatenate(list(repair_stream(to_chunks(audio), plan, RATE, audio.shape[1])))
     return {finding.name for finding in findings}, plan, repaired
 
@@ -90,6 +94,15 @@ def hum_errors(clean, defective, repaired):
     return original_db, residual_db, change_db
 
 
+def resonance_errors(clean, defective, repaired):
+    """Levels in dB against the clean signal: where the resonance is, before and after; the largest change elsewhere."""
+    freq_hz, before = spectrum(clean)
+    residual_db, original_db = (10.0 * np.log10(spectrum(x)[1] / before) for x in (repaired, defective))
+    audible = (freq_hz >= AUDIBLE_HZ[0]) & (freq_hz <= AUDIBLE_HZ[1])
+    near, far = np.abs(original_db) >= RESONANCE_DB, audible & (np.abs(original_db) < NO_RESONANCE_DB)
+    return original_db[near], residual_db[near], np.abs(residual_db[far]).max()
+
+
 def side_over_mid_db(audio):
     freq_hz, mid = dsp.welch(audio.sum(axis=1), RATE, nperseg=1 << 15)
     _, side = dsp.welch(audio[:, 0] - audio[:, 1], RATE, nperseg=1 << 15)
@@ -108,6 +121,8 @@ def measure(defect, clean, defective, repaired):
     """A row's numbers for one track."""
     if defect.finding == "hum":
         return hum_errors(clean, defective, repaired)
+    if defect.finding == "resonance":
+        return resonance_errors(clean, defective, repaired)
     if defect.finding == "bass_polarity":
         return side_over_mid_db(defective) - side_over_mid_db(clean), side_over_mid_db(repaired) - side_over_mid_db(
             clean
@@ -124,7 +139,7 @@ def run(paths, seconds, only):
     results, reached, changed = collections.defaultdict(list), collections.defaultdict(list), []
     for number, path in enumerate(paths):
         clean = to_file(read_section(path, seconds))
-        untouched, plan, repaired = auto_repair(clean)
+        untouched, plan, repaired = repair(clean)
         if not np.array_equal(repaired, clean):
             changed.append(path)
             print(f"{path}: {' '.join(x.sentence for x in plan.active().values())}", file=sys.stderr)
@@ -133,7 +148,7 @@ def run(paths, seconds, only):
                 continue
             strength = SELECTED[defect.name][number % len(SELECTED[defect.name])]
             defective = to_file(defect.add(clean.astype(float), strength, np.random.default_rng([number, index])))
-            findings, plan, repaired = auto_repair(defective)
+            findings, plan, repaired = repair(defective, ("auto", *NAMED.intersection([defect.finding])))
             is_repaired = any(defect.finding in repair.repaired_findings for repair in plan.active().values())
             reached[defect.finding, strength].append((defect.finding in findings, is_repaired))
             print(path.stem, defect.name, strength, defect.finding in findings, plan.to_dict(), file=sys.stderr)
@@ -149,11 +164,11 @@ def share(values):
 
 def row_text(finding, rows):
     """Before, after and goal of a row."""
-    if finding == "hum":
+    if finding in ("hum", "resonance"):
         before, after = (np.concatenate([row[i] for row in rows]) for i in (0, 1))
         change_db = [row[2] for row in rows]
         return (
-            f"harmonics {np.median(before):+.1f} dB over the clean spectrum (worst {before.max():+.0f})",
+            f"{np.median(before):+.1f} dB over the clean spectrum (worst {before.max():+.0f})",
             f"median {np.median(after):+.2f} dB, worst {after[np.argmax(np.abs(after))]:+.1f} dB, within 3 dB:"
             f" {share(np.abs(after) <= 3.0)}; elsewhere at most {max(change_db):.3f} dB",
         )
@@ -182,7 +197,7 @@ def main():
     paths = [path for path in find_tracks(options.music) if is_long_enough(path, options.seconds)]
     paths = [paths[i] for i in np.linspace(0, len(paths) - 1, min(options.tracks, len(paths))).astype(int)]
     results, reached, changed = run(paths, options.seconds, options.only)
-    print("| defect | strength | found | repaired by auto | before | after |\n|---|---|---|---|---|---|")
+    print("| defect | strength | found | repaired | before | after |\n|---|---|---|---|---|---|")
     for (finding, strength), flags in sorted(reached.items()):
         found, repaired = zip(*flags, strict=True)
         texts = row_text(finding, rows) if (rows := results.get((finding, strength))) else ("", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import cast
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -26,8 +26,8 @@ def pad_bands(bands: Bands) -> Bands:
     """Pad with filters of 0 dB to MAX_BANDS, so that one compiled program serves any number."""
     padding = ((0, 0), (0, max(0, MAX_BANDS - bands.q.shape[1])))
 
-    def pad(values: Array, neutral: float) -> Array:
-        return cast(Array, np.pad(values, padding, constant_values=neutral))
+    def pad(values: Array, neutral: float) -> Any:
+        return np.pad(values, padding, constant_values=neutral)
 
     return Bands(freq_hz=pad(bands.freq_hz, 1e3), gain_db=pad(bands.gain_db, 0.0), q=pad(bands.q, 1.0))
 

@@ -12,6 +12,7 @@ from nmjax.mastering.diagnosis.file_quality import find_bandwidth, find_dc_offse
 from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Finding
 from nmjax.mastering.diagnosis.hiss import find_hiss
 from nmjax.mastering.diagnosis.interruptions import find_interruptions
+from nmjax.mastering.diagnosis.resonance import find_resonances
 from nmjax.mastering.diagnosis.saturation import find_saturation, rounding_db
 from nmjax.mastering.diagnosis.scan import TrackStatistics
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS
@@ -56,6 +57,7 @@ def diagnose(
         *find_dc_offset(statistics.samples.mean),
         *find_subsonic(spectrum),
         *find_tones(spectrum),
+        *find_resonances(spectrum),
         *find_stereo(spectrum, statistics.channels, statistics.stereo),
         *find_tonal_balance(spectrum),
         *find_dynamics(

@@ -18,6 +18,7 @@ _DISTANCE_STEPS = 8  # 4 dB: below steady noise there is nothing, below music th
 _MIN_CLUSTER_RATIO = 60.0  # at most 31 on forty training songs, over 100 on most with hiss 40 dB below the music
 _FLOOR_SHARE = 0.001  # of all cells: a fade-out may pass below the hiss
 _MIN_CELLS = 3_000  # 9 s
+_NOISE_WIDTH = (0.35, 0.65)  # share of samples over a quarter of the largest: a sine has 0.84, a pulse next to none
 _MIN_RELATIVE_DB = -65.0  # to the music: less is masked
 _MAX_RELATIVE_DB = -15.0  # more is part of the music
 _WARNING_RELATIVE_DB = -50.0
@@ -30,11 +31,16 @@ def find_hiss(cells: CellStatistics) -> list[Finding]:
     2 dB, and hardly any cell is 3 to 5 dB lower.
     """
     power = cells.bend_power.mean(axis=1) / _BEND_GAIN
-    level_db = 10.0 * np.log10(power[power > 0.0])
+    is_sound = power > 0.0
+    level_db = 10.0 * np.log10(power[is_sound])
     if len(level_db) < _MIN_CELLS:
         return []
     floor_db = _floor_db(level_db)
     if floor_db is None:
+        return []
+    at_floor = np.abs(level_db - floor_db) <= 0.5 * _STEP_DB * _CLUSTER_STEPS
+    width = np.median(cells.spike_width[is_sound][at_floor]) / cells.frames
+    if not _NOISE_WIDTH[0] <= width <= _NOISE_WIDTH[1]:
         return []
     relative_db = floor_db - power_to_db(float(cells.power.mean()))
     if not _MIN_RELATIVE_DB <= relative_db <= _MAX_RELATIVE_DB:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from nmjax.audio.sliding import sliding_maximum
 from nmjax.mastering.diagnosis.cells import CELL_SECONDS, CellStatistics
@@ -25,6 +25,7 @@ _CLICK_REACH = 8  # cells on either side: 23 ms, longer than a period of the low
 _MIN_CLICK_RATIO = 25.0  # over the largest second difference around
 _MAX_CLICK_SAMPLES = 4  # second differences that one or two wrong samples change; a drum is wider
 _MIN_CLICK = 0.01  # −40 dBFS: amplitude of the second difference
+_GAP_EDGE_CELLS = 2  # on either side of where a gap of digital silence begins and ends: the waveform jumps there
 _MAX_CLICKS_PER_S = 4.0  # more is a rhythm
 
 
@@ -45,7 +46,8 @@ def find_interruptions(cells: CellStatistics) -> list[Finding]:
     audible = power[power >= _SILENT_POWER]
     sound = power - np.square(cells.mean).mean(axis=1)
     level = _Level(power, sound, float(np.percentile(audible, _LOUD_PERCENT)))
-    return [*_find_silence(level), *_find_cut_ends(level), *_find_dropouts(level), *find_clicks(cells)]
+    gaps = _dropouts(level)
+    return [*_find_silence(level), *_find_cut_ends(level), *_find_dropouts(gaps), *_find_clicks(cells, gaps)]
 
 
 def _silent_track() -> Finding:
@@ -98,8 +100,8 @@ def _find_cut_ends(level: _Level) -> list[Finding]:
     ]
 
 
-def _find_dropouts(level: _Level) -> list[Finding]:
-    """Short gaps of digital silence with music close on both sides."""
+def _dropouts(level: _Level) -> Int[np.ndarray, "gaps 2"]:
+    """The first cell of each short gap of digital silence with music close on both sides, and the cell after it."""
     first, stop = find_runs(level.power == 0.0)
     seconds = (stop - first) * CELL_SECONDS
     reach = round(_BEFORE_DROPOUT_S / CELL_SECONDS)
@@ -107,11 +109,15 @@ def _find_dropouts(level: _Level) -> list[Finding]:
     is_inside = (seconds >= _DROPOUT_S[0]) & (seconds <= _DROPOUT_S[1]) & (first >= reach)
     is_inside &= stop + reach <= len(level.power)
     gaps = [
-        start
+        (start, end)
         for start, end in zip(first[is_inside], stop[is_inside], strict=True)
         if level.power[start - 2 : start].max() >= limit and level.power[end : end + 2].max() >= limit
     ]
-    if not gaps:
+    return np.array(gaps, int).reshape(-1, 2)
+
+
+def _find_dropouts(gaps: Int[np.ndarray, "gaps 2"]) -> list[Finding]:
+    if not len(gaps):
         return []
     return [
         Finding(
@@ -120,15 +126,17 @@ def _find_dropouts(level: _Level) -> list[Finding]:
             unit="",
             severity=Severity.PROBLEM,
             sentence=f"The music is interrupted by digital silence {_times(len(gaps))}, first at"
-            f" {format_time(gaps[0] * CELL_SECONDS)}.",
+            f" {format_time(gaps[0, 0] * CELL_SECONDS)}.",
             remedy="Export again with a larger audio buffer, or edit the gap.",
         )
     ]
 
 
-def find_clicks(cells: CellStatistics) -> list[Finding]:
-    """Wrong samples: second differences far above those around, within a few samples."""
+def _find_clicks(cells: CellStatistics, gaps: Int[np.ndarray, "gaps 2"]) -> list[Finding]:
+    """Wrong samples: second differences far above those around, within a few samples; not the edges of gaps."""
     is_click = np.asarray(click_cells(cells).any(axis=1))
+    for edge in gaps.ravel():
+        is_click[edge - _GAP_EDGE_CELLS : edge + _GAP_EDGE_CELLS] = False
     positions = np.flatnonzero(is_click)
     seconds = len(is_click) * CELL_SECONDS
     if not len(positions) or len(positions) > _MAX_CLICKS_PER_S * seconds:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from nmjax.mastering.diagnosis.coherence import Coherence, CoherenceScan
+from nmjax.mastering.diagnosis.narrow_levels import NarrowLevels, NarrowLevelScan
 
 _WINDOW_SECONDS = 2.0  # at least; the size is the next power of two
 _STEP_DB = 1.5  # of the histogram
@@ -23,6 +24,8 @@ _MIN_DB = -150.0
 _NUM_STEPS = 108  # up to +12 dB
 _FLOOR_POWER = 1e-15
 _COHERENCE_MAX_HZ = 610.0  # eight harmonics of the highest fundamental that hum.py looks at
+RESONANCE_HZ = (90.0, 7_000.0)  # where resonance.py looks
+_NARROW_MARGIN = math.sqrt(2.0)  # beyond both ends, to compare with
 MIN_WINDOWS = 8  # below, percentiles over time mean nothing
 
 
@@ -41,6 +44,7 @@ class LongTermSpectrum:
         phase_lock: the same with all magnitudes set to 1, so that loud music does not count more: 1 for a steady tone,
             about 1/√windows for anything else.
         coherence: how far frequencies up to 610 Hz keep their phase over half a minute.
+        narrow: levels of narrow bands by window.
         histogram: how many windows had which level, summed over the channels.
     """
 
@@ -53,6 +57,7 @@ class LongTermSpectrum:
     advance: Complex[np.ndarray, " bins"]
     phase_lock: Complex[np.ndarray, " bins"]
     coherence: Coherence
+    narrow: NarrowLevels
     histogram: np.ndarray
 
     @property
@@ -85,7 +90,7 @@ class LongTermSpectrum:
 
 
 class SpectrumScan:
-    """Collects a `LongTermSpectrum`; memory does not grow with the signal.
+    """Collects a `LongTermSpectrum`. Memory grows by 2 kB per second, for the narrow bands.
 
     Args:
         sample_rate: Hz.
@@ -101,6 +106,8 @@ class SpectrumScan:
         self._powers = np.zeros((channels, num_bins))
         self._cross, self._advance, self._phase_lock = np.zeros((3, num_bins), complex)
         self._coherence = CoherenceScan(self._bin_hz, _COHERENCE_MAX_HZ)
+        low_hz, high_hz = RESONANCE_HZ
+        self._narrow = NarrowLevelScan(self._bin_hz, num_bins, low_hz / _NARROW_MARGIN, high_hz * _NARROW_MARGIN)
         self._earlier: collections.deque[np.ndarray] = collections.deque(maxlen=2)
         self._histogram = np.zeros((num_bins, _NUM_STEPS), np.uint16)
         self._row_starts = np.arange(num_bins) * _NUM_STEPS
@@ -130,6 +137,7 @@ class SpectrumScan:
             advance=self._advance / max(1, count - 2),
             phase_lock=self._phase_lock / max(1, count - 2),
             coherence=self._coherence.result(),
+            narrow=self._narrow.result(),
             histogram=self._histogram,
         )
 
@@ -144,8 +152,9 @@ class SpectrumScan:
         self._coherence.add(middle)
         mean = functools.reduce(np.add, powers) / np.float32(len(powers))
         # NumPy's log takes a tenth of the time of its log10
-        step = np.log(mean + np.float32(_FLOOR_POWER)) * np.float32(10.0 / math.log(10.0) / _STEP_DB)
-        step = np.clip(step - np.float32(_MIN_DB / _STEP_DB), 0, _NUM_STEPS - 1).astype(np.intp)
+        level_db = np.float32(10.0 / math.log(10.0)) * np.log(mean + np.float32(_FLOOR_POWER))
+        self._narrow.add(level_db)
+        step = np.clip((level_db - _MIN_DB) / np.float32(_STEP_DB), 0, _NUM_STEPS - 1).astype(np.intp)
         self._histogram.ravel()[self._row_starts + step] += 1
         self._num_windows += 1
 

@@ -170,7 +170,8 @@ def find_stereo(spectrum: LongTermSpectrum, channels: int, stereo: StereoMeasure
 
 
 def _find_silent_channel(spectrum: LongTermSpectrum) -> list[Finding]:
-    left_db, right_db = power_to_db(float(spectrum.left.sum())), power_to_db(float(spectrum.right.sum()))
+    full = spectrum.bins(*_FULL_BAND_HZ)  # a constant offset is no sound
+    left_db, right_db = (power_to_db(float(power[full].sum())) for power in (spectrum.left, spectrum.right))
     if max(left_db, right_db) < power_to_db(_SILENT_POWER):
         return []
     side = "left" if left_db < right_db else "right"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import Field
 
 from nmjax.audio.reader import MAX_CHANNELS
@@ -18,6 +20,7 @@ from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.number_format import format_fixed
 
 _MAX_CERTAIN_OVERSHOOT_DB = 12.0  # more is expected of square waves, which are meant to be flat
+_MAX_OVER = 1.12  # of samples over the level: 1 dB; what is cut off ends at its level
 _Levels = Annotated[
     list[Annotated[float, Range(0.001, 1_000.0)] | None], Field(max_length=MAX_CHANNELS, default_factory=list)
 ]
@@ -57,7 +60,8 @@ class ClipRepair(Repair):
                     f"repair.clip.{name} has {len(values)} numbers, the track {channels} channels; give one each."
                 )
         halves = [[np.inf if level is None else level for level in half] for half in (self.positive, self.negative)]
-        return declip_chunks(chunks, np.array(halves, np.float32).T, sample_rate)
+        levels = np.array(halves, np.float32)
+        return declip_chunks(_checked(chunks, levels), levels.T, sample_rate)
 
     @property
     def sentence(self) -> str:
@@ -68,3 +72,16 @@ class ClipRepair(Repair):
         low, high = (format_fixed(level_db, "dBFS") for level_db in (levels_db[0], levels_db[-1]))
         levels = high if low == high else f"{low} to {high}"
         return f"Peaks cut off at {levels} were restored."
+
+
+def _checked(chunks: AudioChunks, levels: Float[np.ndarray, "half channel"]) -> Iterator[np.ndarray]:
+    """The chunks, unless they exceed the levels that should cut them off."""
+    for chunk in chunks:
+        peaks = np.stack([chunk.max(axis=0, initial=0.0), -chunk.min(axis=0, initial=0.0)])
+        for half, channel in np.argwhere(peaks > _MAX_OVER * levels):
+            name, level, peak = ("positive", "negative")[half], levels[half, channel], peaks[half, channel]
+            raise BadInputError(
+                f"repair.clip.{name} is {level:.4g} for channel {channel + 1}, but the track reaches {peak:.4g} there;"
+                " give the level of its flat tops, or delete repair.clip."
+            )
+        yield chunk

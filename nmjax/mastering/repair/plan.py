@@ -16,6 +16,7 @@ from nmjax.mastering.repair.base import Diagnosis, Repair
 from nmjax.mastering.repair.bass_polarity import BassPolarityRepair
 from nmjax.mastering.repair.clip import ClipRepair
 from nmjax.mastering.repair.offset import DcRepair
+from nmjax.mastering.repair.resonance import ResonanceRepair
 from nmjax.mastering.repair.stereo import BassMonoRepair, DelayRepair, PolarityRepair
 from nmjax.mastering.repair.tones import HumRepair, ToneRepair
 from nmjax.mastering.request import AUTO
@@ -32,6 +33,7 @@ class RepairPlan(StrictModel):
     dc: DcRepair | None = None
     hum: HumRepair | None = None
     tone: ToneRepair | None = None
+    resonance: ResonanceRepair | None = None
     delay: DelayRepair | None = None
     polarity: PolarityRepair | None = None
     bass_polarity: BassPolarityRepair | None = None

@@ -35,3 +35,15 @@ def test_noise_that_comes_and_goes_with_the_music_is_no_hiss(notes):
     rng = np.random.default_rng(0)
     level = 10.0 ** (np.repeat(rng.normal(-50.0, 8.0, SECONDS * 20), RATE // 20) / 20.0)
     assert "hiss" not in findings_of(notes + level[:, None] * rng.standard_normal(notes.shape))
+
+
+@pytest.mark.parametrize("freq_hz", [441.3, 1_000.0])
+@pytest.mark.parametrize("shape", [np.sin, lambda phase: np.sign(np.sin(phase))])
+def test_a_tone_that_never_changes_is_no_hiss(freq_hz, shape):
+    tone = 0.3 * shape(2.0 * np.pi * freq_hz * np.arange(SECONDS * RATE) / RATE)
+    assert "hiss" not in findings_of(np.stack([tone, tone], axis=1))
+
+
+def test_noise_below_a_tone_that_never_changes_is_hiss():
+    tone = 0.3 * np.sin(2.0 * np.pi * 441.3 * np.arange(SECONDS * RATE) / RATE)[:, None]
+    assert "hiss" in findings_of(tone + 0.001 * np.random.default_rng(0).standard_normal((len(tone), 2)))

@@ -39,8 +39,20 @@ def test_dropouts(seconds):
     for start in (5.01, 9.03):
         audio[round(start * RATE) : round((start + seconds) * RATE)] = 0.0
     findings = interruptions(audio)
+    assert set(findings) == {"dropouts"}
     assert findings["dropouts"].value == 2
     assert "0:05" in findings["dropouts"].sentence
+
+
+def test_the_edges_of_a_gap_are_no_clicks_but_a_click_elsewhere_is():
+    audio = 0.3 * np.sin(2.0 * np.pi * 220.0 * np.arange(8 * RATE) / RATE + 0.3)[:, None] * [1.0, 0.7]
+    audio[2 * RATE : 2 * RATE + 2_205] = 0.0
+    assert set(interruptions(audio)) == {"dropouts", "cut_end"}
+    audio[5 * RATE, 0] += 0.5
+    findings = interruptions(audio)
+    assert set(findings) == {"dropouts", "clicks", "cut_end"}
+    assert findings["clicks"].value == 1
+    assert "0:05" in findings["clicks"].sentence
 
 
 def test_a_rest_is_not_a_dropout():

@@ -53,6 +53,10 @@ def test_imbalance(gain_db):
     assert finding.value == pytest.approx(gain_db, abs=0.3)
 
 
+def test_a_constant_in_both_channels_is_no_silent_channel():
+    assert "silent_channel" not in findings_of(np.tile([0.2, -0.1], (10 * RATE, 1)))
+
+
 def test_a_silent_channel():
     findings = stereo_findings(song() * [1.0, 0.0])
     assert set(findings) == {"silent_channel"}

@@ -1,46 +1,27 @@
 """Each repair on a synthetic song with a defect of known size, compared with the song before."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.signal
 
-from nmjax.mastering.diagnosis.diagnosis import diagnose
-from nmjax.mastering.diagnosis.inspection import scan_track
 from nmjax.mastering.repair.plan import (
     NO_REPAIRS,
     REPAIRS,
     RepairPlan,
-    mark_findings,
-    plan_repairs,
     repair_stream,
     unfit_repair_notes,
 )
 from nmjax.mastering.request import REPAIR_NAMES
 from nmjax.runtime.errors import BadInputError
 from tests.mastering.diagnosis.songs import RATE, song
+from tests.mastering.repair.repairing import plan_of, repair, spectrum_db
 
 
 @pytest.fixture(scope="module")
 def clean():
     return np.ascontiguousarray(song(24.0), np.float32)
-
-
-def plan_of(audio, *names):
-    """The plan and the findings, with what was done."""
-    statistics, loudness = scan_track([audio], RATE, audio.shape[1])
-    findings = diagnose(statistics, loudness, 24)
-    plan = plan_repairs(statistics, findings, names or ("auto",))
-    return plan, {finding.name: finding for finding in mark_findings(findings, plan, suggest=True)}
-
-
-def repair(audio, plan, rate=RATE, size=50_000):
-    chunks = [audio[start : start + size] for start in range(0, len(audio), size)]
-    return np.concatenate(list(repair_stream(chunks, plan, rate, audio.shape[1])))
-
-
-def spectrum_db(audio):
-    freq_hz, power = scipy.signal.welch(audio, RATE, nperseg=1 << 16, axis=0)
-    return freq_hz, 10.0 * np.log10(power.mean(axis=1) + 1e-15)
 
 
 def bass_ratio_db(audio):
@@ -212,6 +193,12 @@ EVERYTHING = {
     "dc": {"offset": [0.01, 0.02], "highpass_hz": 15.0},
     "hum": {"frequency_hz": 50.0, "harmonics": [1, 2, 64]},
     "tone": {"freq_hz": [3_000.0, 30_000.0]},
+    "resonance": {
+        "cuts": [
+            {"freq_hz": 700.0, "gain_db": -9.0, "q": 30.0},
+            {"freq_hz": 30_000.0, "gain_db": -6.0, "q": 4.0},
+        ]
+    },
     "delay": {"late": "left", "delay_ms": 0.77},
     "polarity": {},
     "bass_polarity": {"fill": 0.5},
@@ -275,4 +262,14 @@ def test_levels_need_a_number_for_each_channel(clean):
     with pytest.raises(
         BadInputError, match=r"repair.clip.positive has 1 numbers, the track 2 channels; give one each."
     ):
+        repair(clean, plan)
+
+
+@pytest.mark.parametrize(("half", "sign"), [("positive", 1.0), ("negative", -1.0)])
+def test_levels_that_the_track_exceeds_are_refused(clean, half, sign):
+    peak = float((sign * clean[:, 1]).max())
+    other = {"positive": "negative", "negative": "positive"}[half]
+    plan = RepairPlan.model_validate({"clip": {half: [None, 0.8 * peak], other: [None, None]}})
+    message = f"repair.clip.{half} is {0.8 * peak:.4g} for channel 2, but the track reaches"
+    with pytest.raises(BadInputError, match=re.escape(message)):
         repair(clean, plan)

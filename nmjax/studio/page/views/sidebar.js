@@ -117,6 +117,7 @@ const REPAIRS = {
   dc: "Constant offset",
   hum: "Hum",
   tone: "Steady tones",
+  resonance: "Resonances",
   delay: "Delay between channels",
   polarity: "Inverted channel",
   bass_polarity: "Inverted bass",
