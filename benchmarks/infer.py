@@ -5,13 +5,15 @@
 MUSIC is any audio file; it is repeated or cut to 30 s and 3.5 min at 44.1 kHz (and with --hour to 3 min and 1 h at
 48 kHz), 16 bits, stereo. Every run is a process of its own: `infer.py` with an empty cache of compiled programs (cold)
 and with a filled one (warm). PYTHON is of an environment with Matchering, whose reference is the same music in another
-order; it refuses tracks of more than 15 minutes. Prints medians.
+order; it refuses tracks of more than 15 minutes. Prints medians, and the ratio of wall times to Matchering's. The peak
+is that of the largest process: a master measures its track in a second one while it imports JAX.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -89,8 +91,9 @@ def main() -> None:
     parser.add_argument("--hour", action="store_true")
     args = parser.parse_args()
     load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, load {load:.1f} before it, medians of {args.rounds}.\n", flush=True)
-    print("| track | what | wall s | CPU s | × real time | peak MB |\n| --- | --- | ---: | ---: | ---: | ---: |")
+    print(f"{describe_cpu()}, load {load:.1f} before it, medians of {args.rounds}.\n", flush=True)
+    print("| track | what | wall s | CPU s | × real time | peak MB | ratio to Matchering |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for seconds, rate in (*SHORT, *(LONG if args.hour else ())):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -109,9 +112,20 @@ def print_table(track: str, seconds: int, runs: dict[str, Callable], rounds: int
     for _ in range(rounds):
         for name, run in runs.items():
             results[name].append(run())
-    for name, samples in results.items():
-        wall, cpu, peak = (statistics.median(values) for values in zip(*samples, strict=True))
-        print(f"| {track} | {name} | {wall:.1f} | {cpu:.1f} | {seconds / wall:.1f} | {peak:.0f} |", flush=True)
+    medians = {name: [statistics.median(x) for x in zip(*samples, strict=True)] for name, samples in results.items()}
+    peer = medians.get("Matchering")
+    for name, (wall, cpu, peak) in medians.items():
+        ratio = f"{wall / peer[0]:.2f}" if peer else ""
+        row = f"| {track} | {name} | {wall:.1f} | {cpu:.1f} | {seconds / wall:.1f} | {peak:.0f} | {ratio} |"
+        print(row, flush=True)
+
+
+def describe_cpu() -> str:
+    """Cores, model and vector width, as of Linux."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = re.search(r"model name\s*: (.*)", text)
+    width = next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in text), "no AVX2")
+    return f"{os.cpu_count()} cores ({model[1].strip() if model else 'unknown'}, {width})"
 
 
 if __name__ == "__main__":

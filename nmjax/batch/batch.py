@@ -15,6 +15,7 @@ from nmjax.batch.jobs import Job, find_jobs
 from nmjax.batch.manifest import Manifest, digest_options, file_sha256, locate_manifest
 from nmjax.batch.runner import BatchPlan, BatchSummary, MasterFn, TrackOutcome, run_sequential
 from nmjax.mastering.delivery.verify import ComplianceStatus
+from nmjax.mastering.early_scan import EarlyScans
 from nmjax.mastering.master import master
 from nmjax.mastering.network import Network
 from nmjax.mastering.output_paths import OutputPaths, resolve_output_paths
@@ -64,7 +65,12 @@ def find_batch_jobs(request: BatchRequest, log: Callable[[str], None]) -> list[J
 
 
 def run_batch(
-    request: BatchRequest, jobs: Sequence[Job], network: Network | None, options: MasteringOptions, console: Console
+    request: BatchRequest,
+    jobs: Sequence[Job],
+    network: Network | None,
+    options: MasteringOptions,
+    console: Console,
+    early_scans: EarlyScans | None = None,
 ) -> BatchSummary:
     """Master every job that is not done yet.
 
@@ -74,6 +80,7 @@ def run_batch(
         network: from `resolve.load_network`.
         options: from `resolve.resolve_options`.
         console: shows progress and the summary.
+        early_scans: measures a track while the one before it is mastered.
 
     Raises:
         BadInputError: before any work, where the request cannot be fulfilled.
@@ -88,7 +95,8 @@ def run_batch(
     notes: list[str] = []
     if request.album and not _is_batch_done(plan):
         options, notes = plan_album_options(jobs, network, options, console)
-    return run_sequential(plan, make_master(network, options, notes), console)
+    prepare = (lambda job: early_scans.request(job.track)) if early_scans else None
+    return run_sequential(plan, make_master(network, options, notes, early_scans), console, prepare)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,12 +118,31 @@ class MasterFactory:
         return make_master(load_network(self.request, options, lambda _: None), options)
 
 
-def make_master(network: Network | None, options: MasteringOptions, album_notes: Sequence[str] = ()) -> MasterFn:
-    """A function that masters a job. album_notes: what the whole album misses, and so each of its songs."""
+def make_master(
+    network: Network | None,
+    options: MasteringOptions,
+    album_notes: Sequence[str] = (),
+    early_scans: EarlyScans | None = None,
+) -> MasterFn:
+    """A function that masters a job.
+
+    Args:
+        network: as for `run_batch`.
+        options: as for `run_batch`.
+        album_notes: what the whole album misses, and so each of its songs.
+        early_scans: has the measurements of tracks that were requested.
+    """
 
     def master_job(job: Job) -> TrackOutcome:
         *masters, settings = job.files
-        result = master(job.track, OutputPaths(tuple(masters), settings), network, options, report_findings=True)
+        result = master(
+            job.track,
+            OutputPaths(tuple(masters), settings),
+            network,
+            options,
+            report_findings=True,
+            early_scans=early_scans,
+        )
         return _outcome(result, album_notes)
 
     return master_job

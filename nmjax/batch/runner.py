@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -136,8 +137,16 @@ class BatchRun:
         self._progress.advance(self._progress.task_ids[0])
 
 
-def run_sequential(plan: BatchPlan, master: MasterFn, console: Console) -> BatchSummary:
+def run_sequential(
+    plan: BatchPlan, master: MasterFn, console: Console, prepare: Callable[[Job], None] | None = None
+) -> BatchSummary:
     """Master all pending jobs in this process, one after another, and print a summary.
+
+    Args:
+        plan: the jobs.
+        master: masters one.
+        console: shows progress and the summary.
+        prepare: called with each job before the one before it is mastered.
 
     A track that fails does not stop the others; an output folder that cannot be written does.
 
@@ -146,7 +155,11 @@ def run_sequential(plan: BatchPlan, master: MasterFn, console: Console) -> Batch
         KeyboardInterrupt: after the summary; no partial files are left.
     """
     with open_run(plan, console) as run:
-        for job in run.pending:
+        if prepare and run.pending:
+            prepare(run.pending[0])
+        for job, following in itertools.zip_longest(run.pending, run.pending[1:]):
+            if prepare and following:
+                prepare(following)
             run.start_jobs([job])
             try:
                 entry = master_job(job, plan.options_digest, master)

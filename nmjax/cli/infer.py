@@ -8,7 +8,7 @@ import glob
 from pathlib import Path
 
 from nmjax.cli.parser import Command
-from nmjax.mastering.early_scan import start_early_scan
+from nmjax.mastering.early_scan import start_early_scans
 from nmjax.mastering.network_names import networks_help
 from nmjax.mastering.request import REFERENCE_GROUP, MasteringRequest
 from nmjax.runtime.options import option, read_int, read_path, read_text
@@ -86,14 +86,17 @@ class InferOptions(MasteringRequest):
 def _run(options: InferOptions) -> int:
     with contextlib.ExitStack() as stack:
         watches_source = options.report or options.null_test or options.plot
-        early_scan = None if options.is_batch or watches_source else start_early_scan(Path(options.inputs[0]))
-        if early_scan:
-            stack.callback(early_scan.close)
+        is_elsewhere = options.scheduler or options.workers
+        early_scans = None if watches_source or is_elsewhere else start_early_scans()
+        if early_scans:
+            stack.callback(early_scans.close)
+            if not options.is_batch:
+                early_scans.request(Path(options.inputs[0]))
         from nmjax.cli.infer_run import run_infer  # JAX and all that follows, while the track is measured
         from nmjax.runtime.compilation_cache import enable_compilation_cache
 
         enable_compilation_cache()
-        return run_infer(options, early_scan=early_scan)
+        return run_infer(options, early_scans=early_scans)
 
 
 COMMAND = Command(

@@ -15,7 +15,7 @@ from nmjax.cli.infer import InferOptions
 from nmjax.cli.infer_output import print_result, result_record, results_to_json, summary_records
 from nmjax.cli.inspect_run import print_findings
 from nmjax.mastering.analysis import load_programs
-from nmjax.mastering.early_scan import EarlyScan
+from nmjax.mastering.early_scan import EarlyScans
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OUTPUT_FLAGS, OutputPaths, check_outputs, resolve_output_paths
@@ -30,22 +30,22 @@ from nmjax.runtime.exit_codes import ExitCode
 from nmjax.runtime.text import to_printable
 
 
-def run_infer(options: InferOptions, console: Console | None = None, early_scan: EarlyScan | None = None) -> int:
+def run_infer(options: InferOptions, console: Console | None = None, early_scans: EarlyScans | None = None) -> int:
     """Master the inputs and print the results; returns the exit code.
 
     Args:
         options: of the command line.
         console: for the results; None for the standard output.
-        early_scan: of the only input, where it is measured already.
+        early_scans: measures tracks in another process; a single input has been requested.
 
     Raises:
         BadInputError: an option or an input cannot be used.
     """
     console = console or Console(quiet=options.quiet or options.json)
-    return _run_batch(options, console) if options.is_batch else _run_single(options, console, early_scan)
+    return _run_batch(options, console, early_scans) if options.is_batch else _run_single(options, console, early_scans)
 
 
-def _run_single(options: InferOptions, console: Console, early_scan: EarlyScan | None) -> int:
+def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans | None) -> int:
     if options.scheduler or options.workers is not None:
         raise BadInputError("--scheduler and --workers are for many tracks; give a folder or several files.")
     track, request = Path(options.inputs[0]), options.mastering_request
@@ -61,7 +61,7 @@ def _run_single(options: InferOptions, console: Console, early_scan: EarlyScan |
     mastering_options = _resolve_options(options, console)
     with console.status("Loading the network; the first start also compiles it …"):
         network = load_network(request, mastering_options, lambda message: print_line(console, message))
-        if network and early_scan:  # while the track is measured
+        if network and early_scans:  # while the track is measured
             load_programs(network, info.sample_rate, info.channels)
     with ProgressBars(console, info.frames) as bars:
         observers = _make_observers(info, outputs)
@@ -73,7 +73,7 @@ def _run_single(options: InferOptions, console: Console, early_scan: EarlyScan |
             bars,
             observers,
             report_findings=True,
-            early_scan=early_scan,
+            early_scans=early_scans,
         )
     _save_target(options, mastering_options, console)
     if options.json:
@@ -104,7 +104,7 @@ def _make_observers(info: AudioInfo, outputs: OutputPaths) -> list[MasteringObse
     return observers
 
 
-def _run_batch(options: InferOptions, console: Console) -> int:
+def _run_batch(options: InferOptions, console: Console, early_scans: EarlyScans | None) -> int:
     from nmjax.batch.batch import BatchRequest, find_batch_jobs, run_batch
 
     for kind, flag in OUTPUT_FLAGS.items():
@@ -131,7 +131,7 @@ def _run_batch(options: InferOptions, console: Console) -> int:
     jobs = find_batch_jobs(batch_request, log)
     mastering_options = _resolve_options(options, console, (file for job in jobs for file in job.files))
     network = load_network(batch_request.mastering, mastering_options, log)
-    summary = run_batch(batch_request, jobs, network, mastering_options, console)
+    summary = run_batch(batch_request, jobs, network, mastering_options, console, early_scans)
     _save_target(options, mastering_options, console)
     if options.json:
         print(results_to_json(summary_records(summary), summary.stop_reason))

@@ -1,10 +1,12 @@
-"""The measurements of a track, made in a process of its own while this one imports JAX and loads the network."""
+"""Measurements of tracks, made in a process of its own while this one imports JAX, or masters the track before."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmjax.runtime.forked_task import ForkedTask, can_fork
 
@@ -14,40 +16,84 @@ if TYPE_CHECKING:
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
     from nmjax.mastering.diagnosis.scan import TrackStatistics
 
+Measurements = tuple["LoudnessScan", "TrackStatistics"]
 
-class EarlyScan:
-    """Measures a track's loudness, and what its diagnosis needs, in a child process.
 
-    Args:
-        path: the file.
+class _Result(NamedTuple):
+    """Of one file. stamp: size and time of the file before it was read; measurements: None where it cannot be read."""
+
+    path: Path
+    stamp: tuple[int, int] | None
+    measurements: Measurements | None
+
+
+class EarlyScans:
+    """Measures the loudness of tracks, and what their diagnosis needs, in a child process, in the order of requests.
+
+    Call `close` at the end.
     """
 
-    def __init__(self, path: Path):
-        self._task = ForkedTask(lambda send: _scan(path, send))
-        self.measurements: tuple[LoudnessScan, TrackStatistics] | None = None
+    def __init__(self):
+        self._task = ForkedTask(_scan_requested)
+        self._messages = self._task.messages()
+        self._requested: list[Path] = []
 
-    def chunks(self) -> Iterator[np.ndarray]:
-        """Silence in chunks `[frames, 1]` of the lengths that the child has read, as they are read; afterwards
-        `measurements` are there, unless the file cannot be read."""
+    def request(self, path: Path) -> None:
+        """Starts to measure a file after those before it.
+
+        Request few at a time: the child waits with its second result until the first is read.
+        """
+        with contextlib.suppress(OSError):  # the child has ended
+            self._task.send(path)
+            self._requested.append(path)
+
+    def chunks(self, path: Path) -> Iterator[np.ndarray | Measurements]:
+        """Silence in chunks `[frames, 1]` of the lengths that the child has read of a file, as it reads them.
+
+        At the end the measurements, unless they were not requested, the file cannot be read, or it has changed since.
+        """
         import numpy as np
 
-        for message in self._task.messages():
-            if isinstance(message, int):
+        while path in self._requested:
+            message = next(self._messages, None)
+            if message is None:  # the child has ended
+                self._requested.clear()
+            elif isinstance(message, _Result):
+                self._requested.remove(message.path)
+                if message.path == path:
+                    if message.measurements and message.stamp == _stamp(path):
+                        yield message.measurements
+                    return
+            elif self._requested[0] == path:
                 yield np.broadcast_to(np.float32(0.0), (message, 1))
-            else:
-                self.measurements = message
 
     def close(self) -> None:
-        """Ends the child where it still works."""
+        """Ends the child."""
         self._task.close()
 
 
-def start_early_scan(path: Path) -> EarlyScan | None:
-    """Starts to measure a file; None where this process cannot fork any more. Close what is returned."""
-    return EarlyScan(path) if can_fork() else None
+def start_early_scans() -> EarlyScans | None:
+    """Starts the child process; None where this one cannot fork any more. Close what is returned."""
+    return EarlyScans() if can_fork() else None
 
 
-def _scan(path: Path, send: Callable[[Any], None]) -> None:
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _scan_requested(requests: Iterator[Any], send: Callable[[Any], None]) -> None:
+    for path in requests:
+        stamp, measurements = _stamp(path), None
+        with contextlib.suppress(Exception):  # whoever reads the file next reports what is wrong with it
+            measurements = _scan(path, send)
+        send(_Result(path, stamp, measurements))
+
+
+def _scan(path: Path, send: Callable[[Any], None]) -> Measurements:
     from nmjax.audio import reader
     from nmjax.audio.streams import AudioChunks
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
@@ -62,4 +108,4 @@ def _scan(path: Path, send: Callable[[Any], None]) -> None:
     info = reader.probe(path)
     track_scan = TrackScan(info.sample_rate, info.channels)
     scan = LoudnessScan(watched_chunks(), info.sample_rate, info.channels, max_limiting_db=0.0)
-    send((scan, track_scan.result()))
+    return scan, track_scan.result()

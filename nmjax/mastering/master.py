@@ -16,7 +16,7 @@ from nmjax.audio.streams import AudioChunks, scale_stream_db
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, predict_settings, process_chain, residual_stream, with_input_gain
 from nmjax.mastering.deliveries import identical_delivery_notes, write_deliveries
-from nmjax.mastering.early_scan import EarlyScan
+from nmjax.mastering.early_scan import EarlyScans
 from nmjax.mastering.intensity import apply_intensity, correction_shares
 from nmjax.mastering.network import Network
 from nmjax.mastering.observer import MasteringObserver
@@ -55,7 +55,7 @@ def master(
     progress: StreamTap = no_tap,
     observers: Sequence[MasteringObserver] = (),
     report_findings: bool = False,
-    early_scan: EarlyScan | None = None,
+    early_scans: EarlyScans | None = None,
 ) -> MasteringResult:
     """Masters a track; all its files appear together, or none does.
 
@@ -67,7 +67,7 @@ def master(
         progress: called with a name and the chunks of each pass over the audio, which it returns unchanged.
         observers: follow the audio of every stage and write further files.
         report_findings: diagnose also where no repair needs it.
-        early_scan: of the track, where it is measured already; observers then do not see the source.
+        early_scans: has the measurements of the track, where it was requested; observers then do not see the source.
 
     Raises:
         BadInputError: the track or the settings cannot be used, or an output cannot be written.
@@ -81,7 +81,7 @@ def master(
         return chunks
 
     folder = outputs.masters[0].parent
-    signal = input_signal(info, progress, early_scan)
+    signal = input_signal(info, progress, early_scans)
     analyzed_track = analyze_track(signal, network, options, tap, report_findings, folder)
     notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]
     with contextlib.ExitStack() as stack:

@@ -15,7 +15,7 @@ from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures, diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import container_bits, loudness_measures
 from nmjax.mastering.diagnosis.scan import TrackScan, TrackStatistics
-from nmjax.mastering.early_scan import EarlyScan
+from nmjax.mastering.early_scan import EarlyScans, Measurements
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan, mark_findings, plan_repairs, repaired_opener
 from nmjax.mastering.request import NONE
 from nmjax.mastering.types import InputSignal, MasteringOptions
@@ -30,20 +30,30 @@ def no_tap(name: str, chunks: AudioChunks) -> AudioChunks:
     return chunks
 
 
-def input_signal(info: AudioInfo, progress: StreamTap = no_tap, early_scan: EarlyScan | None = None) -> InputSignal:
+def input_signal(info: AudioInfo, progress: StreamTap = no_tap, early_scans: EarlyScans | None = None) -> InputSignal:
     """A file as the signal to master.
 
     Args:
         info: its header.
         progress: called with "Reading" and the chunks of each pass.
-        early_scan: of the file, where it is measured already.
+        early_scans: has the measurements of the file, where it was requested.
     """
 
-    def wait_for_scan() -> tuple[LoudnessScan, TrackStatistics] | None:
-        assert early_scan is not None
-        for _ in progress("Reading", early_scan.chunks()):
+    def wait_for_scan() -> Measurements | None:
+        assert early_scans is not None
+        measurements = None
+
+        def silence() -> AudioChunks:
+            nonlocal measurements
+            for item in early_scans.chunks(info.path):
+                if isinstance(item, tuple):
+                    measurements = item
+                else:
+                    yield item
+
+        for _ in progress("Reading", silence()):
             pass
-        return early_scan.measurements
+        return measurements
 
     return InputSignal(
         read_chunks=lambda: progress("Reading", reader.read_chunks(info.path)),
@@ -51,7 +61,7 @@ def input_signal(info: AudioInfo, progress: StreamTap = no_tap, early_scan: Earl
         channels=info.channels,
         name=f"'{info.path}'",
         bits=container_bits(info),
-        wait_for_scan=wait_for_scan if early_scan else None,
+        wait_for_scan=wait_for_scan if early_scans else None,
     )
 
 

@@ -13,7 +13,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 _TASKS_FOLDER = "/proc/self/task"
 
@@ -24,53 +24,75 @@ def can_fork() -> bool:
 
 
 class ForkedTask:
-    """A child process that runs `function(send)`; `send` passes an object to `messages`.
+    """A child process that runs `function(requests, send)`.
 
+    `requests` iterates over what the parent sends, until it closes the task; `send` passes an object to `messages`.
     Call `close` at the end. Check `can_fork` before.
 
     Args:
         function: an exception in it ends the messages; nothing is printed.
     """
 
-    def __init__(self, function: Callable[[Callable[[Any], None]], None]):
-        read_end, write_end = os.pipe()
+    def __init__(self, function: Callable[[Iterator[Any], Callable[[Any], None]], None]):
+        request_reader, request_writer = os.pipe()
+        message_reader, message_writer = os.pipe()
         self._process_id = os.fork()
         if not self._process_id:
-            _run_child(function, write_end)
-        os.close(write_end)
-        self._reader = os.fdopen(read_end, "rb")
+            os.close(request_writer)
+            os.close(message_reader)
+            _run_child(function, request_reader, message_writer)
+        os.close(request_reader)
+        os.close(message_writer)
+        self._writer, self._reader = os.fdopen(request_writer, "wb"), os.fdopen(message_reader, "rb")
+
+    def send(self, request: Any) -> None:
+        """Passes an object to the child.
+
+        Raises:
+            OSError: it has ended.
+        """
+        pickle.dump(request, self._writer, pickle.HIGHEST_PROTOCOL)
+        self._writer.flush()
 
     def messages(self) -> Iterator[Any]:
         """What the child sends, until it ends."""
-        while True:
-            try:
-                yield pickle.load(self._reader)
-            except (EOFError, pickle.UnpicklingError):
-                return
+        return _unpickled(self._reader)
 
     def close(self) -> None:
         """Ends the child where it still works."""
-        self._reader.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process_id, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._process_id, 0)
+        for file in (self._writer, self._reader):
+            with contextlib.suppress(OSError):
+                file.close()
 
 
-def _run_child(function: Callable[[Callable[[Any], None]], None], write_end: int) -> None:
+def _unpickled(file: BinaryIO) -> Iterator[Any]:
+    while True:
+        try:
+            yield pickle.load(file)
+        except (EOFError, pickle.UnpicklingError):
+            return
+
+
+def _run_child(
+    function: Callable[[Iterator[Any], Callable[[Any], None]], None], request_reader: int, message_writer: int
+) -> None:
     """Never returns: the child must not continue the program of its parent."""
     code = 1
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDWR), 2)
-        with os.fdopen(write_end, "wb") as writer:
+        with os.fdopen(request_reader, "rb") as reader, os.fdopen(message_writer, "wb") as writer:
 
             def send(message: Any) -> None:
                 pickle.dump(message, writer, pickle.HIGHEST_PROTOCOL)
                 writer.flush()  # fails where the parent has ended, and with it this process
 
-            function(send)
+            function(_unpickled(reader), send)
         code = 0
     finally:
         os._exit(code)

@@ -15,19 +15,22 @@ from tests.synthetic_audio import music, write_audio
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from nmjax.mastering.early_scan import start_early_scan
-scan = start_early_scan(Path(sys.argv[1]))
-frames = sum(len(chunk) for chunk in scan.chunks())
-if scan.measurements is None:
+from nmjax.mastering.early_scan import start_early_scans
+scans = start_early_scans()
+path = Path(sys.argv[1])
+scans.request(path)
+chunks = list(scans.chunks(path))
+frames = sum(len(chunk) for chunk in chunks if not isinstance(chunk, tuple))
+if not chunks or not isinstance(chunks[-1], tuple):
     print("null")
 else:
-    loudness, statistics = scan.measurements
+    loudness, statistics = chunks[-1]
     from nmjax.mastering.diagnosis.diagnosis import diagnose
     from nmjax.mastering.diagnosis.inspection import loudness_measures
     findings = diagnose(statistics, loudness_measures(loudness), 16)
     values = [[finding.name, finding.value] for finding in findings]
     print(json.dumps([frames, loudness.frames, loudness.lufs, loudness.true_peak, values]))
-scan.close()
+scans.close()
 """
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
@@ -66,3 +69,30 @@ def test_damage_is_reported_in_one_sentence(tmp_path):
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert result.returncode == 2
     assert result.stderr == "nmjax: 'track.wav' holds samples that are NaN or infinite. Export it again.\n"
+
+
+def test_results_belong_to_their_files_and_stale_ones_are_dropped(tmp_path):
+    for name, seconds in (("a", 3.0), ("b", 4.0), ("c", 5.0)):
+        write_audio(tmp_path / f"{name}.wav", music(seconds))
+    script = """
+import os, time
+from pathlib import Path
+from nmjax.mastering.early_scan import start_early_scans
+scans = start_early_scans()
+a, b, c = (Path(f"{name}.wav") for name in "abc")
+def frames(path):
+    return [item[0].frames for item in scans.chunks(path) if isinstance(item, tuple)]
+for path in (a, b, c, b):
+    scans.request(path)
+time.sleep(1.0)
+print(frames(b))  # a, which was requested before it, is passed over
+print(frames(a))
+print(frames(c))
+os.utime(b, (1, 1))  # measured already, or now: the first has another time than the file
+print(frames(b) in ([], [4 * 44_100]), frames(Path("never requested.wav")))
+scans.close()
+print(frames(c))
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["[176400]", "[]", "[220500]", "True []", "[]"]

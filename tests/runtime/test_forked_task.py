@@ -24,7 +24,7 @@ def run_script(script):
 
 def test_messages_arrive_in_order():
     script = """
-def work(send):
+def work(requests, send):
     for n in range(3):
         send({"n": n, "process": os.getpid()})
 task = ForkedTask(work)
@@ -38,7 +38,7 @@ print("done")
 
 def test_a_failure_ends_the_messages_in_silence():
     script = """
-def work(send):
+def work(requests, send):
     send(1)
     raise ValueError("broken")
 task = ForkedTask(work)
@@ -50,7 +50,7 @@ task.close()
 
 def test_close_ends_a_child_that_still_works():
     script = """
-def work(send):
+def work(requests, send):
     send(os.getpid())
     time.sleep(600)
 task = ForkedTask(work)
@@ -75,3 +75,22 @@ def test_a_process_with_several_threads_does_not_fork():
     finally:
         stop.set()
         thread.join()
+
+
+def test_requests_reach_the_child_until_the_task_is_closed():
+    script = """
+def work(requests, send):
+    for request in requests:
+        send(request * 2)
+task = ForkedTask(work)
+messages = task.messages()
+for value in (1, "ab"):
+    task.send(value)
+    print(next(messages))
+task.close()
+try:
+    task.send(3)
+except (OSError, ValueError) as error:
+    print("closed")
+"""
+    assert run_script(script) == ("2\nabab\nclosed\n", "")
