@@ -39,30 +39,30 @@ def input_signal(info: AudioInfo, progress: StreamTap = no_tap, early_scans: Ear
         early_scans: has the measurements of the file, where it was requested.
     """
 
-    def wait_for_scan() -> Measurements | None:
-        assert early_scans is not None
-        measurements = None
-
-        def silence() -> AudioChunks:
-            nonlocal measurements
-            for item in early_scans.chunks(info.path):
-                if isinstance(item, tuple):
-                    measurements = item
-                else:
-                    yield item
-
-        for _ in progress("Reading", silence()):
-            pass
-        return measurements
-
     return InputSignal(
         read_chunks=lambda: progress("Reading", reader.read_chunks(info.path)),
         sample_rate=info.sample_rate,
         channels=info.channels,
         name=f"'{info.path}'",
         bits=container_bits(info),
-        wait_for_scan=wait_for_scan if early_scans else None,
+        wait_for_scan=(lambda: _wait_for_scan(early_scans, info.path, progress)) if early_scans else None,
     )
+
+
+def _wait_for_scan(early_scans: EarlyScans, path: Path, progress: StreamTap) -> Measurements | None:
+    measurements = None
+
+    def silence() -> AudioChunks:
+        nonlocal measurements
+        for item in early_scans.chunks(path):
+            if isinstance(item, tuple):
+                measurements = item
+            else:
+                yield item
+
+    for _ in progress("Reading", silence()):
+        pass
+    return measurements
 
 
 @dataclasses.dataclass(frozen=True)
