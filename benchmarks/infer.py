@@ -1,12 +1,14 @@
 """Mastering a track: wall and CPU seconds and the peak of memory, beside Matchering, in turns.
 
     python benchmarks/infer.py MUSIC --ckpt NAME=DIR [--ckpt …] [--matchering PYTHON] [--rounds 3] [--hour]
+        [--folder 10]
 
 MUSIC is any audio file; it is repeated or cut to 30 s and 3.5 min at 44.1 kHz (and with --hour to 3 min and 1 h at
 48 kHz), 16 bits, stereo. Every run is a process of its own: `infer.py` with an empty cache of compiled programs (cold)
 and with a filled one (warm). PYTHON is of an environment with Matchering, whose reference is the same music in another
 order; it refuses tracks of more than 15 minutes. Prints medians, and the ratio of wall times to Matchering's. The peak
-is that of the largest process: a master measures its track in a second one while it imports JAX.
+is that of the largest process: a master measures its track in a second one while it imports JAX. With --folder N also a
+folder of N tracks of 3.5 min, by one process and by two workers (an extra, `nmjax[dask]`).
 """
 
 from __future__ import annotations
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument("--matchering", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--hour", action="store_true")
+    parser.add_argument("--folder", type=int, default=0, metavar="N")
     args = parser.parse_args()
     load = os.getloadavg()[0]
     print(f"{describe_cpu()}, load {load:.1f} before it, medians of {args.rounds}.\n", flush=True)
@@ -101,11 +104,34 @@ def main() -> None:
             reference = write_track(args.music, min(seconds, 210), rate, 0.4, folder / "reference.wav")
             runs = systems(args, folder, track, reference, seconds)
             print_table(f"{seconds} s, {rate / 1000:g} kHz", seconds, runs, args.rounds)
+    if args.folder:
+        measure_folder(args)
+
+
+def measure_folder(args: argparse.Namespace) -> None:
+    """A folder of tracks, each beginning elsewhere in the music, with the first network."""
+    name, checkpoint = args.ckpt[0].split("=", 1)
+    seconds, rate = SHORT[-1]
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder = Path(folder_name)
+        (folder / "tracks").mkdir()
+        for n in range(args.folder):
+            write_track(args.music, seconds, rate, n / args.folder, folder / "tracks" / f"{n}.wav")
+
+        def run(*workers: str) -> tuple[float, float, float]:
+            command = [sys.executable, str(ROOT / "infer.py"), "--ckpt", checkpoint, str(folder / "tracks")]
+            return measure_process(
+                [*command, "-o", str(folder / "out"), "--force", "--quiet", *workers], folder / "warm"
+            )
+
+        runs = {f"{name}, one process": run, f"{name}, two workers": lambda: run("--workers", "2")}
+        run()  # fills the cache
+        print_table(f"{args.folder} × {seconds} s", args.folder * seconds, runs, args.rounds)
 
 
 def print_table(track: str, seconds: int, runs: dict[str, Callable], rounds: int) -> None:
     """Rounds over all, in turns; an hour only once, and without a run that fills the cache."""
-    rounds, results = (1 if seconds > 1000 else rounds), {name: [] for name in runs}
+    rounds, results = (1 if seconds == LONG[-1][0] else rounds), {name: [] for name in runs}
     for name, run in runs.items():
         if name.endswith("warm") and seconds <= 1000:
             run()

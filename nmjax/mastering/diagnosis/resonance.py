@@ -67,8 +67,9 @@ def find_resonances(spectrum: LongTermSpectrum) -> list[Finding]:
             value=strongest.freq_hz,
             unit="Hz",
             severity=Severity.WARNING if strongest.gain_db >= _WARNING_GAIN_DB else Severity.INFO,
-            sentence=f"All that sounds is about {format_fixed(strongest.gain_db, 'dB', digits=0)} louder near"
-            f" {strongest.freq_hz:,.0f} Hz, as if something resonated.{others}",
+            sentence=f"Everything near {strongest.freq_hz:,.0f} Hz is about"
+            f" {format_fixed(strongest.gain_db, 'dB', digits=0)} louder than what surrounds it, as if something resonated."
+            f"{others}",
             remedy="Listen there: if no note or drone is meant to be that loud, cut this frequency with a narrow EQ.",
         )
     ]
