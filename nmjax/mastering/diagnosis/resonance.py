@@ -61,15 +61,15 @@ def find_resonances(spectrum: LongTermSpectrum) -> list[Finding]:
         return []
     strongest = found[0]
     others = {1: "", 2: " There is 1 more."}.get(len(found), f" There are {len(found) - 1} more.")
+    excess = format_fixed(strongest.gain_db, "dB", digits=0)
     return [
         Finding(
             name="resonance",
             value=strongest.freq_hz,
             unit="Hz",
             severity=Severity.WARNING if strongest.gain_db >= _WARNING_GAIN_DB else Severity.INFO,
-            sentence=f"Everything near {strongest.freq_hz:,.0f} Hz is about"
-            f" {format_fixed(strongest.gain_db, 'dB', digits=0)} louder than what surrounds it, as if something resonated."
-            f"{others}",
+            sentence=f"Everything near {strongest.freq_hz:,.0f} Hz is about {excess} louder than what surrounds it, as"
+            f" if something resonated.{others}",
             remedy="Listen there: if no note or drone is meant to be that loud, cut this frequency with a narrow EQ.",
         )
     ]
