@@ -120,9 +120,8 @@ def measure_folder(args: argparse.Namespace) -> None:
 
         def run(*workers: str) -> tuple[float, float, float]:
             command = [sys.executable, str(ROOT / "infer.py"), "--ckpt", checkpoint, str(folder / "tracks")]
-            return measure_process(
-                [*command, "-o", str(folder / "out"), "--force", "--quiet", *workers], folder / "warm"
-            )
+            out = tempfile.mkdtemp(dir=folder)  # where nothing is done yet
+            return measure_process([*command, "-o", out, "--force", "--quiet", *workers], folder / "warm")
 
         runs = {f"{name}, one process": run, f"{name}, two workers": lambda: run("--workers", "2")}
         run()  # fills the cache
