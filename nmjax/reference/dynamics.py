@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -22,6 +21,7 @@ from nmjax.models.processors import PROCESSORS
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.gradient_descent import minimize
 from nmjax.reference.posterior import Prior, shrink_difference
+from nmjax.runtime.stored_programs import stored_jit
 
 # RMS of the degradation of a track, and of the difference between two sections of 30 s of one song.
 _CREST_DEGRADATION_DB, _CREST_NOISE_DB = 0.8, 2.0
@@ -174,7 +174,7 @@ def dynamics_change(
     return DynamicsChange(*(float(x) for x in _crest_and_slope_change(before, after)))
 
 
-@jax.jit
+@stored_jit()
 def _crest_and_slope_change(before, after):
     (crest_before_db, loudness_before_db), (crest_after_db, loudness_after_db) = (
         (_crest_db(jnp.max(jnp.abs(x), axis=2), jnp.mean(x**2, axis=2)), _loudness_db(x)) for x in (before, after)
@@ -203,7 +203,7 @@ def _gate(loudness_db: Array) -> Array:
     return jnp.float32(loudness_db >= jnp.max(loudness_db) - _GATE_DB)
 
 
-@jax.jit
+@stored_jit()
 def _optimize(audio, start, min_raw, target):
     """Raw parameters of the least cost, and what they change: crest factor, loudness range and level.
 

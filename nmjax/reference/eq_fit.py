@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -24,6 +23,7 @@ from nmjax.reference.limits import (
     ResponseLimits,
 )
 from nmjax.reference.response import MAX_BANDS, scale_into_limits
+from nmjax.runtime.stored_programs import stored_jit
 
 MAX_GAIN_DB = 12.0
 _MIN_HZ, _MAX_HZ = 20.0, 20_000.0
@@ -147,13 +147,13 @@ def fit_fixed_count(
     gain_db = np.interp(np.log(start_hz), np.log(freq_hz), target_db - np.mean(target_db))
     filters = _Filters(start_hz, gain_db, np.full(count, _START_Q), np.ones(count))
     target = _Target(freq_hz, target_db, np.ones(len(freq_hz)))
-    fitted, _, _ = _run_adam(_as_float32(filters), _as_float32(target), _as_float32(NO_LIMITS), 0.0)
+    fitted, _, _ = _run_adam(_as_float32(filters), _as_float32(target), _as_float32(NO_LIMITS), 0.0, _STEPS)
     fitted_hz, fitted_gain_db, fitted_q = (x[None] for x in fitted)
     return Bands(freq_hz=fitted_hz, gain_db=fitted_gain_db, q=fitted_q)
 
 
 def _as_float32(arrays: Arrays) -> Arrays:
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), arrays)
+    return jax.tree.map(lambda x: np.asarray(x, np.float32), arrays)
 
 
 def _optimize(filters: _Filters, fitting: _Fitting, steps: int = _STEPS) -> _EqFit:
@@ -238,8 +238,8 @@ def _to_bands(filters: _Filters) -> Bands:
     return Bands(freq_hz=freq_hz, gain_db=gain_db, q=q)
 
 
-@partial(jax.jit, static_argnames=("gain_penalty", "steps"))
-def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_penalty: float, steps: int = _STEPS):
+@stored_jit(static_argnums=(3, 4))
+def _run_adam(filters: _Filters, target: _Target, limits: ResponseLimits, gain_penalty: float, steps: int):
     """Optimize the active filters: (frequency, gain, Q), the residual in dB without its weighted mean, and the cost."""
 
     start_hz, start_gain_db, start_q, active = (jnp.asarray(x) for x in filters)

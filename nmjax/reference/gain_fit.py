@@ -6,7 +6,6 @@ compressed or expanded, a compressor's gain explains most of it; what it does no
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -22,6 +21,7 @@ from nmjax.reference.dynamics import (
     with_makeup,
 )
 from nmjax.reference.gradient_descent import minimize
+from nmjax.runtime.stored_programs import stored_jit
 
 _SMOOTH_SECONDS = 0.2
 _RANGE_DB = 40.0  # moments further below the loudest one are ignored
@@ -57,7 +57,7 @@ def fit_compressor_to_mix(
     return with_makeup(compressor_from_raw(raw), -float(level_change_db))
 
 
-@jax.jit
+@stored_jit()
 def _optimize(audio, reference, start, strength):
     """Raw parameters, the share of the target gain's variance that they explain, and the change of the level in dB."""
     hop = control_hop(SAMPLE_RATE)

@@ -29,6 +29,7 @@ from nmjax.reference.target_eq import (
     limits_of_sound,
     share_within_limits,
 )
+from nmjax.runtime.stored_programs import stored_jit
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
@@ -256,12 +257,12 @@ def _tone_change_db(audio: Array, compressor: Compressor | None) -> Float[np.nda
     return after_db - before_db
 
 
-@jax.jit
+@stored_jit()
 def _equalize(audio: Array, bands: Bands) -> Array:
     batch = len(audio)
     return equalize(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (batch, x.shape[1])), bands), SAMPLE_RATE)[0]
 
 
-@jax.jit
+@stored_jit()
 def _compress(audio: Array, compressor: Compressor) -> Array:
     return compress(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (len(audio),)), compressor), SAMPLE_RATE)[0]

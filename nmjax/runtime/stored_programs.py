@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import math
 import os
 import pickle
@@ -32,7 +33,7 @@ from nmjax.runtime import atomic_files
 from nmjax.runtime.compilation_cache import cpu_fingerprint
 
 _PACKAGE_FOLDER = Path(__file__).parents[1]
-_SOURCE_FOLDERS = ("dsp", "models")
+_SOURCE_FOLDERS = ("dsp", "models", "reference")
 _CONFIG_NAMES = ("jax_enable_x64", "jax_default_matmul_precision", "jax_disable_most_optimizations")
 _SUFFIX = ".program"
 _MAX_STORED = 200  # programs; older ones, such as those of earlier versions, are removed
@@ -165,13 +166,15 @@ def _store(path: Path, compiled: Any, out_tree: Any) -> None:
 
 def _environment() -> str:
     """What a program depends on beside its function, its arguments and JAX's options."""
-    versions = (jax.__version__, jaxlib_version, flax.__version__)
+    optax = importlib.util.find_spec("optax")  # imported only where a program is made that needs it
+    optax_time = os.stat(optax.origin).st_mtime_ns if optax and optax.origin else 0
+    versions = (jax.__version__, jaxlib_version, flax.__version__, str(optax_time))
     return "\n".join((*versions, os.environ.get("XLA_FLAGS", ""), str(len(jax.devices())), cpu_fingerprint()))
 
 
 @functools.cache
 def _source_digest(module: str) -> str:
-    """Changes with the sources of the signal functions, of the networks, and of a module."""
+    """Changes with the sources of the signal functions, of the networks, of matching, and of a module."""
     digest = hashlib.sha256()
     files = [path for folder in _SOURCE_FOLDERS for path in sorted((_PACKAGE_FOLDER / folder).glob("*.py"))]
     for path in (*files, Path(sys.modules[module].__file__ or "")):
