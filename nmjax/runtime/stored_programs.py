@@ -143,7 +143,8 @@ def _compile_freshly(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
 def _load(path: Path) -> Callable:
     from jax.experimental.serialize_executable import deserialize_and_load
 
-    # Only this user can write the folder, see compilation_cache.py.
+    if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
+        raise PermissionError("a program is machine code: only the user's own is run")
     program, template = pickle.loads(path.read_bytes())
     out_tree = jax.tree.structure(template)
     compiled = deserialize_and_load(*program, execution_devices=jax.devices()[:1])

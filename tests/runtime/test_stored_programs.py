@@ -1,5 +1,6 @@
 """Stored programs: another process traces nothing, and anything that changes the result compiles again."""
 
+import os
 import subprocess
 import sys
 
@@ -62,3 +63,12 @@ def test_a_damaged_program_is_compiled_again(cache, content):
     path.write_bytes(path.read_bytes()[:1000] if content is None else content)
     assert run_script(cache) == ["1", "9.0", "8.0"]
     assert run_script(cache) == ["0", "9.0", "8.0"]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give a file away")
+def test_a_program_of_another_user_is_not_run(cache):
+    run_script(cache)
+    (path,) = cache.glob("*.program")
+    os.chown(path, 12_345, -1)
+    assert run_script(cache) == ["1", "9.0", "8.0"]
+    assert path.stat().st_uid == 0  # it was replaced
