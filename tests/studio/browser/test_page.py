@@ -136,9 +136,9 @@ def test_keys_choose_what_is_played(track_page):
     assert _state(page)["bypass"] == ["eq"]
     page.keyboard.press("1")
     page.keyboard.press("?")
-    assert page.locator("dialog .keys").is_visible()
+    page.locator("dialog .keys").wait_for()
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")
     _idle(page)
     assert _state(page)["bypass"] == []
 
