@@ -7,10 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-# Analog parameters from B. De Man, "Evaluation of Implementations of the EBU R128 Loudness Measurement" (AES 145, 2018)
-_SHELF_HZ, _SHELF_Q, _SHELF_DB = 1681.974450955533, 0.7071752369554196, 3.999843853973347
-_SHELF_BAND_EXPONENT = 0.4996667741545416  # of the shelf's gain, in the middle of its slope
-_LOW_CUT_HZ, _LOW_CUT_Q = 38.13547087602444, 0.5003270373238773
+from nmjax.audio.bs1770 import LOW_CUT_HZ, LOW_CUT_Q, SHELF_BAND_EXPONENT, SHELF_DB, SHELF_HZ, SHELF_Q
 
 
 def k_weighting_sos(sample_rate: float) -> Float[np.ndarray, "2 6"]:
@@ -22,11 +19,11 @@ def k_weighting_sos(sample_rate: float) -> Float[np.ndarray, "2 6"]:
     Args:
         sample_rate: Hz, above 3,364 (twice the shelf's frequency).
     """
-    gain = 10.0 ** (_SHELF_DB / 20.0)
+    gain = 10.0 ** (SHELF_DB / 20.0)
     shelf = _bilinear(
-        (gain, gain**_SHELF_BAND_EXPONENT / _SHELF_Q, 1.0), (1.0, 1.0 / _SHELF_Q, 1.0), _SHELF_HZ, sample_rate
+        (gain, gain**SHELF_BAND_EXPONENT / SHELF_Q, 1.0), (1.0, 1.0 / SHELF_Q, 1.0), SHELF_HZ, sample_rate
     )
-    low_cut = _bilinear((1.0, 0.0, 0.0), (1.0, 1.0 / _LOW_CUT_Q, 1.0), _LOW_CUT_HZ, sample_rate)
+    low_cut = _bilinear((1.0, 0.0, 0.0), (1.0, 1.0 / LOW_CUT_Q, 1.0), LOW_CUT_HZ, sample_rate)
     low_cut[:3] = (1.0, -2.0, 1.0)
     return np.stack([shelf, low_cut])
 

@@ -33,7 +33,7 @@ class LoudnessMeter:
 
     Args:
         sample_rate: Hz.
-        channel_weights: BS.1770's weight of each channel (`nmjax.dsp.loudness.channel_weights`).
+        channel_weights: BS.1770's weight of each channel (`nmjax.audio.bs1770.channel_weights`).
         steps_per_second: a multiple of 10.
         dtype: of the stored energies.
     """

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nmjax.audio.channel_weights import channel_weights
+from nmjax.audio.bs1770 import channel_weights
 from nmjax.dsp.cascade import cascade, initial_state
 from nmjax.dsp.numerics import log10_or_neg_inf, safe_log
 from nmjax.dsp.svf import k_weighting_svf

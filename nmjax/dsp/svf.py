@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nmjax.audio.bs1770 import LOW_CUT_HZ, LOW_CUT_Q, SHELF_BAND_EXPONENT, SHELF_DB, SHELF_HZ, SHELF_Q
 from nmjax.dsp.validation import require
 
 GAIN_LIMITS_DB = (-200.0, 200.0)
@@ -221,15 +222,15 @@ def k_weighting_svf(sample_rate: float) -> Svf:
     require(
         sample_rate > 3364.0, "sample_rate", "above 3364 Hz for K-weighting, whose shelf is at 1682 Hz", sample_rate
     )
-    shelf_gain, band_exponent = 10.0 ** (3.999843853973347 / 20.0), 0.4996667741545416
-    g_shelf, k_shelf = math.tan(math.pi * 1681.974450955533 / sample_rate), 1.0 / 0.7071752369554196
-    g_high_pass, k_high_pass = math.tan(math.pi * 38.13547087602444 / sample_rate), 1.0 / 0.5003270373238773
+    shelf_gain = 10.0 ** (SHELF_DB / 20.0)
+    g_shelf, k_shelf = math.tan(math.pi * SHELF_HZ / sample_rate), 1.0 / SHELF_Q
+    g_high_pass, k_high_pass = math.tan(math.pi * LOW_CUT_HZ / sample_rate), 1.0 / LOW_CUT_Q
     unnormalized = 1.0 + g_high_pass * (g_high_pass + k_high_pass)
     return Svf(
         g=jnp.asarray([[g_shelf, g_high_pass]]),
         k=jnp.asarray([[k_shelf, k_high_pass]]),
         m0=jnp.asarray([[shelf_gain, unnormalized]]),
-        m1=jnp.asarray([[k_shelf * (shelf_gain**band_exponent - shelf_gain), -k_high_pass * unnormalized]]),
+        m1=jnp.asarray([[k_shelf * (shelf_gain**SHELF_BAND_EXPONENT - shelf_gain), -k_high_pass * unnormalized]]),
         m2=jnp.asarray([[1.0 - shelf_gain, -unnormalized]]),
     )
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nmjax.runtime.forked_task import ForkedTask, can_fork
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from nmjax.audio.streams import AudioChunks
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
     from nmjax.mastering.diagnosis.scan import TrackStatistics
 
@@ -37,6 +36,7 @@ class EarlyScans:
         self._task = ForkedTask(_scan_requested)
         self._messages = self._task.messages()
         self._requested: list[Path] = []
+        self._measurements: Measurements | None = None
 
     def request(self, path: Path) -> None:
         """Starts to measure a file after those before it.
@@ -47,11 +47,20 @@ class EarlyScans:
             self._task.send(path)
             self._requested.append(path)
 
-    def chunks(self, path: Path) -> Iterator[np.ndarray | Measurements]:
-        """Silence in chunks `[frames, 1]` of the lengths that the child has read of a file, as it reads them.
+    def wait(self, path: Path, watch: Callable[[AudioChunks], AudioChunks] = iter) -> Measurements | None:
+        """The measurements of a file; None where it was not requested, cannot be read, or has changed since.
 
-        At the end the measurements, unless they were not requested, the file cannot be read, or it has changed since.
+        Args:
+            path: the file.
+            watch: is given silence in chunks `[frames, 1]` of the lengths that the child reads, as it reads them.
         """
+        self._measurements = None
+        for _ in watch(self._chunks(path)):
+            pass
+        return self._measurements
+
+    def _chunks(self, path: Path) -> AudioChunks:
+        """Silence, until the measurements of a file are there."""
         import numpy as np
 
         while path in self._requested:
@@ -62,7 +71,7 @@ class EarlyScans:
                 self._requested.remove(message.path)
                 if message.path == path:
                     if message.measurements and message.stamp == _stamp(path):
-                        yield message.measurements
+                        self._measurements = message.measurements
                     return
             elif self._requested[0] == path:
                 yield np.broadcast_to(np.float32(0.0), (message, 1))
@@ -95,7 +104,6 @@ def _scan_requested(requests: Iterator[Any], send: Callable[[Any], None]) -> Non
 
 def _scan(path: Path, send: Callable[[Any], None]) -> Measurements:
     from nmjax.audio import reader
-    from nmjax.audio.streams import AudioChunks
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
     from nmjax.mastering.diagnosis.scan import TrackScan
 

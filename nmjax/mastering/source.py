@@ -15,7 +15,7 @@ from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures, diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import container_bits, loudness_measures
 from nmjax.mastering.diagnosis.scan import TrackScan, TrackStatistics
-from nmjax.mastering.early_scan import EarlyScans, Measurements
+from nmjax.mastering.early_scan import EarlyScans
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan, mark_findings, plan_repairs, repaired_opener
 from nmjax.mastering.request import NONE
 from nmjax.mastering.types import InputSignal, MasteringOptions
@@ -39,30 +39,17 @@ def input_signal(info: AudioInfo, progress: StreamTap = no_tap, early_scans: Ear
         early_scans: has the measurements of the file, where it was requested.
     """
 
+    def watch(chunks: AudioChunks) -> AudioChunks:
+        return progress("Reading", chunks)
+
     return InputSignal(
-        read_chunks=lambda: progress("Reading", reader.read_chunks(info.path)),
+        read_chunks=lambda: watch(reader.read_chunks(info.path)),
         sample_rate=info.sample_rate,
         channels=info.channels,
         name=f"'{info.path}'",
         bits=container_bits(info),
-        wait_for_scan=(lambda: _wait_for_scan(early_scans, info.path, progress)) if early_scans else None,
+        wait_for_scan=(lambda: early_scans.wait(info.path, watch)) if early_scans else None,
     )
-
-
-def _wait_for_scan(early_scans: EarlyScans, path: Path, progress: StreamTap) -> Measurements | None:
-    measurements = None
-
-    def silence() -> AudioChunks:
-        nonlocal measurements
-        for item in early_scans.chunks(path):
-            if isinstance(item, tuple):
-                measurements = item
-            else:
-                yield item
-
-    for _ in progress("Reading", silence()):
-        pass
-    return measurements
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from nmjax.audio import reader
-from nmjax.audio.channel_weights import channel_weights
+from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.width import CROSSOVER_HZ

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.audio.channel_weights import channel_weights
+from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.audio.streams import AudioChunks, BlockBuffer
 from nmjax.audio.units import power_to_db

@@ -33,7 +33,7 @@ from nmjax.runtime import atomic_files
 from nmjax.runtime.compilation_cache import cpu_fingerprint
 
 _PACKAGE_FOLDER = Path(__file__).parents[1]
-_SOURCE_FOLDERS = ("dsp", "models", "reference")
+_SOURCE_FOLDERS = ("audio", "dsp", "models", "reference")
 _CONFIG_NAMES = ("jax_enable_x64", "jax_default_matmul_precision", "jax_disable_most_optimizations")
 _SUFFIX = ".program"
 _MAX_STORED = 200  # programs; older ones, such as those of earlier versions, are removed
@@ -87,10 +87,11 @@ class StoredJit:
         text = "\n".join((self._name, key, _environment(), _source_digest(self._function.__module__)))
         digest = hashlib.sha256(text.encode()).hexdigest()
         path = Path(jax.config.jax_compilation_cache_dir) / f"{digest[:32]}{_SUFFIX}"  # pyright: ignore[reportAttributeAccessIssue]
-        with contextlib.suppress(Exception):  # missing, truncated, or of another kind: compiled again
-            return _load(path)
-        compiled, out_tree = self._compile(static, tree, leaves)
-        _store(path, compiled, out_tree)
+        try:
+            compiled, out_tree = _load(path)
+        except Exception:  # missing, truncated, or of another kind
+            compiled, out_tree = self._compile(static, tree, leaves)
+            _store(path, compiled, out_tree)
         return lambda leaves: jax.tree.unflatten(out_tree, compiled(*leaves))
 
     def _compile(self, static: tuple, tree: Any, leaves: list) -> tuple[Any, Any]:
@@ -140,15 +141,15 @@ def _compile_freshly(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", limit)
 
 
-def _load(path: Path) -> Callable:
+def _load(path: Path) -> tuple[Any, Any]:
+    """The compiled function of the leaves, and the tree of its result."""
     from jax.experimental.serialize_executable import deserialize_and_load
 
     if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
         raise PermissionError("a program is machine code: only the user's own is run")
     program, template = pickle.loads(path.read_bytes())
-    out_tree = jax.tree.structure(template)
     compiled = deserialize_and_load(*program, execution_devices=jax.devices()[:1])
-    return lambda leaves: jax.tree.unflatten(out_tree, compiled(*leaves))
+    return compiled, jax.tree.structure(template)
 
 
 def _store(path: Path, compiled: Any, out_tree: Any) -> None:
@@ -179,6 +180,5 @@ def _source_digest(module: str) -> str:
     digest = hashlib.sha256()
     files = [path for folder in _SOURCE_FOLDERS for path in sorted((_PACKAGE_FOLDER / folder).glob("*.py"))]
     for path in (*files, Path(sys.modules[module].__file__ or "")):
-        stat = path.stat()
-        digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        digest.update(path.read_bytes())  # not its time, which is the same for all in some packages
     return digest.hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.audio.channel_weights import channel_weights
+from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.loudness_meter import BLOCK_HOPS, HOPS_PER_SECOND, LoudnessMeter, StepAccumulator, power_to_lufs
 from nmjax.audio.streams import AudioChunks
 from nmjax.audio.units import json_number

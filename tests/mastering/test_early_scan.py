@@ -19,12 +19,17 @@ from nmjax.mastering.early_scan import start_early_scans
 scans = start_early_scans()
 path = Path(sys.argv[1])
 scans.request(path)
-chunks = list(scans.chunks(path))
-frames = sum(len(chunk) for chunk in chunks if not isinstance(chunk, tuple))
-if not chunks or not isinstance(chunks[-1], tuple):
+chunks = []
+def watch(silence):
+    for chunk in silence:
+        chunks.append(chunk)
+        yield chunk
+measurements = scans.wait(path, watch)
+frames = sum(map(len, chunks))
+if measurements is None:
     print("null")
 else:
-    loudness, statistics = chunks[-1]
+    loudness, statistics = measurements
     from nmjax.mastering.diagnosis.diagnosis import diagnose
     from nmjax.mastering.diagnosis.inspection import loudness_measures
     findings = diagnose(statistics, loudness_measures(loudness), 16)
@@ -81,7 +86,8 @@ from nmjax.mastering.early_scan import start_early_scans
 scans = start_early_scans()
 a, b, c = (Path(f"{name}.wav") for name in "abc")
 def frames(path):
-    return [item[0].frames for item in scans.chunks(path) if isinstance(item, tuple)]
+    measurements = scans.wait(path)
+    return [] if measurements is None else [measurements[0].frames]
 for path in (a, b, c, b):
     scans.request(path)
 time.sleep(1.0)

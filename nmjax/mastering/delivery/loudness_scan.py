@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from nmjax.audio.channel_weights import channel_weights
+from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.loudness_meter import HOPS_PER_SECOND, LoudnessMeter, StepAccumulator
 from nmjax.audio.streams import AudioChunks, prefetch
 from nmjax.audio.units import db_to_amplitude

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio import reader
-from nmjax.audio.channel_weights import channel_weights
+from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.section_filter import SectionFilter
 from nmjax.audio.sliding import step_maxima
 from nmjax.audio.streams import AudioChunks, prefetch

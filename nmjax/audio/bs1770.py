@@ -1,8 +1,14 @@
-"""Weights of the channels in a loudness: ITU-R BS.1770."""
+"""Numbers of ITU-R BS.1770 for meters in NumPy and in JAX: weights of channels, and filters of the K-weighting."""
 
 from __future__ import annotations
 
 import numpy as np
+
+# Analog parameters of the K-weighting: B. De Man, "Evaluation of Implementations of the EBU R128 Loudness Measurement"
+# (AES 145, 2018)
+SHELF_HZ, SHELF_Q, SHELF_DB = 1681.974450955533, 0.7071752369554196, 3.999843853973347
+SHELF_BAND_EXPONENT = 0.4996667741545416  # of the shelf's gain, in the middle of its slope
+LOW_CUT_HZ, LOW_CUT_Q = 38.13547087602444, 0.5003270373238773
 
 # In the channel order of WAV: 1.41 for side channels (azimuth 60 to 120 degrees, including Ls and Rs of 5.1), 1 for
 # front and rear channels, 0 for the LFE (BS.1770-4, tables 3 and 4).
