@@ -1,14 +1,15 @@
 """Mastering a track: wall and CPU seconds and the peak of memory, beside Matchering, in turns.
 
     python benchmarks/infer.py MUSIC --ckpt NAME=DIR [--ckpt …] [--matchering PYTHON] [--rounds 3] [--hour]
-        [--folder 10]
+        [--folder 10] [--also "NAME=OPTIONS" …]
 
 MUSIC is any audio file; it is repeated or cut to 30 s and 3.5 min at 44.1 kHz (and with --hour to 3 min and 1 h at
 48 kHz), 16 bits, stereo. Every run is a process of its own: `infer.py` with an empty cache of compiled programs (cold)
 and with a filled one (warm). PYTHON is of an environment with Matchering, whose reference is the same music in another
 order; it refuses tracks of more than 15 minutes. Prints medians, and the ratio of wall times to Matchering's. The peak
 is that of the largest process: a master measures its track in a second one while it imports JAX. With --folder N also a
-folder of N tracks of 3.5 min, by one process and by two workers (an extra, `nmjax[dask]`).
+folder of N tracks of 3.5 min, by one process and by two workers (an extra, `nmjax[dask]`). --also measures further
+options of `infer.py`, in which REFERENCE is a file of the same music.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -63,11 +65,11 @@ def measure_process(command: list[str], cache: Path) -> tuple[float, float, floa
 def systems(args: argparse.Namespace, folder: Path, track: Path, reference: Path, seconds: int):
     """Name → one measured run."""
 
-    def infer(checkpoint: str, fresh: bool) -> Callable:
+    def infer(options: list[str], fresh: bool) -> Callable:
         def run():
             cache = Path(tempfile.mkdtemp(dir=folder)) if fresh else folder / "warm"
             out = str(folder / "out.wav")
-            command = [sys.executable, str(ROOT / "infer.py"), "--ckpt", checkpoint, str(track), "-o", out]
+            command = [sys.executable, str(ROOT / "infer.py"), *options, str(track), "-o", out]
             return measure_process([*command, "--force", "--quiet"], cache)
 
         return run
@@ -75,8 +77,11 @@ def systems(args: argparse.Namespace, folder: Path, track: Path, reference: Path
     runs = {}
     for argument in args.ckpt:
         name, checkpoint = argument.split("=", 1)
-        runs[f"{name}, warm"] = infer(checkpoint, fresh=False)
-        runs[f"{name}, cold"] = infer(checkpoint, fresh=True)
+        runs[f"{name}, warm"] = infer(["--ckpt", checkpoint], fresh=False)
+        runs[f"{name}, cold"] = infer(["--ckpt", checkpoint], fresh=True)
+    for argument in args.also:
+        name, options = argument.split("=", 1)
+        runs[f"{name}, warm"] = infer(shlex.split(options.replace("REFERENCE", str(reference))), fresh=False)
     if args.matchering and seconds <= MATCHERING_MAX_S:
         command = [args.matchering, "-c", MATCHERING, str(track), str(reference), str(folder / "match.wav")]
         runs["Matchering"] = lambda: measure_process(command, folder / "match")
@@ -91,6 +96,7 @@ def main() -> None:
     parser.add_argument("--matchering", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--hour", action="store_true")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=OPTIONS")
     parser.add_argument("--folder", type=int, default=0, metavar="N")
     args = parser.parse_args()
     load = os.getloadavg()[0]
