@@ -3,10 +3,10 @@
     python benchmarks/repair.py MUSIC [--tracks 40] [--seconds 30] [--only "DC offset" ...]
 
 Takes a section from the middle of each track that is long enough, adds each defect of known strength as `diagnosis.py`
-does (the next track gets the next strength), lets the repair be planned from the diagnosis (`--repair auto`; that of a
-resonance is named, because `auto` never does it), and compares the result with the section before the defect. A track
-that already has the finding is left out of that row. "Unchanged" counts the untouched sections that come back
-bit-identical; those that do not are listed on stderr.
+does (the next track gets the next strength), lets the repair be planned from the diagnosis (`--repair auto`; those of a
+resonance and of saturation are named, because `auto` never or seldom does them), and compares the result with the
+section before the defect. A track that already has the finding is left out of that row. "Unchanged" counts the
+untouched sections that come back bit-identical with `--repair auto`; those that do not are listed on stderr.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from diagnosis_defects import DEFECTS, RATE
 
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.inspection import scan_track
+from nmjax.mastering.repair.base import DiagnosedTrack
 from nmjax.mastering.repair.plan import plan_repairs, repair_stream
 
 AUDIBLE_HZ = (30.0, 16_000.0)
@@ -32,9 +33,11 @@ NOISE_16_BITS = 2.0**-30 / 12.0 / (RATE / 2.0)  # power per Hz: less is inaudibl
 RESONANCE_DB, NO_RESONANCE_DB = 1.0, 0.1  # a resonance that changes a frequency by this much; that does not change it
 HARMONICS = (1, 2, 3, 4, 5, 7)  # of the hum that is added
 HUM_LEVELS_DB = (-50.0, -40.0, -30.0, -20.0)
-NAMED = {"resonance"}  # findings that are repaired only where `--repair` names them
+NAMED = {"resonance", "saturation"}  # findings that are repaired only where `--repair` names them
 SELECTED = {  # defect: strengths
     "clipping": (0.01, 0.1, 1.0, 5.0),
+    "saturation": (3.0, 6.0, 9.0, 12.0),
+    "saturation of a half": (3.0, 6.0, 9.0, 12.0),
     "DC offset": (1.0, 3.0),
     "hum 50 Hz": HUM_LEVELS_DB,
     "hum 60 Hz": HUM_LEVELS_DB,
@@ -65,7 +68,8 @@ def repair(audio, names=("auto",)):
     """Findings by name, the plan, and the repaired signal; names: those of `--repair`."""
     statistics, loudness = scan_track(to_chunks(audio), RATE, audio.shape[1])
     findings = diagnose(statistics, loudness, FILE_BITS)
-    plan = plan_repairs(statistics, findings, names)
+    track = DiagnosedTrack(lambda: to_chunks(audio), RATE, loudness.lufs)
+    plan = plan_repairs(statistics, findings, track, names)
     repaired = np.concatenate(list(repair_stream(to_chunks(audio), plan, RATE, audio.shape[1])))
     return {finding.name for finding in findings}, plan, repaired
 
@@ -132,6 +136,8 @@ def measure(defect, clean, defective, repaired):
     if defect.finding == "clipping":  # the signal was turned down after it was clipped
         loud = np.abs(clean) > 0.1 * np.abs(clean).max()
         clean = np.median(defective[loud] / clean[loud]) * clean
+    if defect.finding == "saturation":  # and turned up or down; small signals, too, where the curve is not symmetric
+        return tuple(error_db(np.sum(clean * x) / np.sum(clean**2) * clean, x) for x in (defective, repaired))
     return error_db(clean, defective), error_db(clean, repaired)
 
 
@@ -181,7 +187,7 @@ def row_text(finding, rows):
         )
     if finding == "dc_offset":
         return f"{np.median(before):.4f} of full scale", f"median {np.median(after):.6f}, worst {after.max():.6f}"
-    if finding == "clipping":
+    if finding in ("clipping", "saturation"):
         gain_db = before - after
         return f"SDR {np.median(-before):.1f} dB", f"median {np.median(gain_db):+.1f} dB, least {gain_db.min():+.1f} dB"
     return f"error {np.median(before):+.0f} dB", f"median {np.median(after):+.0f} dB, worst {after.max():+.0f} dB"

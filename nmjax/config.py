@@ -34,7 +34,8 @@ class _FrozenModel(BaseModel, frozen=True):
 class ModelConfig(_FrozenModel, frozen=True):
     """The network. See `nmjax.models.MasteringModel`."""
 
-    encoder: Literal["tcn", "spectral", "two_branch"]
+    encoder: Literal["tcn", "spectral", "two_branch", "amplitude"]
+    residual: Literal["unet", "curve", "curve_and_unet"]
     width: Annotated[float, Field(gt=0, le=4)]
     frequency_map: Literal["log", "linear"]
     dropout: Annotated[float, Field(ge=0, lt=1)]

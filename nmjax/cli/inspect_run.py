@@ -20,6 +20,7 @@ from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.inspection import Inspection, inspect_file
 from nmjax.mastering.diagnosis.tonal_balance import describe_balance
 from nmjax.mastering.json_models import InspectedTrack, InspectOutput, levels_record, to_json
+from nmjax.mastering.repair.base import DiagnosedTrack
 from nmjax.mastering.repair.plan import plan_repairs
 from nmjax.mastering.request import AUTO
 from nmjax.runtime.console import print_line
@@ -73,7 +74,8 @@ def _print_inspection(inspection: Inspection, console: Console) -> None:
     if measures := _describe_measures(inspection.measures):
         print_line(console, measures)
     print_findings(inspection.findings, console)
-    planned = plan_repairs(inspection.statistics, inspection.findings, (AUTO,)).active().values()
+    track = DiagnosedTrack(lambda: reader.read_chunks(info.path), info.sample_rate, loudness.lufs)
+    planned = plan_repairs(inspection.statistics, inspection.findings, track, (AUTO,)).active().values()
     if planned:
         print_line(console, f"nmjax infer repairs {', '.join(repair.label for repair in planned)}.")
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from nmjax.dsp.numerics import safe_sqrt
 
-_FLOOR = 1e-4  # of the input's error power, relative to the target: −40 dB
+_FLOOR = 2.5e-3  # of the input's error power, relative to the target: −26 dB
 
 
 def relative_error_loss(
@@ -17,9 +17,10 @@ def relative_error_loss(
 ) -> Float[Array, ""]:
     """‖output − target‖ / ‖source − target‖, averaged over the batch: 1 for doing nothing, 0 for the target.
 
-    The input's error counts as at least −40 dB of the target, so an undamaged input costs the output's own error
-    against this level. In an amplitude ratio light and heavy damage have the same weight, while a ratio in dB would
-    favor light damage, whose logarithm any output raises most.
+    The input's error counts as at least −26 dB of the target, so an undamaged input costs the output's own error
+    against this level; with −40 dB, such inputs outweigh all others, and a network learns to do nothing. In an
+    amplitude ratio light and heavy damage have the same weight, while a ratio in dB would favor light damage, whose
+    logarithm any output raises most.
 
     Args:
         output: The model's output.

@@ -63,10 +63,12 @@ def encoder_input_chunks(
 
     Args:
         signal: the signal.
-        network: decides whether the inputs are mid, or mid and side.
+        network: decides whether the inputs are mid, mid and side, or the channels.
         analysis_seconds: total length of evenly spaced excerpts; None for the whole signal.
     """
-    encoder_chunks = (_encoder_inputs(chunk, network.encoder_inputs) for chunk in signal.chunks_at_model_level())
+    encoder_chunks = signal.chunks_at_model_level()
+    if not network.encodes_channels:
+        encoder_chunks = (_encoder_inputs(chunk, network.encoder_inputs) for chunk in encoder_chunks)
     if analysis_seconds is not None and analysis_seconds * signal.sample_rate < signal.frames:
         encoder_chunks = take_excerpts(
             encoder_chunks, signal.frames, signal.sample_rate, analysis_seconds, _EXCERPT_SECONDS

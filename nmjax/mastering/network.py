@@ -19,6 +19,7 @@ from nmjax.config import Config, restore_config
 from nmjax.mastering.network_names import network_label
 from nmjax.mastering.settings.schema import ModelId
 from nmjax.models import ENCODERS, PHASES, Prediction, build_model, residual
+from nmjax.models.inverse_curve import InverseCurve
 from nmjax.models.parameters import EqSettings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.checkpoints import find_checkpoint
@@ -35,7 +36,7 @@ class PooledFrames:
     """The encoder's output for a signal, summed over its frames.
 
     Attributes:
-        frame_sum: `[inputs, size]` float64; the inputs are mid and, in phase 2, side.
+        frame_sum: `[inputs, size]` float64; the inputs are mid and, in phase 2, side; or all channels.
         num_frames: number of frames.
     """
 
@@ -57,7 +58,6 @@ class Network:
         variables: parameters and batch statistics.
         step: training step of the checkpoint.
         checkpoint_digest: identifies the checkpoint in settings files.
-        settings_only: leaves out the residual.
         is_shipped: whether it comes with the program, rather than from a run of the user's own.
     """
 
@@ -65,7 +65,6 @@ class Network:
     variables: Any
     step: int
     checkpoint_digest: str
-    settings_only: bool = False
     is_shipped: bool = False
 
     @property
@@ -78,15 +77,22 @@ class Network:
         """What the network does, with its short name."""
         return network_label(self.config.phase)
 
-    @property
+    @functools.cached_property
     def has_residual(self) -> bool:
-        """Whether the residual network adds a signal."""
-        return PHASES[self.config.phase].has_residual and not self.settings_only
+        """Whether the residual network adds a signal; an untrained one is silent, and is not run."""
+        parts = self.variables["params"].get("residual", {})
+        last_layers = (parts.get("out", {}), parts.get("curve", {}).get("out", {}))
+        return any(np.any(x) for x in jax.tree.leaves(last_layers))
 
     @property
     def encoder_inputs(self) -> int:
-        """Number of encoder inputs: 1 (mid) or 2 (mid and side)."""
+        """Number of encoder inputs: 1 (mid) or 2 (mid and side); 1 of any number where it encodes the channels."""
         return 2 if PHASES[self.config.phase].has_processors else 1
+
+    @property
+    def encodes_channels(self) -> bool:
+        """Whether the encoder's inputs are the channels of the signal."""
+        return ENCODERS[self.config.model.encoder].ENCODES_CHANNELS
 
     def pool_frames(self, chunks: AudioChunks) -> PooledFrames:
         """Encodes a signal `[frames, inputs]` at the model's rate and level, and sums over all frames."""
@@ -106,6 +112,8 @@ class Network:
 
     def decode_pooled(self, mean: Float[np.ndarray, "inputs size"]) -> Prediction:
         """Predicts settings from the mean over a track's frames."""
+        if self.encodes_channels:
+            mean = mean.mean(axis=0, keepdims=True)
         return _jit_method(self.config, "decode_pooled")(
             self.variables, *(mean[i : i + 1] for i in range(self.encoder_inputs))
         )
@@ -113,6 +121,11 @@ class Network:
     def decode_eq(self, z: Float[Array, "batch latent"]) -> EqSettings:
         """Predicts the equalizer from z alone."""
         return _jit_decode_eq(self.config)(self.variables, jnp.asarray(z, jnp.float32))
+
+    def inverse_curve(self, z: Float[Array, "1 latent"]) -> Float[Array, "1 2 knots"]:
+        """The changes of slope of the residual's curve, see `InverseCurve`."""
+        curve = InverseCurve(self.config.model.precision)
+        return curve.apply({"params": self.variables["params"]["residual"]["curve"]}, z)  # pyright: ignore[reportReturnType]
 
     def predict(self, chunks: AudioChunks) -> Prediction:
         """Predicts settings for a signal `[frames, inputs]` at the model's rate and level."""

@@ -15,10 +15,11 @@ PHASE_LABELS = {
 MODEL_PURPOSES = {
     "1a": "EQ only: a careful first suggestion for the tone of a mix; the default",
     "1a-free": "EQ only, trained on freely licensed music alone; slightly worse than 1a",
-    "1b": "EQ and a residual that no setting describes: to try a residual, or to train from",
-    "1c": "EQ with gated bands, and the same residual; as good as 1a",
+    "1b-restore": "restores saturated and clipped music by its residual, and leaves the tone as it is;\n"
+    "--repair saturation uses the curve that it predicts",
+    "1c": "EQ with gated bands; as good as 1a",
     "2": "EQ, dynamics and width: for a mix whose dynamics and width may need correction;\n"
-    "the default with a reference, there without its residual",
+    "the default with a reference",
 }
 
 

@@ -137,9 +137,7 @@ def _residual_obstacle(network: Network | None, settings: StoredSettings | None)
         return settings.residual_obstacle(network.checkpoint_digest if network else None)
     if network is None or network.has_residual:
         return ""
-    if network.settings_only:
-        return "the default network for references is used without its residual; name one with --model or --ckpt"
-    return f"a network of phase {network.config.phase} has no residual; name another one with --model"
+    return f"this network of phase {network.config.phase} has no residual; name another one with --model"
 
 
 def _refuse_if(is_without_effect: bool, flag: str, condition: str) -> None:

@@ -11,6 +11,7 @@ from nmjax.runtime.errors import BadInputError
 
 _WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "1a"  # best in the benchmark, docs/results/results.md
+RESTORATION_MODEL = "1b-restore"  # predicts the curve of a saturator, docs/results/results.md
 REFERENCE_MODEL = "2"  # its compressor is a better starting point, docs/results/results.md
 
 
@@ -43,6 +44,5 @@ def load_shipped(name: str | None, log: Callable[[str], None]) -> Network:
 
 
 def load_for_references(log: Callable[[str], None]) -> Network:
-    """The network whose settings are matched to a reference where none is named, without its residual: the settings
-    then describe everything that it does."""
-    return dataclasses.replace(load_shipped(REFERENCE_MODEL, log), settings_only=True)
+    """The network whose settings are matched to a reference where none is named."""
+    return load_shipped(REFERENCE_MODEL, log)

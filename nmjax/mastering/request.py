@@ -32,7 +32,18 @@ AUTO = "auto"  # value of `repair`: what is certain
 # Names of `models.processors.PROCESSORS`, `repair.plan.REPAIRS` and `reference.limits`. They are repeated here because
 # those modules import JAX or NumPy, and `--help` must not. Tests compare both.
 CHAIN_NAMES = ("eq", "compressor", "saturator", "width", "residual")
-REPAIR_NAMES = ("clip", "dc", "hum", "tone", "resonance", "delay", "polarity", "bass_polarity", "bass_mono")
+REPAIR_NAMES = (
+    "clip",
+    "saturation",
+    "dc",
+    "hum",
+    "tone",
+    "resonance",
+    "delay",
+    "polarity",
+    "bass_polarity",
+    "bass_mono",
+)
 ALLOW_NAMES = ("expansion", "narrow_bass")
 _REPAIR = "repair of defects, see docs/explanation/diagnosis.md"
 _RENDERING = "what is rendered"

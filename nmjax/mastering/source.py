@@ -16,6 +16,7 @@ from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import container_bits, loudness_measures
 from nmjax.mastering.diagnosis.scan import TrackScan, TrackStatistics
 from nmjax.mastering.early_scan import EarlyScans
+from nmjax.mastering.repair.base import DiagnosedTrack
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan, mark_findings, plan_repairs, repaired_opener
 from nmjax.mastering.request import NONE
 from nmjax.mastering.types import InputSignal, MasteringOptions
@@ -103,7 +104,8 @@ def measure_source(
     if statistics:
         findings = diagnose(statistics, original, signal.bits)
         if known_plan is None:
-            plan = plan_repairs(statistics, findings, options.repair)
+            track = DiagnosedTrack(signal.read_chunks, rate, original.lufs)
+            plan = plan_repairs(statistics, findings, track, options.repair)
     read_chunks = repaired_opener(signal.read_chunks, plan, rate, channels, folder)
     if plan.active():
         scan = _loudness_scan(tap("repaired", read_chunks()), signal)

@@ -19,6 +19,7 @@ from nmjax.models.layers import (
 
 STRIDE = 16  # samples per frame; chunks of a stream start at multiples of it
 MARGIN = 528  # samples on each side of a frame in its receptive field (515), rounded up to whole frames
+ENCODES_CHANNELS = False  # but their mean
 LATENT_SIZE = 512  # size of z, at every width
 _STEM_CHANNELS = (64, 128)
 _BLOCKS = ((128, 1), (256, 2), (256, 4), (512, 8))  # channels, dilation

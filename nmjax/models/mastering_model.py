@@ -8,10 +8,11 @@ from jaxtyping import Array, Float, Int
 
 from nmjax.config import Config
 from nmjax.dsp import equalize
-from nmjax.models import encoder, spectral_encoder, two_branch_encoder
+from nmjax.models import amplitude_encoder, encoder, spectral_encoder, two_branch_encoder
+from nmjax.models.amplitude_encoder import AmplitudeEncoder
 from nmjax.models.decoder import INITIAL_FREQS_HZ, AdaptiveDecoder, ParametricDecoder
 from nmjax.models.encoder import Encoder
-from nmjax.models.layers import DEFAULT_PRECISION, apply_mask, length_mask
+from nmjax.models.layers import DEFAULT_PRECISION, apply_mask, length_mask, mean_pool
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
 from nmjax.models.phases import PHASES, Phase
 from nmjax.models.processors import ProcessorDecoders, apply_chain
@@ -21,8 +22,13 @@ from nmjax.models.two_branch_encoder import TwoBranchEncoder
 
 SAMPLE_RATE = 44_100  # Hz, the model's rate
 MODEL_LUFS = -20.0  # the model's level: every signal is scaled to this loudness before the model
-# Modules with STRIDE and MARGIN (samples) and frame_count.
-ENCODERS = {"tcn": encoder, "spectral": spectral_encoder, "two_branch": two_branch_encoder}
+# Modules with STRIDE and MARGIN (samples), ENCODES_CHANNELS and frame_count.
+ENCODERS = {
+    "tcn": encoder,
+    "spectral": spectral_encoder,
+    "two_branch": two_branch_encoder,
+    "amplitude": amplitude_encoder,
+}
 
 
 class MasteringModel(nn.Module):
@@ -40,14 +46,17 @@ class MasteringModel(nn.Module):
             and signals are float32.
         remat: Whether encoder and residual keep only the blocks' inputs for the gradient and recompute the blocks: less
             memory, more work.
-        encoder_kind: `tcn` (waveform), `spectral` (long-term levels) or `two_branch` (both, added). The spectral
-            encoder ignores width, dtype and remat.
+        encoder_kind: `tcn` (waveform), `spectral` (long-term levels), `two_branch` (both, added) or `amplitude` (how
+            waveforms behave at each level; not in a phase with processors). The spectral and the amplitude encoder
+            ignore width, dtype and remat.
         frozen: Names of submodules that run in training as in inference: no dropout, running statistics.
         skips: Whether the residual has skip connections.
+        residual_parts: See `Residual.parts`.
         precision: Precision of float32 products in all layers, see `layers.DEFAULT_PRECISION`.
 
     Raises:
-        ValueError: Unknown phase, frequency map or encoder.
+        ValueError: Unknown phase, frequency map or encoder; the amplitude encoder in a phase with processors; a curve
+            in the residual with another encoder.
     """
 
     phase: str = "1a"
@@ -60,6 +69,7 @@ class MasteringModel(nn.Module):
     encoder_kind: str = "tcn"
     frozen: tuple[str, ...] = ()
     skips: bool = True
+    residual_parts: str = "unet"
     precision: str = DEFAULT_PRECISION
 
     @property
@@ -73,6 +83,10 @@ class MasteringModel(nn.Module):
         if self.encoder_kind not in ENCODERS:
             raise ValueError(f"encoder_kind must be one of {', '.join(ENCODERS)}; it is '{self.encoder_kind}'")
         phase = self.phase_properties
+        if self.encodes_channels and phase.has_processors:
+            raise ValueError(f"the amplitude encoder has no side, which phase {self.phase} needs")
+        if self.residual_parts != "unet" and not self.encodes_channels:
+            raise ValueError("a curve in the residual needs the level of the amplitude encoder")
         network_args = {
             "width": self.width,
             "bn_momentum": self.bn_momentum,
@@ -85,14 +99,21 @@ class MasteringModel(nn.Module):
                 self.encoder = Encoder(**network_args)
             case "spectral":
                 self.encoder = SpectralEncoder(precision=self.precision)
+            case "amplitude":
+                self.encoder = AmplitudeEncoder(precision=self.precision)
             case _:
                 self.encoder = TwoBranchEncoder(**network_args)
         decoder = AdaptiveDecoder if phase.has_gates else ParametricDecoder
         self.decoder = decoder(self.frequency_map, self.dropout, INITIAL_FREQS_HZ[phase.num_bands], self.precision)
         if phase.has_residual:
-            self.residual = Residual(**network_args, skips=self.skips)
+            self.residual = Residual(**network_args, skips=self.skips, parts=self.residual_parts)
         if phase.has_processors:
             self.processors = ProcessorDecoders(precision=self.precision)
+
+    @property
+    def encodes_channels(self) -> bool:
+        """Whether the encoder's inputs are all channels, rather than mid and perhaps side."""
+        return ENCODERS[self.encoder_kind].ENCODES_CHANNELS
 
     def _is_training(self, module: str, train: bool) -> bool:
         return train and module not in self.frozen
@@ -105,8 +126,10 @@ class MasteringModel(nn.Module):
     ) -> Prediction:
         """Settings for a signal, from its mid (the mean of the channels) and, with processors, its side.
 
-        A signal of one channel, or of more than two, has a silent side.
+        A signal of one channel, or of more than two, has a silent side. The amplitude encoder encodes all channels.
         """
+        if self.encodes_channels:
+            return self._predict_from_channels(audio, lengths, train)
         encoder_inputs = [jnp.mean(audio, axis=2, keepdims=True)]
         if self.phase_properties.has_processors:
             encoder_inputs.append(
@@ -116,6 +139,15 @@ class MasteringModel(nn.Module):
         z = self.encoder(jnp.concatenate(encoder_inputs), lengths, self._is_training("encoder", train))
         z, *z_side = jnp.split(z, len(encoder_inputs))
         return self.decode(z, train, *z_side)
+
+    def _predict_from_channels(self, audio, lengths, train) -> Prediction:
+        """Settings from the mean over the frames of all channels."""
+        batch, time, channels = audio.shape
+        rows = jnp.moveaxis(audio, 2, 1).reshape(batch * channels, time, 1)
+        row_lengths = None if lengths is None else jnp.repeat(lengths, channels)
+        frames = self.encoder.frames(rows, row_lengths, self._is_training("encoder", train))
+        mean = mean_pool(frames, row_lengths, ENCODERS[self.encoder_kind].STRIDE).reshape(batch, channels, -1)
+        return self.decode(self.encoder.latent(jnp.mean(mean, axis=1)), train)
 
     def decode(
         self, z: Float[Array, "batch 512"], train: bool = False, z_side: Float[Array, "batch 512"] | None = None
@@ -199,6 +231,7 @@ def build_model(config: Config) -> MasteringModel:
         encoder_kind=model.encoder,
         frozen=config.train.frozen,
         skips=model.skip_connections,
+        residual_parts=model.residual,
         precision=model.precision,
     )
 

@@ -1,6 +1,7 @@
 """The residual: a small Wave-U-Net conditioned on z, which adds what the equalizer cannot render.
 
 Its receptive field is about ±165 samples (3.7 ms): enough to shape transients and timbre, too short to compress.
+A residual for saturated music also has, or only has, a curve without memory (`inverse_curve`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from nmjax.models.fast_conv import convolve
+from nmjax.models.inverse_curve import InverseCurve, apply_curve
 from nmjax.models.layers import DEFAULT_PRECISION, ConvNorm, apply_mask, length_mask, maybe_remat, scale_channels
 
 STRIDE = 8  # the lowest rate is an eighth; chunks of a stream start at multiples of it
@@ -98,6 +100,8 @@ class Residual(nn.Module):
         remat: Whether to keep only each block's input for the gradient and to recompute the block.
         skips: Whether each upsampling block also gets the output of the downsampling block of the same rate.
         precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
+        parts: `unet`; `curve`; or `curve_and_unet`, where the U-Net gets the output of the curve as a second input and
+            adds to it. With a curve, the first entry of z is the logarithm of the level that the signal is divided by.
     """
 
     width: float = 1.0
@@ -106,6 +110,7 @@ class Residual(nn.Module):
     remat: bool = False
     skips: bool = True
     precision: str = DEFAULT_PRECISION
+    parts: str = "unet"
 
     @nn.compact
     def __call__(
@@ -116,9 +121,28 @@ class Residual(nn.Module):
         train: bool = False,
     ) -> Float[Array, "batch time channel"]:
         """The residual; 0 beyond `lengths` (samples). `train`: BatchNorm with the batch's own statistics."""
-        batch, time, channels = audio.shape
-        x = apply_mask(audio, length_mask(lengths, time))
-        x = jnp.moveaxis(x, 2, 1).reshape(batch * channels, time, 1)
+        mask = length_mask(lengths, audio.shape[1])
+        audio = apply_mask(audio, mask)
+        if self.parts == "unet":
+            return apply_mask(self._unet([audio], z, lengths, train), mask)
+        scale = jnp.exp(z[:, 0])[:, None, None]
+        audio = audio / scale
+        output = apply_curve(audio, InverseCurve(self.precision, name="curve")(z))
+        if self.parts == "curve_and_unet":
+            output = output + self._unet([audio, output], z, lengths, train)
+        return apply_mask(scale * output, mask)
+
+    @nn.nowrap  # it belongs to __call__, where Flax names its layers
+    def _unet(
+        self,
+        inputs: list[Float[Array, "batch time channel"]],
+        z: Float[Array, "batch latent"],
+        lengths: Int[Array, " batch"] | None,
+        train: bool,
+    ) -> Float[Array, "batch time channel"]:
+        """What the U-Net adds, from one or several versions of each channel."""
+        batch, time, channels = inputs[0].shape
+        x = jnp.stack([jnp.moveaxis(audio, 2, 1).reshape(batch * channels, time) for audio in inputs], axis=-1)
         x = jnp.pad(x, ((0, 0), (0, -time % STRIDE), (0, 0)))
         z = jnp.repeat(z, channels, axis=0)
         padded_lengths = None if lengths is None else jnp.repeat(-(-lengths // STRIDE) * STRIDE, channels)
@@ -154,5 +178,4 @@ class Residual(nn.Module):
             precision=self.precision,
             name="out",
         )(x).astype(jnp.float32)
-        x = jnp.moveaxis(x[:, :time].reshape(batch, channels, time), 1, 2)
-        return apply_mask(x, length_mask(lengths, time))
+        return jnp.moveaxis(x[:, :time].reshape(batch, channels, time), 1, 2)

@@ -27,6 +27,7 @@ from nmjax.models.layers import DEFAULT_PRECISION, length_mask, mean_pool
 WINDOW, HOP = 4096, 1024
 STRIDE = HOP  # samples per frame; chunks of a stream start at multiples of it
 MARGIN = 3 * HOP  # samples on each side that a frame and the previous one depend on (2560), rounded up to whole frames
+ENCODES_CHANNELS = False  # but their mean
 SAMPLE_RATE = 44_100  # Hz, of the band edges
 NUM_BANDS = 54
 BAND_EDGES_HZ = np.geomspace(30.0, 16_000.0, NUM_BANDS + 1)

@@ -18,9 +18,10 @@ from nmjax.models.spectral_encoder import NUM_FRAME_FEATURES, SpectralEncoder, f
 
 STRIDE = spectral_encoder.STRIDE  # samples per frame; chunks of a stream start at multiples of it
 MARGIN = -(-max(encoder.MARGIN, spectral_encoder.MARGIN) // STRIDE) * STRIDE
+ENCODES_CHANNELS = False  # but their mean
 _WAVEFORM_FRAMES = STRIDE // encoder.STRIDE  # frames of the waveform branch in one frame
 
-__all__ = ["MARGIN", "STRIDE", "TwoBranchEncoder", "frame_count"]
+__all__ = ["ENCODES_CHANNELS", "MARGIN", "STRIDE", "TwoBranchEncoder", "frame_count"]
 
 
 class TwoBranchEncoder(nn.Module):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import orbax.checkpoint as ocp
 
 _DIGESTS_FILE = "digests.json"
+_COMMIT_FILE = "commit_success.txt"
 _HEADROOM_BYTES = 1 << 20  # of a checkpoint, beside its arrays
 _OS_ERROR = re.compile(r"os_error_code='(\d+)'")  # how tensorstore reports what the disk said
 
@@ -73,6 +74,8 @@ class Checkpoints:
             if not saved:
                 raise OSError(f"orbax did not save step {step}")
             if distributed.is_main_process():
+                for file in (self.folder / str(step)).rglob(_COMMIT_FILE):
+                    file.write_text("Checkpoint commit was successful.")  # orbax adds the path on this machine
                 atomic_files.write_text(
                     self.folder / str(step) / _DIGESTS_FILE, json.dumps(_file_digests(self.folder / str(step)))
                 )

@@ -17,6 +17,7 @@ from nmjax.mastering.analysis import SourceSignal, predict_settings
 from nmjax.mastering.diagnosis.scan import TrackStatistics
 from nmjax.mastering.intensity import correction_shares
 from nmjax.mastering.network import Network
+from nmjax.mastering.repair.base import DiagnosedTrack
 from nmjax.mastering.repair.plan import REPAIRS, RepairPlan, mark_findings, plan_repairs
 from nmjax.mastering.request import AUTO, NONE
 from nmjax.mastering.source import measure_source
@@ -125,7 +126,8 @@ def analyze_source(
     source = measure_source(signal, MasteringOptions(), tap, report_findings=True, suggest_options=False)
     statistics = source.statistics
     assert statistics is not None
-    possible = plan_repairs(statistics, source.findings, list(REPAIRS))
+    track = DiagnosedTrack(signal.read_chunks, signal.sample_rate, source.original.lufs)
+    possible = plan_repairs(statistics, source.findings, track, list(REPAIRS))
     lufs, original = source.scan.lufs, source.original
     plain = mark_findings(source.findings, RepairPlan(), suggest=False)
     return Analysis(

@@ -16,14 +16,14 @@ def noise(seed):
 
 def test_it_is_1_for_doing_nothing_and_0_for_the_target_and_a_half_halfway():
     target, source = noise(0), noise(0) + 0.5 * noise(1)
-    assert relative_error_loss(source, target, source) == pytest.approx(1.0, abs=1e-3)
+    assert relative_error_loss(source, target, source) == pytest.approx(1.0, abs=6e-3)
     assert relative_error_loss(target, target, source) == 0.0
-    assert relative_error_loss(0.5 * (source + target), target, source) == pytest.approx(0.5, abs=1e-3)
+    assert relative_error_loss(0.5 * (source + target), target, source) == pytest.approx(0.5, abs=3e-3)
 
 
-def test_an_undamaged_input_costs_the_error_against_minus_40_db():
+def test_an_undamaged_input_costs_the_error_against_minus_26_db():
     target = noise(0)
-    assert relative_error_loss(target + 0.01 * noise(1), target, target) == pytest.approx(1.0, rel=0.05)
+    assert relative_error_loss(target + 0.05 * noise(1), target, target) == pytest.approx(1.0, rel=0.05)
 
 
 def test_gradients_are_finite_at_the_target_and_for_silence():

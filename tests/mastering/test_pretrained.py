@@ -37,7 +37,7 @@ def test_the_best_network_is_the_default():
 
 
 def test_a_reference_selects_another_network(tmp_path):
-    """Of which the settings say all; named, it is as it is."""
+    """Of which the settings say all."""
     path = write_audio(tmp_path / "a.wav", music(4.0))
     target = read_reference_target(MasteringRequest(references=(WeightedFile(str(path)),)))
     options = MasteringOptions(reference_target=target)
@@ -45,11 +45,11 @@ def test_a_reference_selects_another_network(tmp_path):
     def load_for(model=None, **request):
         return load_network(MasteringRequest(model=model, **request), options, lambda _: None)
 
-    with pytest.raises(BadInputError, match="default network for references is used without its residual"):
+    with pytest.raises(BadInputError, match="this network of phase 2 has no residual"):
         load_for(residual_amount=0.5)
     result = load_for()
     assert result.config.phase == "2" and not result.has_residual
-    assert load_for("2").has_residual
+    assert load_for("1b-restore").has_residual
     assert load_for("1a").config.phase == "1a"
     result = [nmjax.master(music(3.0), 44_100, **x) for x in ({}, {"reference": (music(4.0, seed=1), 44_100)})]
     assert [x.settings["model"] != result[0].settings["model"] for x in result] == [False, True]

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.signal
 
 from nmjax.config import load_config
 from nmjax.dsp.loudness import integrated_loudness
 from nmjax.runtime.errors import BadInputError
-from nmjax.training.damage import DamageDraws, damage_batch, soft_clip
+from nmjax.training.damage import DamageDraws, damage_batch, double_rate, halve_rate, soft_clip
 from nmjax.training.degrade import degradation_shapes, normalize_damaged_pair
 from nmjax.training.random_inputs import draw_uniforms
 from nmjax.training.step import make_pair
@@ -21,7 +22,16 @@ DAMAGE = load_config("1b", ["small", "damage"]).degrade
 
 
 def draws(**values):
-    uniforms = {"occurs": 0.0, "drive": 0.5, "kind": 0.0, "knee": 0.5, "offset": 0.0, **values}
+    uniforms = {
+        "occurs": 0.0,
+        "drive": 0.5,
+        "kind": 0.0,
+        "knee": 0.5,
+        "offset": 0.0,
+        "blend": 0.9,
+        "rate": 0.9,
+        **values,
+    }
     return DamageDraws(**{name: jnp.full((1,), value) for name, value in uniforms.items()})
 
 
@@ -32,9 +42,39 @@ def signal(seconds=0.5):
 @pytest.mark.parametrize("drive", [0.0, 0.5, 1.0])
 def test_hard_clipping_is_numpys_clip_at_the_ceiling(drive):
     audio = signal()
-    ceiling = np.abs(audio).max() / 10.0 ** ((7.0 + 7.0 * drive) / 20.0)
+    ceiling = np.abs(audio).max() / 10.0 ** (16.0 * drive / 20.0)
     damaged = damage_batch(audio, draws(drive=drive), DAMAGE)
     np.testing.assert_allclose(damaged, np.clip(audio, -ceiling, ceiling), atol=1e-6)
+
+
+def test_at_twice_the_rate_it_is_the_same_curve_without_aliasing():
+    """Against SciPy's resampling, in float64."""
+    audio = signal()
+    ceiling = np.abs(audio).max() / 10.0 ** (8.0 / 20.0)
+    dense = scipy.signal.resample_poly(np.asarray(audio[0], float), 2, 1, window=("kaiser", 12.0))
+    expected = scipy.signal.resample_poly(np.clip(dense, -ceiling, ceiling), 1, 2, window=("kaiser", 12.0))
+    damaged = damage_batch(audio, draws(rate=0.1), DAMAGE)
+    error, reference = (np.abs(np.fft.rfft(x, axis=0))[: len(x) // 3] for x in (damaged[0] - expected, expected))
+    assert np.sqrt(np.mean(error**2) / np.mean(reference**2)) < 10.0 ** (-45.0 / 20.0)  # below 14.7 kHz
+    aliased = damage_batch(audio, draws(rate=0.9), DAMAGE)
+    assert np.abs(aliased - damaged).max() > 0.005
+
+
+@pytest.mark.parametrize("frequency", [100.0, 1_000.0, 10_000.0, 18_000.0])
+def test_twice_and_half_the_rate_keep_a_sine(frequency):
+    turn = 2.0 * np.pi * frequency / RATE * np.arange(3_000)
+    sine, dense = np.sin(turn)[None, :, None], np.sin(np.arange(6_000) * turn[1] / 2.0)[None, :, None]
+    doubled, halved = double_rate(jnp.asarray(sine, jnp.float32)), halve_rate(jnp.asarray(dense, jnp.float32), 3_000)
+    np.testing.assert_allclose(doubled[:, 100:-100], dense[:, 100:-100], atol=1e-4)
+    np.testing.assert_allclose(halved[:, 100:-100], sine[:, 100:-100], atol=1e-4)
+
+
+def test_a_blend_keeps_some_of_the_clean_signal_above_the_ceiling():
+    audio = signal()
+    wet, blended = (damage_batch(audio, draws(drive=1.0, kind=0.9, blend=x), DAMAGE) for x in (0.9, 0.0))
+    ceiling = np.abs(audio).max() / 10.0 ** (16.0 / 20.0)
+    assert np.abs(wet).max() <= ceiling < 2.0 * ceiling < np.abs(blended).max()
+    np.testing.assert_allclose(blended, 0.6 * wet + 0.4 * audio, atol=1e-5)
 
 
 @pytest.mark.parametrize("knee", [1.5, 2.0, 4.0, 8.0])
@@ -61,7 +101,9 @@ def test_the_share_that_is_not_damaged_is_bit_identical():
 
 def test_a_damaged_pair_has_the_inputs_gain_and_samples_below_the_ceiling_agree():
     audio = jnp.concatenate([signal(1.0), 0.1 * signal(1.0)])
-    damaged = damage_batch(audio, DamageDraws(*(jnp.full((2,), x) for x in (0.0, 0.5, 0.0, 0.5, 0.0))), DAMAGE)
+    damaged = damage_batch(
+        audio, DamageDraws(*(jnp.full((2,), x) for x in (0.0, 0.5, 0.0, 0.5, 0.0, 0.9, 0.9))), DAMAGE
+    )
     source, target = normalize_damaged_pair(damaged, audio, jnp.array([0.0, 1.0]), RATE)
     np.testing.assert_allclose(integrated_loudness(source, RATE), [-20.0, -19.0], atol=0.01)
     below = np.abs(source) < 0.99 * np.abs(source).max(axis=(1, 2), keepdims=True)
@@ -84,4 +126,4 @@ def test_without_damage_no_numbers_are_drawn_for_it():
 
 def test_a_minimum_above_the_maximum_is_rejected():
     with pytest.raises(BadInputError, match="min_drive_db"):
-        load_config("1b", ["damage"], ["degrade.min_drive_db=15"])
+        load_config("1b", ["damage"], ["degrade.min_drive_db=17"])

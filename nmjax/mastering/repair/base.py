@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from nmjax.audio.streams import AudioChunks
+from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.scan import TrackStatistics
 from nmjax.mastering.settings.ranges import Range, StrictModel
@@ -17,12 +18,28 @@ CrossoverHz = Annotated[float, Range(20.0, 500.0, "Hz")]
 BandwidthHz = Annotated[float, Range(0.1, 10.0, "Hz")]
 
 
+@dataclasses.dataclass(frozen=True)
+class DiagnosedTrack:
+    """A track that can be read once more.
+
+    Attributes:
+        read_chunks: opens it, as `[frames, channel]` float32.
+        sample_rate: Hz.
+        lufs: its integrated loudness.
+    """
+
+    read_chunks: StreamOpener
+    sample_rate: int
+    lufs: float
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Diagnosis:
     """What a repair is planned from. findings: by name."""
 
     statistics: TrackStatistics
     findings: Mapping[str, Finding]
+    track: DiagnosedTrack
 
 
 class Proposal(NamedTuple):

@@ -12,11 +12,12 @@ from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.scan import TrackStatistics
-from nmjax.mastering.repair.base import Diagnosis, Repair
+from nmjax.mastering.repair.base import DiagnosedTrack, Diagnosis, Repair
 from nmjax.mastering.repair.bass_polarity import BassPolarityRepair
 from nmjax.mastering.repair.clip import ClipRepair
 from nmjax.mastering.repair.offset import DcRepair
 from nmjax.mastering.repair.resonance import ResonanceRepair
+from nmjax.mastering.repair.saturation import SaturationRepair
 from nmjax.mastering.repair.stereo import BassMonoRepair, DelayRepair, PolarityRepair
 from nmjax.mastering.repair.tones import HumRepair, ToneRepair
 from nmjax.mastering.request import AUTO
@@ -30,6 +31,7 @@ class RepairPlan(StrictModel):
     """
 
     clip: ClipRepair | None = None
+    saturation: SaturationRepair | None = None
     dc: DcRepair | None = None
     hum: HumRepair | None = None
     tone: ToneRepair | None = None
@@ -64,16 +66,19 @@ REPAIRS: dict[str, type[Repair]] = {
 NO_REPAIRS = RepairPlan()
 
 
-def plan_repairs(statistics: TrackStatistics, findings: Sequence[Finding], names: Sequence[str]) -> RepairPlan:
+def plan_repairs(
+    statistics: TrackStatistics, findings: Sequence[Finding], track: DiagnosedTrack, names: Sequence[str]
+) -> RepairPlan:
     """The repairs of a diagnosed track.
 
     Args:
         statistics: of the track.
         findings: of its diagnosis.
+        track: it is read again where a repair depends on more than its statistics.
         names: those of `--repair`. `auto` makes every repair that is certain; a repair that is named is made where one
             of its findings is reported.
     """
-    diagnosis = Diagnosis(statistics, {finding.name: finding for finding in findings})
+    diagnosis = Diagnosis(statistics, {finding.name: finding for finding in findings}, track)
     repairs: dict[str, Any] = {}
     for name, repair in REPAIRS.items():
         if name not in names and AUTO not in names:

@@ -5,6 +5,7 @@ import scipy.signal
 
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.inspection import scan_track
+from nmjax.mastering.repair.base import DiagnosedTrack
 from nmjax.mastering.repair.plan import mark_findings, plan_repairs, repair_stream
 from tests.mastering.diagnosis.songs import RATE
 
@@ -13,7 +14,7 @@ def plan_of(audio, *names):
     """The plan and the findings, with what was done."""
     statistics, loudness = scan_track([audio], RATE, audio.shape[1])
     findings = diagnose(statistics, loudness, 24)
-    plan = plan_repairs(statistics, findings, names or ("auto",))
+    plan = plan_repairs(statistics, findings, DiagnosedTrack(lambda: [audio], RATE, loudness.lufs), names or ("auto",))
     return plan, {finding.name: finding for finding in mark_findings(findings, plan, suggest=True)}
 
 

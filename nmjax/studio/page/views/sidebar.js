@@ -114,6 +114,7 @@ export function Findings() {
 
 const REPAIRS = {
   clip: "Clipped peaks",
+  saturation: "Saturated peaks",
   dc: "Constant offset",
   hum: "Hum",
   tone: "Steady tones",
