@@ -10,6 +10,7 @@ import numpy as np
 
 from nmjax import html
 from nmjax.mastering.diagnosis.finding import Finding
+from nmjax.mastering.repair.saturation import SaturationRepair
 from nmjax.mastering.request_readers import SIDE_PREFIX
 from nmjax.mastering.residual_level import SILENCE_DB, describe_residual
 from nmjax.mastering.settings.labels import describe_closed_bands, is_closed, is_fully_open
@@ -20,6 +21,7 @@ from nmjax.report.audio_players import Excerpt, encode_players
 from nmjax.report.figures import Figure
 from nmjax.report.limiting import LimitingTradeoff, limiting_figure
 from nmjax.report.null_test import NullTest
+from nmjax.report.processor_figures import inverse_curve_figure
 from nmjax.report.processors import ChainData, measure_processors
 from nmjax.report.spectral_change import ResidualSpectrum, measure_spectral_change
 from nmjax.report.track_analysis import SignalAnalysis
@@ -68,6 +70,7 @@ class ReportData:
         null_test: None if none was written.
         match: the target of a reference; None without one.
         eq_side: the rendered bands of the side's equalizer; None without one.
+        saturation: the repair of saturated peaks; None without one.
     """
 
     track_name: str
@@ -89,6 +92,7 @@ class ReportData:
     null_test: NullTest | None = None
     match: ReferenceMatch | None = None
     eq_side: EqSettings | None = None
+    saturation: SaturationRepair | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +165,7 @@ def render_page(data: ReportData) -> str:
             change=figures.change_figure(change, eq_db[: len(change.freq_hz)]),
             loudness=figures.loudness_figure(before, after, data.target_lufs),
         ),
+        saturation_figure=inverse_curve_figure(data.saturation) if data.saturation else None,
         limiting_figure=limiting_figure(data.limiting) if data.limiting else None,
         residual_summary=describe_residual(data.residual.level_db) if data.residual else None,
         residual_peak=_find_residual_peak(residual) if residual else None,

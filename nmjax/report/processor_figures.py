@@ -1,4 +1,4 @@
-"""The report's charts of the processors after the equalizer."""
+"""The report's charts of the processors after the equalizer, and of the saturator that was undone before it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmjax.dsp import Compressor, static_curve_db
+from nmjax.mastering.repair.saturation import SaturationRepair
 from nmjax.report import svg
 from nmjax.report.figures import (
     INPUT_STYLE,
@@ -67,6 +68,25 @@ def static_curve_figure(settings: Compressor, input_gain_db: float) -> Figure:
         f"{format_signed(-input_gain_db, 'dBFS')} in the track."
     )
     return Figure("static-curve", chart, caption)
+
+
+def inverse_curve_figure(repair: SaturationRepair) -> Figure:
+    """The curve that undoes a saturator, for both halves of the waveform."""
+    levels = np.array([0.0, *repair.levels])
+    halves = [np.array([0.0, *half]) for half in (repair.positive, repair.negative)]
+    curves = [
+        PlotCurve(levels, levels, "Unchanged", INPUT_STYLE),
+        PlotCurve(levels, halves[0], "Positive half", MASTER_STYLE),
+        PlotCurve(levels, halves[1], "Negative half", _EXTREME_STYLE),
+    ]
+    chart = svg.Chart(
+        title="Inverse curve of the saturator",
+        description=f"The highest peaks rise by {format_signed(repair.rise_db, 'dB')}.",
+        x=svg.linear_axis("level of a sample before", 0.0, float(levels[-1])),
+        y=svg.linear_axis("level after", 0.0, float(max(half[-1] for half in halves))),
+        curves=curves,
+    )
+    return Figure("inverse-curve", chart, "Full scale is 1. The settings file holds the curve as a table.")
 
 
 def gain_trace_figure(trace: GainTrace, makeup_db: float, is_expander: bool) -> Figure:

@@ -129,6 +129,7 @@ class ReportRecorder:
             null_test=null_test,
             limiting=limiting,
             match=render_plan.match,
+            saturation=render_plan.repairs.saturation,
         )
 
     def _analyze(self, chunks: AudioChunks) -> SignalAnalysis:

@@ -11,6 +11,7 @@ import pytest
 from scipy.signal import sosfilt, sosfreqz
 
 from nmjax.mastering.diagnosis.finding import Finding, Severity
+from nmjax.mastering.repair.saturation import SaturationRepair
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.features import track_features
@@ -231,6 +232,14 @@ def test_the_loudness_against_limiting_is_a_chart(song):
     parser = PageParser(render_page(report_data(song, song, 8000, limiting=tradeoff)))
     assert "At a ceiling of −1 dBTP" in parser.body and "cd: −14.7 LUFS" in parser.body
     assert "From −18.0 LUFS without limiting to −12.5 LUFS with 12 dB of it." in parser.body
+
+
+def test_a_saturator_that_was_undone_is_a_chart(song):
+    repair = SaturationRepair(levels=[0.1, 0.2], positive=[0.1, 0.4], negative=[0.1, 0.3])
+    page = PageParser(render_page(report_data(song, song, 8000, saturation=repair)))
+    assert "Inverse curve of the saturator" in page.body and repair.sentence in page.body
+    assert "The highest peaks rise by +6.0 dB." in page.text["desc"]
+    assert "Inverse curve" not in PageParser(render_page(report_data(song, song, 8000))).body
 
 
 def test_band_responses_match_scipy():
