@@ -26,8 +26,8 @@ class EvaluateOptions(Options):
         ("oracle-eq5", "oracle-eq10"),
         metavar="NAME,...",
         parse=read_list,
-        help="oracle-eq5, oracle-eq10, reference-same, reference-other, reference-clean, matchering-same, "
-        "matchering-other; the unprocessed input is always included",
+        help="default (infer.py without options), oracle-eq5, oracle-eq10, reference-same, reference-other, "
+        "reference-clean, matchering-same, matchering-other; the unprocessed input is always included",
     )
     ckpt: tuple[str, ...] = option(
         (), metavar="[NAME=]DIR", parse=read_text, repeat=True, help="a run folder; named by its phase by default"

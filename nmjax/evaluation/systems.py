@@ -24,16 +24,19 @@ from nmjax.mastering.master import plan_render
 from nmjax.mastering.network import Network, load
 from nmjax.mastering.references import MIN_SECONDS, features_from_chunks
 from nmjax.mastering.render import equalize_stream
-from nmjax.mastering.types import MasteringOptions
+from nmjax.mastering.request import AUTO
+from nmjax.mastering.source import measure_source
+from nmjax.mastering.types import InputSignal, MasteringOptions
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference import eq_fit
 from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget
 from nmjax.runtime.errors import BadInputError
 
 System = Callable[[Example], Audio | None]
-INPUT = "input"
+INPUT, DEFAULT = "input", "default"
 SYSTEM_NAMES = (
     INPUT,
+    DEFAULT,
     "oracle-eq5",
     "oracle-eq10",
     "reference-same",
@@ -64,6 +67,8 @@ def build_systems(names: Sequence[str], checkpoints: Sequence[str], matchering: 
             raise BadInputError(f"Unknown system '{name}'; choose from {', '.join(SYSTEM_NAMES)}, or use --ckpt.")
         if name == INPUT:
             systems[name] = lambda example: example.source
+        elif name == DEFAULT:
+            systems[name] = partial(render_default, network=pretrained.load_shipped(None, lambda _: None))
         elif kind == "oracle":
             systems[name] = partial(oracle_eq, num_bands=int(reference.removeprefix("eq")))
         elif kind == "reference":
@@ -102,6 +107,16 @@ def render_blind(example: Example, network: Network) -> Audio:
     prediction = predict_settings(signal, network)
     bands = prediction.settings.eq.bands()
     return np.concatenate(list(render_prediction(signal, prediction, bands, network)))
+
+
+def render_default(example: Example, network: Network) -> Audio:
+    """Output of `infer.py` without options, before delivery: the repairs that are certain, then the network."""
+    audio = example.source.astype(np.float32)
+    signal = InputSignal(lambda: [audio], SAMPLE_RATE, audio.shape[1], "the example")
+    repaired = measure_source(signal, MasteringOptions(repair=(AUTO,)))
+    source = SourceSignal(repaired.read_chunks, SAMPLE_RATE, repaired.scan.lufs)
+    prediction = predict_settings(source, network)
+    return np.concatenate(list(render_prediction(source, prediction, prediction.settings.eq.bands(), network)))
 
 
 def render_with_reference(example: Example, network: Network, kind: str) -> Audio | None:

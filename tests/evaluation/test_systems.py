@@ -52,6 +52,17 @@ def test_the_oracle_recovers_three_peaking_filters():
         assert after["mr_stft"] < 0.4 * before["mr_stft"]
 
 
+def test_the_default_system_repairs_what_is_certain():
+    """A polarity that is inverted in one channel: the output is the default network's for the track before."""
+    audio = music(12.0)
+    audio[:, 1] = 0.9 * audio[:, 0] + 0.1 * audio[:, 1]
+    inverted = audio * [1.0, -1.0]
+    network = random_network("1a")
+    expected = systems.render_blind(example(audio, audio), network)
+    np.testing.assert_allclose(systems.render_default(example(inverted, audio), network), expected, atol=1e-6)
+    assert np.abs(systems.render_blind(example(inverted, audio), network) - expected).max() > 0.01
+
+
 @pytest.mark.parametrize("phase", ["1a", "1b"])
 def test_our_system_equals_the_output_of_infer(tmp_path, phase):
     """At 44.1 kHz, up to a gain: the float file of `master` without a limiter."""

@@ -31,6 +31,7 @@ class SaturationRepair(Repair):
 
     label: ClassVar[str] = "saturated peaks"
     repaired_findings: ClassVar[tuple[str, ...]] = ("saturation",)
+    solved_findings: ClassVar[tuple[str, ...]] = ("plr",)
     levels: _Levels
     positive: _Levels
     negative: _Levels
