@@ -136,7 +136,13 @@ def _analyze(options: AnalyzeOptions, folders: list[str]) -> None:
         gate_threshold=options.gate_threshold,
         seed=options.seed,
     )
-    analyze_collection(request, load_named_network(options.ckpt, options.model))
+    network = load_named_network(options.ckpt, options.model)
+    if network.encodes_channels:
+        raise BadInputError(
+            f"'{options.model or options.ckpt}' analyzes the channels for saturation, and leaves the equalizer flat; "
+            "name a network that sets one with --model."
+        )
+    analyze_collection(request, network)
 
 
 def _ablate(options: AnalyzeOptions, folders: list[str], overrides: list[str]) -> None:

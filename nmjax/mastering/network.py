@@ -36,7 +36,8 @@ class PooledFrames:
     """The encoder's output for a signal, summed over its frames.
 
     Attributes:
-        frame_sum: `[inputs, size]` float64; the inputs are mid and, in phase 2, side; or all channels.
+        frame_sum: `[inputs, size]` float64; the inputs are mid and, in phase 2, side; or the mean of
+            all channels.
         num_frames: number of frames.
     """
 
@@ -86,7 +87,7 @@ class Network:
 
     @property
     def encoder_inputs(self) -> int:
-        """Number of encoder inputs: 1 (mid) or 2 (mid and side); 1 of any number where it encodes the channels."""
+        """Number of encoder inputs after pooling: 1 (mid, or the mean over the channels) or 2 (mid and side)."""
         return 2 if PHASES[self.config.phase].has_processors else 1
 
     @property
@@ -95,7 +96,10 @@ class Network:
         return ENCODERS[self.config.model.encoder].ENCODES_CHANNELS
 
     def pool_frames(self, chunks: AudioChunks) -> PooledFrames:
-        """Encodes a signal `[frames, inputs]` at the model's rate and level, and sums over all frames."""
+        """Encodes a signal `[frames, inputs]` at the model's rate and level, and sums over all frames.
+
+        Where the network encodes the channels, the inputs are any number of them, and their frames are averaged.
+        """
         frame_sum, num_frames = np.zeros(()), 0
         encoder = ENCODERS[self.config.model.encoder]
         for window in windows(chunks, _ENCODER_CORE, encoder.MARGIN):
@@ -104,7 +108,8 @@ class Network:
             window_sum = _jit_frame_sum(self.config)(
                 self.variables, audio, valid, np.int32(first_frame), np.int32(first_frame + num_core_frames)
             )
-            frame_sum = frame_sum + np.asarray(window_sum, np.float64)
+            window_sum = np.asarray(window_sum, np.float64)
+            frame_sum = frame_sum + (window_sum.mean(axis=0, keepdims=True) if self.encodes_channels else window_sum)
             num_frames += num_core_frames
         if not num_frames:  # two samples at 192 kHz have no frame at the model's rate
             return self.pool_frames([np.zeros((1, self.encoder_inputs), np.float32)])
@@ -112,8 +117,6 @@ class Network:
 
     def decode_pooled(self, mean: Float[np.ndarray, "inputs size"]) -> Prediction:
         """Predicts settings from the mean over a track's frames."""
-        if self.encodes_channels:
-            mean = mean.mean(axis=0, keepdims=True)
         return _jit_method(self.config, "decode_pooled")(
             self.variables, *(mean[i : i + 1] for i in range(self.encoder_inputs))
         )

@@ -55,6 +55,12 @@ def analysis_dir(workspace):
     return workspace / "out"
 
 
+def test_a_network_that_sets_no_equalizer_is_refused(workspace, capsys):
+    assert main(["analyze", str(workspace / "songs"), "--model", "1b-restore", "--out", str(workspace / "none")]) == 2
+    assert "'1b-restore' analyzes the channels for saturation" in capsys.readouterr().err
+    assert not (workspace / "none").exists()
+
+
 def test_page_tables_and_pictures(analysis_dir):
     text = (analysis_dir / "index.html").read_text()
     for title in ("Band usage", "Groups", "Responses", "Linear probes of z", "Input sensitivity"):

@@ -1,5 +1,7 @@
 """Settings and residual of a stream equal those of the whole signal at once."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,10 @@ import pytest
 from nmjax.mastering import network as network_module
 from nmjax.mastering.analysis import SourceSignal, encode_signal
 from nmjax.mastering.network import load
+from nmjax.mastering.pretrained import load_shipped
 from nmjax.models import build_model
+from nmjax.models.amplitude_encoder import NUM_FRAME_FEATURES
+from nmjax.models.inverse_curve import apply_curve
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
 from tests.models.helpers import peak_error_db
@@ -109,3 +114,34 @@ def test_a_network_with_other_processors_says_so(tmp_path, monkeypatch):
     message = r"run' predicts compressor \(6 settings\), .*; this version of nmjax has .*, second \(2 settings\)"
     with pytest.raises(BadInputError, match=message):
         load(folder)
+
+
+@pytest.mark.parametrize(("frames", "channels"), [(700, 2), (5000, 1), (5000, 3)])
+def test_the_amplitude_encoder_encodes_the_channels_of_a_stream_as_of_the_whole(frames, channels):
+    network = load_shipped("1b-restore", lambda _: None)
+    audio = 0.2 * noise(frames, channels)
+    pooled = network.pool_frames(split_chunks(audio, 700))
+    assert pooled.mean.shape == (1, NUM_FRAME_FEATURES)
+    model = build_model(network.config)
+    once = model.apply(network.variables, jnp.asarray(audio[None]), method="predict")
+    assert peak_error_db(network.decode_pooled(pooled.mean).z, once.z) <= -60.0
+
+
+def test_its_residual_is_the_curve_that_its_z_predicts():
+    network = load_shipped("1b-restore", lambda _: None)
+    audio = np.tanh(0.7 * noise(5000, 2))
+    z = network.predict(split_chunks(audio, 700)).z
+    streamed = np.concatenate(list(network.residual_stream(split_chunks(audio, 700), z)))
+    top = np.exp(z[0, 0])
+    expected = top * apply_curve(jnp.asarray(audio[None]) / top, network.inverse_curve(z))[0]
+    assert network.has_residual and np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(streamed, expected, atol=1e-5)
+
+
+def test_a_residual_whose_last_layer_is_zero_is_not_run():
+    network = random_network("1c")
+    assert network.has_residual and not random_network("1a").has_residual
+    variables = jax.tree.map(np.array, dict(network.variables))
+    for values in variables["params"]["residual"]["out"].values():
+        values[...] = 0.0
+    assert not dataclasses.replace(network, variables=variables).has_residual
