@@ -92,5 +92,5 @@ def _with_estimator(dense: dict, estimator: LinearEstimator) -> dict:
 
 def check_spectral_encoder(config: Config) -> None:
     """Raises BadInputError for another encoder."""
-    if config.model.encoder == "tcn":
+    if config.model.encoder not in ("spectral", "two_branch"):
         raise BadInputError("--fit-spectral needs model.encoder=spectral. Add --config spectral.")
