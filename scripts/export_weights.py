@@ -1,6 +1,6 @@
 """Copies the best network of a run without what only its training needs, as it ships in nmjax/weights.
 
-python scripts/export_weights.py runs/damage nmjax/weights/1b
+python scripts/export_weights.py runs/curve-b nmjax/weights/1b-restore
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def test_every_product_of_the_train_step_has_the_highest_precision(monkeypatch, 
 
 
 @pytest.mark.parametrize("phase", ["1a", "1c"])
-@pytest.mark.parametrize("encoder", ["tcn", "spectral", "two_branch"])
+@pytest.mark.parametrize("encoder", ["tcn", "spectral", "two_branch", "amplitude"])
 def test_every_product_of_the_network_has_the_highest_precision(monkeypatch, phase, encoder):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     result = model_precisions(MasteringModel(phase, WIDTH, encoder_kind=encoder))

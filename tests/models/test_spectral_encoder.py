@@ -157,6 +157,6 @@ def test_a_track_in_chunks_has_the_settings_of_the_whole(samples, encoder):
 
 
 def test_an_unknown_encoder_kind_is_rejected():
-    with pytest.raises(ValueError, match="tcn, spectral, two_branch"):
+    with pytest.raises(ValueError, match="tcn, spectral, two_branch, amplitude"):
         MasteringModel("1a", encoder_kind="conformer").init(jax.random.key(0), noise((1, 64, 1)))
-    assert set(ENCODERS) == {"tcn", "spectral", "two_branch"}
+    assert set(ENCODERS) == {"tcn", "spectral", "two_branch", "amplitude"}

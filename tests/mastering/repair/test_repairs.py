@@ -192,6 +192,7 @@ def test_mono_bass_keeps_the_mid(clean):
 EVERYTHING = {
     "dc": {"offset": [0.01, 0.02], "highpass_hz": 15.0},
     "hum": {"frequency_hz": 50.0, "harmonics": [1, 2, 64]},
+    "saturation": {"levels": [0.1, 0.5], "positive": [0.11, 0.7], "negative": [0.1, 0.5]},
     "tone": {"freq_hz": [3_000.0, 30_000.0]},
     "resonance": {
         "cuts": [
