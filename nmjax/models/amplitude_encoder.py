@@ -24,7 +24,7 @@ ENCODES_CHANNELS = True  # the encoder's rows are the channels, not their mean: 
 _CELL, _AROUND_CELLS = 128, 7  # 20 ms
 _MIN_LEVEL_DB, _STEP_DB, _NUM_LEVELS = -60.0, 0.25, 304  # a signal of the model's level has peaks of −15 to +15 dB
 _NUM_SUMS = 4  # samples, their slopes, peaks, their curvatures
-_TOP_SHARE = 2e-5  # of the samples lies above the top: single overshoots of a lossy codec do not count
+_TOP_SHARE = 2e-5  # of the samples is above the top: single overshoots of a lossy codec do not count
 # First step below the top of each group of steps: 0.25 dB wide near the top, up to 3 dB wide 34 dB below.
 _GROUPS = (0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 24, 28, 33, 38, 44, 50, 57, 65, 74, 84, 96, 108, 120, 136)
 _NUM_GROUPS = len(_GROUPS) - 1

@@ -107,7 +107,7 @@ def test_slopes_show_the_slope_of_a_saturator():
     np.testing.assert_allclose((measured - measured[-1])[4:], (expected - expected[-1])[4:], atol=0.15)
 
 
-def test_all_channels_are_heard():
+def test_all_channels_are_encoded():
     """The difference of the channels is out of phase, so that their mean is silent."""
     x = song()
     config = load_config("1b", ["small", "damage"])

@@ -31,7 +31,7 @@ def saturate(audio, drive_db):
     return (ceiling * np.tanh(audio / ceiling)).astype(np.float32)
 
 
-def test_the_table_is_a_curve_for_each_half_whose_last_slope_goes_on():
+def test_the_table_is_a_curve_for_each_half_whose_last_slope_continues():
     audio = np.float32([[0.0, 0.05], [0.15, -0.15], [0.4, -0.4], [0.5, -0.5]])
     expected = [[0.0, 0.05], [0.2, -0.15], [0.9, -0.4], [1.2, -0.5]]
     plan = RepairPlan.model_validate({"saturation": CURVE})
