@@ -4,7 +4,7 @@
 
 Takes a section from the middle of each track that is long enough, adds each defect of known strength as `diagnosis.py`
 does (the next track gets the next strength), lets the repair be planned from the diagnosis (`--repair auto`; those of a
-resonance and of saturation are named, because `auto` never or seldom does them), and compares the result with the
+resonance and of saturation are named, because `auto` never does them), and compares the result with the
 section before the defect. A track that already has the finding is left out of that row. "Unchanged" counts the
 untouched sections that come back bit-identical with `--repair auto`; those that do not are listed on stderr.
 """

@@ -179,7 +179,7 @@ def eq_settings(**values):
 @pytest.mark.parametrize(
     ("network", "options", "message"),
     [
-        ("1a", MasteringOptions(), "a network of phase 1a has no residual; name another one with --model."),
+        ("1a", MasteringOptions(), "this network of phase 1a has no residual; name another one with --model."),
         (None, MasteringOptions(settings=eq_settings(residual_amount=0)), "the residual_amount of the settings is 0."),
         ("1b", MasteringOptions(settings=eq_settings()), "the settings do not name the network"),
         ("1b", MasteringOptions(settings=eq_settings(model=PHASE_1A)), "phase 1a, which has no residual."),

@@ -11,13 +11,11 @@ from pydantic import Field, model_validator
 
 from nmjax.audio.streams import AudioChunks
 from nmjax.audio.units import amplitude_to_db
-from nmjax.mastering.diagnosis.finding import Severity
 from nmjax.mastering.repair.base import Diagnosis, Proposal, Repair
 from nmjax.mastering.settings.ranges import SENTENCE, Range, value_error
 from nmjax.runtime.number_format import format_fixed
 
 _MIN_RISE_DB = 0.5  # of the highest peaks: a smaller change is no repair
-_MIN_CERTAIN_RISE_DB = 2.0
 _Levels = Annotated[list[Annotated[float, Range(1e-6, 1_000.0)]], Field(min_length=2, max_length=64)]
 
 
@@ -53,7 +51,7 @@ class SaturationRepair(Repair):
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
-        """The curve that a network predicts; certain where the finding is a warning and the peaks rise by 2 dB."""
+        """The curve that a network predicts; never certain, because distortion can be meant."""
         if "saturation" not in diagnosis.findings:
             return None
         from nmjax.mastering.saturation_curve import predict_curve  # imports JAX (a second), which a plan does not need
@@ -62,10 +60,7 @@ class SaturationRepair(Repair):
         repair = cls(
             levels=_rounded(curve.levels), positive=_rounded(curve.positive), negative=_rounded(curve.negative)
         )
-        if repair.rise_db < _MIN_RISE_DB:
-            return None
-        is_warning = diagnosis.findings["saturation"].severity is Severity.WARNING
-        return Proposal(repair, is_certain=is_warning and repair.rise_db >= _MIN_CERTAIN_RISE_DB)
+        return Proposal(repair, is_certain=False) if repair.rise_db >= _MIN_RISE_DB else None
 
     @property
     def rise_db(self) -> float:

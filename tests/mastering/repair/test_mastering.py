@@ -153,7 +153,7 @@ def test_many_tracks(workspace, tmp_path, capsys, album):
         ({"delay": {"late": "center", "delay_ms": 1}}, "repair.delay.late is \"center\"; choose 'left' or 'right'."),
         ({"delay": {"late": "left", "delay_ms": 1, "ms": 2}}, 'repair.delay has an unknown key "ms"'),
         ({"polarity": True}, "repair.polarity is true; give keys in braces: invert."),
-        ([], "repair is []; give keys in braces: clip, dc"),
+        ([], "repair is []; give keys in braces: clip, saturation, dc"),
     ],
 )
 def test_bad_values_in_a_file_are_refused(repair, message):
@@ -171,7 +171,7 @@ def test_a_file_without_repairs_reads():
 @pytest.mark.parametrize(
     ("repair", "message"),
     [
-        (("hmu",), "repair cannot be 'hmu'; choose one of: auto, none, clip, dc"),
+        (("hmu",), "repair cannot be 'hmu'; choose one of: auto, none, clip, saturation, dc"),
         (("polarty",), "repair cannot be 'polarty'; did you mean 'polarity'?"),
         (("none", "hum"), "--repair takes auto, or none, or names of repairs; give 'none' alone."),
         ((), "--repair takes auto, or none, or names of repairs; give 'none' alone."),
