@@ -7,9 +7,9 @@ listens does so on 127.0.0.1 only. Each measurement has a process of its own: `s
 `scale_step.py`.
 
 jobs: short jobs through `run_dask`, as `infer.py --workers` and `--scheduler` submit them, beside the same jobs without
-Dask and empty jobs by Dask's own `client.map`. Times are differences between 10,000 and 1,000 jobs, so that the start
-of workers is not part of them. The manager is the process that writes the manifest; with two local workers the
-scheduler is in it, too. The 64 workers are threads of one process, which has their scheduler.
+Dask and empty jobs by Dask's own `client.map`. Numbers a job are differences between two counts, so that the start of
+workers is not part of them. The manager is the process that writes the manifest; with `--workers` the scheduler is in
+it, too. 64 workers share one process, and their scheduler has another one. The second run finds all jobs done.
 step: all-reduces are counted in the program that XLA compiles for simulated CPU devices.
 """
 
@@ -18,18 +18,17 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 
-JOB_COUNTS = (1000, 10_000)
+LOCAL_COUNTS, REMOTE_COUNTS = (1000, 10_000), (500, 3000)  # of jobs
 JOBS = {
-    "`client.map`, 2 workers": ("measure_map", "workers"),
-    "`client.map`, 64 workers": ("measure_map", "scheduler"),
-    "nmjax, no Dask": ("measure_jobs", "sequential"),
-    "nmjax, `--workers 2`": ("measure_jobs", "workers"),
-    "nmjax, `--scheduler`, 64 workers": ("measure_jobs", "scheduler"),
+    "`client.map`, 2 workers": ("measure_map", "workers", LOCAL_COUNTS),
+    "`client.map`, 64 workers": ("measure_map", "scheduler", LOCAL_COUNTS),
+    "nmjax, no Dask": ("measure_jobs", "sequential", LOCAL_COUNTS),
+    "nmjax, `--workers 2`": ("measure_jobs", "workers", LOCAL_COUNTS),
+    "nmjax, `--scheduler`, 64 workers": ("measure_jobs", "scheduler", REMOTE_COUNTS),
 }
 TRACKS = (10_000, 100_000)
 SHUFFLE_SIZES = (10**5, 10**6, 10**7, 10**8)
@@ -63,19 +62,17 @@ def print_table(columns: str, rows: list[tuple[object, ...]]) -> None:
 
 def print_jobs() -> None:
     """Time and memory of short jobs."""
-    rows, resume_s = [], []
-    for name, (function, how) in JOBS.items():
-        few, many = (measure(f"scale_jobs.{function}", how, count) for count in JOB_COUNTS)
-        count = JOB_COUNTS[1] - JOB_COUNTS[0]
-        wall_s, cpu_s, growth_mb = ((many[key] - few[key]) / count for key in ("wall", "cpu", "mb"))
-        start_s = few["wall"] - wall_s * JOB_COUNTS[0]
-        scheduler = f"{many['scheduler_mb']:.0f}" if many["scheduler_mb"] else "–"
-        times = (f"{1 / wall_s:.0f}", f"{1e3 * wall_s:.2f}", f"{1e3 * cpu_s:.2f}", f"{start_s:.1f}")
-        rows.append((name, *times, f"{many['mb']:.0f}", f"{1e3 * growth_mb:.1f}", scheduler))
-        resume_s += [many["resume_s"]] if "resume_s" in many else []
-    columns = "10,000 short jobs|jobs/s|ms a job|manager's CPU ms a job|start and end, s|manager's peak MB"
-    print_table(f"{columns}|of it kB a job|peak MB of scheduler and workers", rows)
-    print(f"\nA second run that finds all {JOB_COUNTS[1]:,} done: {statistics.median(resume_s):.1f} s.")
+    rows = []
+    for name, (function, how, counts) in JOBS.items():
+        few, many = (measure(f"scale_jobs.{function}", how, count) for count in counts)
+        keys = ("wall", "cpu", "scheduler_cpu", "mb")
+        wall_ms, cpu_ms, scheduler_ms, kb = (1e3 * (many[x] - few[x]) / (counts[1] - counts[0]) for x in keys)
+        times = (f"{1e3 / wall_ms:.0f}", f"{wall_ms:.2f}", f"{cpu_ms:.2f}")
+        scheduler = (f"{scheduler_ms:.2f}", f"{many['scheduler_mb']:.0f}") if many["scheduler_mb"] else ("–", "–")
+        resume = f"{many['resume_s']:.1f}" if "resume_s" in many else "–"
+        rows.append((name, f"{counts[1]:,}", *times, f"{many['mb']:.0f}", f"{kb:.1f}", *scheduler, resume))
+    columns = "short jobs by|jobs|jobs/s|ms a job|manager: CPU ms a job|its peak MB|of it kB a job"
+    print_table(f"{columns}|scheduler: CPU ms a job|its peak MB|second run s", rows)
 
 
 def print_manifest() -> None:

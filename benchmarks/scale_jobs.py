@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import io
+import json
+import logging
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dask.config
-from distributed import Client, LocalCluster
+import psutil
+from distributed import Client, LocalCluster, Worker
 from rich.console import Console
 
-from nmjax.batch.dask_runner import open_local_cluster, run_dask
+from nmjax.batch.dask_runner import check_installed, open_local_cluster, run_dask
 from nmjax.batch.jobs import Job, find_jobs
 from nmjax.batch.manifest import locate_manifest
 from nmjax.batch.runner import BatchPlan, MasterFn, TrackOutcome, run_sequential
@@ -121,6 +127,8 @@ def measure_jobs(how: str, count: int) -> dict[str, float]:
 def measure_map(how: str, count: int) -> dict[str, float]:
     """Cost of empty jobs by `client.map`."""
 
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
     def run_with(address: Any) -> None:
         with Client(address, set_as_default=False) as client:
             numbers = client.gather(client.map(return_number, range(count), pure=False))
@@ -136,7 +144,7 @@ def measure_map(how: str, count: int) -> dict[str, float]:
 
 
 def measure_run(run: Callable[[str | None], None], how: str) -> dict[str, float]:
-    """Seconds, CPU seconds and highest memory of this process, and highest memory of a scheduler's own process."""
+    """Seconds, CPU seconds and highest memory of this process, and of a scheduler in a process of its own."""
 
     def measure(address: str | None) -> dict[str, float]:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -144,29 +152,53 @@ def measure_run(run: Callable[[str | None], None], how: str) -> dict[str, float]
         return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "mb": peak_mb()}
 
     if how != "scheduler":
-        return measure(None) | {"scheduler_mb": 0.0}
+        return measure(None) | {"scheduler_mb": 0.0, "scheduler_cpu": 0.0}
+    with started("serve") as (scheduler, address), started("work", address):
+        result, cpu = measure(address), psutil.Process(scheduler.pid).cpu_times()
+        return result | {"scheduler_mb": peak_mb(scheduler.pid), "scheduler_cpu": cpu.user + cpu.system}
+
+
+@contextmanager
+def started(function: str, *args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process that runs a function of this file until its standard input ends, and its first line."""
     command, pipe = [sys.executable, str(Path(__file__).with_name("scale.py")), "--measure"], subprocess.PIPE
-    with subprocess.Popen([*command, "scale_jobs.serve"], stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdin and process.stdout
-        result = measure(process.stdout.readline().strip()) | {"scheduler_mb": peak_mb(process.pid)}
-        process.communicate()  # ends its standard input
-        return result
+    command += [f"scale_jobs.{function}", json.dumps(args)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout
+        yield process, process.stdout.readline().strip()
+        process.communicate()
 
 
 def serve() -> dict:
-    """Run a scheduler with many workers of one thread, all in this process, until the standard input ends."""
-    routes = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
-    with dask.config.set({"distributed.scheduler.worker-saturation": 1.0, **routes}):
-        cluster = LocalCluster(
+    """Run a scheduler without workers."""
+    check_installed()  # limits Dask's messages to errors
+    with (
+        dask.config.set({"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.http.routes": []}),
+        LocalCluster(
             host="127.0.0.1",
             protocol="tcp://",
             processes=False,
-            n_workers=MANY_WORKERS,
-            threads_per_worker=1,
-            memory_limit=0,
+            n_workers=0,
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-        )
+        ) as cluster,
+    ):
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
-        cluster.close()
+    return {}
+
+
+def work(address: str) -> dict:
+    """Run many workers of one thread in this process."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # they end in the middle of heartbeats
+
+    async def run() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(MANY_WORKERS):
+                worker = Worker(address, nthreads=1, host="127.0.0.1", dashboard=False, memory_limit=0)
+                await stack.enter_async_context(worker)
+            print("ready", flush=True)
+            await asyncio.to_thread(sys.stdin.read)
+
+    with dask.config.set({"distributed.worker.http.routes": []}):
+        asyncio.run(run())
     return {}
