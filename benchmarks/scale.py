@@ -34,7 +34,7 @@ TRACKS = (10_000, 100_000)
 SHUFFLE_SIZES = (10**5, 10**6, 10**7, 10**8)
 READERS = ((16, 1), (128, 8), (1024, 64), (8192, 512))  # excerpts of the global batch, hosts: 16 excerpts a host
 BATCHES = 40
-STEPS = (("1a", 8, 16), ("1b", 8, 16), ("1b", 64, 16), ("2", 8, 16), ("1b", 8, 1))  # phase, devices, excerpts of each
+STEPS = (("1b", 8, 16), ("1b", 64, 16), ("1b", 8, 1), ("2", 8, 16))  # phase, devices, excerpts of each
 LINKS_GBIT_S = (25, 200)
 
 
@@ -126,20 +126,21 @@ def print_step() -> None:
     for phase, devices, excerpts in STEPS:
         # Without optimization of the machine code, which has no influence on collectives.
         x = measure("scale_step.compile_step", phase, devices, excerpts, XLA_FLAGS="--xla_backend_optimization_level=0")
-        megabytes = [f"{x[key] / 1e6:.2f}" for key in ("parameter_bytes", "reduced_bytes", "moved_bytes")]
-        ratio = f"{x['reduced_bytes'] / x['parameter_bytes']:.3f}"
-        counts = (x["all_reduces"], x["small"])
-        rows.append((phase, devices, excerpts, *megabytes[:2], ratio, *counts, megabytes[2], f"{x['tflop']:.2f}"))
-        rows[-1] += (f"{x['compile_s']:.0f}",)
-        bits = 8 * x["reduced_bytes"] * 2 * (devices - 1) / devices
-        seconds = [bits / (1e9 * link) for link in LINKS_GBIT_S]
+        parameters, reduced, gathered, passed = (
+            x[f"{key}_bytes"] / 1e6 for key in ("parameter", "reduced", "gathered", "passed")
+        )
+        sizes = (f"{parameters:.2f}", f"{reduced:.2f}", f"{reduced / parameters:.3f}", x["all_reduces"], x["small"])
+        costs = (f"{gathered:.1f}", f"{passed:.2f}", f"{x['tflop']:.2f}", f"{x['compile_s']:.0f}")
+        rows.append((phase, devices, excerpts, *sizes, *costs))
+        sent = (devices - 1) / devices * (2 * reduced + gathered) + passed
+        seconds = [8e6 * sent / (1e9 * link) for link in LINKS_GBIT_S]
         flops = (f"{x['tflop'] / s:,.0f}" for s in seconds)
-        times.append((phase, devices, excerpts, *(f"{1e3 * s:.1f}" for s in seconds), *flops))
+        times.append((phase, devices, excerpts, f"{sent:.1f}", *(f"{1e3 * s:.1f}" for s in seconds), *flops))
     columns = "phase|devices|excerpts a device|parameters MB|all-reduced MB|ratio|all-reduces|of them under 64 kB"
-    print_table(f"{columns}|passed to a neighbor MB|TFLOP a device|compile s", rows)
+    print_table(f"{columns}|all-gathered MB|passed to another device MB|TFLOP a device|compile s", rows)
     links = [f"{link} Gbit/s" for link in LINKS_GBIT_S]
     names = [f"ms at {link}" for link in links] + [f"TFLOP/s that compute as long, {link}" for link in links]
-    print_table("|".join(["phase", "hosts of one device", "excerpts a host", *names]), times)
+    print_table("|".join(["phase", "hosts of one device", "excerpts a host", "sent by each MB", *names]), times)
 
 
 PARTS = {
