@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 
-LOCAL_COUNTS, REMOTE_COUNTS = (1000, 10_000), (500, 3000)  # of jobs
+LOCAL_COUNTS, REMOTE_COUNTS = (1000, 10_000), (300, 1500)  # of jobs
 JOBS = {
     "`client.map`, 2 workers": ("measure_map", "workers", LOCAL_COUNTS),
     "`client.map`, 64 workers": ("measure_map", "scheduler", LOCAL_COUNTS),
