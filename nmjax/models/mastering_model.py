@@ -130,15 +130,15 @@ class MasteringModel(nn.Module):
         """
         if self.encodes_channels:
             return self._predict_from_channels(audio, lengths, train)
-        encoder_inputs = [jnp.mean(audio, axis=2, keepdims=True)]
-        if self.phase_properties.has_processors:
-            encoder_inputs.append(
-                0.5 * (audio[:, :, :1] - audio[:, :, 1:]) if audio.shape[2] == 2 else jnp.zeros_like(encoder_inputs[0])
-            )
-            lengths = None if lengths is None else jnp.tile(lengths, 2)
-        z = self.encoder(jnp.concatenate(encoder_inputs), lengths, self._is_training("encoder", train))
-        z, *z_side = jnp.split(z, len(encoder_inputs))
-        return self.decode(z, train, *z_side)
+        mid = jnp.mean(audio, axis=2, keepdims=True)
+        if not self.phase_properties.has_processors:
+            return self.decode(self.encoder(mid, lengths, self._is_training("encoder", train)), train)
+        side = 0.5 * (audio[:, :, :1] - audio[:, :, 1:]) if audio.shape[2] == 2 else jnp.zeros_like(mid)
+        # Mid and side of a signal are neighboring rows, so that each device encodes those of its own signals.
+        rows = jnp.stack([mid, side], axis=1).reshape(2 * len(mid), -1, 1)
+        row_lengths = None if lengths is None else jnp.repeat(lengths, 2)
+        z = self.encoder(rows, row_lengths, self._is_training("encoder", train)).reshape(len(mid), 2, -1)
+        return self.decode(z[:, 0], train, z[:, 1])
 
     def _predict_from_channels(self, audio, lengths, train) -> Prediction:
         """Settings from the mean over the frames of all channels."""

@@ -1,6 +1,6 @@
 """Compile the train step for some CPU devices and print what each device of them does.
 
-    python -m tests.training.partition_worker DEVICES [key=value …]
+    python -m tests.training.partition_worker DEVICES PHASE [key=value …]
 
 Prints as JSON: `ffts`, the shapes of the results of all Fourier transforms; `gathers`, the bytes of the result of each
 all-gather; `reduced`, the bytes of all all-reduces together; `flops`; `parameters`, their bytes.
@@ -36,14 +36,14 @@ def results(program, operation):
     return re.findall(rf"= (.*?) {operation}(?:-start)?\(", program)
 
 
-def main(devices, *changes):
+def main(devices, phase, *changes):
     from nmjax.models import build_model
     from nmjax.training.sharding import DataSharding
     from nmjax.training.state import create_train_state, initial_variables
     from nmjax.training.step import RandomInputs, jit_train_step
 
     jax.config.update("jax_num_cpu_devices", devices)
-    config = tiny_config("1b", f"data.batch_size={BATCH}", "data.channels=2", "model.width=0.06", *changes)
+    config = tiny_config(phase, f"data.batch_size={BATCH}", "data.channels=2", "model.width=0.06", *changes)
     sharding = DataSharding(config)
     state = create_train_state(config, initial_variables(build_model(config), 0))
     state, distribution, index = sharding.replicate((state, smooth_eq_distribution(), np.int32(0)))
