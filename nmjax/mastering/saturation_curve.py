@@ -16,6 +16,9 @@ from nmjax.mastering.repair.base import DiagnosedTrack
 from nmjax.models.inverse_curve import KNOTS
 
 
+_MIN_SLOPE = 0.05  # so that no level becomes zero, whatever the network predicts
+
+
 class Curve(NamedTuple):
     """Magnitudes, ascending, and what they become in the positive and in the negative half; full scale ±1."""
 
@@ -30,7 +33,7 @@ def predict_curve(track: DiagnosedTrack) -> Curve:
     signal = SourceSignal(track.read_chunks, track.sample_rate, track.lufs)
     z = predict_settings(signal, network).z
     top = float(np.exp(z[0, 0])) * 10.0 ** (-signal.input_gain_db / 20.0)
-    slopes = np.maximum(1.0 + np.cumsum(np.asarray(network.inverse_curve(jnp.asarray(z)))[0], axis=1), 0.0)
+    slopes = np.maximum(1.0 + np.cumsum(np.asarray(network.inverse_curve(jnp.asarray(z)))[0], axis=1), _MIN_SLOPE)
     steps = np.diff(np.array([*KNOTS, 1.0]))
     positive, negative = top * np.cumsum(slopes * steps, axis=1)
     return Curve(top * np.cumsum(steps), positive, negative)

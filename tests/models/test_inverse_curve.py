@@ -39,12 +39,11 @@ def test_the_residual_scales_with_the_level_in_z(parts):
     audio = noise((2, 403, 2))
     variables = random_variables(init_shapes(model, audio[:1, :64], Z[:1]), seed=2)
     # FiLM and the curve see z's first entry, too; without its weights, only the scale depends on it.
-    for name, layer in variables["params"].items():
+    for layer in variables["params"].values():
         for dense in [d for d in ("gamma", "beta", "hidden") if d in layer]:
             kernel = np.array(layer[dense]["kernel"])
             kernel[0] = 0.0
             layer[dense]["kernel"] = kernel
-        assert name
     plain, louder = (Z.at[:, 0].set(value) for value in (0.0, np.log(3.0)))
     result = model.apply(variables, audio, plain)
     assert np.abs(result).max() > 1e-3
