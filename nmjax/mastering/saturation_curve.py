@@ -15,7 +15,6 @@ from nmjax.mastering.pretrained import RESTORATION_MODEL, load_shipped
 from nmjax.mastering.repair.base import DiagnosedTrack
 from nmjax.models.inverse_curve import KNOTS
 
-
 _MIN_SLOPE = 0.05  # so that no level becomes zero, whatever the network predicts
 
 
