@@ -181,7 +181,16 @@ def validate_config(values: dict[str, Any]) -> Config:
             f"degrade.min_drive_db ({config.degrade.min_drive_db:g}) is above degrade.max_drive_db "
             f"({config.degrade.max_drive_db:g}). Give a smaller minimum."
         )
+    _check_encoder(config)
     return config
+
+
+def _check_encoder(config: Config) -> None:
+    """Refuses parts of a network that do not go together."""
+    if config.model.encoder == "amplitude" and config.phase == "2":
+        raise BadInputError("Phase 2 needs the side, which model.encoder=amplitude does not have. Name another one.")
+    if config.model.residual != "unet" and config.model.encoder != "amplitude":
+        raise BadInputError(f"model.residual={config.model.residual} needs model.encoder=amplitude. Give it, or unet.")
 
 
 def _validation_message(error: ValidationError) -> str:

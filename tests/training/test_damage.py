@@ -124,6 +124,13 @@ def test_without_damage_no_numbers_are_drawn_for_it():
     assert degradation_shapes(load_config("1b").degrade).damage is None
 
 
+def test_parts_that_do_not_go_together_are_rejected():
+    with pytest.raises(BadInputError, match="Phase 2 needs the side"):
+        load_config("2", ["damage"])
+    with pytest.raises(BadInputError, match=r"model\.residual=curve needs model\.encoder=amplitude"):
+        load_config("1b", [], ["model.residual=curve"])
+
+
 def test_a_minimum_above_the_maximum_is_rejected():
     with pytest.raises(BadInputError, match="min_drive_db"):
         load_config("1b", ["damage"], ["degrade.min_drive_db=17"])
