@@ -56,12 +56,14 @@ class Repair(StrictModel):
         label: what it repairs, in a list.
         repaired_findings: names of the findings that it repairs.
         solved_findings: names of findings that are over with it, too, and call for no repair of their own.
+        needs_name: whether it is never certain, so that `auto` need not plan it.
         is_slow: whether the repaired signal is stored, rather than computed again whenever it is read.
     """
 
     label: ClassVar[str] = ""
     repaired_findings: ClassVar[tuple[str, ...]] = ()
     solved_findings: ClassVar[tuple[str, ...]] = ()
+    needs_name: ClassVar[bool] = False
     is_slow: ClassVar[bool] = False
 
     @classmethod

@@ -34,6 +34,7 @@ class ResonanceRepair(Repair):
 
     label: ClassVar[str] = "resonances"
     repaired_findings: ClassVar[tuple[str, ...]] = ("resonance",)
+    needs_name: ClassVar[bool] = True
     cuts: Annotated[list[Cut], Field(min_length=1, max_length=16)]
 
     @classmethod

@@ -29,6 +29,7 @@ class SaturationRepair(Repair):
 
     label: ClassVar[str] = "saturated peaks"
     repaired_findings: ClassVar[tuple[str, ...]] = ("saturation",)
+    needs_name: ClassVar[bool] = True
     solved_findings: ClassVar[tuple[str, ...]] = ("plr",)
     levels: _Levels
     positive: _Levels
