@@ -96,3 +96,12 @@ def receptive_fields(function, time):
     gradients = jax.jit(jax.jacrev(function))(jnp.ones((1, time, 1)))
     positions = [np.flatnonzero(row) for row in np.asarray(gradients).reshape(-1, time)]
     return [(int(row[0]), int(row[-1])) for row in positions]
+
+
+def assert_padding_has_no_effect(encoder, variables, samples, stride):
+    """z of a signal is the same alone, with its length, and followed by samples beyond its length."""
+    audio = 0.1 * noise((1, samples, 1), seed=samples)
+    padded = jnp.pad(audio, ((0, 0), (0, 3 * stride), (0, 0)), constant_values=0.3)
+    alone = encoder.apply(variables, audio, jnp.array([samples]))
+    assert peak_error_db(encoder.apply(variables, padded, jnp.array([samples])), alone) <= -90.0
+    assert peak_error_db(encoder.apply(variables, audio), alone) <= -90.0
