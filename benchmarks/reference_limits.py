@@ -5,7 +5,9 @@
 Random pairs of songs of different kinds (the column `genre` of the CSV): a section of the first is matched to a section
 of the second, as `infer.py --reference` does. The response is that of the rendered audio: the Fourier transform of an
 impulse in mid and in side that has passed the equalizers, less the change of the section's loudness (BS.1770) by the
-same equalizers. Neither shares code with the fit. A row per pair, then the largest values.
+same equalizers. Neither shares code with the fit. The compressor's effect is measured on the rendered section: by how
+much it moves loudness range (EBU Tech 3342) and crest factor (median of blocks of 3 s) away from the reference,
+compared to the same master without it. A row per pair, then the largest values.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from nmjax.audio import reader
 from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.dsp.loudness import channel_weights
 from nmjax.mastering import pretrained
-from nmjax.mastering.analysis import SourceSignal
+from nmjax.mastering.analysis import SourceSignal, process_chain
 from nmjax.mastering.master import plan_render
 from nmjax.mastering.references import features_from_chunks
 from nmjax.mastering.render import equalize_side_stream, equalize_stream
@@ -38,13 +40,18 @@ _WORST = {
     "distance_octaves": min,
     "ratio": min,
     "low_width": min,
+    "high_width": max,
+    "least_high_width": min,
+    "range_away_lu": max,
+    "crest_away_db": max,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """What was rendered for a pair: gains at equal loudness in dB, the change of the loudness, distance of the nearest
-    two bands in octaves, compressor and width, and the tone's distance to the reference before and after in dB."""
+    two bands in octaves, compressor and width, by how much the compressor leads away from the reference, and the tone's
+    distance to the reference before and after in dB."""
 
     boost_db: float
     sub_bass_db: float
@@ -53,6 +60,9 @@ class Row:
     distance_octaves: float
     ratio: float
     low_width: float
+    high_width: float
+    range_away_lu: float
+    crest_away_db: float
     before_db: float
     after_db: float
 
@@ -73,14 +83,17 @@ def main() -> None:
         if kind == other_kind:
             continue
         audio, rate = _read_section(track, args.seconds)
-        features = features_from_chunks(*_one_chunk(*_read_section(reference, args.seconds)))
+        reference_audio, reference_rate = _read_section(reference, args.seconds)
+        features = features_from_chunks([reference_audio], reference_rate)
         signal = SourceSignal(lambda audio=audio: [audio], rate, MODEL_LUFS, len(audio))
         options = MasteringOptions(reference_target=ReferenceTarget(features, reference.name))
         plan = plan_render(signal, network, options, [])
-        rows.append(_measure(plan, audio, rate))
+        away = _moved_away(plan, signal, _dynamics(reference_audio, reference_rate))
+        rows.append(_measure(plan, audio, rate, away))
         print(f"{track.name} → {reference.name}: {rows[-1]}; {plan.match_outcome}", flush=True)
-    for field, worst in _WORST.items():
-        print(f"{field}: {worst(getattr(row, field) for row in rows):.3f} at worst in {len(rows)} pairs")
+    for name, worst in _WORST.items():
+        field = name.removeprefix("least_")
+        print(f"{name}: {worst(getattr(row, field) for row in rows):.3f} at worst in {len(rows)} pairs")
     for field in ("loudness_lu", "before_db", "after_db"):
         print(f"{field}: {np.mean([getattr(row, field) for row in rows]):.2f} on average")
 
@@ -92,11 +105,27 @@ def _read_section(path: Path, seconds: float) -> tuple[np.ndarray, int]:
     return reader.read_frames(path, (info.frames - frames) // 2, frames)[:, :2], info.sample_rate
 
 
-def _one_chunk(audio: np.ndarray, rate: int) -> tuple[list[np.ndarray], int]:
-    return [audio], rate
+def _moved_away(plan: RenderPlan, signal: SourceSignal, reference: np.ndarray) -> np.ndarray:
+    """By how much the compressor makes the distances to the reference's loudness range and crest factor larger."""
+    settings = plan.prediction.settings
+    distances = []
+    for compressor in (settings.compressor, None):
+        chosen = dataclasses.replace(settings, compressor=compressor)
+        chunks = process_chain(signal, chosen, plan.rendered_bands, plan.rendered_side_bands)
+        audio = np.concatenate(list(chunks))
+        distances.append(np.abs(_dynamics(audio, signal.sample_rate) - reference))
+    return distances[0] - distances[1]
 
 
-def _measure(plan: RenderPlan, audio: np.ndarray, rate: int) -> Row:
+def _dynamics(audio: np.ndarray, rate: int) -> np.ndarray:
+    """Loudness range in LU, and the median crest factor in dB of the blocks within 30 dB of the loudest one."""
+    blocks = audio[: len(audio) // (3 * rate) * 3 * rate].reshape(-1, 3 * rate * audio.shape[1]).astype(np.float64)
+    power_db = 10.0 * np.log10(np.mean(blocks**2, axis=1) + 1e-12)
+    crest_db = 20.0 * np.log10(np.abs(blocks).max(axis=1) + 1e-6) - power_db
+    return np.array([_meter(audio, rate).loudness_range_lu(), np.median(crest_db[power_db > power_db.max() - 30.0])])
+
+
+def _measure(plan: RenderPlan, audio: np.ndarray, rate: int, away: np.ndarray) -> Row:
     freq_hz = np.fft.rfftfreq(_IMPULSE_FRAMES, 1.0 / rate)
     loudness_lu = _integrated_lufs(_equalized(plan, audio, rate), rate) - _integrated_lufs(audio, rate)
     gain_db = np.stack([_response_db(plan, rate, right) for right in (1.0, -1.0)]) - loudness_lu
@@ -112,6 +141,9 @@ def _measure(plan: RenderPlan, audio: np.ndarray, rate: int) -> Row:
         distance_octaves=float(np.diff(octaves).min(initial=10.0)),
         ratio=1.0 if settings.compressor is None else float(settings.compressor.ratio[0]),
         low_width=1.0 if settings.width is None else float(settings.width.low[0]),
+        high_width=1.0 if settings.width is None else float(settings.width.high[0]),
+        range_away_lu=float(away[0]),
+        crest_away_db=float(away[1]),
         before_db=outcome.before_db if outcome else np.nan,
         after_db=outcome.after_db if outcome else np.nan,
     )
@@ -123,9 +155,13 @@ def _equalized(plan: RenderPlan, audio: np.ndarray, rate: int) -> np.ndarray:
 
 
 def _integrated_lufs(audio: np.ndarray, rate: int) -> float:
+    return _meter(audio, rate).integrated_lufs()
+
+
+def _meter(audio: np.ndarray, rate: int) -> LoudnessMeter:
     meter = LoudnessMeter(rate, channel_weights(audio.shape[1]))
     meter.update(audio.astype(np.float32))
-    return meter.integrated_lufs()
+    return meter
 
 
 def _response_db(plan: RenderPlan, rate: int, right: float) -> np.ndarray:

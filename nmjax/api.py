@@ -202,15 +202,15 @@ def _reference_target(
     if not references:
         raise BadInputError("The list of references is empty; give one, or None.")
     features, names = zip(*map(_reference_features, references), strict=True)
-    target = build_reference_target(
+    return build_reference_target(
         features=features,
         weights=[1.0] * len(features),
         name=", ".join(names),
         strength=request.reference_strength,
         aspect_weights=request.reference_weights,
         same_song=request.same_song,
+        audios=[_reference_audio(reference) for reference in references],
     )
-    return dataclasses.replace(target, audio=_reference_audio(references[0]) if len(references) == 1 else None)
 
 
 def _reference_audio(reference: Reference) -> ReferenceAudio | None:

@@ -36,6 +36,7 @@ def build_reference_target(
     strength: float,
     aspect_weights: Mapping[str, float],
     same_song: bool,
+    audios: Sequence[ReferenceAudio | None] = (),
 ) -> ReferenceTarget:
     """Average several references into one target.
 
@@ -46,6 +47,7 @@ def build_reference_target(
         strength: 0 to 1.
         aspect_weights: factors, 0 to 1, by name of MATCH_ASPECTS; 1 where missing.
         same_song: whether the references are other sections or mixes of the track's song.
+        audios: the audio of each reference, where it has one; only that of a single reference is used.
 
     Raises:
         BadInputError: a number is out of range, or an aspect is unknown.
@@ -65,6 +67,7 @@ def build_reference_target(
         dynamics=dynamics,
         width=width,
         same_song=same_song,
+        audio=audios[0] if len(audios) == 1 else None,  # an average has no audio
     )
 
 

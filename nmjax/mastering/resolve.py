@@ -195,9 +195,9 @@ def combine_references(request: MasteringRequest, tracks: Sequence[tuple[TrackFe
         strength=request.reference_strength,
         aspect_weights=request.reference_weights,
         same_song=request.same_song,
+        audios=[reference_audio(file) for file in files],
     )
-    audio = reference_audio(files[0]) if len(files) == 1 else None
-    return dataclasses.replace(target, is_style=request.style is not None, audio=audio)
+    return dataclasses.replace(target, is_style=request.style is not None)
 
 
 def _file_lufs(file: WeightedFile) -> float:

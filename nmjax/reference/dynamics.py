@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -18,18 +19,13 @@ from nmjax.dsp.loudness import k_weight, weighted_energy
 from nmjax.dsp.numerics import safe_log
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.processors import PROCESSORS
-from nmjax.reference.features import TrackFeatures
+from nmjax.reference.dynamics_target import CREST_SCALE_DB, RANGE_SCALE_LU, DynamicsChange, DynamicsTarget, moved_away
 from nmjax.reference.gradient_descent import minimize
-from nmjax.reference.posterior import Prior, shrink_difference
 from nmjax.runtime.stored_programs import stored_jit
 
-# RMS of the degradation of a track, and of the difference between two sections of 30 s of one song.
-_CREST_DEGRADATION_DB, _CREST_NOISE_DB = 0.8, 2.0
-_RANGE_DEGRADATION_LU, _RANGE_NOISE_LU = 1.0, 3.0
-_CREST_CHANGE_LIMITS_DB, _RANGE_CHANGE_LIMITS_LU = (-6.0, 2.0), (-4.0, 2.0)
-_MIN_CREST_CHANGE_DB, _MIN_RANGE_CHANGE_LU = 0.1, 0.2  # smaller changes need no compressor
 _STEPS, _LEARNING_RATE = 60, 0.2
-_CREST_SCALE_DB, _RANGE_SCALE_LU = 0.5, 1.0  # error that costs 1
+_FITTED_HARM = 0.2  # dB or LU by which a feature may move away from the reference, less than a measured one may
+_HARM_WEIGHT = 10.0  # cost of moving away by 1 dB or LU more
 _PROXIMITY_WEIGHT = 0.02  # cost of changing a raw parameter by 1
 _PARAMETERS = PROCESSORS["compressor"].settings
 NUM_PARAMETERS = len(_PARAMETERS)
@@ -41,79 +37,11 @@ _POWER_FLOOR = 1e-10
 _GATE_DB = 30.0  # excerpts further below the loudest one are ignored
 
 
-@dataclasses.dataclass(frozen=True)
-class DynamicsChange:
-    """Measured change of excerpts.
-
-    Attributes:
-        crest_db: mean change of the crest factor.
-        slope: change of the loudness in dB per dB of loudness; the loudness range grows by this share.
-    """
-
-    crest_db: float
-    slope: float
-
-
-@dataclasses.dataclass(frozen=True)
-class DynamicsTarget:
-    """Requested change: of the median crest factor of 3 s, and of the loudness range, which is `current_range_lu`."""
-
-    crest_change_db: float
-    range_change_lu: float
-    current_range_lu: float
-
-    @property
-    def needs_expansion(self) -> bool:
-        """Whether crest factor and loudness range shall grow on the whole."""
-        return self.crest_change_db / _CREST_SCALE_DB + self.range_change_lu / _RANGE_SCALE_LU > 0.0
-
-
-def dynamics_target(
-    track: TrackFeatures,
-    reference: TrackFeatures,
-    strength: float,
-    eq_change: DynamicsChange,
-    compressor_change: DynamicsChange,
-    prior: Prior,
-) -> DynamicsTarget | None:
-    """Change to request from the compressor; None where it would be inaudible.
-
-    Args:
-        track: features of the track before processing.
-        reference: features of the reference.
-        strength: share of the posterior mean to apply, 0 to 1.
-        eq_change: effect of the EQ on the track.
-        compressor_change: effect of the current compressor on the equalized track.
-        prior: prior of the tone's degradation.
-    """
-    noise_scale = noise_scale_of_duration(track, reference)
-    range_lu = (1.0 + eq_change.slope) * track.loudness_range  # NaN below 3 s, which requests no change
-    crest_difference_db = reference.crest_db - (track.crest_db + eq_change.crest_db + compressor_change.crest_db)
-    range_difference_lu = reference.loudness_range - (1.0 + compressor_change.slope) * range_lu
-    crest_step_db = strength * shrink_difference(
-        crest_difference_db, _CREST_DEGRADATION_DB, noise_scale * _CREST_NOISE_DB, prior
-    )
-    range_step_lu = strength * shrink_difference(
-        range_difference_lu, _RANGE_DEGRADATION_LU, noise_scale * _RANGE_NOISE_LU, prior
-    )
-    if abs(crest_step_db) < _MIN_CREST_CHANGE_DB and abs(range_step_lu) < _MIN_RANGE_CHANGE_LU:
-        return None
-    range_lu = float(np.nan_to_num(range_lu))
-    crest_change_db = np.clip(compressor_change.crest_db + crest_step_db, *_CREST_CHANGE_LIMITS_DB)
-    range_change_lu = np.clip(compressor_change.slope * range_lu + range_step_lu, *_RANGE_CHANGE_LIMITS_LU)
-    return DynamicsTarget(float(crest_change_db), float(range_change_lu), range_lu)
-
-
-def noise_scale_of_duration(track: TrackFeatures, reference: TrackFeatures) -> float:
-    """RMS noise of a single feature's difference, relative to that of two sections of 30 s."""
-    return float(np.sqrt(sum(0.5 * 30.0 / max(x.seconds, 3.0) for x in (track, reference))))
-
-
 def without_expansion(compressor: Compressor | None) -> Compressor | None:
     """The compressor, or a neutral one in the place of an expander."""
     if compressor is None or float(compressor.ratio[0]) >= 1.0:
         return compressor
-    return dataclasses.replace(compressor, ratio=jnp.ones(1), makeup_db=jnp.zeros(1))
+    return dataclasses.replace(compressor, ratio=np.ones(1, np.float32), makeup_db=np.zeros(1, np.float32))
 
 
 def fit_compressor(
@@ -137,20 +65,14 @@ def fit_compressor(
     min_raw = np.full(len(start), -np.inf)
     if not may_expand:
         start[_RATIO_INDEX], min_raw[_RATIO_INDEX] = max(start[_RATIO_INDEX], 0.0), 0.0
-    raw, changes = _optimize(
-        audio, *(jnp.asarray(x, jnp.float32) for x in (start, min_raw)), jnp.array(dataclasses.astuple(target))
-    )
-    _, _, level_change_db = changes
-    compressor = compressor_from_raw(raw)
-    if abs(float(compressor.slope[0])) < _MIN_SLOPE:
-        return current
-    return with_makeup(compressor, -level_change_db)
+    compressor, slope = _optimize(audio, *(jnp.asarray(x, jnp.float32) for x in (start, min_raw)), target.numbers())
+    return current if abs(float(slope)) < _MIN_SLOPE else jax.tree.map(np.asarray, compressor)
 
 
-def with_makeup(compressor: Compressor, makeup_db: float | Array) -> Compressor:
-    """The compressor with a make-up gain, within its range."""
-    makeup_db = jnp.clip(makeup_db, _PARAMETERS[-1].low, _PARAMETERS[-1].high)
-    return dataclasses.replace(compressor, makeup_db=jnp.reshape(makeup_db, 1))
+def halved(compressor: Compressor) -> Compressor:
+    """The compressor with half the gain in dB at every moment: makeup − (1 − 1/ratio)·envelope."""
+    slope = 0.5 * (1.0 - 1.0 / np.asarray(compressor.ratio))
+    return dataclasses.replace(compressor, ratio=1.0 / (1.0 - slope), makeup_db=0.5 * np.asarray(compressor.makeup_db))
 
 
 def raw_parameters(compressor: Compressor | None) -> Float[np.ndarray, " settings"]:
@@ -161,10 +83,13 @@ def raw_parameters(compressor: Compressor | None) -> Float[np.ndarray, " setting
     return np.clip(raw, -_MAX_RAW, _MAX_RAW)
 
 
-def compressor_from_raw(raw: Float[Array, " settings"], batch_size: int = 1) -> Compressor:
-    """Settings from raw parameters, without make-up gain."""
+def compressor_from_raw(
+    raw: Float[Array, " settings"], makeup_db: float | Float[Array, ""] = 0.0, batch_size: int = 1
+) -> Compressor:
+    """Settings from raw parameters, with a make-up gain within its range; within a compiled function."""
     values = [jnp.broadcast_to(row.from_raw(raw[i : i + 1]), (batch_size,)) for i, row in enumerate(_PARAMETERS)]
-    return dataclasses.replace(Compressor(*values), makeup_db=jnp.zeros(batch_size))
+    makeup_db = jnp.clip(makeup_db, _PARAMETERS[-1].low, _PARAMETERS[-1].high)
+    return dataclasses.replace(Compressor(*values), makeup_db=jnp.broadcast_to(makeup_db, (batch_size,)))
 
 
 def dynamics_change(
@@ -205,11 +130,11 @@ def _gate(loudness_db: Array) -> Array:
 
 @stored_jit()
 def _optimize(audio, start, min_raw, target):
-    """Raw parameters of the least cost, and what they change: crest factor, loudness range and level.
+    """Settings of the least cost, whose make-up gain keeps the level, and the slope of the compressor.
 
-    min_raw: lower limits of the raw parameters. target: the fields of `DynamicsTarget`.
+    min_raw: lower limits of the raw parameters. target: the numbers of a `DynamicsTarget`.
     """
-    crest_change_db, range_change_lu, current_range_lu = target
+    crest_change_db, range_change_lu, current_range_lu, crest_to_reference_db, range_to_reference_lu = target
     blocks, hop = len(audio), control_hop(SAMPLE_RATE)
     trimmed = audio[:, : audio.shape[1] // hop * hop]
     hops = trimmed.reshape(blocks, -1, hop, trimmed.shape[2])
@@ -220,7 +145,7 @@ def _optimize(audio, start, min_raw, target):
 
     def changes_for(raw):
         """Crest factor, loudness range and level."""
-        gain_db = -gain_reduction_db(trimmed, compressor_from_raw(raw, blocks), SAMPLE_RATE)[0]
+        gain_db = -gain_reduction_db(trimmed, compressor_from_raw(raw, batch_size=blocks), SAMPLE_RATE)[0]
         gain = jnp.exp(gain_db * (np.log(10.0) / 20.0))
         crest_db = _gated_mean(_crest_db(peak * gain, power * gain**2) - crest_before_db, loudness_before_db)
         slope = _regression_slope(
@@ -232,13 +157,16 @@ def _optimize(audio, start, min_raw, target):
     def objective(offset):
         raw = jnp.maximum(start + free_mask * offset, min_raw)
         crest_db, range_lu, _ = changes_for(raw)
-        crest_error = ((crest_db - crest_change_db) / _CREST_SCALE_DB) ** 2
-        range_error = ((range_lu - range_change_lu) / _RANGE_SCALE_LU) ** 2
+        crest_error = ((crest_db - crest_change_db) / CREST_SCALE_DB) ** 2
+        range_error = ((range_lu - range_change_lu) / RANGE_SCALE_LU) ** 2
+        harm = jnp.stack([moved_away(crest_db, crest_to_reference_db), moved_away(range_lu, range_to_reference_lu)])
+        range_error += _HARM_WEIGHT * jnp.sum(jnp.maximum(harm - _FITTED_HARM, 0.0) ** 2)
         return crest_error + range_error + _PROXIMITY_WEIGHT * jnp.sum(offset**2)
 
     best, _ = minimize(objective, jnp.zeros(len(_PARAMETERS)), _STEPS, _LEARNING_RATE)
     raw = jnp.maximum(start + free_mask * best, min_raw)
-    return raw, changes_for(raw)
+    compressor = compressor_from_raw(raw, -changes_for(raw)[2])
+    return compressor, compressor.slope[0]
 
 
 def _crest_db(peak: Array, power: Array) -> Array:

@@ -6,7 +6,9 @@ compressed or expanded, a compressor's gain explains most of it; what it does no
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from nmjax.dsp import Compressor, gain_reduction_db
@@ -18,7 +20,6 @@ from nmjax.reference.dynamics import (
     compressor_from_raw,
     level_db,
     raw_parameters,
-    with_makeup,
 )
 from nmjax.reference.gradient_descent import minimize
 from nmjax.runtime.stored_programs import stored_jit
@@ -51,15 +52,13 @@ def fit_compressor_to_mix(
     hop, frames = control_hop(SAMPLE_RATE), min(audio.shape[1], reference.shape[1])
     audio, reference = (x[:, : frames // hop * hop] for x in (audio, reference))
     start = jnp.asarray(raw_parameters(current), jnp.float32)
-    raw, explained, level_change_db = _optimize(audio, reference, start, strength)
-    if float(explained) < _MIN_EXPLAINED:
-        return None
-    return with_makeup(compressor_from_raw(raw), -float(level_change_db))
+    compressor, explained = _optimize(audio, reference, start, strength)
+    return None if float(explained) < _MIN_EXPLAINED else jax.tree.map(np.asarray, compressor)
 
 
 @stored_jit()
 def _optimize(audio, reference, start, strength):
-    """Raw parameters, the share of the target gain's variance that they explain, and the change of the level in dB."""
+    """Settings whose make-up gain keeps the level, and the share of the target gain's variance that they explain."""
     hop = control_hop(SAMPLE_RATE)
     powers = [jnp.mean(x.reshape(len(x), -1, hop, x.shape[2]) ** 2, axis=(2, 3)) for x in (audio, reference)]
     level, target_level = (level_db(_smooth(x)) for x in powers)
@@ -68,7 +67,7 @@ def _optimize(audio, reference, start, strength):
     free_mask = jnp.zeros(NUM_PARAMETERS).at[jnp.array(FREE_PARAMETERS)].set(1.0)
 
     def gain_db(raw):
-        return -gain_reduction_db(audio, compressor_from_raw(raw, len(audio)), SAMPLE_RATE)[0]
+        return -gain_reduction_db(audio, compressor_from_raw(raw, batch_size=len(audio)), SAMPLE_RATE)[0]
 
     def variance(values):
         return jnp.sum(weight * (values - jnp.sum(weight * values)) ** 2)
@@ -84,7 +83,7 @@ def _optimize(audio, reference, start, strength):
     remaining = variance(target_db - _smooth(gain_db(raw)))
     explained = (variance(target_db) - remaining) / jnp.maximum(variance(target_db), _AUDIBLE_DB2)
     change = jnp.mean(powers[0] * 10.0 ** (gain_db(raw) / 10.0)) / jnp.maximum(jnp.mean(powers[0]), 1e-20)
-    return raw, explained, level_db(change)
+    return compressor_from_raw(raw, -level_db(change)), explained
 
 
 def _smooth(values: Array) -> Array:

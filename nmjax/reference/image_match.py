@@ -19,6 +19,9 @@ from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.reference.response import bands_response_db, eq_response_db
 
 _AUDIBLY_NARROWER = 0.9  # factor of the bass's side
+_MIN_HIGH = 10.0 ** (
+    -12.0 / 20.0
+)  # smallest factor of the side above the bass toward another song, as of the EQ's cuts
 
 
 class WidthMatch(NamedTuple):
@@ -90,10 +93,10 @@ def _match_width(settings: Settings, track: TrackFeatures, reference_target: Ref
         prior=reference_target.prior,
         same_song=reference_target.same_song and not reference_target.same_passage,
     )
-    width = stereo_width.fit_width(current, track, eq_db, strength * change_db)
+    min_high = 0.0 if reference_target.is_own_song else _MIN_HIGH
+    width = stereo_width.fit_width(current, track, eq_db, strength * change_db, (0.0, min_high))
     if NARROW_BASS in reference_target.limits.allowed or width is None or float(width.low[0]) >= 1.0:
         return WidthMatch(width)
     lacks_narrow_bass = float(width.low[0]) < _AUDIBLY_NARROWER
-    return WidthMatch(
-        stereo_width.fit_width(current, track, eq_db, strength * change_db, min_low=1.0), lacks_narrow_bass
-    )
+    width = stereo_width.fit_width(current, track, eq_db, strength * change_db, (1.0, min_high))
+    return WidthMatch(width, lacks_narrow_bass)

@@ -11,15 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp import Bands, Compressor, compress, equalize
+from nmjax.dsp import Bands, Compressor, Width, compress, equalize
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.parameters import EqSettings, Prediction
 from nmjax.reference import dynamics, eq_fit, gain_fit, image_match
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
+from nmjax.reference.dynamics_target import NO_CHANGE, DynamicsTarget, dynamics_target
 from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, NO_LIMITS, ResponseLimits
 from nmjax.reference.match_notes import match_notes
-from nmjax.reference.outcome import BOOST, CUT, MatchOutcome, limit_note, match_outcome
+from nmjax.reference.outcome import BOOST, CUT, MatchOutcome, limit_note, match_outcome, width_note
 from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.reference.response import bands_response_db, eq_response_db, pad_bands
 from nmjax.reference.target_eq import (
@@ -36,7 +37,6 @@ ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 _GAIN_PENALTY = 0.02  # dB² per dB of a filter's gain
 _PASSAGE_GAIN_PENALTY, _PASSAGE_TOLERANCE_DB = 0.003, 0.1  # of the same passage, whose target is exact
 _MIN_SECONDS = 1.0  # shorter tracks are not compressed
-_NO_CHANGE = dynamics.DynamicsChange(crest_db=0.0, slope=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,14 +148,16 @@ def match_settings(
         prediction=dataclasses.replace(prediction, settings=settings, gate_logit=None),
         reference_target=reference_target,
         target_eq_db=tone.target_eq_db,
-        notes=_notes(track, reference_target, tone),
+        notes=_notes(track, reference_target, tone, settings.width),
         difference_db=tone.difference_db,
         limits_reached=tuple(name for name, is_reached in reached.items() if is_reached),
         limits=limits,
     )
 
 
-def _notes(track: TrackFeatures, reference_target: ReferenceTarget, tone: _ToneMatch) -> tuple[str, ...]:
+def _notes(
+    track: TrackFeatures, reference_target: ReferenceTarget, tone: _ToneMatch, width: Width | None
+) -> tuple[str, ...]:
     """The messages about a match, the limit that changes it most last."""
     notes = match_notes(
         track=track,
@@ -165,14 +167,17 @@ def _notes(track: TrackFeatures, reference_target: ReferenceTarget, tone: _ToneM
         applied_share=tone.applied_share,
         same_passage=reference_target.same_passage,
     )
-    note = limit_note(
-        name=reference_target.name,
+    name, is_own_song = reference_target.name, reference_target.is_own_song
+    matches_width = reference_target.width * reference_target.strength > 0.0
+    side_gain_db = 20.0 * float(np.log10(max(width.high[0], 1e-3))) if width and matches_width else 0.0
+    limits = limit_note(
+        name=name,
         within=tone.within_limits,
         strength=reference_target.strength * reference_target.tone,
         limits=reference_target.limits,
-        same_song=reference_target.is_own_song,
+        same_song=is_own_song,
     )
-    return (*notes, note) if note else notes
+    return (*notes, *filter(None, (width_note(name, side_gain_db, is_own_song), limits)))
 
 
 def _match_tone(
@@ -232,28 +237,45 @@ def _match_dynamics(
     reference_excerpts = load_reference_excerpts() if load_reference_excerpts else None
     if reference_excerpts is not None and len(reference_excerpts) == len(excerpts):  # else at the limit of eight
         compressor = gain_fit.fit_compressor_to_mix(equalized, jnp.asarray(reference_excerpts), current, strength)
-        return _DynamicsMatch(compressor, _tone_change_db(equalized, compressor))
-    target = dynamics.dynamics_target(
+        compressed = _compress(equalized, compressor) if compressor else None
+        return _DynamicsMatch(compressor, _tone_change_db(equalized, compressed))
+    target = dynamics_target(
         track=track,
         reference=reference_target.features,
         strength=strength,
         eq_change=dynamics.dynamics_change(excerpts, equalized),
-        compressor_change=dynamics.dynamics_change(equalized, _compress(equalized, current)) if current else _NO_CHANGE,
+        compressor_change=dynamics.dynamics_change(equalized, _compress(equalized, current)) if current else NO_CHANGE,
         prior=reference_target.prior,
     )
     if target is None:
         return unchanged
     compressor = dynamics.fit_compressor(equalized, current, target, may_expand)
-    if compressor is None or compressor is current:
-        return unchanged._replace(lacks_expansion=not may_expand and target.needs_expansion)
-    return _DynamicsMatch(compressor, _tone_change_db(equalized, compressor))
+    lacks_expansion = not may_expand and target.needs_expansion and (compressor is None or compressor is current)
+    compressor, compressed = _best_compressor(equalized, compressor, target)
+    return _DynamicsMatch(compressor, _tone_change_db(equalized, compressed), lacks_expansion)
 
 
-def _tone_change_db(audio: Array, compressor: Compressor | None) -> Float[np.ndarray, " bands"]:
-    """How a compressor changes the levels of mid."""
-    if compressor is None:
+def _best_compressor(
+    audio: Array, compressor: Compressor | None, target: DynamicsTarget
+) -> tuple[Compressor | None, Array | None]:
+    """The compressor, half of it, or none: the one whose measured effect is nearest to the target; its output.
+
+    A fit sees the compressor's gain alone.
+    """
+    best, best_audio, best_cost = None, None, target.cost(NO_CHANGE)
+    for candidate in (compressor, dynamics.halved(compressor)) if compressor else ():
+        compressed = _compress(audio, candidate)
+        cost = target.cost(dynamics.dynamics_change(audio, compressed))
+        if cost < best_cost:
+            best, best_audio, best_cost = candidate, compressed, cost
+    return best, best_audio
+
+
+def _tone_change_db(before: Array, after: Array | None) -> Float[np.ndarray, " bands"]:
+    """How the levels of mid change between two versions of the same excerpts; None for no change."""
+    if after is None:
         return np.zeros(NUM_BANDS)
-    before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (audio, _compress(audio, compressor)))
+    before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (before, after))
     return after_db - before_db
 
 

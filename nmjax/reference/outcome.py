@@ -15,6 +15,7 @@ from nmjax.runtime.number_format import format_signed
 BOOST, CUT = "boost", "cut"
 _LIMIT_WORDS = {BOOST: "more boost", CUT: "deeper cuts", EXPANSION: "an expander", NARROW_BASS: "narrower bass"}
 _MIN_EXCESS_DB = 2.0  # of the gain that a reference asks for, before another strength is proposed
+_MIN_SIDE_GAIN_DB = 4.0  # of the side, before another weight of the width is proposed
 _STRENGTH_STEP = 0.05
 _MIN_PROPOSED_STRENGTH = 0.3  # a smaller one would leave little of the reference
 
@@ -102,6 +103,23 @@ def limit_note(name: str, within: WithinLimits, strength: float, limits: MatchLi
     return (
         f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; "
         f"{_remedy(within.boost, same_song)}"
+    )
+
+
+def width_note(name: str, side_gain_db: float, same_song: bool) -> str:
+    """A message where a reference changes the stereo width a lot, with the remedy; otherwise empty.
+
+    Args:
+        name: of the reference.
+        side_gain_db: what the width does to the side above its crossover.
+        same_song: whether the reference is the track's own song, whose width is what the track has lost.
+    """
+    if same_song or abs(side_gain_db) < _MIN_SIDE_GAIN_DB:
+        return ""
+    width, action = ("wider", "raised") if side_gain_db > 0.0 else ("narrower", "lowered")
+    return (
+        f"{name} is far {width} than this track: the side is {action} by {abs(side_gain_db):.1f} dB. "
+        "If that is too much, try --reference-weights width=0.5."
     )
 
 

@@ -12,7 +12,7 @@ from nmjax.dsp import Width
 from nmjax.dsp.width import CROSSOVER_HZ
 from nmjax.models.processors import PROCESSORS
 from nmjax.reference.bands import CENTERS_HZ
-from nmjax.reference.dynamics import noise_scale_of_duration
+from nmjax.reference.dynamics_target import noise_scale_of_duration
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.frame_matching import width_difference
 from nmjax.reference.posterior import Prior, shrink_difference
@@ -125,33 +125,38 @@ def fit_width(
     features: TrackFeatures,
     eq_db: Float[np.ndarray, " bands"] | float,
     change_db: Float[np.ndarray, "3"],
-    min_low: float = 0.0,
+    min_factors: tuple[float, float] = (0.0, 0.0),
 ) -> Width | None:
     """Fit the side gains to a change of the width, within the ranges that the model uses.
 
     The bands overlap, so this is a fixed-point iteration with damping 0.5: first each gain towards the change in its
-    band, then both towards the overall change, which takes precedence. A side below −40 dB is not boosted.
+    band, then both towards the overall change, which takes precedence, until either is at its limit: one band does not
+    make up for what the other may not do. A side below −40 dB is not boosted.
 
     Args:
         current: settings to start from.
         features: features of the track before processing.
         eq_db: response of the EQ.
         change_db: change below the crossover, above it, and overall.
-        min_low: smallest factor below the crossover; 1 leaves the bass as wide as it is.
+        min_factors: smallest factors below and above the crossover; with 1 the bass becomes no narrower.
 
     Returns:
         Settings with fields `[1]`; None where there were none and nothing changes.
     """
     low, high = zip(*((row.low, row.high) for row in PROCESSORS["width"].settings), strict=True)
-    low = np.maximum(low, (min_low, 0.0))
+    low = np.maximum(np.maximum(low, min_factors), _MIN_FACTOR)
     start = np.array([1.0 if current is None else float(getattr(current, name)[0]) for name in ("low", "high")])
     change_db = np.where(band_widths_db(features, eq_db) > _MONO_DB, change_db, np.minimum(change_db, 0.0))
     target_db = band_widths_db(features, eq_db, start) + change_db
-    factors = np.maximum(start, np.maximum(low, _MIN_FACTOR))
+    factors = np.maximum(start, low)
     for selection in (slice(0, 2), 2):
         for _ in range(_ITERATIONS if change_db.any() else 0):
             deficit_db = (target_db - band_widths_db(features, eq_db, factors))[selection]
-            factors = np.clip(factors * 10.0 ** (_DAMPING * deficit_db / 20.0), np.maximum(low, _MIN_FACTOR), high)
+            requested = factors * 10.0 ** (_DAMPING * deficit_db / 20.0)
+            limited = np.clip(requested, low, high)
+            if selection == 2 and not np.array_equal(limited, requested):
+                break
+            factors = limited
     if current is None and np.allclose(factors, 1.0, atol=_MIN_FACTOR):
         return None
     return Width(*(jnp.full(1, value, jnp.float32) for value in factors))

@@ -7,7 +7,7 @@ import pytest
 
 from nmjax.reference.bands import NUM_BANDS
 from nmjax.reference.limits import DEFAULT_LIMITS, SAME_SONG_LIMITS
-from nmjax.reference.outcome import BOOST, limit_note, match_outcome
+from nmjax.reference.outcome import BOOST, limit_note, match_outcome, width_note
 from nmjax.reference.target_eq import WithinLimits
 
 
@@ -53,3 +53,13 @@ def test_a_deep_cut_is_named_with_a_strength_within_the_limits():
     assert "far less" not in limit_note(
         "a.flac", within._replace(deepest_cut_db=13.0), 1.0, DEFAULT_LIMITS, same_song=False
     )
+
+
+def test_a_large_change_of_the_width_is_named_with_its_remedy():
+    assert width_note("a.flac", 6.02, same_song=False) == (
+        "a.flac is far wider than this track: the side is raised by 6.0 dB. "
+        "If that is too much, try --reference-weights width=0.5."
+    )
+    assert "narrower" in width_note("a.flac", -12.0, same_song=False)
+    assert not width_note("a.flac", 3.0, same_song=False)
+    assert not width_note("a.flac", 6.0, same_song=True)

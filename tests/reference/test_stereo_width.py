@@ -56,5 +56,17 @@ def test_the_bass_is_not_narrowed_below_the_smallest_factor():
     assert float(fit_width(None, features, 0.0, narrower).low[0]) < 0.7
     current = Width(jnp.array([0.8]), jnp.array([1.0]))
     for start in (None, current):
-        result = fit_width(start, features, 0.0, narrower, min_low=1.0)
+        result = fit_width(start, features, 0.0, narrower, min_factors=(1.0, 0.0))
         assert float(result.low[0]) == 1.0 and float(result.high[0]) < 0.7
+
+
+def test_the_treble_does_not_make_up_for_a_bass_that_stays_wide():
+    """All of the side is bass, which may not become narrower; the treble keeps the change of its own band."""
+    features = features_of(music(6.0))
+    bass_side = features.mid_db - np.where(features.mid_db > features.mid_db.max() - 20.0, 0.0, 30.0)
+    features = dataclasses.replace(features, side_db=bass_side)
+    result = fit_width(None, features, 0.0, np.array([-10.0, -3.0, -10.0]), min_factors=(1.0, 0.0))
+    assert float(result.low[0]) == 1.0
+    assert band_widths_db(features, factors=(1.0, float(result.high[0])))[1] == pytest.approx(
+        band_widths_db(features)[1] - 3.0, abs=0.3
+    )
