@@ -9,7 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import soxr
@@ -19,7 +19,7 @@ from nmjax.audio.units import db_to_amplitude
 CHUNK_FRAMES = 1 << 16  # of a chunk, where nothing else decides
 
 AudioChunks = Iterable[np.ndarray]  # each `[frames, channel]`
-Item = TypeVar("Item")
+Item, Result = TypeVar("Item"), TypeVar("Result")
 _QUEUE_SIZE = 2  # items made in advance
 
 
@@ -247,6 +247,46 @@ def watch_in_thread(chunks: AudioChunks, watch: Callable[[np.ndarray], None]) ->
                 future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class StreamBranch(Generic[Result]):
+    """A second reader of a stream, in a thread of its own, of the chunks that the first one reads. A context manager.
+
+    Args:
+        read: reads all chunks it is given and returns a result.
+    """
+
+    def __init__(self, read: Callable[[AudioChunks], Result]):
+        self._chunks: queue.Queue[np.ndarray | None] = queue.Queue(_QUEUE_SIZE)
+        self._pool = ThreadPoolExecutor(1)
+        self._future = self._pool.submit(read, self._received())
+
+    def _received(self) -> Iterator[np.ndarray]:
+        while (chunk := self._chunks.get()) is not None:
+            yield chunk
+
+    def __enter__(self) -> StreamBranch[Result]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._put(None)  # where the first reader has failed
+        self._pool.shutdown()
+
+    def watch(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
+        """The same chunks; call it once."""
+        for chunk in chunks:
+            self._put(chunk)
+            yield chunk
+
+    def result(self) -> Result:
+        """What the reader returns at the end of the stream; an exception that it raises is raised here."""
+        self._put(None)
+        return self._future.result()
+
+    def _put(self, chunk: np.ndarray | None) -> None:
+        while not self._future.done():
+            with contextlib.suppress(queue.Full):
+                return self._chunks.put(chunk, timeout=0.1)
 
 
 def scale_stream_db(chunks: AudioChunks, gain_db: float) -> Iterator[np.ndarray]:

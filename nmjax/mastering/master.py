@@ -21,7 +21,7 @@ from nmjax.mastering.intensity import apply_intensity, correction_shares
 from nmjax.mastering.network import Network
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
-from nmjax.mastering.reference_match import match_reference
+from nmjax.mastering.reference_match import match_reference, predict_and_measure
 from nmjax.mastering.render import active_processors, is_flat
 from nmjax.mastering.repair.plan import unfit_repair_notes, unneeded_repair_notes
 from nmjax.mastering.residual_level import ResidualMeter
@@ -176,7 +176,7 @@ def plan_render(
         notes: messages for the user are appended.
     """
     overrides, stored_settings = options.overrides, options.settings
-    eq_sample_rate, residual_amount, match = SAMPLE_RATE, 1.0, None
+    eq_sample_rate, residual_amount, match, measured = SAMPLE_RATE, 1.0, None, None
     if stored_settings:
         prediction = with_input_gain(stored_settings.prediction, signal.input_gain_db)
         eq_sample_rate = stored_settings.sample_rate
@@ -186,12 +186,14 @@ def plan_render(
             notes.append(f"The residual is left out: {obstacle}.")
     elif options.album:
         prediction, match = options.album.prediction, options.album.match
+    elif network and options.reference_target:
+        prediction, measured = predict_and_measure(signal, network, options.analysis_seconds)
     elif network:
         prediction = predict_settings(signal, network, options.analysis_seconds)
     else:
         raise BadInputError("There is neither a network nor settings to render; give one of them.")
     if options.reference_target and not options.album:
-        match = match_reference(prediction, signal, options.reference_target)
+        match = match_reference(prediction, signal, options.reference_target, measured)
         prediction = match.prediction
     notes += match.notes if match else ()
     if not stored_settings:

@@ -6,8 +6,9 @@ import dataclasses
 from functools import partial
 from typing import NamedTuple
 
-from nmjax.audio.streams import take_section
-from nmjax.mastering.analysis import SourceSignal
+from nmjax.audio.streams import AudioChunks, StreamBranch, take_section
+from nmjax.mastering.analysis import SourceSignal, predict_settings
+from nmjax.mastering.network import Network
 from nmjax.mastering.references import Excerpts, features_and_excerpts, features_from_chunks, read_excerpts
 from nmjax.models import Prediction
 from nmjax.reference.alignment import align, plays_the_same
@@ -41,6 +42,25 @@ def match_reference(
         load_excerpts=lambda: excerpts if passage.track is None else read_excerpts(passage.track),
         load_reference_excerpts=partial(read_excerpts, passage.reference) if passage.reference else None,
     )
+
+
+def predict_and_measure(
+    signal: SourceSignal, network: Network, analysis_seconds: float | None
+) -> tuple[Prediction, tuple[TrackFeatures, Excerpts]]:
+    """The settings that a network predicts, and `features_and_excerpts` of the signal, in one pass.
+
+    Args:
+        signal: the signal.
+        network: the network.
+        analysis_seconds: as in `analysis.predict_settings`.
+    """
+
+    def measure(chunks: AudioChunks) -> tuple[TrackFeatures, Excerpts]:
+        return features_and_excerpts(dataclasses.replace(signal, read_chunks=lambda: chunks))
+
+    with StreamBranch(measure) as branch:
+        watched = dataclasses.replace(signal, read_chunks=lambda: branch.watch(signal.read_chunks()))
+        return predict_settings(watched, network, analysis_seconds), branch.result()
 
 
 class Passage(NamedTuple):

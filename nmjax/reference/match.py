@@ -168,8 +168,8 @@ def _notes(
         same_passage=reference_target.same_passage,
     )
     name, is_own_song = reference_target.name, reference_target.is_own_song
-    matches_width = reference_target.width * reference_target.strength > 0.0
-    side_gain_db = 20.0 * float(np.log10(max(width.high[0], 1e-3))) if width and matches_width else 0.0
+    has_image = track.stereo and reference_target.features.stereo and "width" in reference_target.matched_stages
+    side_gain_db = 20.0 * float(np.log10(max(width.high[0], 1e-3))) if width and has_image else 0.0
     limits = limit_note(
         name=name,
         within=tone.within_limits,

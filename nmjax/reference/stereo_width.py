@@ -130,8 +130,8 @@ def fit_width(
     """Fit the side gains to a change of the width, within the ranges that the model uses.
 
     The bands overlap, so this is a fixed-point iteration with damping 0.5: first each gain towards the change in its
-    band, then both towards the overall change, which takes precedence, until either is at its limit: one band does not
-    make up for what the other may not do. A side below −40 dB is not boosted.
+    band, then both towards the overall change, which takes precedence, until either is as narrow as it may be: a treble
+    without a side would not make up for a wide bass. A side below −40 dB is not boosted.
 
     Args:
         current: settings to start from.
@@ -153,10 +153,9 @@ def fit_width(
         for _ in range(_ITERATIONS if change_db.any() else 0):
             deficit_db = (target_db - band_widths_db(features, eq_db, factors))[selection]
             requested = factors * 10.0 ** (_DAMPING * deficit_db / 20.0)
-            limited = np.clip(requested, low, high)
-            if selection == 2 and not np.array_equal(limited, requested):
+            if selection == 2 and np.any(requested < low):
                 break
-            factors = limited
+            factors = np.clip(requested, low, high)
     if current is None and np.allclose(factors, 1.0, atol=_MIN_FACTOR):
         return None
     return Width(*(jnp.full(1, value, jnp.float32) for value in factors))

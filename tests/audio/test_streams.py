@@ -10,6 +10,7 @@ import soxr
 
 from nmjax.audio.streams import (
     BlockBuffer,
+    StreamBranch,
     add_streams,
     prefetch,
     rechunk,
@@ -153,3 +154,39 @@ def test_watch_in_thread_raises_what_the_watcher_raises():
         list(watch_in_thread([signal(10)] * 5, watch))
     with pytest.raises(KeyError):
         list(watch_in_thread(iter({}[0] for _ in range(1)), lambda _: None))
+
+
+def test_a_branch_reads_the_same_chunks():
+    audio = signal(5_000)
+    with StreamBranch(lambda chunks: np.concatenate(list(chunks))) as branch:
+        first = np.concatenate(list(branch.watch(split_random_chunks(audio, 1))))
+        second = branch.result()
+    np.testing.assert_array_equal(first, audio)
+    np.testing.assert_array_equal(second, audio)
+
+
+@pytest.mark.parametrize("reads", [0, 3])
+def test_a_branch_that_fails_stops_nobody(reads):
+    def read(chunks):
+        for _ in range(reads):
+            next(chunks)
+        raise ValueError("reader")
+
+    audio = signal(20_000)
+    with StreamBranch(read) as branch:
+        assert len(np.concatenate(list(branch.watch(split_random_chunks(audio, 2))))) == len(audio)
+        with pytest.raises(ValueError, match="reader"):
+            branch.result()
+
+
+def test_a_branch_ends_where_the_first_reader_fails():
+    ended = threading.Event()
+
+    def read(chunks):
+        list(chunks)
+        ended.set()
+
+    with pytest.raises(ValueError, match="first"), StreamBranch(read) as branch:
+        next(branch.watch(iter([signal(10), signal(10)])))
+        raise ValueError("first")
+    assert ended.is_set()
