@@ -19,6 +19,7 @@ from nmjax.mastering.early_scan import EarlyScans
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OUTPUT_FLAGS, OutputPaths, check_outputs, resolve_output_paths
+from nmjax.mastering.references import load_match_programs
 from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
 from nmjax.mastering.types import MasteringOptions
 from nmjax.reference import target_file
@@ -63,6 +64,9 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
         network = load_network(request, mastering_options, lambda message: print_line(console, message))
         if network and early_scans:  # while the track is measured
             load_programs(network, info.sample_rate, info.channels)
+            target = mastering_options.reference_target
+            if target and "compressor" in target.matched_stages:
+                load_match_programs(info.channels)
     with ProgressBars(console, info.frames) as bars:
         observers = _make_observers(info, outputs)
         result = master(

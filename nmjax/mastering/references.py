@@ -17,6 +17,7 @@ from nmjax.mastering.diagnosis.file_quality import steep_cutoff_hz
 from nmjax.mastering.request_readers import Section, WeightedFile
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference import target_file
+from nmjax.reference.dynamics_match import load_programs
 from nmjax.reference.features import FeatureExtractor, TrackFeatures
 from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget
 from nmjax.runtime.errors import BadInputError
@@ -157,6 +158,11 @@ def features_and_excerpts(signal: SourceSignal) -> tuple[TrackFeatures, Excerpts
 def _finish(extractor: FeatureExtractor, sample_rate: int) -> TrackFeatures:
     cutoff = steep_cutoff_hz(extractor.level_db(), extractor.bin_hz)
     return extractor.features(max_hz=np.nanmin([sample_rate / 2, SAMPLE_RATE / 2, cutoff]))
+
+
+def load_match_programs(channels: int) -> None:
+    """Loads the compiled programs that match the dynamics of a track with excerpts of full length."""
+    load_programs(np.zeros((_NUM_EXCERPTS, int(_EXCERPT_SECONDS * SAMPLE_RATE), channels), np.float32))
 
 
 def read_excerpts(signal: SourceSignal) -> Excerpts:

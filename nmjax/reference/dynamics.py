@@ -69,6 +69,13 @@ def fit_compressor(
     return current if abs(float(slope)) < _MIN_SLOPE else jax.tree.map(np.asarray, compressor)
 
 
+def load_programs(audio: Float[np.ndarray, "blocks time channel"]) -> None:
+    """Loads the compiled programs for excerpts like these."""
+    _crest_and_slope_change.load(audio, audio)
+    raw = np.zeros(NUM_PARAMETERS, np.float32)
+    _optimize.load(audio, raw, raw, np.zeros(len(dataclasses.fields(DynamicsTarget)), np.float32))
+
+
 def halved(compressor: Compressor) -> Compressor:
     """The compressor with half the gain in dB at every moment: makeup − (1 − 1/ratio)·envelope."""
     slope = 0.5 * (1.0 - 1.0 / np.asarray(compressor.ratio))

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from nmjax.dsp import Bands, Compressor, Width, compress, equalize
+from nmjax.dsp import Width
 from nmjax.models import SAMPLE_RATE, Settings
 from nmjax.models.parameters import EqSettings, Prediction
-from nmjax.reference import dynamics, eq_fit, gain_fit, image_match
-from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
-from nmjax.reference.dynamics_target import NO_CHANGE, DynamicsTarget, dynamics_target
-from nmjax.reference.features import TrackFeatures, track_features
+from nmjax.reference import eq_fit, image_match
+from nmjax.reference.bands import CENTERS_HZ
+from nmjax.reference.dynamics_match import ExcerptLoader, match_dynamics
+from nmjax.reference.features import TrackFeatures
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, NO_LIMITS, ResponseLimits
 from nmjax.reference.match_notes import match_notes
 from nmjax.reference.outcome import BOOST, CUT, MatchOutcome, limit_note, match_outcome, width_note
 from nmjax.reference.reference_target import ReferenceTarget
-from nmjax.reference.response import bands_response_db, eq_response_db, pad_bands
+from nmjax.reference.response import bands_response_db, eq_response_db
 from nmjax.reference.target_eq import (
     WithinLimits,
     eq_correction_db,
@@ -30,13 +28,9 @@ from nmjax.reference.target_eq import (
     limits_of_sound,
     share_within_limits,
 )
-from nmjax.runtime.stored_programs import stored_jit
-
-ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 
 _GAIN_PENALTY = 0.02  # dB² per dB of a filter's gain
 _PASSAGE_GAIN_PENALTY, _PASSAGE_TOLERANCE_DB = 0.003, 0.1  # of the same passage, whose target is exact
-_MIN_SECONDS = 1.0  # shorter tracks are not compressed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +94,6 @@ class _ToneMatch(NamedTuple):
     within_limits: WithinLimits = WithinLimits()
 
 
-class _DynamicsMatch(NamedTuple):
-    """The matched compressor, how it changes the levels of mid, and whether an expander was needed but not allowed."""
-
-    compressor: Compressor | None
-    tone_change_db: Float[np.ndarray, " bands"]
-    lacks_expansion: bool = False
-
-
 def match_settings(
     prediction: Prediction,
     track: TrackFeatures,
@@ -130,7 +116,7 @@ def match_settings(
         return ReferenceMatch(prediction, reference_target, eq_response_db(settings.eq))
     limits = _response_limits(track, reference_target)
     tone = _match_tone(settings, track, reference_target, limits)
-    dynamics_match = _match_dynamics(tone.settings, track, reference_target, load_excerpts, load_reference_excerpts)
+    dynamics_match = match_dynamics(tone.settings, track, reference_target, load_excerpts, load_reference_excerpts)
     if dynamics_match.tone_change_db.any():  # match the EQ again to the compressed signal
         compressed = track.add_curve(dynamics_match.tone_change_db)
         tone = _match_tone(settings, compressed, reference_target, limits, start=tone.settings.eq)
@@ -217,74 +203,3 @@ def _response_limits(track: TrackFeatures, reference_target: ReferenceTarget) ->
     """Limits of the EQ; another song boosts nothing where the track holds nothing."""
     limits = reference_target.limits.response(track)
     return limits if reference_target.is_own_song else limits_of_sound(track, limits)
-
-
-def _match_dynamics(
-    settings: Settings,
-    track: TrackFeatures,
-    reference_target: ReferenceTarget,
-    load_excerpts: ExcerptLoader,
-    load_reference_excerpts: ExcerptLoader | None,
-) -> _DynamicsMatch:
-    strength, current = reference_target.strength * reference_target.dynamics, settings.compressor
-    if strength == 0.0 or track.seconds < _MIN_SECONDS:
-        return _DynamicsMatch(current, np.zeros(NUM_BANDS))
-    may_expand = EXPANSION in reference_target.limits.allowed
-    current = current if may_expand else dynamics.without_expansion(current)
-    unchanged = _DynamicsMatch(current, np.zeros(NUM_BANDS))
-    excerpts = jnp.asarray(load_excerpts())
-    equalized = _equalize(excerpts, pad_bands(settings.eq.bands()))
-    reference_excerpts = load_reference_excerpts() if load_reference_excerpts else None
-    if reference_excerpts is not None and len(reference_excerpts) == len(excerpts):  # else at the limit of eight
-        compressor = gain_fit.fit_compressor_to_mix(equalized, jnp.asarray(reference_excerpts), current, strength)
-        compressed = _compress(equalized, compressor) if compressor else None
-        return _DynamicsMatch(compressor, _tone_change_db(equalized, compressed))
-    target = dynamics_target(
-        track=track,
-        reference=reference_target.features,
-        strength=strength,
-        eq_change=dynamics.dynamics_change(excerpts, equalized),
-        compressor_change=dynamics.dynamics_change(equalized, _compress(equalized, current)) if current else NO_CHANGE,
-        prior=reference_target.prior,
-    )
-    if target is None:
-        return unchanged
-    compressor = dynamics.fit_compressor(equalized, current, target, may_expand)
-    lacks_expansion = not may_expand and target.needs_expansion and (compressor is None or compressor is current)
-    compressor, compressed = _best_compressor(equalized, compressor, target)
-    return _DynamicsMatch(compressor, _tone_change_db(equalized, compressed), lacks_expansion)
-
-
-def _best_compressor(
-    audio: Array, compressor: Compressor | None, target: DynamicsTarget
-) -> tuple[Compressor | None, Array | None]:
-    """The compressor, half of it, or none: the one whose measured effect is nearest to the target; its output.
-
-    A fit sees the compressor's gain alone.
-    """
-    best, best_audio, best_cost = None, None, target.cost(NO_CHANGE)
-    for candidate in (compressor, dynamics.halved(compressor)) if compressor else ():
-        compressed = _compress(audio, candidate)
-        cost = target.cost(dynamics.dynamics_change(audio, compressed))
-        if cost < best_cost:
-            best, best_audio, best_cost = candidate, compressed, cost
-    return best, best_audio
-
-
-def _tone_change_db(before: Array, after: Array | None) -> Float[np.ndarray, " bands"]:
-    """How the levels of mid change between two versions of the same excerpts; None for no change."""
-    if after is None:
-        return np.zeros(NUM_BANDS)
-    before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (before, after))
-    return after_db - before_db
-
-
-@stored_jit()
-def _equalize(audio: Array, bands: Bands) -> Array:
-    batch = len(audio)
-    return equalize(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (batch, x.shape[1])), bands), SAMPLE_RATE)[0]
-
-
-@stored_jit()
-def _compress(audio: Array, compressor: Compressor) -> Array:
-    return compress(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (len(audio),)), compressor), SAMPLE_RATE)[0]

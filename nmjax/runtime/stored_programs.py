@@ -71,12 +71,23 @@ class StoredJit:
         if any(isinstance(x, Tracer) for x in leaves):  # within another compiled function
             return self._jit(*arguments)
         leaves = [x if isinstance(x, jax.Array) else _as_array(x) for x in leaves]
+        return self._program(static, tree, leaves)(leaves)
+
+    def load(self, *arguments: Any) -> None:
+        """Loads the program for arguments of these shapes and types, without running it, or compiles it."""
+        if not jax.config.jax_compilation_cache_dir or jax.default_backend() != "cpu":  # pyright: ignore[reportAttributeAccessIssue]
+            return
+        leaves, tree = jax.tree.flatten([x for i, x in enumerate(arguments) if i not in self._static_argnums])
+        self._program(tuple(arguments[i] for i in self._static_argnums), tree, [_as_array(x) for x in leaves])
+
+    def _program(self, static: tuple, tree: Any, leaves: list) -> Callable:
+        """The program for leaves of these shapes and types."""
         key = (static, tree, tuple((x.shape, x.dtype) for x in leaves), *(jax.config.values[x] for x in _CONFIG_NAMES))
         with self._lock:
             program = self._programs.get(key)
             if program is None:
                 program = self._programs[key] = self._load_or_compile(static, tree, leaves, repr(key))
-        return program(leaves)
+        return program
 
     def clear(self) -> None:
         """Frees the programs in memory."""

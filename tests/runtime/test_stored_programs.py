@@ -19,6 +19,8 @@ def scale_gain(bands, factor, power):
 f = StoredJit(scale_gain, static_argnums=(2,))
 size = int(sys.argv[2])
 bands = Bands(np.full((1, size), 1e3, np.float32), np.ones((1, size), np.float32), np.full((1, size), 2.0, np.float32))
+f.load(bands, 3.0, int(sys.argv[3]))
+assert len(traced) <= 1
 for _ in range(2):
     scaled, sums = f(bands, 3.0, int(sys.argv[3]))
 assert isinstance(scaled, Bands) and scaled.kind == "peaking"
