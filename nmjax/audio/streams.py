@@ -19,7 +19,8 @@ from nmjax.audio.units import db_to_amplitude
 CHUNK_FRAMES = 1 << 16  # of a chunk, where nothing else decides
 
 AudioChunks = Iterable[np.ndarray]  # each `[frames, channel]`
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _QUEUE_SIZE = 2  # items made in advance
 
 

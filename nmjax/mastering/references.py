@@ -166,7 +166,10 @@ def load_match_programs(channels: int) -> None:
 
 
 def read_excerpts(signal: SourceSignal) -> Excerpts:
-    """Eight evenly spaced excerpts of 3 s at the model's sample rate and level; a shorter track as one block."""
+    """Eight evenly spaced excerpts of 3 s at the model's sample rate and level.
+
+    A track of less than 24 s has fewer, and one of less than 3 s is one block: few shapes need few compiled programs.
+    """
     return _take_excerpts(resample_stream(signal.read_chunks(), signal.sample_rate, SAMPLE_RATE), signal)
 
 
@@ -175,10 +178,10 @@ def _take_excerpts(chunks: AudioChunks, signal: SourceSignal) -> Excerpts:
     total_seconds = _NUM_EXCERPTS * _EXCERPT_SECONDS
     gain = np.float32(db_to_amplitude(signal.input_gain_db))
     frames = round(signal.frames * SAMPLE_RATE / signal.sample_rate)
-    if frames <= total_seconds * SAMPLE_RATE:
-        return gain * np.concatenate(list(chunks))[None]
-    audio = np.concatenate(list(take_excerpts(chunks, frames, SAMPLE_RATE, total_seconds, _EXCERPT_SECONDS)))
-    excerpt_frames = int(_EXCERPT_SECONDS * SAMPLE_RATE)
+    if frames > total_seconds * SAMPLE_RATE:
+        chunks = take_excerpts(chunks, frames, SAMPLE_RATE, total_seconds, _EXCERPT_SECONDS)
+    audio = np.concatenate(list(chunks))
+    excerpt_frames = min(int(_EXCERPT_SECONDS * SAMPLE_RATE), len(audio))
     return gain * audio[: len(audio) // excerpt_frames * excerpt_frames].reshape(-1, excerpt_frames, audio.shape[1])
 
 

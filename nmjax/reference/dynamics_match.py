@@ -74,7 +74,8 @@ def match_dynamics(
 def load_programs(audio: Float[np.ndarray, "blocks time channel"]) -> None:
     """Loads the compiled programs of a match for excerpts like these."""
     neutral = jax.tree.map(np.asarray, PROCESSORS["compressor"].initial_settings())
-    _equalize.load(audio, pad_bands(Bands(*np.ones((3, 1, 1), np.float32))))
+    one = jnp.asarray(np.ones((1, 1), np.float32))
+    _equalize.load(audio, pad_bands(Bands(freq_hz=one, gain_db=one, q=one)))
     _compress.load(audio, neutral)
     dynamics.load_programs(audio)
 

@@ -21,14 +21,13 @@ from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.width import CROSSOVER_HZ
-from nmjax.reference.bands import CENTERS_HZ, FLOOR_DB, NUM_BANDS
+from nmjax.reference.bands import ACTIVE_RANGE_DB, CENTERS_HZ, FLOOR_DB, NUM_BANDS
 from nmjax.reference.frame_matching import FrameLevels, fine_filterbank, frame_levels
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 SAMPLE_RATE = 44_100  # Hz, of the audio that is analyzed
-ACTIVE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
 _FRAME_FLOOR_DB = -240.0  # of single frames, which are compared relative to their own loudest band
 _BLOCK_SAMPLES = 3 * SAMPLE_RATE
 _OUTLINE_HOP = 50  # a divisor of the block
@@ -98,7 +97,11 @@ class TrackFeatures:
     @property
     def active_bands(self) -> Bool[np.ndarray, " bands"]:
         """Mask of the bands that hold music rather than noise."""
-        return self.known_bands & (self.mid_db > self.mid_db.max() - ACTIVE_RANGE_DB)
+        return self.bands_within(ACTIVE_RANGE_DB)
+
+    def bands_within(self, range_db: float) -> Bool[np.ndarray, " bands"]:
+        """Mask of the known bands at most this far below the loudest one."""
+        return self.known_bands & (self.mid_db > self.mid_db.max() - range_db)
 
 
 def track_features(chunks: Iterable[Float[np.ndarray, "_ channel"]], max_hz: float = SAMPLE_RATE / 2) -> TrackFeatures:

@@ -16,6 +16,7 @@ BOOST, CUT = "boost", "cut"
 _LIMIT_WORDS = {BOOST: "more boost", CUT: "deeper cuts", EXPANSION: "an expander", NARROW_BASS: "narrower bass"}
 _MIN_EXCESS_DB = 2.0  # of the gain that a reference asks for, before another strength is proposed
 _MIN_SIDE_GAIN_DB = 4.0  # of the side, before another weight of the width is proposed
+_LARGEST_NAMED_CUT_DB = 40.0
 _STRENGTH_STEP = 0.05
 _MIN_PROPOSED_STRENGTH = 0.3  # a smaller one would leave little of the reference
 
@@ -92,9 +93,12 @@ def limit_note(name: str, within: WithinLimits, strength: float, limits: MatchLi
         same_song: whether the reference is the track's own song, which a smaller strength would not make better.
     """
     if within.deepest_cut_db >= limits.max_cut_db + _MIN_EXCESS_DB:
+        deepest = f"{within.deepest_cut_db:.0f} dB"
+        if within.deepest_cut_db > _LARGEST_NAMED_CUT_DB:  # the reference holds nothing there
+            deepest = f"more than {_LARGEST_NAMED_CUT_DB:.0f} dB"
         return (
             f"{name} holds far less around {within.deepest_hz:.0f} Hz than this track: it asks for a cut of "
-            f"{within.deepest_cut_db:.0f} dB, and {limits.max_cut_db:g} dB is the limit; "
+            f"{deepest}, and {limits.max_cut_db:g} dB is the limit; "
             f"{_remedy(min(within.boost, within.cut), same_song)}"
         )
     needed_db = strength * limits.max_boost_db / max(within.boost, 1e-3)

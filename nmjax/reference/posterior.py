@@ -20,6 +20,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from nmjax.reference.bands import ACTIVE_RANGE_DB
+
 BAND_SCALES = np.geomspace(0.3, 5.0, 7)  # grid of σ and s for spectra, relative to the centers of their priors
 # The same for single numbers. The grid is wide: a very large difference is explained by the music.
 _SCALAR_SCALES = np.geomspace(0.3, 80.0, 13)
@@ -35,6 +37,7 @@ class Prior:
         noise_scale: median of s, relative to the noise model.
         noise_log_std: standard deviation of ln s; 0 fixes s.
         match_frames: whether track and reference may contain the same notes and sounds, so that frames are matched.
+        range_db: bands further below the loudest one are not compared.
     """
 
     degradation_db: float
@@ -42,6 +45,7 @@ class Prior:
     noise_scale: float
     noise_log_std: float
     match_frames: bool = False
+    range_db: float = ACTIVE_RANGE_DB
 
 
 # Another section or mix of the same song: degradations are small, larger differences are changes in the music.
@@ -49,7 +53,10 @@ SAME_SONG_PRIOR = Prior(
     degradation_db=2.2, degradation_log_std=0.0, noise_scale=1.0, noise_log_std=0.7, match_frames=True
 )
 # Another mix of the same passage: nearly all of a difference is what has to be repaired.
-SAME_PASSAGE_PRIOR = Prior(degradation_db=4.0, degradation_log_std=0.0, noise_scale=0.05, noise_log_std=0.0)
+# Even its noise is that of the track: quiet treble counts.
+SAME_PASSAGE_PRIOR = Prior(
+    degradation_db=4.0, degradation_log_std=0.0, noise_scale=0.05, noise_log_std=0.0, range_db=90.0
+)
 # Another song: its tone is the goal, however large the difference.
 OTHER_SONG_PRIOR = Prior(degradation_db=10.0, degradation_log_std=0.5, noise_scale=0.4, noise_log_std=0.0)
 # A kind of music: a song may differ from its mean, so it moves by a share of the difference that does not depend on it.

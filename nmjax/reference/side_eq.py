@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float
 from nmjax.dsp import Bands
 from nmjax.models.parameters import EqSettings
 from nmjax.reference import eq_fit
-from nmjax.reference.bands import CENTERS_HZ
-from nmjax.reference.features import ACTIVE_RANGE_DB, TrackFeatures
+from nmjax.reference.bands import ACTIVE_RANGE_DB, CENTERS_HZ
+from nmjax.reference.features import TrackFeatures
 from nmjax.reference.limits import BASS_HZ, NARROW_BASS, NO_LIMITS, MatchLimits
 from nmjax.reference.posterior import Prior
 from nmjax.reference.response import bands_response_db, scale_pair_into_limits

@@ -95,7 +95,7 @@ def eq_correction_db(
         current_eq_db: response of the current EQ at `CENTERS_HZ`.
         prior: prior of the degradation and of the noise.
     """
-    usable = usable_bands(track, reference)
+    usable = track.bands_within(prior.range_db) & reference.bands_within(prior.range_db)
     if not usable.any():
         return EqCorrection(np.zeros(NUM_BANDS), np.ones(NUM_BANDS), 0.0, np.full(NUM_BANDS, np.nan))
     measured = _level_difference(track, reference, prior, usable)

@@ -13,10 +13,12 @@ import nmjax
 from nmjax.audio import reader
 from nmjax.cli.main import main
 from nmjax.evaluation.metrics import band_levels_db
-from nmjax.mastering.references import features_from_file, read_reference_features
+from nmjax.mastering.analysis import SourceSignal
+from nmjax.mastering.references import features_from_file, read_excerpts, read_reference_features
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.request_readers import read_section_of_file, read_weighted_file
 from nmjax.mastering.resolve import resolve_options
+from nmjax.models import MODEL_LUFS
 from nmjax.reference import target_file
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.runtime.errors import BadInputError
@@ -497,3 +499,14 @@ def test_a_folder_is_mastered_again_when_the_reference_changes(tmp_path, checkpo
     assert main([*arguments, "--reference", str(reference)]) in (0, 3)
     mastered_counts.append(count_mastered())
     assert mastered_counts == [1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shape"), [(60.0, (8, 132_300, 2)), (10.0, (3, 132_300, 2)), (2.0, (1, 88_200, 2))]
+)
+def test_excerpts_have_few_shapes(seconds, shape):
+    """Each shape needs compiled programs of its own."""
+    audio = music(seconds)
+    excerpts = read_excerpts(SourceSignal(lambda: [audio], 44_100, MODEL_LUFS, len(audio)))
+    assert excerpts.shape == shape
+    np.testing.assert_allclose(excerpts[0, :1000], audio[:1000], rtol=1e-6)

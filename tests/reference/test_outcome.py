@@ -50,6 +50,8 @@ def test_a_deep_cut_is_named_with_a_strength_within_the_limits():
         "a.flac holds far less around 81 Hz than this track: it asks for a cut of 20 dB, and 12 dB is the limit; "
         "try --reference-strength 0.45."
     )
+    text = limit_note("a.flac", within._replace(deepest_cut_db=242.0), 1.0, DEFAULT_LIMITS, same_song=False)
+    assert "a cut of more than 40 dB, and 12 dB" in text
     assert "far less" not in limit_note(
         "a.flac", within._replace(deepest_cut_db=13.0), 1.0, DEFAULT_LIMITS, same_song=False
     )
