@@ -29,7 +29,7 @@ _RANGE_DB = 40.0  # moments further below the loudest one are ignored
 _STEPS, _LEARNING_RATE = 120, 0.2
 _PROXIMITY_WEIGHT = 0.002  # dB² for changing a raw parameter by 1
 _AUDIBLE_DB2 = 0.04  # a target gain with less variance is none
-_MIN_EXPLAINED = 0.1  # of the variance of the target gain; a compressor that explains less is left out
+_MIN_EXPLAINED = 0.3  # of the variance of the target gain; less can be a chance fit to what the EQ leaves
 
 
 def fit_compressor_to_mix(
