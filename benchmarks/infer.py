@@ -1,7 +1,7 @@
 """Mastering a track: wall and CPU seconds and the peak of memory, beside Matchering, in turns.
 
     python benchmarks/infer.py MUSIC --ckpt NAME=DIR [--ckpt …] [--matchering PYTHON] [--rounds 3] [--long]
-        [--folder 10] [--also "NAME=OPTIONS" …]
+        [--folder 10] [--seconds 210] [--also "NAME=OPTIONS" …]
 
 MUSIC is any audio file; it is repeated or cut to 30 s and 3.5 min at 44.1 kHz (with --long to 3 min, 1 h and 3 h at
 48 kHz instead), 16 bits, stereo. Every run is a process of its own: `infer.py` with an empty cache of compiled programs
@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--matchering", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--seconds", type=int, nargs="+", help="these lengths only")
     parser.add_argument("--also", action="append", default=[], metavar="NAME=OPTIONS")
     parser.add_argument("--folder", type=int, default=0, metavar="N")
     args = parser.parse_args()
@@ -112,6 +113,8 @@ def print_tables(args: argparse.Namespace) -> None:
     print("| track | what | wall s | CPU s | × real time | peak MB | ratio to Matchering |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for seconds, rate in LONG if args.long else SHORT:
+        if args.seconds and seconds not in args.seconds:
+            continue
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             track = write_track(args.music, seconds, rate, 0.0, folder / "track.wav")
