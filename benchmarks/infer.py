@@ -1,15 +1,15 @@
 """Mastering a track: wall and CPU seconds and the peak of memory, beside Matchering, in turns.
 
-    python benchmarks/infer.py MUSIC --ckpt NAME=DIR [--ckpt …] [--matchering PYTHON] [--rounds 3] [--hour]
-        [--folder 10] [--also "NAME=OPTIONS" …]
+    python benchmarks/infer.py MUSIC --ckpt NAME=DIR [--ckpt …] [--matchering PYTHON] [--rounds 3] [--long]
+        [--folder 10] [--seconds 210] [--also "NAME=OPTIONS" …]
 
-MUSIC is any audio file; it is repeated or cut to 30 s and 3.5 min at 44.1 kHz (and with --hour to 3 min and 1 h at
-48 kHz), 16 bits, stereo. Every run is a process of its own: `infer.py` with an empty cache of compiled programs (cold)
-and with a filled one (warm). PYTHON is of an environment with Matchering, whose reference is the same music in another
-order; it refuses tracks of more than 15 minutes. Prints medians, and the ratio of wall times to Matchering's. The peak
-is that of the largest process: a master measures its track in a second one while it imports JAX. With --folder N also a
-folder of N tracks of 3.5 min, by one process and by two workers (an extra, `nmjax[dask]`). --also measures further
-options of `infer.py`, in which REFERENCE is a file of the same music.
+MUSIC is any audio file; it is repeated or cut to 30 s and 3.5 min at 44.1 kHz (with --long to 3 min, 1 h and 3 h at
+48 kHz instead), 16 bits, stereo. Every run is a process of its own: `infer.py` with an empty cache of compiled programs
+(cold; not with --long) and with a filled one (warm). PYTHON is of an environment with Matchering, whose reference is
+the same music in another order; it refuses tracks of more than 15 minutes. Prints medians, and the ratio of wall times
+to Matchering's. The peak is that of the largest process: a master measures its track in a second one while it imports
+JAX. With --folder N also a folder of N tracks of 3.5 min, by one process and by two workers (an extra,
+`nmjax[dask]`). --also measures further options of `infer.py`, in which REFERENCE is a file of the same music.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import soxr
 
 ROOT = Path(__file__).parents[1]
 SHORT = ((30, 44_100), (210, 44_100))  # seconds, Hz
-LONG = ((180, 48_000), (3600, 48_000))
+LONG = ((180, 48_000), (3600, 48_000), (10_800, 48_000))
 MATCHERING = "import sys, matchering as mg; mg.process(sys.argv[1], sys.argv[2], [mg.pcm16(sys.argv[3])])"
 MATCHERING_MAX_S = 900  # s
 
@@ -63,11 +63,11 @@ def measure_process(command: list[str], cache: Path) -> tuple[float, float, floa
 
 
 def systems(args: argparse.Namespace, folder: Path, track: Path, reference: Path, seconds: int):
-    """Name → one measured run."""
+    """Name → one measured run; cold only for the short tracks."""
 
     def infer(options: list[str], fresh: bool) -> Callable:
         def run():
-            cache = Path(tempfile.mkdtemp(dir=folder)) if fresh else folder / "warm"
+            cache = Path(tempfile.mkdtemp(dir=folder)) if fresh else args.warm_cache
             out = str(folder / "out.wav")
             command = [sys.executable, str(ROOT / "infer.py"), *options, str(track), "-o", out]
             return measure_process([*command, "--force", "--quiet"], cache)
@@ -78,7 +78,8 @@ def systems(args: argparse.Namespace, folder: Path, track: Path, reference: Path
     for argument in args.ckpt:
         name, checkpoint = argument.split("=", 1)
         runs[f"{name}, warm"] = infer(["--ckpt", checkpoint], fresh=False)
-        runs[f"{name}, cold"] = infer(["--ckpt", checkpoint], fresh=True)
+        if not args.long:
+            runs[f"{name}, cold"] = infer(["--ckpt", checkpoint], fresh=True)
     for argument in args.also:
         name, options = argument.split("=", 1)
         runs[f"{name}, warm"] = infer(shlex.split(options.replace("REFERENCE", str(reference))), fresh=False)
@@ -95,15 +96,25 @@ def main() -> None:
     parser.add_argument("--ckpt", action="append", required=True, metavar="NAME=DIR")
     parser.add_argument("--matchering", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--hour", action="store_true")
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--seconds", type=int, nargs="+", help="these lengths only")
     parser.add_argument("--also", action="append", default=[], metavar="NAME=OPTIONS")
     parser.add_argument("--folder", type=int, default=0, metavar="N")
     args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as cache:
+        args.warm_cache = Path(cache)
+        print_tables(args)
+
+
+def print_tables(args: argparse.Namespace) -> None:
+    """One table for tracks, and one for a folder."""
     load = os.getloadavg()[0]
     print(f"{describe_cpu()}, load {load:.1f} before it, medians of {args.rounds}.\n", flush=True)
     print("| track | what | wall s | CPU s | × real time | peak MB | ratio to Matchering |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
-    for seconds, rate in (*SHORT, *(LONG if args.hour else ())):
+    for seconds, rate in LONG if args.long else SHORT:
+        if args.seconds and seconds not in args.seconds:
+            continue
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             track = write_track(args.music, seconds, rate, 0.0, folder / "track.wav")
@@ -127,7 +138,7 @@ def measure_folder(args: argparse.Namespace) -> None:
         def run(*workers: str) -> tuple[float, float, float]:
             command = [sys.executable, str(ROOT / "infer.py"), "--ckpt", checkpoint, str(folder / "tracks")]
             out = tempfile.mkdtemp(dir=folder)  # where nothing is done yet
-            return measure_process([*command, "-o", out, "--force", "--quiet", *workers], folder / "warm")
+            return measure_process([*command, "-o", out, "--force", "--quiet", *workers], args.warm_cache)
 
         runs = {f"{name}, one process": run, f"{name}, two workers": lambda: run("--workers", "2")}
         run()  # fills the cache
@@ -135,8 +146,8 @@ def measure_folder(args: argparse.Namespace) -> None:
 
 
 def print_table(track: str, seconds: int, runs: dict[str, Callable], rounds: int) -> None:
-    """Rounds over all, in turns; an hour only once, and without a run that fills the cache."""
-    rounds, results = (1 if seconds == LONG[-1][0] else rounds), {name: [] for name in runs}
+    """Rounds over all, in turns; hours only once, and without a run that fills the cache."""
+    rounds, results = (1 if seconds >= LONG[1][0] else rounds), {name: [] for name in runs}
     for name, run in runs.items():
         if name.endswith("warm") and seconds <= 1000:
             run()

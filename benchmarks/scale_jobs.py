@@ -23,7 +23,8 @@ import psutil
 from distributed import Client, LocalCluster, Worker
 from rich.console import Console
 
-from nmjax.batch.dask_runner import check_installed, open_local_cluster, run_dask
+from nmjax.batch.dask_cluster import check_installed, open_local_cluster
+from nmjax.batch.dask_runner import run_dask
 from nmjax.batch.jobs import Job, find_jobs
 from nmjax.batch.manifest import locate_manifest
 from nmjax.batch.runner import BatchPlan, MasterFn, TrackOutcome, run_sequential

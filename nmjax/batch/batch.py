@@ -11,9 +11,10 @@ from rich.console import Console
 
 from nmjax.audio.units import amplitude_to_db
 from nmjax.batch.album import plan_album_options
+from nmjax.batch.batch_summary import BatchSummary
 from nmjax.batch.jobs import Job, find_jobs
 from nmjax.batch.manifest import Manifest, digest_options, file_sha256, locate_manifest
-from nmjax.batch.runner import BatchPlan, BatchSummary, MasterFn, TrackOutcome, run_sequential
+from nmjax.batch.runner import BatchPlan, MasterFn, TrackOutcome, run_sequential
 from nmjax.mastering.delivery.verify import ComplianceStatus
 from nmjax.mastering.early_scan import EarlyScans
 from nmjax.mastering.master import master

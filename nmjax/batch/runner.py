@@ -17,20 +17,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from nmjax.audio.units import json_number
+from nmjax.batch.batch_summary import BatchSummary, format_result, print_summary
 from nmjax.batch.jobs import Job
 from nmjax.batch.manifest import DONE, FAILED, STARTED, Manifest, ManifestEntry, file_sha256, file_stamp
 from nmjax.runtime import atomic_files
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError, CannotWriteError
-from nmjax.runtime.exit_codes import ExitCode
-from nmjax.runtime.number_format import format_fixed
 from nmjax.runtime.text import to_printable
-
-_MAX_ROWS = 60  # of the table in the summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,30 +78,6 @@ class BatchPlan:
 
 
 @dataclasses.dataclass
-class BatchSummary:
-    """The result of a run.
-
-    Attributes:
-        done, failed: jobs of this run.
-        skipped: jobs that an earlier run has done.
-        stop_reason: why jobs are left; empty where none is.
-    """
-
-    done: list[ManifestEntry] = dataclasses.field(default_factory=list)
-    failed: list[ManifestEntry] = dataclasses.field(default_factory=list)
-    skipped: list[ManifestEntry] = dataclasses.field(default_factory=list)
-    stop_reason: str = ""
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code of the command."""
-        if self.failed or self.stop_reason:
-            return ExitCode.TRACKS_FAILED
-        is_compliant = all(entry.compliance != "FAIL" for entry in (*self.done, *self.skipped))
-        return ExitCode.SUCCESS if is_compliant else ExitCode.OUT_OF_SPEC
-
-
-@dataclasses.dataclass
 class BatchRun:
     """A run in progress. pending: the jobs to do, in this order."""
 
@@ -132,7 +103,7 @@ class BatchRun:
         (self.summary.failed if is_failed else self.summary.done).append(entry)
         progress = f"{len(self.summary.done) + len(self.summary.failed)}/{len(self.pending)}"
         name = to_printable(os.path.basename(entry.track))
-        result = to_printable(entry.error) if is_failed else _format_result(entry)
+        result = to_printable(entry.error) if is_failed else format_result(entry)
         print_line(self._console, f"{progress} {name}: {result}")
         self._progress.advance(self._progress.task_ids[0])
 
@@ -207,7 +178,7 @@ def open_run(plan: BatchPlan, console: Console) -> Iterator[BatchRun]:
             summary.stop_reason = "Stopped; run the same command again to continue."
             raise
         finally:
-            _print_summary(summary, len(pending), console)
+            print_summary(summary, len(pending), console)
 
 
 def master_job(job: Job, options_digest: str, master: MasterFn) -> ManifestEntry:
@@ -273,32 +244,3 @@ def _check_foreign_files(jobs: Sequence[Job], manifest: Manifest) -> None:
             f"'{to_printable(foreign_files[0])}'{suffix} was not written by this command or was changed since; "
             "add --force to overwrite it, or choose another --out."
         )
-
-
-def _format_result(entry: ManifestEntry) -> str:
-    lufs = "no loudness" if entry.lufs is None else format_fixed(entry.lufs, "LUFS")
-    peak = "" if entry.true_peak_db is None else f", {format_fixed(entry.true_peak_db, 'dBTP')}"
-    return f"{entry.compliance}, {lufs}{peak} → {to_printable(os.path.basename(entry.out))}"
-
-
-def _print_summary(summary: BatchSummary, num_jobs: int, console: Console) -> None:
-    """Print counts, and a table of the tracks that failed, miss their delivery or have notes."""
-    num_failed, num_left = len(summary.failed), num_jobs - len(summary.done) - len(summary.failed)
-    parts = [f"{len(summary.done)} mastered"]
-    parts += [f"{len(summary.skipped)} done before"] if summary.skipped else []
-    parts += [f"{num_failed} failed"] if num_failed else []
-    parts += [f"{num_left} left"] if num_left else []
-    flagged = [entry for entry in summary.done if entry.compliance != "PASS" or entry.notes] + summary.failed
-    if flagged:
-        table = Table("track", "compliance", "LUFS", "dBTP", "notes")
-        for entry in flagged[-_MAX_ROWS:]:  # failures come last
-            numbers = ("" if value is None else format_fixed(value) for value in (entry.lufs, entry.true_peak_db))
-            notes = "\n".join(to_printable(text) for text in [entry.error, *entry.notes] if text)
-            status = entry.compliance if entry.status == DONE else "failed"
-            table.add_row(*map(Text, (to_printable(os.path.basename(entry.track)), status, *numbers, notes)))
-        console.print(table)
-        if len(flagged) > _MAX_ROWS:
-            print_line(console, f"{len(flagged) - _MAX_ROWS} more rows of this table are in the manifest.")
-    print_line(console, ", ".join(parts) + ".")
-    if summary.stop_reason:
-        print_line(console, summary.stop_reason)

@@ -11,6 +11,7 @@ from nmjax.cli.parser import Command
 from nmjax.mastering.early_scan import start_early_scans
 from nmjax.mastering.network_names import networks_help
 from nmjax.mastering.request import REFERENCE_GROUP, MasteringRequest
+from nmjax.runtime.import_pause import without_collection
 from nmjax.runtime.options import option, read_int, read_path, read_text
 
 MAX_WORKERS = 1000
@@ -92,8 +93,9 @@ def _run(options: InferOptions) -> int:
             stack.callback(early_scans.close)
             if not options.is_batch:
                 early_scans.request(Path(options.inputs[0]))
-        from nmjax.cli.infer_run import run_infer  # JAX and all that follows, while the track is measured
-        from nmjax.runtime.compilation_cache import enable_compilation_cache
+        with without_collection():
+            from nmjax.cli.infer_run import run_infer  # JAX and all that follows, while the track is measured
+            from nmjax.runtime.compilation_cache import enable_compilation_cache
 
         enable_compilation_cache()
         return run_infer(options, early_scans=early_scans)

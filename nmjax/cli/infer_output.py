@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nmjax.audio.units import amplitude_to_db, json_number
+from nmjax.batch.batch_summary import BatchSummary
 from nmjax.batch.manifest import DONE, FAILED, ManifestEntry, file_stamp
-from nmjax.batch.runner import BatchSummary
 from nmjax.cli.inspect_run import describe_levels
 from nmjax.mastering.json_models import InferOutput, Levels, MasteredTrack, levels_record, to_json
 from nmjax.mastering.output_paths import OutputPaths

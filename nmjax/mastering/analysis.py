@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -25,7 +26,7 @@ from nmjax.audio.units import db_to_amplitude
 from nmjax.dsp import Bands
 from nmjax.mastering.network import Network, PooledFrames
 from nmjax.mastering.render import active_processors, apply_processor, equalize_side_stream, equalize_stream
-from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction, Settings
+from nmjax.models import MODEL_LUFS, PHASES, SAMPLE_RATE, Prediction, Settings
 
 _EXCERPT_SECONDS = 6.0  # length of an excerpt where not all of a track is analyzed
 
@@ -100,11 +101,16 @@ def predict_settings(signal: SourceSignal, network: Network, analysis_seconds: f
 
 
 def load_programs(network: Network, sample_rate: int, channels: int) -> None:
-    """Loads the compiled programs that a master of the network needs, by running them on a sample of silence."""
-    prediction = network.predict([np.zeros((1, network.encoder_inputs), np.float32)])
-    silence = [np.zeros((1, channels), np.float32)]
-    for _ in equalize_stream(silence, prediction.settings.eq.bands(), sample_rate):
-        pass
+    """Loads the compiled programs that a master of the network needs, by running them on a sample of silence.
+
+    Where they are not stored yet, the equalizer is compiled beside the encoder.
+    """
+    silence = np.zeros((1, channels), np.float32)
+    one = np.ones((1, PHASES[network.config.phase].num_bands), np.float32)
+    with ThreadPoolExecutor(1) as pool:
+        equalized = pool.submit(list, equalize_stream([silence], Bands(1e3 * one, one, one), sample_rate))
+        network.predict([np.zeros((1, network.encoder_inputs), np.float32)])
+        equalized.result()
 
 
 def with_input_gain(prediction: Prediction, gain_db: float) -> Prediction:

@@ -115,5 +115,5 @@ def _scan(path: Path, send: Callable[[Any], None]) -> Measurements:
 
     info = reader.probe(path)
     track_scan = TrackScan(info.sample_rate, info.channels)
-    scan = LoudnessScan(watched_chunks(), info.sample_rate, info.channels, max_limiting_db=0.0)
+    scan = LoudnessScan(watched_chunks(), info.sample_rate, info.channels, max_limiting_db=None)
     return scan, track_scan.result()

@@ -135,4 +135,4 @@ def _known_plan(options: MasteringOptions) -> RepairPlan | None:
 
 
 def _loudness_scan(chunks: AudioChunks, signal: InputSignal) -> LoudnessScan:
-    return LoudnessScan(chunks, signal.sample_rate, signal.channels, max_limiting_db=0.0)
+    return LoudnessScan(chunks, signal.sample_rate, signal.channels, max_limiting_db=None)

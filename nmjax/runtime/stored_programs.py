@@ -137,19 +137,34 @@ def stored_jit(static_argnums: Sequence[int] = ()) -> Callable[[Callable], Store
     return functools.partial(StoredJit, static_argnums=static_argnums)
 
 
-_compiling = threading.Lock()
+class _CacheBypass:
+    """A context in which JAX's own cache stores nothing; several threads may be in it at once."""
+
+    def __init__(self):
+        self._lock, self._num_inside, self._limit = threading.Lock(), 0, 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._num_inside:
+                self._limit = jax.config.jax_persistent_cache_min_compile_time_secs  # pyright: ignore[reportAttributeAccessIssue]
+                jax.config.update("jax_persistent_cache_min_compile_time_secs", math.inf)
+            self._num_inside += 1
+
+    def __exit__(self, *_exception) -> None:
+        with self._lock:
+            self._num_inside -= 1
+            if not self._num_inside:
+                jax.config.update("jax_persistent_cache_min_compile_time_secs", self._limit)
+
+
+_cache_bypass = _CacheBypass()
 
 
 def _compile_freshly(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
     """Compiles without JAX's own cache: programs from there lack functions when they are stored again ("Function …
     not found" where they run). The caller gives the function a new name, and nothing is written."""
-    with _compiling:
-        limit = jax.config.jax_persistent_cache_min_compile_time_secs  # pyright: ignore[reportAttributeAccessIssue]
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", math.inf)
-        try:
-            return lowered.compile()
-        finally:
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", limit)
+    with _cache_bypass:
+        return lowered.compile()
 
 
 def _load(path: Path) -> tuple[Any, Any]:

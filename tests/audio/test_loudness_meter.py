@@ -8,7 +8,12 @@ import pytest
 from scipy.signal import sosfilt
 
 from nmjax.audio.k_weighting import k_weighting_sos
-from nmjax.audio.loudness_meter import LoudnessMeter, StepAccumulator, loudness_range_of_powers, power_to_lufs
+from nmjax.audio.loudness_meter import (
+    LoudnessMeter,
+    StepAccumulator,
+    loudness_range_of_powers,
+    power_to_lufs,
+)
 from tests.synthetic_audio import music
 
 
@@ -70,8 +75,18 @@ def test_gains_by_step_change_the_loudness_as_gains_on_the_signal(uneven_music):
     frame_gains = gains[np.arange(len(audio)) * 640 // 44_100]
     expected = metered(audio * frame_gains[:, None], 44_100).integrated_lufs()
     meter = metered(audio, 44_100, steps_per_second=640)
-    assert meter.integrated_lufs(gains) == pytest.approx(expected, abs=0.1)
-    assert meter.integrated_lufs(0.5) == pytest.approx(meter.integrated_lufs() - 6.0206, abs=1e-4)
+    assert meter.integrated_lufs([gains]) == pytest.approx(expected, abs=0.1)
+    assert meter.integrated_lufs([np.full(2560, 0.5)]) == pytest.approx(meter.integrated_lufs() - 6.0206, abs=1e-4)
+
+
+@pytest.mark.parametrize("memory_pages", [None, 0, 1])
+def test_steps_in_pages_and_in_a_file_are_those_of_all_values_at_once(memory_pages):
+    values = np.abs(np.random.RandomState(1).standard_normal(700_000)).astype(np.float32)
+    steps = StepAccumulator(np.maximum, 1_000, 250, memory_pages=memory_pages)  # 4 values a step, 175,000 steps
+    for chunk in np.split(values, [3, 11, 262_000, 262_144, 262_147, 600_001]):
+        steps.add(chunk)
+    assert [len(page) for page in steps.pages()] == [65_525, 65_525, 43_950]
+    np.testing.assert_array_equal(steps.values(), values.reshape(-1, 4).max(axis=1))
 
 
 def test_channel_weights_count_as_power():

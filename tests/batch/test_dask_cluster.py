@@ -16,7 +16,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from nmjax.batch import dask_runner
+from nmjax.batch import dask_cluster
 from nmjax.batch.dask_runner import run_dask
 from nmjax.batch.jobs import find_jobs
 from nmjax.batch.manifest import locate_manifest
@@ -176,7 +176,7 @@ def test_transient_errors_are_retried_and_bad_tracks_are_not(tmp_path):
 def test_a_scheduler_that_runs_already(tmp_path, monkeypatch):
     from distributed import LocalCluster
 
-    monkeypatch.setattr(dask_runner, "TIMEOUT_S", 1)
+    monkeypatch.setattr(dask_cluster, "TIMEOUT_S", 1)
     folder = write_tracks(tmp_path, "a", "b", "c")
     monkeypatch.chdir(folder)
     options = {"processes": False, "protocol": "tcp://", "dashboard_address": "127.0.0.1:0", "threads_per_worker": 2}
@@ -198,7 +198,7 @@ def test_a_scheduler_that_runs_already(tmp_path, monkeypatch):
 
 
 def test_workers_of_another_version_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_runner, "__version__", "9.9")
+    monkeypatch.setattr(dask_cluster, "__version__", "9.9")
     with pytest.raises(BadInputError, match=r"run nmjax 0\.1\.0, this process 9\.9"):
         run_workers(write_tracks(tmp_path, "a"), num_workers=1)
     assert not (tmp_path / "out" / "a-mastered.wav").exists()
@@ -207,7 +207,7 @@ def test_workers_of_another_version_are_refused(tmp_path, monkeypatch):
 def test_local_workers_reject_unauthenticated_clients():
     from distributed import Client
 
-    with dask_runner.open_local_cluster(1) as cluster:
+    with dask_cluster.open_local_cluster(1) as cluster:
         address = cluster.scheduler_address
         assert address.startswith("tls://127.0.0.1:")
         for protocol in ("tcp", "tls"):
@@ -253,7 +253,7 @@ def test_ctrl_c_during_a_dask_call_logs_nothing_from_dask(monkeypatch, caplog):
         interrupted_call()
         assert "NameError" in caplog.text, "Dask has repaired this; remove the filter"
         caplog.clear()
-        dask_runner.check_installed()
+        dask_cluster.check_installed()
         interrupted_call()
         assert not caplog.text
         loop.add_callback(lambda: absent)  # noqa: F821

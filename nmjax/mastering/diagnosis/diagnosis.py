@@ -10,8 +10,6 @@ from nmjax.mastering.diagnosis.clipping import find_clipping, find_true_peak_ove
 from nmjax.mastering.diagnosis.dynamics import find_dynamics
 from nmjax.mastering.diagnosis.file_quality import find_bandwidth, find_dc_offset, find_padding, find_subsonic
 from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Finding
-from nmjax.mastering.diagnosis.hiss import find_hiss
-from nmjax.mastering.diagnosis.interruptions import find_interruptions
 from nmjax.mastering.diagnosis.resonance import find_resonances
 from nmjax.mastering.diagnosis.saturation import find_saturation, rounding_db
 from nmjax.mastering.diagnosis.scan import TrackStatistics
@@ -52,8 +50,7 @@ def diagnose(
         *clipping,
         *(() if clipping else find_saturation(statistics.saturation)),  # flat tops are round, too
         *find_true_peak_overs(loudness.true_peak),
-        *find_interruptions(statistics.cells),
-        *find_hiss(statistics.cells),
+        *statistics.cell_findings,
         *find_dc_offset(statistics.samples.mean),
         *find_subsonic(spectrum),
         *find_tones(spectrum),

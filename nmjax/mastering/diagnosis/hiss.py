@@ -30,7 +30,7 @@ def find_hiss(cells: CellStatistics) -> list[Finding]:
     The second difference of the signal shows the highest frequencies. With hiss, many cells have its level, within
     2 dB, and hardly any cell is 3 to 5 dB lower.
     """
-    power = cells.bend_power.mean(axis=1) / _BEND_GAIN
+    power = cells.bend_power / _BEND_GAIN
     is_sound = power > 0.0
     level_db = 10.0 * np.log10(power[is_sound])
     if len(level_db) < _MIN_CELLS:

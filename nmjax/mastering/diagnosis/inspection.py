@@ -34,7 +34,9 @@ def scan_track(chunks: AudioChunks, sample_rate: int, channels: int) -> tuple[Tr
         channels: number of channels.
     """
     track_scan = TrackScan(sample_rate, channels)
-    loudness_scan = LoudnessScan(watch_in_thread(chunks, track_scan.update), sample_rate, channels, max_limiting_db=0.0)
+    loudness_scan = LoudnessScan(
+        watch_in_thread(chunks, track_scan.update), sample_rate, channels, max_limiting_db=None
+    )
     return track_scan.result(), loudness_measures(loudness_scan)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from nmjax.audio.sliding import sliding_maximum
 from nmjax.mastering.diagnosis.cells import CELL_SECONDS, CellStatistics
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.runs import find_runs
@@ -21,10 +20,6 @@ _DROPOUT_S = (0.004, 0.12)
 _BEFORE_DROPOUT_S = 0.03
 _DROPOUT_DB = -30.0  # relative to loud sections: how loud the music is on both sides of it
 _LOUD_PERCENT = 95.0
-_CLICK_REACH = 8  # cells on either side: 23 ms, longer than a period of the lowest square wave
-_MIN_CLICK_RATIO = 25.0  # over the largest second difference around
-_MAX_CLICK_SAMPLES = 4  # second differences that one or two wrong samples change; a drum is wider
-_MIN_CLICK = 0.01  # −40 dBFS: amplitude of the second difference
 _GAP_EDGE_CELLS = 2  # on either side of where a gap of digital silence begins and ends: the waveform jumps there
 _MAX_CLICKS_PER_S = 4.0  # more is a rhythm
 
@@ -40,12 +35,11 @@ class _Level:
 
 def find_interruptions(cells: CellStatistics) -> list[Finding]:
     """Silence, cut-off ends, dropouts and clicks."""
-    power = cells.power.mean(axis=1)
+    power = cells.power
     if not len(power) or power.max() < _SILENT_POWER:
         return [_silent_track()] if len(power) else []
     audible = power[power >= _SILENT_POWER]
-    sound = power - np.square(cells.mean).mean(axis=1)
-    level = _Level(power, sound, float(np.percentile(audible, _LOUD_PERCENT)))
+    level = _Level(power, cells.sound, float(np.percentile(audible, _LOUD_PERCENT)))
     gaps = _dropouts(level)
     return [*_find_silence(level), *_find_cut_ends(level), *_find_dropouts(gaps), *_find_clicks(cells, gaps)]
 
@@ -134,11 +128,10 @@ def _find_dropouts(gaps: Int[np.ndarray, "gaps 2"]) -> list[Finding]:
 
 def _find_clicks(cells: CellStatistics, gaps: Int[np.ndarray, "gaps 2"]) -> list[Finding]:
     """Wrong samples: second differences far above those around, within a few samples; not the edges of gaps."""
-    is_click = np.asarray(click_cells(cells).any(axis=1))
-    for edge in gaps.ravel():
-        is_click[edge - _GAP_EDGE_CELLS : edge + _GAP_EDGE_CELLS] = False
-    positions = np.flatnonzero(is_click)
-    seconds = len(is_click) * CELL_SECONDS
+    from_edge = cells.clicks[:, None] - gaps.ravel()
+    is_edge = (from_edge >= -_GAP_EDGE_CELLS) & (from_edge < _GAP_EDGE_CELLS)
+    positions = cells.clicks[~is_edge.any(axis=1)]
+    seconds = len(cells.power) * CELL_SECONDS
     if not len(positions) or len(positions) > _MAX_CLICKS_PER_S * seconds:
         return []
     return [
@@ -152,21 +145,6 @@ def _find_clicks(cells: CellStatistics, gaps: Int[np.ndarray, "gaps 2"]) -> list
             remedy="Repair it with a declicker, or cross-fade the edit where it happens.",
         )
     ]
-
-
-def click_cells(cells: CellStatistics) -> Bool[np.ndarray, "cells channel"]:
-    """Which cells hold a click. The cells beside it are left out: a click at the border reaches into them."""
-    bend = cells.bend
-    padded = np.pad(bend, ((_CLICK_REACH, _CLICK_REACH), (0, 0)))
-    around = np.zeros_like(bend)
-    for offset in (*range(-_CLICK_REACH, -1), *range(2, _CLICK_REACH + 1)):
-        start = _CLICK_REACH + offset
-        around = np.maximum(around, padded[start : start + len(bend)])
-    is_peak = bend == sliding_maximum(bend, 3)
-    is_click = is_peak & (bend >= _MIN_CLICK) & (bend >= _MIN_CLICK_RATIO * around)
-    is_click &= cells.spike_width <= _MAX_CLICK_SAMPLES
-    is_click[:_CLICK_REACH] = is_click[max(0, len(bend) - _CLICK_REACH) :] = False  # nothing to compare with
-    return is_click
 
 
 def _times(count: int) -> str:

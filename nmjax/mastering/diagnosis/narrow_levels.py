@@ -8,7 +8,6 @@ opening: Serra, "Image analysis and mathematical morphology", 1982).
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
@@ -30,51 +29,54 @@ _OTHERS = (12, 96)  # bands: from an eighth of an octave to an octave on either 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NarrowLevels:
-    """Levels of narrow bands, without lines.
+    """How narrow bands, without lines, stand out over the windows that are not quiet; 0 for silence.
 
     Attributes:
         freq_hz: centers of the bands.
-        level_db: mean of the levels of the bins of a band.
+        steady_prominence_db: how far a band is above its neighborhood for 95 % of the time.
+        excess_db: how far its steady prominence exceeds that of all others within an octave.
+        correlation: of its level with that of its neighborhood, over time; 0 where one of them never changes.
     """
 
     freq_hz: Float[np.ndarray, " bands"]
-    level_db: Float[np.ndarray, "windows bands"]
+    steady_prominence_db: Float[np.ndarray, " bands"]
+    excess_db: Float[np.ndarray, " bands"]
+    correlation: Float[np.ndarray, " bands"]
 
-    @functools.cached_property
-    def steady_prominence_db(self) -> Float[np.ndarray, " bands"]:
-        """How far a band is above its neighborhood for 95 % of the time; 0 for silence."""
-        level_db, around_db = self._audible
-        if not len(level_db):
-            return np.zeros(len(self.freq_hz))
-        return np.percentile(level_db - around_db, _LOW_PERCENT, axis=0)
 
-    @functools.cached_property
-    def excess_db(self) -> Float[np.ndarray, " bands"]:
-        """How far the steady prominence of a band exceeds that of all others within an octave; 0 for silence."""
-        inner, outer = _OTHERS
-        padded = np.pad(self.steady_prominence_db, outer, constant_values=_OUTSIDE_DB)
-        highest = np.lib.stride_tricks.sliding_window_view(padded, outer - inner).max(axis=1)
-        count = len(self.freq_hz)
-        return self.steady_prominence_db - np.maximum(highest[:count], highest[outer + inner + 1 :][:count])
+def compare_levels(freq_hz: Float[np.ndarray, " bands"], level_db: Float[np.ndarray, "windows bands"]) -> NarrowLevels:
+    """`NarrowLevels` from the levels of the bands in each window."""
+    level_db = _without_quiet_windows(level_db)
+    around_db = _neighborhood(level_db)
+    prominence_db = np.zeros(len(freq_hz))
+    if len(level_db):
+        prominence_db = np.percentile(level_db - around_db, _LOW_PERCENT, axis=0)
+    inner, outer = _OTHERS
+    padded = np.pad(prominence_db, outer, constant_values=_OUTSIDE_DB)
+    highest = np.lib.stride_tricks.sliding_window_view(padded, outer - inner).max(axis=1)
+    count = len(freq_hz)
+    excess_db = prominence_db - np.maximum(highest[:count], highest[outer + inner + 1 :][:count])
+    return NarrowLevels(freq_hz, prominence_db, excess_db, _correlation(level_db, around_db))
 
-    @functools.cached_property
-    def correlation(self) -> Float[np.ndarray, " bands"]:
-        """Of the level of a band with that of its neighborhood, over time; 0 where one of them never changes."""
-        level_db, around_db = (x - x.mean(axis=0) if len(x) else x for x in self._audible)
-        spread = np.sqrt((level_db**2).sum(axis=0) * (around_db**2).sum(axis=0))
-        return (level_db * around_db).sum(axis=0) / (spread + 1e-3)
 
-    @functools.cached_property
-    def _audible(self) -> tuple[Float[np.ndarray, "windows bands"], Float[np.ndarray, "windows bands"]]:
-        """The levels of the windows that are not quiet, and the median of the neighborhood of each band."""
-        loudness_db = np.median(self.level_db, axis=1)
-        loud_db = np.percentile(loudness_db, 95.0) if len(loudness_db) else 0.0
-        level_db = self.level_db[loudness_db >= max(_SILENT_DB, loud_db - _QUIET_DB)]
-        padded = np.pad(level_db[:, ::_NEIGHBOR_STEP], ((0, 0), (_NEIGHBORS // 2, _NEIGHBORS // 2)), mode="edge")
-        sparse_db = np.median(np.lib.stride_tricks.sliding_window_view(padded, _NEIGHBORS, axis=1), axis=2)
-        bands = np.arange(len(self.freq_hz))
-        around_db = [np.interp(bands, bands[::_NEIGHBOR_STEP], row) for row in sparse_db]
-        return level_db, np.reshape(around_db, level_db.shape)
+def _without_quiet_windows(level_db: Float[np.ndarray, "windows bands"]) -> Float[np.ndarray, "loud bands"]:
+    loudness_db = np.median(level_db, axis=1)
+    loud_db = np.percentile(loudness_db, 95.0) if len(loudness_db) else 0.0
+    return level_db[loudness_db >= max(_SILENT_DB, loud_db - _QUIET_DB)]
+
+
+def _neighborhood(level_db: Float[np.ndarray, "windows bands"]) -> Float[np.ndarray, "windows bands"]:
+    """The median of the bands around each band."""
+    padded = np.pad(level_db[:, ::_NEIGHBOR_STEP], ((0, 0), (_NEIGHBORS // 2, _NEIGHBORS // 2)), mode="edge")
+    sparse_db = np.median(np.lib.stride_tricks.sliding_window_view(padded, _NEIGHBORS, axis=1), axis=2)
+    bands = np.arange(level_db.shape[1])
+    return np.reshape([np.interp(bands, bands[::_NEIGHBOR_STEP], row) for row in sparse_db], level_db.shape)
+
+
+def _correlation(level_db: np.ndarray, around_db: np.ndarray) -> Float[np.ndarray, " bands"]:
+    level_db, around_db = (x - x.mean(axis=0) if len(x) else x for x in (level_db, around_db))
+    spread = np.sqrt((level_db**2).sum(axis=0) * (around_db**2).sum(axis=0))
+    return (level_db * around_db).sum(axis=0) / (spread + 1e-3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +118,8 @@ class NarrowLevelScan:
         self._levels.append(((high - low) / (self._edges[1] - self._edges[0])).astype(np.float32))
 
     def result(self) -> NarrowLevels:
-        """The levels of the windows so far."""
-        return NarrowLevels(self._freq_hz, np.array(self._levels, np.float32).reshape(-1, len(self._freq_hz)))
+        """How the bands compare over the windows so far."""
+        return compare_levels(self._freq_hz, np.array(self._levels, np.float32).reshape(-1, len(self._freq_hz)))
 
 
 def _zones(low_hz: float, high_hz: float, bin_hz: float, num_bins: int):

@@ -9,9 +9,12 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio.streams import BlockBuffer
-from nmjax.mastering.diagnosis.cells import CellScan, CellStatistics, cell_frames
+from nmjax.mastering.diagnosis.cells import CellScan, cell_frames
 from nmjax.mastering.diagnosis.clipping import ClippingScan, ClippingStatistics
 from nmjax.mastering.diagnosis.file_quality import SampleStatistics
+from nmjax.mastering.diagnosis.finding import Finding
+from nmjax.mastering.diagnosis.hiss import find_hiss
+from nmjax.mastering.diagnosis.interruptions import find_interruptions
 from nmjax.mastering.diagnosis.saturation import SaturationScan, SaturationStatistics
 from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum, SpectrumScan
 from nmjax.mastering.diagnosis.stereo import StereoMeasures, measure_stereo
@@ -21,12 +24,16 @@ _CELLS_PER_BLOCK = 512
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrackStatistics:
-    """What the detectors look at."""
+    """What the detectors look at.
+
+    `cell_findings` are what short cells of the waveform show. The cells themselves, the only statistics that grow by
+    kilobytes a second, are not kept.
+    """
 
     sample_rate: int
     channels: int
     samples: SampleStatistics
-    cells: CellStatistics
+    cell_findings: list[Finding]
     clipping: ClippingStatistics
     saturation: SaturationStatistics
     spectrum: LongTermSpectrum
@@ -67,11 +74,12 @@ class TrackScan:
     def result(self) -> TrackStatistics:
         """The statistics of the whole signal. Call it once, at the end."""
         self._add_block(self._buffer.take_rest())
+        cells = self._cells.result()
         return TrackStatistics(
             self._sample_rate,
             self._channels,
             self._samples,
-            self._cells.result(),
+            [*find_interruptions(cells), *find_hiss(cells)],
             self._clipping.result(),
             self._saturation.result(),
             self._spectrum.result(),

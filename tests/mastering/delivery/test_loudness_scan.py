@@ -5,6 +5,8 @@ import pyloudnorm
 import pytest
 from scipy.signal import resample_poly
 
+from nmjax.audio.loudness_meter import gated_loudness
+from nmjax.mastering.delivery.limiter import ReductionSmoother, required_reduction
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from tests.mastering.delivery.test_delivery import synth_drums
 
@@ -37,3 +39,31 @@ def test_estimates_agree_within_the_announced_limiting():
         assert fast.lufs_after_limiter(gain, 0.8) == pytest.approx(whole.lufs_after_limiter(gain, 0.8), abs=1e-6)
     beyond = [scan.lufs_after_limiter(40.0, 0.8) for scan in (fast, whole)]
     assert abs(beyond[0] - beyond[1]) > 1e-4
+
+
+@pytest.mark.parametrize("steps", [65_535, 65_536, 65_537, 2 * 65_536])
+def test_a_limiter_is_estimated_across_pages(steps):
+    """The signal twice has the loudness of the signal once, though its steps fill pages of 65,536."""
+    frames = -(-steps * RATE // 640)
+    x = np.tile(three_level_audio(), (frames // len(three_level_audio()) + 1, 1))[:frames]
+    scan = LoudnessScan([x], RATE, x.shape[1])
+    gain = 2.0 * 0.8 / scan.true_peak
+    smoother = ReductionSmoother(640, 1, 0)
+    peaks = scan._peaks.values()
+    padded = np.concatenate([required_reduction(peaks * gain, 0.8), np.zeros(smoother.delay)])
+    gains = gain * (1.0 - smoother.process(padded)[smoother.delay :])
+    energies = scan._loudness._steps.values()
+    assert len(energies) == len(gains) == steps
+    hops = len(gains) // 64
+    by_hop = (energies * gains**2)[: hops * 64].reshape(hops, 64).sum(axis=1, dtype=np.float64)
+    expected = gated_loudness(by_hop, np.full(hops, RATE / 10))
+    assert scan.lufs_after_limiter(gain, 0.8) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_scan_without_limiting_has_the_same_loudness_and_estimates_no_limiter():
+    x = three_level_audio()
+    scan, plain = LoudnessScan([x], RATE, x.shape[1], 0.0), LoudnessScan([x], RATE, x.shape[1], None)
+    assert (plain.true_peak, plain.frames) == (scan.true_peak, scan.frames)
+    assert plain.lufs == pytest.approx(scan.lufs, abs=1e-6)
+    with pytest.raises(ValueError, match="max_limiting_db"):
+        plain.lufs_after_limiter(1.0, 0.8)
