@@ -150,6 +150,7 @@ def main() -> None:
         tracks = [write_track(options.music, 60 * options.minutes, i / 3, Path(folder) / f"{i}.wav") for i in range(3)]
         with open_browser(address) as context:
             page = context.new_page()
+            page.on("pageerror", lambda error: print(f"Error of the page: {error}", file=sys.stderr, flush=True))
             page.goto(address.split("?")[0])
             page.wait_for_selector(".empty")
             loaded, playing = drop(page, tracks[0])

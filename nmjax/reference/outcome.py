@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits
 from nmjax.reference.target_eq import WithinLimits
+from nmjax.runtime.messages import Message, OptionName
 from nmjax.runtime.number_format import format_signed
 
 BOOST, CUT = "boost", "cut"
@@ -91,28 +92,29 @@ def limit_note(name: str, within: WithinLimits, strength: float, limits: MatchLi
         same_song: whether the reference is the track's own song, which a smaller strength would not make better.
     """
     if within.deepest_cut_db >= limits.max_cut_db + _MIN_EXCESS_DB:
-        return (
+        return Message(
             f"{name} holds far less around {within.deepest_hz:.0f} Hz than this track: it asks for a cut of "
-            f"{within.deepest_cut_db:.0f} dB, and {limits.max_cut_db:g} dB is the limit; "
-            f"{_remedy(min(within.boost, within.cut), same_song)}"
+            f"{within.deepest_cut_db:.0f} dB, and {limits.max_cut_db:g} dB is the limit; ",
+            *_remedy(min(within.boost, within.cut), same_song),
         )
     needed_db = strength * limits.max_boost_db / max(within.boost, 1e-3)
     if needed_db < limits.max_boost_db + _MIN_EXCESS_DB:
         return ""
-    return (
-        f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; "
-        f"{_remedy(within.boost, same_song)}"
+    return Message(
+        f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; ",
+        *_remedy(within.boost, same_song),
     )
 
 
-def _remedy(share: float, same_song: bool) -> str:
-    """What to do where only a share of a correction is within the limits."""
+def _remedy(share: float, same_song: bool) -> tuple[str | OptionName, ...]:
+    """What to do where only a share of a correction is within the limits, as parts of a message."""
+    more_boost = OptionName("max_boost")
     if same_song:
-        return "allow more with --max-boost."
+        return "allow more with ", more_boost, "."
     proposed = _round_strength(share)
     if proposed < _MIN_PROPOSED_STRENGTH:
-        return "choose music closer to the track, or allow more with --max-boost."
-    return f"try --reference-strength {proposed:.2g}."
+        return "choose music closer to the track, or allow more with ", more_boost, "."
+    return "try ", OptionName("reference_strength", f"{proposed:.2g}"), "."
 
 
 def _round_strength(strength: float) -> float:
