@@ -34,13 +34,13 @@ PLAYABLE = """async (before) => {
   return { loaded, playing: performance.now() };
 }"""
 # Resolves with the time until the audio thread fades to a rendering that was asked for after the change.
-WATCH = """() => {
-  window.watchChange = async () => {
-    const { player } = await import('/listening.js');
+WATCH = """async () => {
+  const { player } = await import('/listening.js');
+  window.watchChange = () => {  // listens when it returns
     const before = player.lanes.master.generation;
     const path = document.querySelector('.eq-total');
     const result = { frames: 0 };
-    return await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       setTimeout(() => reject(new Error('a change was not played within 20 s')), 20000);
       let began = 0, drawn = false;
       const count = () => { if (!drawn) { result.frames++; requestAnimationFrame(count); } };

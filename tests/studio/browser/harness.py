@@ -82,7 +82,7 @@ def open_firefox() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        preferences = {"media.autoplay.default": 0}
+        preferences = {"media.autoplay.default": 0, "media.autoplay.block-webaudio": False}
         browser = playwright.firefox.launch(
             channel="moz-firefox", executable_path=find_firefox(), firefox_user_prefs=preferences
         )
