@@ -45,6 +45,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
 	$(BIN)/python scripts/check_words.py
+	$(BIN)/python scripts/check_page_types.py
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: $(INSTALLED)

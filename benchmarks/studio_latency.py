@@ -34,13 +34,13 @@ PLAYABLE = """async (before) => {
   return { loaded, playing: performance.now() };
 }"""
 # Resolves with the time until the audio thread fades to a rendering that was asked for after the change.
-WATCH = """() => {
-  window.watchChange = async () => {
-    const { player } = await import('/listening.js');
+WATCH = """async () => {
+  const { player } = await import('/listening.js');
+  window.watchChange = () => {  // listens when it returns
     const before = player.lanes.master.generation;
     const path = document.querySelector('.eq-total');
     const result = { frames: 0 };
-    return await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       setTimeout(() => reject(new Error('a change was not played within 20 s')), 20000);
       let began = 0, drawn = false;
       const count = () => { if (!drawn) { result.frames++; requestAnimationFrame(count); } };
@@ -150,6 +150,7 @@ def main() -> None:
         tracks = [write_track(options.music, 60 * options.minutes, i / 3, Path(folder) / f"{i}.wav") for i in range(3)]
         with open_browser(address) as context:
             page = context.new_page()
+            page.on("pageerror", lambda error: print(f"Error of the page: {error}", file=sys.stderr, flush=True))
             page.goto(address.split("?")[0])
             page.wait_for_selector(".empty")
             loaded, playing = drop(page, tracks[0])

@@ -12,9 +12,10 @@ from nmjax.mastering.early_scan import start_early_scans
 from nmjax.mastering.network_names import networks_help
 from nmjax.mastering.request import REFERENCE_GROUP, MasteringRequest
 from nmjax.runtime.import_pause import without_collection
-from nmjax.runtime.options import option, read_int, read_path, read_text
+from nmjax.runtime.options import option, read_float_or, read_int, read_path, read_text
 
 MAX_WORKERS = 1000
+WHOLE = "whole"  # of the track, in the report
 _FILES = "further files of a single track"
 _MANY = "many tracks, see docs/how-to/many.md"
 
@@ -50,6 +51,15 @@ class InferOptions(MasteringRequest):
     )
     report: Path | None = option(
         None, group=_FILES, metavar="FILE", parse=read_path, help="HTML page with curves, meters and players"
+    )
+    report_seconds: float | str | None = option(
+        None,
+        group=_FILES,
+        metavar="S",
+        parse=read_float_or(WHOLE),
+        low=1.0,
+        high=3600.0,
+        help="length of the report's players, or 'whole' for the whole track (a large file); default: 30",
     )
     null_test: Path | None = option(
         None, group=_FILES, metavar="FILE", parse=read_path, help="level-matched difference to the input (.wav)"

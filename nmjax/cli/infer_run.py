@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,6 +50,8 @@ def run_infer(options: InferOptions, console: Console | None = None, early_scans
 def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans | None) -> int:
     if options.scheduler or options.workers is not None:
         raise BadInputError("--scheduler and --workers are for many tracks; give a folder or several files.")
+    if options.report_seconds is not None and options.report is None:
+        raise BadInputError("--report-seconds has no effect without --report; add --report FILE.")
     track, request = Path(options.inputs[0]), options.mastering_request
     info = reader.probe(track)
     extra_files = {kind: getattr(options, kind) for kind in OUTPUT_FLAGS}
@@ -68,7 +71,7 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
             if target and "compressor" in target.matched_stages:
                 load_match_programs(info.channels)
     with ProgressBars(console, info.frames) as bars:
-        observers = _make_observers(info, outputs)
+        observers = _make_observers(info, outputs, options)
         result = master(
             track,
             outputs,
@@ -94,13 +97,15 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
     return ExitCode.OUT_OF_SPEC if failed else ExitCode.SUCCESS
 
 
-def _make_observers(info: AudioInfo, outputs: OutputPaths) -> list[MasteringObserver]:
+def _make_observers(info: AudioInfo, outputs: OutputPaths, options: InferOptions) -> list[MasteringObserver]:
     """Observers that write the report, the null test and the plot, each imported only where it is needed."""
     observers: list[MasteringObserver] = []
     if outputs.report or outputs.null_test:
+        from nmjax.report.audio_players import DEFAULT_EXCERPT_S
         from nmjax.report.recorder import ReportRecorder
 
-        observers.append(ReportRecorder(info, outputs))
+        seconds = options.report_seconds or DEFAULT_EXCERPT_S
+        observers.append(ReportRecorder(info, outputs, math.inf if isinstance(seconds, str) else seconds))
     if outputs.plot:
         from nmjax.report.eq_plot import EqPlotter  # matplotlib takes 0.7 s to import
 
@@ -114,6 +119,8 @@ def _run_batch(options: InferOptions, console: Console, early_scans: EarlyScans 
     for kind, flag in OUTPUT_FLAGS.items():
         if getattr(options, kind):
             raise BadInputError(f"{flag} is for a single track; give one file.")
+    if options.report_seconds is not None:
+        raise BadInputError("--report-seconds is for the report of a single track; give one file.")
     out = options.out
     if out and not out.is_dir() and (out.exists() or out.suffix.lower() in reader.READABLE_SUFFIXES):
         raise BadInputError(f"'{out}' is a file or is named like one; for many tracks, -o names a folder.")

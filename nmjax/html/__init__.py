@@ -15,8 +15,10 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from nmjax.html.modules import bundle_modules
 from nmjax.runtime import number_format
 
+COMPONENTS = Path(__file__).with_name("components")  # web components, which the studio serves and reports embed
 _SHARED = Path(__file__).with_name("templates")
 
 
@@ -35,7 +37,7 @@ def render_page(
     Args:
         template: the file; it can include and import its neighbors and the shared templates.
         styles: CSS files, embedded after the shared stylesheet.
-        script: a JavaScript file to embed.
+        script: a JavaScript module to embed, with those that it imports.
         policy: directives of the content security policy besides those for style and script, such as "default-src
             'none'".
         data: the variables of the template.
@@ -54,7 +56,7 @@ def render_page(
     environment.filters["clock"] = number_format.format_time
     environment.tests["finite"] = math.isfinite
     style_text = "".join(path.read_text(encoding="utf-8") for path in (_SHARED / "page.css", *styles))
-    script_text = script.read_text(encoding="utf-8") if script else ""
+    script_text = bundle_modules(script) if script else ""
     script_source = f"'{_hash_source(script_text)}'" if script else "'none'"
     directives = [
         *policy,

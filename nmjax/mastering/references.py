@@ -80,7 +80,7 @@ def read_reference_features(file: WeightedFile) -> tuple[TrackFeatures, str]:
     """
     path = Path(file.path)
     if path.suffix.lower() != ".json":
-        return features_from_file(path, file.section), _section_name(path.name, file.section)
+        return features_from_file(path, file.section), section_name(path.name, file.section)
     if file.section:
         raise BadInputError(f"'{path}' is a target file, which has no sections; leave the times out.")
     return target_file.read(path)
@@ -115,16 +115,30 @@ def features_from_file(path: Path, section: Section | None = None) -> TrackFeatu
     """
     info = reader.probe(path)
     if section:
-        length_s = info.frames / info.sample_rate
-        if section.start >= length_s:
-            raise BadInputError(f"'{path}' is {length_s:.1f} s long; its section must begin before that.")
-        if section.end > length_s + _SECTION_TOLERANCE_S:
-            raise BadInputError(f"'{path}' is {length_s:.1f} s long; its section must end by then.")
+        check_section(section, info.frames / info.sample_rate, f"'{path}'")
     chunks = _read_section(path, section)
-    return check_reference(features_from_chunks(chunks, info.sample_rate), f"'{_section_name(str(path), section)}'")
+    return check_reference(features_from_chunks(chunks, info.sample_rate), f"'{section_name(str(path), section)}'")
 
 
-def _section_name(name: str, section: Section | None) -> str:
+def check_section(section: Section, length_s: float, name: str) -> None:
+    """Refuses a section beyond the end of its file.
+
+    Args:
+        section: the section.
+        length_s: of the file.
+        name: of the file, for messages.
+
+    Raises:
+        BadInputError: it begins or ends after the file.
+    """
+    if section.start >= length_s:
+        raise BadInputError(f"{name} is {length_s:.1f} s long; its section must begin before that.")
+    if section.end > length_s + _SECTION_TOLERANCE_S:
+        raise BadInputError(f"{name} is {length_s:.1f} s long; its section must end by then.")
+
+
+def section_name(name: str, section: Section | None) -> str:
+    """The name of a file or of a section of it, such as song.flac@1:20-1:50."""
     if section is None:
         return name
     times = (f"{int(x // 60)}:{x % 60:04.1f}".removesuffix(".0") for x in section)

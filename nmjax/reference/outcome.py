@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from nmjax.reference.limits import EXPANSION, NARROW_BASS, MatchLimits
 from nmjax.reference.target_eq import WithinLimits
+from nmjax.runtime.messages import Message, OptionName
 from nmjax.runtime.number_format import format_signed
 
 BOOST, CUT = "boost", "cut"
@@ -96,17 +97,17 @@ def limit_note(name: str, within: WithinLimits, strength: float, limits: MatchLi
         deepest = f"{within.deepest_cut_db:.0f} dB"
         if within.deepest_cut_db > _LARGEST_NAMED_CUT_DB:  # the reference holds nothing there
             deepest = f"more than {_LARGEST_NAMED_CUT_DB:.0f} dB"
-        return (
+        return Message(
             f"{name} holds far less around {within.deepest_hz:.0f} Hz than this track: it asks for a cut of "
-            f"{deepest}, and {limits.max_cut_db:g} dB is the limit; "
-            f"{_remedy(min(within.boost, within.cut), same_song)}"
+            f"{deepest}, and {limits.max_cut_db:g} dB is the limit; ",
+            *_remedy(min(within.boost, within.cut), same_song),
         )
     needed_db = strength * limits.max_boost_db / max(within.boost, 1e-3)
     if needed_db < limits.max_boost_db + _MIN_EXCESS_DB:
         return ""
-    return (
-        f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; "
-        f"{_remedy(within.boost, same_song)}"
+    return Message(
+        f"{name} is far from this track: it asks for more boost than {limits.max_boost_db:g} dB, the limit; ",
+        *_remedy(within.boost, same_song),
     )
 
 
@@ -121,20 +122,23 @@ def width_note(name: str, side_gain_db: float, same_song: bool) -> str:
     if same_song or abs(side_gain_db) < _MIN_SIDE_GAIN_DB:
         return ""
     width, action = ("wider", "raised") if side_gain_db > 0.0 else ("narrower", "lowered")
-    return (
+    return Message(
         f"{name} is far {width} than this track: the side is {action} by {abs(side_gain_db):.1f} dB. "
-        "If that is too much, try --reference-weights width=0.5."
+        "If that is too much, try ",
+        OptionName("reference_weights", "width=0.5"),
+        ".",
     )
 
 
-def _remedy(share: float, same_song: bool) -> str:
-    """What to do where only a share of a correction is within the limits."""
+def _remedy(share: float, same_song: bool) -> tuple[str | OptionName, ...]:
+    """What to do where only a share of a correction is within the limits, as parts of a message."""
+    more_boost = OptionName("max_boost")
     if same_song:
-        return "allow more with --max-boost."
+        return "allow more with ", more_boost, "."
     proposed = _round_strength(share)
     if proposed < _MIN_PROPOSED_STRENGTH:
-        return "choose music closer to the track, or allow more with --max-boost."
-    return f"try --reference-strength {proposed:.2g}."
+        return "choose music closer to the track, or allow more with ", more_boost, "."
+    return "try ", OptionName("reference_strength", f"{proposed:.2g}"), "."
 
 
 def _round_strength(strength: float) -> float:

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import StreamOpener, loudness_by_limiting
 from nmjax.mastering.delivery.write import DeliveryResult
-from nmjax.report import svg
-from nmjax.report.figures import MASTER_STYLE, Figure, level_axis
-from nmjax.report.svg import LineStyle, PlotCurve
+from nmjax.report import charts
+from nmjax.report.charts import PlotCurve
+from nmjax.report.figures import Figure, level_axis
 from nmjax.runtime.number_format import format_fixed, format_general
 
 _MAX_LIMITING_DB, _STEP_DB = 12.0, 0.5
@@ -80,18 +80,18 @@ def measure_limiting(
 def limiting_figure(tradeoff: LimitingTradeoff) -> Figure:
     """The loudness over the depth of limiting, with a mark for each delivery that is limited or nearly so."""
     name = f"At a ceiling of {format_general(tradeoff.true_peak_db, 'dBTP')}"
-    curves = [PlotCurve(tradeoff.limiting_db, tradeoff.lufs, name, MASTER_STYLE)]
-    styles = (LineStyle(svg.BLACK, width=2.6), LineStyle(svg.BLUE, width=2.0), LineStyle(svg.GREEN, width=2.0))
+    curves = [PlotCurve(tradeoff.limiting_db, tradeoff.lufs, name, "master")]
+    styles = ("total", "limiter", "reference")
     for point, style in zip(tradeoff.deliveries, styles, strict=False):
         mark = np.full(2, point.limiting_db), point.lufs + np.array([-_HALF_TICK_LU, _HALF_TICK_LU])
         curves.append(PlotCurve(*mark, f"{point.name}: {format_fixed(point.lufs, 'LUFS')}", style))
     first, last = (format_fixed(float(x), "LUFS") for x in (tradeoff.lufs[0], tradeoff.lufs[-1]))
-    chart = svg.Chart(
+    chart = charts.Chart(
         title="Loudness against limiting",
         description=f"From {first} without limiting to {last} with {_MAX_LIMITING_DB:g} dB of it.",
-        x=svg.linear_axis("deepest gain reduction (dB)", 0.0, _MAX_LIMITING_DB),
+        x=charts.linear_axis("deepest gain reduction (dB)", 0.0, _MAX_LIMITING_DB),
         y=level_axis("LUFS", curves, _RANGE_LU),
         curves=curves,
     )
     caption = "Estimated. Where the line is flat, more limiting hardly adds loudness. --lufs clean takes 2 dB."
-    return Figure("limiting", chart, caption)
+    return Figure(chart, caption)

@@ -18,10 +18,11 @@ from nmjax.models.parameters import EqSettings
 from nmjax.reference.match import ReferenceMatch
 from nmjax.report import figures
 from nmjax.report.audio_players import Excerpt, encode_players
-from nmjax.report.figures import Figure
+from nmjax.report.figures import EqFigure, Figure
+from nmjax.report.gain_trace import GainTrace
 from nmjax.report.limiting import LimitingTradeoff, limiting_figure
 from nmjax.report.null_test import NullTest
-from nmjax.report.processor_figures import inverse_curve_figure
+from nmjax.report.processor_figures import inverse_curve_figure, limiter_figure
 from nmjax.report.processors import ChainData, measure_processors
 from nmjax.report.spectral_change import ResidualSpectrum, measure_spectral_change
 from nmjax.report.track_analysis import SignalAnalysis
@@ -69,6 +70,8 @@ class ReportData:
         excerpts: for the audio players.
         null_test: None if none was written.
         match: the target of a reference; None without one.
+        limiter: the gain of delivery and limiter over time; None without a limiter.
+        limiter_input_gain_db: of the delivery, before the limiter.
         eq_side: the rendered bands of the side's equalizer; None without one.
         saturation: the repair of saturated peaks; None without one.
     """
@@ -91,6 +94,8 @@ class ReportData:
     excerpts: Sequence[Excerpt] = ()
     null_test: NullTest | None = None
     match: ReferenceMatch | None = None
+    limiter: GainTrace | None = None
+    limiter_input_gain_db: float = 0.0
     eq_side: EqSettings | None = None
     saturation: SaturationRepair | None = None
 
@@ -122,12 +127,13 @@ class _ResidualPeak:
 
 @dataclasses.dataclass(frozen=True)
 class _MasterFigures:
-    """The charts of equalizer, spectra and loudness."""
+    """The charts of equalizer, spectra and loudness; `limiter` is None without one."""
 
-    eq: Figure
+    eq: EqFigure
     spectra: Figure
     change: Figure
     loudness: Figure
+    limiter: Figure | None
 
 
 def write_report(path: Path, data: ReportData) -> None:
@@ -147,8 +153,8 @@ def render_page(data: ReportData) -> str:
     change = measure_spectral_change(before, after, eq_db)
     return html.render_page(
         _TEMPLATES / "report.html.j2",
-        styles=[_TEMPLATES / "report.css"],
-        script=_TEMPLATES / "players.js",
+        styles=[html.COMPONENTS / "colors.css", html.COMPONENTS / "components.css", _TEMPLATES / "report.css"],
+        script=_TEMPLATES / "report.js",
         policy=["default-src 'none'", "media-src data:"],
         report=data,
         players=encode_players(data.excerpts),
@@ -160,10 +166,11 @@ def render_page(data: ReportData) -> str:
         processors=measure_processors(data.chain) if data.chain else None,
         change=change,
         figures=_MasterFigures(
-            eq=figures.eq_figure(data.eq, data.match, data.eq_side),
+            eq=figures.eq_figure(data.eq, before, after, data.match, data.eq_side),
             spectra=figures.spectra_figure(before, after, data.match),
             change=figures.change_figure(change, eq_db[: len(change.freq_hz)]),
             loudness=figures.loudness_figure(before, after, data.target_lufs),
+            limiter=limiter_figure(data.limiter, data.limiter_input_gain_db) if data.limiter else None,
         ),
         saturation_figure=inverse_curve_figure(data.saturation) if data.saturation else None,
         limiting_figure=limiting_figure(data.limiting) if data.limiting else None,

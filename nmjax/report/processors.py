@@ -153,7 +153,7 @@ def _measure_compressor(chain: ChainData, settings: Compressor) -> CompressorRep
         min_gain_db=min_gain_db,
         max_gain_db=max_gain_db,
         static_curve=processor_figures.static_curve_figure(settings, _first(chain.settings.input_gain_db)),
-        gain_trace=processor_figures.gain_trace_figure(trace, makeup_db, is_expander=_first(settings.ratio) < 1.0),
+        gain_trace=processor_figures.compressor_figure(trace, makeup_db, is_expander=_first(settings.ratio) < 1.0),
     )
 
 

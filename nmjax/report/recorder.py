@@ -10,14 +10,15 @@ import numpy as np
 from nmjax.audio import reader
 from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks
-from nmjax.mastering.delivery.plan import DeliverySpec, StreamOpener, apply_delivery_plan
+from nmjax.mastering.delivery.plan import DeliveryPlan, DeliverySpec, StreamOpener, apply_delivery_plan
 from nmjax.mastering.delivery.verify import ComplianceResult, check_file_compliance
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.summary import summary_sentences
 from nmjax.mastering.types import MasteringResult
 from nmjax.models import Settings
 from nmjax.models.processors import PROCESSORS
-from nmjax.report.audio_players import select_excerpts
+from nmjax.reference.reference_target import ReferenceAudio
+from nmjax.report.audio_players import DEFAULT_EXCERPT_S, Excerpt, add_reference, select_excerpts
 from nmjax.report.gain_trace import GainTracer
 from nmjax.report.limiting import LimitingTradeoff, measure_limiting
 from nmjax.report.null_test import NullTest, write_null_test
@@ -38,10 +39,18 @@ class ReportRecorder:
     Args:
         info: header of the input file.
         outputs: the paths to write.
+        excerpt_s: length of what can be listened to in the report, in seconds; infinite for the whole track.
+        reference: what can be listened to besides input and master; None for the reference of the match, if any.
     """
 
-    def __init__(self, info: AudioInfo, outputs: OutputPaths):
-        self._info, self._outputs = info, outputs
+    def __init__(
+        self,
+        info: AudioInfo,
+        outputs: OutputPaths,
+        excerpt_s: float = DEFAULT_EXCERPT_S,
+        reference: ReferenceAudio | None = None,
+    ):
+        self._info, self._outputs, self._excerpt_s, self._reference = info, outputs, excerpt_s, reference
         self._analyzers: dict[str, SignalAnalyzer] = {}
         self._gain_tracers: dict[str, GainTracer] = {}  # in the order of the chain
         self._next_tracer: GainTracer | None = None  # of the processor that follows, if one does
@@ -86,7 +95,9 @@ class ReportRecorder:
         if self._outputs.report:
             limiting = measure_limiting(open_rendered, info.sample_rate, info.channels, result.delivery_results)
             page = render_page(
-                self._report_data(result, open_input, open_master, null_test=null_test, limiting=limiting)
+                self._report_data(
+                    result, open_input, open_master, open_rendered, null_test=null_test, limiting=limiting
+                )
             )
             temporary_paths[self._outputs.report].write_text(page, encoding="utf-8")
 
@@ -95,13 +106,18 @@ class ReportRecorder:
         result: MasteringResult,
         open_input: StreamOpener,
         open_master: StreamOpener,
+        open_rendered: StreamOpener,
         *,
         null_test: NullTest | None,
         limiting: LimitingTradeoff | None,
     ) -> ReportData:
         info, delivery, render_plan = self._info, result.delivery_results[0], result.render_plan
         analyses = {stage: analyzer.result() for stage, analyzer in self._analyzers.items()}
-        input_analysis, master_analysis = analyses["source"], self._analyze(open_master())
+        limiter = GainTracer(info.sample_rate) if delivery.spec.true_peak_db is not None else None
+        master_analysis = self._analyze(
+            self._limited(limiter, open_rendered, delivery.plan) if limiter else open_master()
+        )
+        input_analysis = analyses["source"]
         settings = render_plan.prediction.settings
         return ReportData(
             track_name=info.path.name,
@@ -125,12 +141,35 @@ class ReportRecorder:
             summary=summary_sentences(result),
             compliance_lines=[f"{x.spec.name}: {x.compliance.summary}" for x in result.delivery_results],
             notes=[*(f"Repaired: {x}" for x in result.unreported_repairs), *result.notes],
-            excerpts=select_excerpts(open_input(), open_master(), master_analysis),
+            excerpts=self._excerpts(result, open_input(), open_master(), master_analysis),
+            limiter=limiter.result() if limiter else None,
+            limiter_input_gain_db=delivery.plan.gain_db,
             null_test=null_test,
             limiting=limiting,
             match=render_plan.match,
             saturation=render_plan.repairs.saturation,
         )
+
+    def _limited(self, tracer: GainTracer, open_rendered: StreamOpener, plan: DeliveryPlan) -> AudioChunks:
+        """The master, while what the limiter does to the level is traced."""
+        return tracer.watch_output(
+            apply_delivery_plan(lambda: tracer.watch_input(open_rendered()), self._info.sample_rate, plan)
+        )
+
+    def _excerpts(
+        self, result: MasteringResult, before: AudioChunks, after: AudioChunks, master_analysis: SignalAnalysis
+    ) -> list[Excerpt]:
+        """What can be listened to, with the reference where its audio can be read."""
+        excerpts = select_excerpts(before, after, master_analysis, self._excerpt_s)
+        match = result.render_plan.match
+        reference = self._reference or (match.reference_target.audio if match else None)
+        if reference is None:
+            return excerpts
+        first = next(iter(reference.read_chunks()))
+        analyzer = SignalAnalyzer(reference.sample_rate, first.shape[1])
+        for _ in analyzer.watch(reference.read_chunks()):
+            pass
+        return add_reference(excerpts, reference.read_chunks(), analyzer.result(), self._excerpt_s)
 
     def _analyze(self, chunks: AudioChunks) -> SignalAnalysis:
         analyzer = SignalAnalyzer(self._info.sample_rate, self._info.channels)

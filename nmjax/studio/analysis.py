@@ -38,6 +38,7 @@ class Analysis:
         certain, possible: the repairs of "auto", and those that can be named.
         lufs: loudness by key of a repair plan; None where there is none.
         spectrum_db: levels at `curves.GRID_HZ`.
+        side_spectrum_db: those of half of left − right; None unless the track is stereo.
         original_lufs: loudness of the track before repair; −inf where it has none.
         suggestions: by key.
     """
@@ -49,6 +50,7 @@ class Analysis:
     lufs: dict[str, float | None]
     spectrum_db: list[float]
     original_lufs: float
+    side_spectrum_db: list[float] | None = None
     suggestions: dict[str, Suggestion] = dataclasses.field(default_factory=dict)
 
     def repairs(self, names: Sequence[str]) -> RepairPlan:
@@ -82,6 +84,7 @@ class Analysis:
             "possible": self.possible.to_dict(),
             "lufs": self.lufs,
             "spectrum_db": self.spectrum_db,
+            "side_spectrum_db": self.side_spectrum_db,
             "original_lufs": self.original_lufs if math.isfinite(self.original_lufs) else None,
             "suggestions": {key: suggestion.to_dict(sample_rate) for key, suggestion in self.suggestions.items()},
         }
@@ -98,6 +101,7 @@ class Analysis:
             possible=RepairPlan.model_validate(tree["possible"]),
             lufs=tree["lufs"],
             spectrum_db=tree["spectrum_db"],
+            side_spectrum_db=tree.get("side_spectrum_db"),
             original_lufs=lufs,
             suggestions=suggestions,
         )
@@ -140,7 +144,8 @@ def analyze_source(
         certain=source.repairs,
         possible=possible,
         lufs={repair_key(source.repairs): lufs if math.isfinite(lufs) else None},
-        spectrum_db=_spectrum_db(statistics),
+        spectrum_db=_levels_db(statistics.spectrum.power, statistics.spectrum.bin_hz),
+        side_spectrum_db=_side_levels_db(statistics),
         original_lufs=original_lufs,
     )
 
@@ -157,8 +162,17 @@ def suggest_settings(signal: SourceSignal, network: Network) -> Suggestion:
     )
 
 
-def _spectrum_db(statistics: TrackStatistics) -> list[float]:
-    levels = grid_levels_db(statistics.spectrum, GRID_HZ)
+def _side_levels_db(statistics: TrackStatistics) -> list[float] | None:
+    """Levels of half of left − right."""
+    if statistics.channels != 2:
+        return None
+    spectrum = statistics.spectrum
+    power = (spectrum.left + spectrum.right - 2.0 * np.real(spectrum.cross)) / 4.0
+    return _levels_db(np.maximum(power, 0.0), spectrum.bin_hz)
+
+
+def _levels_db(power: np.ndarray, bin_hz: float) -> list[float]:
+    levels = grid_levels_db(power, bin_hz, GRID_HZ)
     return [round(float(x), 2) for x in np.maximum(levels, -150.0)]
 
 

@@ -13,7 +13,6 @@ from nmjax.dsp import Bands, Compressor, Saturator, static_curve_db
 from nmjax.dsp.numerics import db_to_amplitude
 from nmjax.dsp.saturator import level_compensation
 from nmjax.mastering.diagnosis.percentiles import quantile
-from nmjax.mastering.diagnosis.spectrum import LongTermSpectrum
 from nmjax.mastering.diagnosis.tonal_balance import BANDS_HZ
 from nmjax.models import Prediction
 from nmjax.reference.bands import CENTERS_HZ
@@ -28,13 +27,21 @@ _AMPLITUDES = np.linspace(-1.0, 1.0, 81)
 _LOW_PERCENT, _HIGH_PERCENT = 10.0, 90.0
 
 
-def grid_levels_db(spectrum: LongTermSpectrum, grid_hz: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-    """Power in a third of an octave around each frequency, in dB: pink noise is flat."""
+def grid_levels_db(
+    power: Float[np.ndarray, " bins"], bin_hz: float, grid_hz: Float[np.ndarray, " points"]
+) -> Float[np.ndarray, " points"]:
+    """Power in a third of an octave around each frequency, in dB: pink noise is flat.
+
+    Args:
+        power: of the bins of a spectrum.
+        bin_hz: their spacing.
+        grid_hz: frequencies.
+    """
     edges = 2.0 ** (0.5 * _SMOOTHING_OCTAVES)
-    cumulative = np.concatenate([[0.0], np.cumsum(spectrum.power)])
+    cumulative = np.concatenate([[0.0], np.cumsum(power)])
     # Bin k covers (k ± ½) bins, so that the sum up to a frequency is a line through the bins' edges.
     position = np.arange(len(cumulative)) - 0.5
-    low, high = (np.interp(grid_hz * factor / spectrum.bin_hz, position, cumulative) for factor in (1.0 / edges, edges))
+    low, high = (np.interp(grid_hz * factor / bin_hz, position, cumulative) for factor in (1.0 / edges, edges))
     return 10.0 * np.log10(np.maximum(high - low, 1e-15))
 
 
@@ -44,6 +51,7 @@ def curves_dict(
     eq_sample_rate: int,
     sample_rate: int,
     spectrum_db: list[float],
+    side_spectrum_db: list[float] | None = None,
     difference_db: Float[np.ndarray, " target_bands"] | None = None,
 ) -> dict[str, Any]:
     """Everything that `GET …/curves` returns.
@@ -53,6 +61,7 @@ def curves_dict(
         eq_sample_rate: at which its bands have their intended response.
         sample_rate: of the track.
         spectrum_db: of the track at `GRID_HZ`.
+        side_spectrum_db: of half of left − right; None unless the track is stereo.
         difference_db: of a target and the track, as in `Suggestion`.
     """
     grid_hz = GRID_HZ[_NYQUIST_SHARE * sample_rate >= GRID_HZ]
@@ -69,6 +78,7 @@ def curves_dict(
         "total": _rounded(total),
         "side_bands": [] if side_responses is None else [_rounded(response) for response in side_responses],
         "side_total": None if side_responses is None else _rounded(side_responses.sum(axis=0)),
+        **_side_spectra(side_spectrum_db, total if side_responses is None else total + side_responses.sum(axis=0)),
         "spectrum_before": _rounded(before) if has_signal else None,
         "spectrum_after": _rounded(before + total) if has_signal else None,
         "target": target_spectrum(before, difference_db, grid_hz) if has_signal and difference_db is not None else None,
@@ -76,6 +86,14 @@ def curves_dict(
         "compressor": None if settings.compressor is None else compressor_curve(settings.compressor),
         "saturator": None if settings.saturator is None else saturator_curve(settings.saturator),
     }
+
+
+def _side_spectra(side_spectrum_db: list[float] | None, response_db: np.ndarray) -> dict[str, list[float] | None]:
+    """The side's spectrum before and after the equalizer; None where there is no side."""
+    before = np.asarray(side_spectrum_db if side_spectrum_db is not None else [])[: len(response_db)]
+    if np.max(before, initial=-150.0) <= -140.0:
+        return {"side_spectrum_before": None, "side_spectrum_after": None}
+    return {"side_spectrum_before": _rounded(before), "side_spectrum_after": _rounded(before + response_db)}
 
 
 def target_spectrum(

@@ -27,6 +27,7 @@ from nmjax.studio.album import album_specs
 from nmjax.studio.documents import one_of, read_model
 from nmjax.studio.jobs import Job
 from nmjax.studio.networks import network_of_checkpoint
+from nmjax.studio.page_words import page_words
 from nmjax.studio.passes import Priority
 from nmjax.studio.track import Track
 
@@ -110,7 +111,7 @@ def deliver(
         if result.outputs.report:
             report_url = _url(job, result.outputs.report)
             files.append({**_settings_dict(job, result.outputs.report), "compliance": "The report."})
-    return {"files": files, "report_url": report_url, "notes": list(dict.fromkeys(notes))}
+    return {"files": files, "report_url": report_url, "notes": [page_words(note) for note in dict.fromkeys(notes)]}
 
 
 def deliver_track(
@@ -152,7 +153,7 @@ def deliver_track(
 
     observers: list[MasteringObserver] = []
     if outputs.report and track.info:
-        observers.append(ReportRecorder(track.info, outputs))
+        observers.append(ReportRecorder(track.info, outputs, reference=track.played_reference()))
     return master(track.upload, outputs, network, options, progress, observers, report_findings=order.report)
 
 

@@ -53,6 +53,11 @@ class Job:
         if self._is_canceled.is_set():
             raise JobCanceled
 
+    def pause(self, seconds: float) -> None:
+        """Wait; raises JobCanceled where the job is canceled meanwhile."""
+        self._is_canceled.wait(seconds)
+        self.check()
+
     def advance(self, progress: float, message: str = "") -> None:
         """Report progress (0 to 1), and what is being done."""
         self.check()
@@ -113,12 +118,20 @@ class JobQueue:
 
     def submit(self, kind: str, track: str | None, work: Callable[[Job], Any], is_short: bool = False) -> Job:
         """Queue a job; `work(job)` returns its result. A short one does not wait for long ones."""
+        return self.start(self.prepare(kind, track), work, is_short)
+
+    def prepare(self, kind: str, track: str | None) -> Job:
+        """A job that is listed and can be canceled, but not begun."""
         job = Job(kind, track, self._hub)
         with self._lock:
             finished = [x.id for x in self._jobs.values() if x.state not in ("queued", "running")]
             for old in finished[: max(0, len(finished) - _MAX_FINISHED)]:
                 del self._jobs[old]
             self._jobs[job.id] = job
+        return job
+
+    def start(self, job: Job, work: Callable[[Job], Any], is_short: bool = False) -> Job:
+        """Queue a prepared job, as `submit` does."""
         job.publish()
         (self._short_pool if is_short else self._pool).submit(job.run, work)
         return job

@@ -68,7 +68,7 @@ def read_piece(
 
 def _reference_piece(track: Track, reference_id: str, start: int, frames: int, is_equal: bool) -> Piece:
     analysis, gain_db = track.analysis, 0.0
-    chosen = [reference_id] if reference_id else [x.id for x in track.history.current.references]
+    chosen = [x.key for x in track.history.current.references if reference_id in ("", x.id)]
     references = [track.references[x] for x in chosen if x in track.references]
     reference = next((x for x in references if x.spool), None)
     if reference is None or reference.spool is None:

@@ -1,4 +1,4 @@
-"""What a request has: its JSON, and the numbers and words of its query."""
+"""What a request has: its studio and track, its JSON, and the numbers and words of its query."""
 
 from __future__ import annotations
 
@@ -10,7 +10,23 @@ from starlette.requests import Request
 from nmjax.mastering.settings.file import MAX_BYTES
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
+from nmjax.studio.studio import Studio
+from nmjax.studio.track import Track
 from nmjax.studio.uploads import UploadError
+
+
+def studio_of(request: Request) -> Studio:
+    """The studio that serves a request."""
+    return request.app.state.studio
+
+
+def track_of(request: Request) -> Track:
+    """The track that the path of a request names.
+
+    Raises:
+        NoSuchThingError: there is none.
+    """
+    return studio_of(request).track(request.path_params["track"])
 
 
 async def read_json(request: Request) -> Any:

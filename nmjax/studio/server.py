@@ -21,6 +21,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from nmjax import html
 from nmjax.runtime.console import print_line
 from nmjax.runtime.errors import BadInputError, CannotWriteError
 from nmjax.studio import routes
@@ -58,7 +59,11 @@ def make_app(studio: Studio, gate: Gate, page: Path = _PAGE) -> Starlette:
         studio.hub.close()
 
     app = Starlette(
-        routes=[*routes.all_routes(), Mount("/", PageFiles(directory=page, html=True, check_dir=False))],
+        routes=[
+            *routes.all_routes(),
+            Mount("/components", PageFiles(directory=html.COMPONENTS)),
+            Mount("/", PageFiles(directory=page, html=True, check_dir=False)),
+        ],
         middleware=[Middleware(SecurityMiddleware, gate=gate)],
         exception_handlers={
             BadInputError: _bad_input,

@@ -13,6 +13,7 @@ from nmjax.mastering.request import REPAIR_NAMES
 from nmjax.mastering.settings.labels import setting_label
 from nmjax.mastering.settings.schema import BAND_RANGES, MAX_SIDE_BANDS
 from nmjax.models.processors import PROCESSORS
+from nmjax.reference.limits import DEFAULT_LIMITS, SAME_SONG_LIMITS
 from nmjax.reference.styles import STYLE_NAMES
 from nmjax.studio.deliveries import FORMATS
 from nmjax.studio.studio import Studio
@@ -43,6 +44,7 @@ def _choices() -> dict[str, Any]:
         "processors": [_processor(name) for name in PROCESSORS],
         "band_limits": {field: [limits.low, limits.high] for field, limits in BAND_RANGES.items()},
         "max_side_bands": MAX_SIDE_BANDS,
+        "max_boost": {"default": DEFAULT_LIMITS.max_boost_db, "same_song": SAME_SONG_LIMITS.max_boost_db},
         "formats": list(FORMATS),
         "version": __version__,
     }

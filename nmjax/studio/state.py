@@ -37,11 +37,27 @@ class Deliver(StrictModel):
     max_limiting: Annotated[float, Range(0.0, 30.0, "dB")] | None = None
 
 
+class ReferenceSection(StrictModel):
+    """A section of a reference, in seconds."""
+
+    start: Annotated[float, Range(0.0, 86_400.0, "s")]
+    end: Annotated[float, Range(0.0, 86_400.0, "s")]
+
+
 class ReferenceChoice(StrictModel):
-    """A reference that a track follows: its id, and its weight in the average of all."""
+    """A reference that a track follows: its id, its weight in the average of all, and the section to use.
+
+    section: None for the whole file.
+    """
 
     id: str
     weight: Annotated[float, Range(0.001, 1000.0)] = 1.0
+    section: ReferenceSection | None = None
+
+    @property
+    def key(self) -> str:
+        """Identifies what is measured: the file, or a section of it."""
+        return self.id if self.section is None else f"{self.id}-{self.section.start:g}-{self.section.end:g}"
 
 
 class Edits(StrictModel):
@@ -61,6 +77,7 @@ class Edits(StrictModel):
         style: that the track moves toward; None for references, or for no target.
         references: music and target files that the track is matched to.
         reference_strength, reference_weights, same_song: how a target is matched.
+        max_boost: largest boost of the equalizer toward a target, in dB; None for the default.
         model_before_target: the network to go back to without a target; None where a person chose the present one.
     """
 
@@ -80,6 +97,7 @@ class Edits(StrictModel):
     reference_strength: _Fraction = 1.0
     reference_weights: dict[AspectName, _Fraction] = Field(default_factory=lambda: dict.fromkeys(MATCH_ASPECTS, 1.0))
     same_song: bool = False
+    max_boost: Annotated[float, Range(0.0, 18.0, "dB")] | None = None
     model_before_target: str | None = None
 
     @property

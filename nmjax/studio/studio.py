@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from nmjax.runtime.errors import BadInputError
+from nmjax.studio import changes, track_files
 from nmjax.studio.deliveries import DeliveryOrder, deliver
 from nmjax.studio.events import EventHub
 from nmjax.studio.jobs import Job, JobCanceled, JobQueue
 from nmjax.studio.passes import PassScheduler, Priority
 from nmjax.studio.session import SessionFolder
+from nmjax.studio.state import ReferenceChoice
 from nmjax.studio.targets import store_reference
 from nmjax.studio.track import Track
 from nmjax.studio.uploads import DEFAULT_LIMIT_BYTES, safe_name
@@ -24,9 +24,11 @@ from nmjax.studio.work import (
     analyze_track,
     complete_track,
     decode_track,
-    make_parts,
+    measure_reference,
     missing_parts,
 )
+
+_MATCH_PAUSE_S = 0.4  # after the last change of a target
 
 
 class NoSuchThingError(BadInputError):
@@ -46,7 +48,8 @@ class Studio:
         self.hub, self.priority = EventHub(), Priority()
         self.jobs, self.passes = JobQueue(self.hub), PassScheduler(self.hub, self.priority)
         self._tracks: dict[str, Track] = {}
-        self._lock = threading.Lock()
+        self._completions: dict[str, Job] = {}  # by track: the job that makes what its settings ask for
+        self._lock, self._is_closed = threading.Lock(), False
         self._find_tracks()
 
     def _find_tracks(self) -> None:
@@ -91,7 +94,7 @@ class Studio:
     def add_track(self, folder: Path, name: str, upload: Path) -> Track:
         """Add a track whose file has arrived, and start its analysis."""
         track = Track(folder, name, upload)
-        track.save_header()
+        track_files.write_header(folder, name, upload)
         self._start(track)
         return track
 
@@ -144,32 +147,61 @@ class Studio:
         """After a change of settings: make what it asks for, render it, and tell the pages."""
         if not track.is_transient:
             if missing_parts(track):
-                track.status = "analyzing"
-                self.jobs.submit("analysis", track.id, lambda job: self._complete(job, track))
+                self._request_parts(track)
             else:
                 self.passes.request(track)
         self.hub.publish("track", track.brief())
 
+    def _request_parts(self, track: Track) -> None:
+        """Make what a track's settings ask for; work for older settings is given up."""
+        track.status = "analyzing"
+        with self._lock:
+            superseded = self._completions.get(track.id)
+            self._completions[track.id] = job = self.jobs.prepare("analysis", track.id)
+        if superseded:
+            superseded.cancel()
+        self.jobs.start(job, lambda job: self._complete(job, track))
+
     def _complete(self, job: Job, track: Track) -> None:
+        is_made = False
         try:
-            complete_track(job, track)
+            job.pause(_MATCH_PAUSE_S)  # further references, or a further choice, may follow
+            with track.parts_lock:  # what this supersedes may still be at work
+                complete_track(job, track)
+            is_made = True
         finally:
-            track.status = "ready"
-            self.hub.publish("track", track.brief())
+            self._finish_parts(job, track, is_made)
+
+    def _finish_parts(self, job: Job, track: Track, is_made: bool) -> None:
+        """After a job that was not superseded: the track is ready, or goes back to settings that are there."""
+        with self._lock:
+            if self._completions.get(track.id) is not job:
+                return
+            del self._completions[track.id]
+            is_removed = self._is_closed or track.id not in self._tracks
+        if is_removed:
+            return
+        track.status = "ready"
+        if not is_made:
+            changes.give_up_unmade(track)
+        self.hub.publish("track", track.brief())
         self.passes.request(track, 0.0)
 
     def add_reference(self, track: Track, folder: Path, name: str, file: Path) -> Job:
-        """Match a track to one more reference, whose file has arrived in a folder; a failure changes nothing."""
+        """Let a track follow one more reference, whose file has arrived in a folder; a failure changes nothing.
+
+        The track is matched once to all that arrive one after the other.
+        """
         reference = store_reference(folder, name, file)
 
         def work(job: Job) -> None:
             try:
                 track.reference_files[reference.id] = reference
-                edits = track.with_reference(reference.id)
-                make_parts(job, track, edits)
-                track.add_reference(reference.id)
+                measure_reference(job, track, ReferenceChoice(id=reference.id))
+                changes.add_reference(track, reference.id)
             except BaseException:
-                track.forget_reference(reference.id)
+                track.reference_files.pop(reference.id, None)
+                track.references.pop(reference.id, None)
                 self.discard_folder(folder)
                 raise
             self.changed(track)
@@ -208,6 +240,7 @@ class Studio:
 
     def close(self) -> None:
         """Stop all work; the session stays on disk."""
+        self._is_closed = True
         self.jobs.close()
         self.passes.close()
         for track in self.tracks():
@@ -217,14 +250,9 @@ class Studio:
 
 def stored_track(folder: Path) -> Track | None:
     """The track of a folder, with its settings; None where its file is not complete."""
-    try:
-        header: dict[str, Any] = json.loads((folder / "track.json").read_text(encoding="utf-8"))
-        upload = folder / "upload" / safe_name(header["upload"])
-        name = str(header["name"])
-    except (OSError, ValueError, KeyError, TypeError):
+    header = track_files.read_header(folder)
+    if header is None:
         return None
-    if not upload.is_file():
-        return None
-    track = Track(folder, name, upload)
+    track = Track(folder, header.name, header.upload)
     track.read_stored()
     return track

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import secrets
 import shutil
 from collections.abc import Collection, Mapping
@@ -14,11 +13,18 @@ from typing import Any
 import numpy as np
 
 from nmjax.audio import reader
-from nmjax.audio.streams import AudioChunks, resample_stream
+from nmjax.audio.streams import AudioChunks, resample_stream, take_section
 from nmjax.mastering.pretrained import DEFAULT_MODEL, REFERENCE_MODEL
-from nmjax.mastering.references import check_reference, features_from_chunks, read_reference_features
+from nmjax.mastering.references import (
+    MIN_SECONDS,
+    check_reference,
+    check_section,
+    features_from_chunks,
+    read_reference_features,
+    section_name,
+)
 from nmjax.mastering.request import MasteringRequest
-from nmjax.mastering.request_readers import WeightedFile
+from nmjax.mastering.request_readers import Section, WeightedFile
 from nmjax.mastering.resolve import combine_references
 from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.runtime import atomic_files
@@ -27,7 +33,7 @@ from nmjax.studio.jobs import Job
 from nmjax.studio.meters import MeterScan
 from nmjax.studio.prepared import Reference
 from nmjax.studio.spool import write_spool
-from nmjax.studio.state import FROM_NETWORK, Edits
+from nmjax.studio.state import FROM_NETWORK, Edits, ReferenceChoice
 from nmjax.studio.uploads import safe_name
 
 TARGET_SUFFIX = ".json"  # of target files
@@ -93,8 +99,8 @@ def _stored_reference(folder: Path) -> ReferenceFile | None:
     return ReferenceFile(folder.name, name, path) if path.is_file() else None
 
 
-def check_references(edits: Edits, known: Collection[str]) -> None:
-    """Refuses references that the track does not have, or has twice.
+def check_references(edits: Edits, known: Mapping[str, ReferenceFile]) -> None:
+    """Refuses references that the track does not have, or has twice, and sections that a file does not have.
 
     Raises:
         BadInputError: one of these.
@@ -104,6 +110,25 @@ def check_references(edits: Edits, known: Collection[str]) -> None:
         raise BadInputError("A reference is named twice; change its weight instead.")
     if not set(ids) <= set(known):
         raise BadInputError("The track has no such reference; drop the file again.")
+    for chosen in edits.references:
+        if chosen.section is not None:
+            _check_section(chosen, known[chosen.id])
+
+
+def _check_section(chosen: ReferenceChoice, file: ReferenceFile) -> None:
+    section, name = section_of(chosen), f"“{file.name}”"
+    assert section is not None
+    if not file.is_music:
+        raise BadInputError(f"{name} is a target file, which has no sections; leave the times out.")
+    if section.end - section.start < MIN_SECONDS:
+        raise BadInputError(f"A section of a reference needs at least {MIN_SECONDS:g} s; choose more of {name}.")
+    info = reader.probe(file.path)
+    check_section(section, info.frames / info.sample_rate, name)
+
+
+def section_of(chosen: ReferenceChoice) -> Section | None:
+    """The section of a choice; None for the whole file."""
+    return None if chosen.section is None else Section(chosen.section.start, chosen.section.end)
 
 
 def follow_choices(before: Edits, edits: Edits) -> Edits:
@@ -133,12 +158,15 @@ def _target_ids(edits: Edits) -> tuple:
     return (edits.style, *(reference.id for reference in edits.references))
 
 
-def read_reference(job: Job, file: ReferenceFile, spool_path: Path, sample_rate: int, channels: int) -> Reference:
+def read_reference(
+    job: Job, file: ReferenceFile, section: Section | None, spool_path: Path, sample_rate: int, channels: int
+) -> Reference:
     """Measure a reference, and decode it for playing.
 
     Args:
         job: progress from 0 to 0.5.
         file: the reference.
+        section: of it; None for the whole file.
         spool_path: where its decoded audio goes.
         sample_rate, channels: of the track that it is played beside.
 
@@ -148,24 +176,27 @@ def read_reference(job: Job, file: ReferenceFile, spool_path: Path, sample_rate:
     job.advance(0.0, f"Analyzing “{file.name}”")
     try:
         if file.is_music:
-            return _read_music(job, file, spool_path, sample_rate, channels)
+            return _read_music(job, file, section, spool_path, sample_rate, channels)
         features, name = read_reference_features(WeightedFile(str(file.path)))
         return Reference(features, name)
     except BadInputError as error:
         raise BadInputError(str(error).replace(f"'{file.path}'", f"“{file.name}”")) from None
 
 
-def _read_music(job: Job, file: ReferenceFile, spool_path: Path, sample_rate: int, channels: int) -> Reference:
+def _read_music(
+    job: Job, file: ReferenceFile, section: Section | None, spool_path: Path, sample_rate: int, channels: int
+) -> Reference:
     info = reader.probe(file.path)
 
     def chunks(start: float, end: float) -> AudioChunks:
-        return job.watch(reader.read_chunks(file.path), info.frames, start, end)
+        watched = job.watch(reader.read_chunks(file.path), info.frames, start, end)
+        return take_section(watched, *(round(x * info.sample_rate) for x in section)) if section else watched
 
     features = check_reference(features_from_chunks(chunks(0.0, 0.3), info.sample_rate), f"“{file.name}”")
     meter = MeterScan(sample_rate, channels)
     played = resample_stream(_with_channels(chunks(0.3, 0.5), channels), info.sample_rate, sample_rate)
     spool = write_spool(spool_path, meter.watch(played), channels)
-    return Reference(features, file.path.name, spool, meter.lufs)
+    return Reference(features, section_name(file.path.name, section), spool, meter.lufs)
 
 
 def _with_channels(chunks: AudioChunks, channels: int) -> AudioChunks:
@@ -184,24 +215,21 @@ def build_target(
 
     Args:
         edits: name a style or references.
-        files, references: the references by their ids.
+        files: by id.
+        references: by `ReferenceChoice.key`.
     """
     request = MasteringRequest(
-        references=tuple(WeightedFile(str(files[chosen.id].path), chosen.weight) for chosen in edits.references),
+        references=tuple(
+            WeightedFile(str(files[chosen.id].path), chosen.weight, section_of(chosen)) for chosen in edits.references
+        ),
         style=edits.style,
         reference_strength=edits.reference_strength,
         reference_weights=edits.reference_weights,
         same_song=edits.same_song and not edits.style,
     )
-    tracks = [(references[chosen.id].features, references[chosen.id].name) for chosen in edits.references]
+    measured = [references[chosen.key] for chosen in edits.references]
+    tracks = [(reference.features, reference.name) for reference in measured]
     if edits.style:
         tracks = [read_reference_features(file) for file in request.reference_files()]
-    return dataclasses.replace(combine_references(request, tracks), intensity=edits.intensity)
-
-
-def page_note(note: str) -> str:
-    """A message about a match, with the page's controls in place of options of the command line."""
-    note = re.sub(r"--reference-strength ([\d.]*\d)", lambda x: f"a strength of {100 * float(x[1]):.0f}\u00a0%", note)
-    note = note.replace(", or allow more with --max-boost", "")
-    note = note.replace("allow more with --max-boost", "lower the strength")
-    return re.sub("^the style", "The style", note)
+    target = combine_references(request, tracks)
+    return dataclasses.replace(target, intensity=edits.intensity, max_boost_db=edits.max_boost)

@@ -16,16 +16,16 @@ from nmjax.audio.reader import AudioInfo
 from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.references import Excerpts
-from nmjax.mastering.settings.file import StoredSettings
 from nmjax.reference.features import TrackFeatures
-from nmjax.runtime import atomic_files
+from nmjax.reference.reference_target import ReferenceAudio
 from nmjax.runtime.errors import BadInputError
+from nmjax.studio import track_files
 from nmjax.studio.analysis import Analysis, repair_key
 from nmjax.studio.engine import PieceRenderer
 from nmjax.studio.networks import network_of_checkpoint
 from nmjax.studio.prepared import Prepared, Reference
 from nmjax.studio.spool import Spool
-from nmjax.studio.state import FROM_NETWORK, MAX_REFERENCES, Edits, History, ReferenceChoice, patch_edits
+from nmjax.studio.state import FROM_NETWORK, Edits, History
 from nmjax.studio.suggestion import (
     Suggestion,
     delivery_spec,
@@ -33,12 +33,12 @@ from nmjax.studio.suggestion import (
     resolve_settings,
     settings_text,
 )
-from nmjax.studio.targets import ReferenceFile, check_references, follow_choices, stored_references
+from nmjax.studio.targets import ReferenceFile, stored_references
 from nmjax.studio.whole_pass import RenderedSound, WholeMaster
 
 
 class Track:
-    """A track; `lock` guards everything but the renderer, which has a lock of its own.
+    """A track; `lock` guards everything but the renderer, which has a lock of its own, and what makes suggestions.
 
     Args:
         folder: of its files; its name is the track's id.
@@ -59,11 +59,11 @@ class Track:
         self.analysis: Analysis | None = None
         self.measured: tuple[TrackFeatures, Excerpts] | None = None  # for targets, made when there is one
         self.reference_files: dict[str, ReferenceFile] = {}  # by id, also those that undo brings back
-        self.references: dict[str, Reference] = {}  # by id, those that were measured
+        self.references: dict[str, Reference] = {}  # by `ReferenceChoice.key`, those that were measured
         self.history = History(Edits(model=pretrained.DEFAULT_MODEL, base=FROM_NETWORK))
         self.revision = 1
         self.is_transient = False
-        self.lock, self.render_lock = threading.RLock(), threading.Lock()
+        self.lock, self.render_lock, self.parts_lock = threading.RLock(), threading.Lock(), threading.Lock()
         self.renderer: tuple[str, PieceRenderer] | None = None
         self.sound: RenderedSound | None = None
         self.sound_change_db = 0.0  # that the settings of `sound` were estimated to have
@@ -101,16 +101,22 @@ class Track:
             "revision": self.revision,
         }
 
+    def played_reference(self) -> ReferenceAudio | None:
+        """The audio of the first reference that can be played; None where there is none."""
+        chosen = (self.references.get(x.key) for x in self.history.current.references)
+        spool = next((x.spool for x in chosen if x and x.spool), None)
+        return ReferenceAudio(spool.chunks, self.sample_rate) if spool else None
+
     def target_key(self, edits: Edits) -> str:
         """The key of the suggestion that edits ask for."""
         if edits.base != FROM_NETWORK:
             return edits.base
         if not edits.has_target:
             return edits.model
-        references = [(chosen.id, chosen.weight) for chosen in edits.references]
+        references = [(chosen.key, chosen.weight) for chosen in edits.references]
         # Above 1, an intensity changes the match itself.
         match = (edits.style, references, edits.reference_strength, sorted(edits.reference_weights.items()),
-                 edits.same_song, max(1.0, edits.intensity))  # fmt: skip
+                 edits.same_song, edits.max_boost, max(1.0, edits.intensity))  # fmt: skip
         return f"{edits.model}+{hashlib.sha256(json.dumps(match).encode()).hexdigest()[:16]}"
 
     def suggestion(self) -> Suggestion | None:
@@ -198,156 +204,25 @@ class Track:
             plan.rendered_side_bands,
         )
 
-    # Changes of the settings. Each raises BadInputError, and changes nothing, where the result cannot be rendered.
-
-    def patch(self, changes: dict[str, Any]) -> None:
-        """A partial change; `transient` while a control moves."""
+    def changed(self, transient: bool = False) -> None:
+        """A new revision, since the edits or something else have changed. transient: while a control moves."""
         with self.lock:
-            changes = dict(changes)
-            transient = changes.pop("transient", False) is True
-            suggestion = self.suggestion()
-            if suggestion is None:
-                raise BadInputError("The track is still being analyzed; wait a moment.")
-            before = self.history.current
-            edits = patch_edits(before, changes, suggestion.num_bands, pretrained.model_names())
-            check_references(edits, self.reference_files)
-            if edits.side_bands and self.channels != 2:
-                raise BadInputError("The track is not stereo, so it has no side; change the other bands.")
-            edits = follow_choices(before, edits)
-            self._check(edits)
-            self.history.change(edits, transient)
-            self._changed(transient)
-
-    def with_reference(self, reference_id: str) -> Edits:
-        """The current edits with one more reference, in place of a style.
-
-        Raises:
-            BadInputError: there are too many.
-        """
-        current = self.history.current
-        if len(current.references) >= MAX_REFERENCES:
-            raise BadInputError(f"There are {MAX_REFERENCES} references already; remove one first.")
-        references = [*current.references, ReferenceChoice(id=reference_id)]
-        return follow_choices(current, current.model_copy(update={"references": references, "style": None}))
-
-    def add_reference(self, reference_id: str) -> None:
-        """Follow a reference that was measured, too."""
-        with self.lock:
-            self.history.change(self.with_reference(reference_id))
-            self.save_analysis()
-            self._changed()
-
-    def forget_reference(self, reference_id: str) -> None:
-        """Leave out a reference that could not be used."""
-        with self.lock:
-            self.reference_files.pop(reference_id, None)
-            self.references.pop(reference_id, None)
-
-    def load(self, stored: StoredSettings, text: str) -> None:
-        """Settings of a file in place of the network's suggestion."""
-        with self.lock:
-            if self.analysis is None:
-                raise BadInputError("The track is still being analyzed; wait a moment.")
-            key = f"loaded:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-            self.analysis.suggestions[key] = Suggestion.from_settings(stored)
-            current = self.history.current
-            names = [*stored.repairs.active()] or ["none"]
-            edits = Edits(model=current.model, base=key, deliver=current.deliver, repair=names)
-            self._check(edits)
-            self.history.change(edits)
-            self.save_analysis()
-            self._changed()
-
-    def step(self, direction: str) -> None:
-        """Undo, redo, or reset to the suggestion."""
-        with self.lock:
-            current = self.history.current
-            if direction == "undo":
-                moved = self.history.undo()
-            elif direction == "redo":
-                moved = self.history.redo()
-            else:
-                self.history.change(self.reset_edits(current))
-                moved = True
-            if moved:
-                self._changed()
-
-    def snapshot(self, name: str) -> None:
-        """Store the settings under a name."""
-        with self.lock:
-            self.history.snapshots[name] = self.history.current
-            self.save_history()
-
-    def restore_snapshot(self, name: str) -> None:
-        """The settings of a name, as a new step."""
-        with self.lock:
-            self.history.change(self.history.snapshots[name])
-            self._changed()
-
-    def delete_snapshot(self, name: str) -> None:
-        """Forget a name."""
-        with self.lock:
-            del self.history.snapshots[name]
-            self.save_history()
-
-    def bump(self) -> None:
-        """A new revision, since something else than the edits has changed."""
-        with self.lock:
-            self._changed()
-
-    @staticmethod
-    def reset_edits(edits: Edits) -> Edits:
-        """The edits without what a person has moved."""
-        names = ("intensity", "amounts", "bands", "side_bands", "processors", "bypass", "solo")
-        fresh = Edits(model=edits.model, base=edits.base)
-        return edits.model_copy(update={name: getattr(fresh, name) for name in names})
-
-    def _check(self, edits: Edits) -> None:
-        suggestion = self.suggestion()
-        delivery_spec(edits.deliver)
-        if suggestion is not None:
-            resolve_settings(suggestion, edits)
-
-    def _changed(self, transient: bool = False) -> None:
-        self.revision += 1
-        self.is_transient = transient
-        self._prepared = None
-        if not transient:
-            self.save_history()
-
-    # Files.
-
-    def save_history(self) -> None:
-        """Write the settings and their history."""
-        atomic_files.write_text(self.folder / "history.json", json.dumps(self.history.to_dict()))
+            self.revision += 1
+            self.is_transient = transient
+            self._prepared = None
+            if not transient:
+                track_files.write_history(self.folder, self.history)
 
     def save_analysis(self) -> None:
         """Write the analysis."""
         if self.analysis:
-            text = json.dumps(self.analysis.to_dict(self.sample_rate))
-            atomic_files.write_text(self.folder / "analysis.json", text)
-
-    def save_header(self) -> None:
-        """Write what finds the track again."""
-        text = json.dumps({"name": self.name, "upload": self.upload.name})
-        atomic_files.write_text(self.folder / "track.json", text)
+            track_files.write_analysis(self.folder, self.analysis, self.sample_rate)
 
     def read_stored(self) -> None:
         """Read history and analysis of an earlier run, as far as they are usable."""
-        for name, read in (("history.json", self._read_history), ("analysis.json", self._read_analysis)):
-            path = self.folder / name
-            try:
-                if path.is_file():
-                    read(json.loads(path.read_text(encoding="utf-8")))
-            except (BadInputError, ValueError, KeyError, TypeError, AttributeError):
-                path.replace(path.with_suffix(".damaged"))  # it is made again
+        self.history = track_files.read_history(self.folder) or self.history
+        self.analysis = track_files.read_analysis(self.folder)
         self.reference_files = stored_references(self.folder, self.history.reference_ids())
-
-    def _read_history(self, tree: dict[str, Any]) -> None:
-        self.history = History.from_dict(tree)
-
-    def _read_analysis(self, tree: dict[str, Any]) -> None:
-        self.analysis = Analysis.from_dict(tree)
 
     def close(self) -> None:
         """Remove what can be rendered again."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from nmjax.audio.units import json_number
 from nmjax.mastering.summary import NO_PURPOSE, SIMILAR_MUSIC, describe_processing
+from nmjax.studio.changes import reset_edits
 from nmjax.studio.prepared import Prepared
 from nmjax.studio.state import FROM_NETWORK
 from nmjax.studio.suggestion import resolve_settings, state_to_dict
-from nmjax.studio.targets import page_note
 from nmjax.studio.track import Track
 
 
@@ -45,13 +45,13 @@ def track_dict(track: Track) -> dict[str, Any]:
         if track.analysis is None or track.suggestion() is None or not track.sources:
             return tree
         prepared = track.prepare()
-        reset = track.reset_edits(prepared.edits)
+        reset = reset_edits(prepared.edits)
         return {
             **tree,
             "findings": track.analysis.findings_with(prepared.plan.repairs),
             "input": track.analysis.input,
             "summary": _summary(track, prepared),
-            "target_notes": [page_note(note) for note in prepared.suggestion.notes],
+            "target_notes": list(prepared.suggestion.notes),
             "state": state_to_dict(prepared.suggestion, prepared.resolved, prepared.edits),
             "suggestion": state_to_dict(prepared.suggestion, resolve_settings(prepared.suggestion, reset), reset),
         }

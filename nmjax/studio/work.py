@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks
@@ -19,11 +20,12 @@ from nmjax.studio.engine import warm_up, warm_up_residual
 from nmjax.studio.jobs import Job
 from nmjax.studio.meters import MeterScan
 from nmjax.studio.networks import load_network
+from nmjax.studio.page_words import page_words
 from nmjax.studio.peaks import PeakScan
 from nmjax.studio.spool import write_spool
-from nmjax.studio.state import FROM_NETWORK, Edits
+from nmjax.studio.state import FROM_NETWORK, Edits, ReferenceChoice
 from nmjax.studio.suggestion import Suggestion
-from nmjax.studio.targets import ReferenceFile, build_target, check_references, read_reference
+from nmjax.studio.targets import build_target, check_references, read_reference, section_of
 from nmjax.studio.track import Track
 
 
@@ -88,10 +90,11 @@ def complete_track(job: Job, track: Track) -> None:
         BadInputError: a reference cannot be read.
     """
     make_parts(job, track, track.history.current)
+    job.check()  # newer settings need something else
     with track.lock:
         track.status, track.error = "ready", None
         track.save_analysis()
-        track.bump()
+        track.changed()
 
 
 def make_parts(job: Job, track: Track, edits: Edits) -> None:
@@ -149,7 +152,7 @@ def _watched(job: Job, signal: SourceSignal) -> SourceSignal:
 
 def _match(job: Job, track: Track, signal: SourceSignal, suggestion: Suggestion, edits: Edits) -> Suggestion:
     """A suggestion matched to a target, as `mastering.master.plan_render` does it."""
-    check_references(edits, track.references)
+    check_references(edits, track.reference_files)
     job.advance(0.7, "Matching the target")
     if track.measured is None:
         track.measured = features_and_excerpts(_watched(job, signal))
@@ -161,9 +164,15 @@ def _match(job: Job, track: Track, signal: SourceSignal, suggestion: Suggestion,
         matched=match.reference_target.matched_stages,
         reference=match.reference_target.description,
         residual_amount=0.0,  # as on the command line: settings alone describe the match
-        notes=match.notes,
+        notes=_page_notes(match.notes, is_style=bool(edits.style)),
         difference_db=match.difference_db,
     )
+
+
+def _page_notes(notes: Sequence[str], is_style: bool) -> tuple[str, ...]:
+    """The notes about a match in the page's words; "the style warm" begins a sentence there."""
+    texts = [page_words(note) for note in notes]
+    return tuple(text[0].upper() + text[1:] if is_style else text for text in texts)
 
 
 def measure_references(job: Job, track: Track, edits: Edits) -> None:
@@ -172,12 +181,22 @@ def measure_references(job: Job, track: Track, edits: Edits) -> None:
     Raises:
         BadInputError: a file cannot be read, or is too short or silent.
     """
-    for file in unread_references(track, edits):
-        spool_path = track.audio_folder / f"reference-{file.id}.f32"
-        track.references[file.id] = read_reference(job, file, spool_path, track.sample_rate, track.channels)
+    for chosen in unread_references(track, edits):
+        measure_reference(job, track, chosen)
 
 
-def unread_references(track: Track, edits: Edits) -> list[ReferenceFile]:
+def measure_reference(job: Job, track: Track, chosen: ReferenceChoice) -> None:
+    """Read a reference or a section of it.
+
+    Raises:
+        BadInputError: the file cannot be read, or is too short or silent.
+    """
+    path = track.audio_folder / f"reference-{chosen.key}.f32"
+    file, section = track.reference_files[chosen.id], section_of(chosen)
+    track.references[chosen.key] = read_reference(job, file, section, path, track.sample_rate, track.channels)
+
+
+def unread_references(track: Track, edits: Edits) -> list[ReferenceChoice]:
     """The references of edits that were not read in this run; files that are lost are left out."""
-    ids = [chosen.id for chosen in edits.references if chosen.id not in track.references]
-    return [track.reference_files[x] for x in ids if x in track.reference_files]
+    unread = [chosen for chosen in edits.references if chosen.key not in track.references]
+    return [chosen for chosen in unread if chosen.id in track.reference_files]

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import math
 import re
 from html.parser import HTMLParser
@@ -29,6 +30,19 @@ from tests.synthetic_audio import music
 
 HOSTILE_NAME = "<script>alert(1)</script>\"'&.wav"
 VOID_TAGS = {"meta", "input", "br"}
+
+
+def chart_properties(parser):
+    """What the charts of a page draw."""
+    return [json.loads(a["data-properties"])["chart"] for a in parser.all("nm-chart")]
+
+
+def curve_names(parser):
+    return [curve["name"] for chart in chart_properties(parser) for curve in chart["curves"]]
+
+
+def descriptions(parser):
+    return [chart["description"] for chart in chart_properties(parser)]
 
 
 class PageParser(HTMLParser):
@@ -181,9 +195,10 @@ def test_the_policy_allows_only_the_embedded_script_and_style(full_page):
 
 def test_every_section_is_present(full_page):
     parser = PageParser(full_page)
-    assert len(parser.all("svg", "chart")) == 2 * 5  # for wide and for narrow windows
-    assert len(parser.all("div", "player")) == 2
-    assert len(parser.all("audio")) == 4
+    assert (len(parser.all("nm-chart")), len(parser.all("nm-eq"))) == (4, 1)
+    assert len(parser.all("nm-ab-player")) == 1  # shorter than an excerpt
+    assert len(parser.all("audio")) == 2
+    assert "Target, −14 LUFS" in curve_names(parser)
     for text in (
         "−20.0 LUFS",
         "+6.0",
@@ -195,7 +210,6 @@ def test_every_section_is_present(full_page):
         "WAV, 24 bits",
         "250 Hz",
         "−3.00 dB",
-        "Target, −14 LUFS",
         "21.0 dB below the input",
         "The equalizer explains",
     ):
@@ -230,16 +244,17 @@ def test_the_loudness_against_limiting_is_a_chart(song):
     depths_db = np.array([0.0, 6.0, 12.0])
     tradeoff = LimitingTradeoff(-1.0, depths_db, np.array([-18.0, -14.5, -12.5]), [DeliveryPoint("cd", 5.5, -14.7)])
     parser = PageParser(render_page(report_data(song, song, 8000, limiting=tradeoff)))
-    assert "At a ceiling of −1 dBTP" in parser.body and "cd: −14.7 LUFS" in parser.body
-    assert "From −18.0 LUFS without limiting to −12.5 LUFS with 12 dB of it." in parser.body
+    assert {"At a ceiling of −1 dBTP", "cd: −14.7 LUFS"} <= set(curve_names(parser))
+    assert "From −18.0 LUFS without limiting to −12.5 LUFS with 12 dB of it." in descriptions(parser)
 
 
 def test_a_saturator_that_was_undone_is_a_chart(song):
     repair = SaturationRepair(levels=[0.1, 0.2], positive=[0.1, 0.4], negative=[0.1, 0.3])
     page = PageParser(render_page(report_data(song, song, 8000, saturation=repair)))
-    assert "Inverse curve of the saturator" in page.body and repair.sentence in page.body
-    assert "The highest peaks rise by +6.0 dB." in page.text["desc"]
-    assert "Inverse curve" not in PageParser(render_page(report_data(song, song, 8000))).body
+    assert repair.sentence in page.body
+    assert "The highest peaks rise by +6.0 dB." in descriptions(page)
+    plain = PageParser(render_page(report_data(song, song, 8000)))
+    assert not any("highest peaks" in text for text in descriptions(plain))
 
 
 def test_band_responses_match_scipy():
@@ -273,7 +288,7 @@ def test_a_reference_adds_its_target_and_its_spectrum_with_an_escaped_name():
     )
     text = render_page(report_data(audio, audio, 44_100, match=match))
     parser = PageParser(text)
-    assert f"Target from {HOSTILE_NAME}" in parser.body and f"{HOSTILE_NAME}, mid" in parser.body
+    assert f"Target from {HOSTILE_NAME}" in parser.body and f"{HOSTILE_NAME}, mid" in curve_names(parser)
     assert text.count("<script") == 1
 
 
@@ -303,21 +318,20 @@ def test_unusual_signals(name):
     data = report_data(audio, 0.5 * audio, rate, input_measurements=unknown, master_measurements=unknown)
     text = render_page(data)
     parser = PageParser(text)
-    assert len(parser.all("div", "player")) == 1
-    assert len(parser.all("svg", "chart")) == 8
+    assert len(parser.all("nm-ab-player")) == 1
+    assert len(parser.all("nm-chart")) == 3
     assert "The spectrum did not change" in parser.body
     assert "Residual network" not in parser.body and "Null test" not in parser.body
-    visible = re.sub(r"base64,[^\"]*|<script>.*?</script>", "", text, flags=re.S)
+    visible = re.sub(r"base64,[^\"]*|<(script|style)>.*?</\\1>", "", text, flags=re.S)
     assert not re.search(r"\b(nan|inf|None)\b", visible)
 
 
-def test_the_file_is_small_and_written_atomically(tmp_path, song):
+def test_the_file_is_written_atomically(tmp_path, song):
     path = tmp_path / "a folder" / "report.html"
     data = report_data(song, 0.5 * song, 8000)
     write_report(path, data)
     write_report(path, data)
     assert path.read_bytes().decode("utf-8") == render_page(data)
-    assert path.stat().st_size < 6_000_000
     assert [x.name for x in path.parent.iterdir()] == ["report.html"]
     with pytest.raises(CannotWriteError, match="cannot be written"):
         write_report(path / "below a file.html", data)

@@ -8,6 +8,7 @@ import soundfile
 
 from nmjax.cli.main import main
 from nmjax.reference.styles import STYLE_NAMES, style_file
+from nmjax.studio import work
 from tests.studio.helpers import audio, running_studio, wait_for
 from tests.synthetic_audio import music, write_audio
 
@@ -30,8 +31,11 @@ def dark(tmp_path_factory):
 
 
 def add_reference(client, path, name="bright.flac"):
+    """The job that read a reference, after which the track is matched to it."""
     job = client.json("POST", f"{client.url}/references?name={name}", path.read_bytes(), 202)
-    return client.finished_job(job["id"])
+    finished = client.finished_job(job["id"])
+    wait_for(lambda: track_of(client)["status"] == "ready")
+    return finished
 
 
 def track_of(client):
@@ -71,7 +75,7 @@ def test_a_reference_moves_the_tone_and_can_be_played(tmp_path, song, bright):
         track = track_of(client)
         (reference,) = track["references"]
         assert (reference["name"], reference["is_music"]) == ("bright.flac", True)
-        assert track["state"]["references"] == [{"id": reference["id"], "weight": 1.0}]
+        assert track["state"]["references"] == [{"id": reference["id"], "weight": 1.0, "section": None}]
         assert track["status"] == "ready" and track["state"]["model"] == "2"
         after = tilt_db(client)
         assert after > before + 3.0
@@ -127,6 +131,61 @@ def test_several_references_have_weights(tmp_path, song, bright, dark):
         actual = settings_of(client)
         for name in ("eq", "eq_side", "compressor", "width", "reference", "residual_amount"):
             assert actual.get(name) == expected.get(name), name
+
+
+def test_a_section_and_the_largest_boost_are_those_of_the_command_line(tmp_path, song, dark):
+    with running_studio(tmp_path / "studio") as client:
+        client.url = f"/api/tracks/{client.ready_track(song, song.name)}"
+        assert add_reference(client, dark, "dark.wav")["state"] == "done"
+        (chosen,) = track_of(client)["state"]["references"]
+        whole_tilt = tilt_db(client)
+        section = {"start": 1.0, "end": 5.0}
+        patch(client, references=[{**chosen, "section": section}], max_boost=2.5)
+        expected = command_line_settings(song, tmp_path, "--reference", f"{dark}@1-5", "--max-boost", "2.5")
+        actual = settings_of(client)
+        for name in ("eq", "eq_side", "compressor", "width", "reference"):
+            assert actual.get(name) == expected.get(name), name
+        assert tilt_db(client) != pytest.approx(whole_tilt, abs=0.05)
+        piece, _ = audio(client, client.url, "reference", 0, 10_000, loudness="delivered")
+        music_of_file, _ = soundfile.read(str(dark), start=44_100, frames=10_000)
+        assert np.abs(piece - music_of_file).max() < 1e-4
+
+        before = track_of(client)["state"]
+        for bad, word in (
+            ({"start": 1.0, "end": 3.0}, "at least 3 s"),
+            ({"start": 4.0, "end": 99.0}, "must end by then"),
+        ):
+            reply = patch(client, 400, references=[{**chosen, "section": bad}])
+            assert word in reply["error"] and "dark.wav" in reply["error"]
+        assert track_of(client)["state"] == before
+
+
+def test_references_that_come_together_are_matched_once(tmp_path, song, bright, dark, monkeypatch):
+    matched = []
+    match = work.match_reference
+    monkeypatch.setattr(work, "match_reference", lambda *values: matched.append(values[2].name) or match(*values))
+    with running_studio(tmp_path / "studio") as client:
+        client.url = f"/api/tracks/{client.ready_track(song, song.name)}"
+        paths = ((bright, "one.flac"), (dark, "two.wav"), (bright, "three.flac"))
+        jobs = [client.json("POST", f"{client.url}/references?name={n}", p.read_bytes(), 202) for p, n in paths]
+        assert [client.finished_job(job["id"])["state"] for job in jobs] == ["done"] * 3
+        wait_for(lambda: track_of(client)["status"] == "ready")
+        assert len(track_of(client)["state"]["references"]) == 3
+        assert len(matched) <= 2 and matched[-1].count(",") == 2, matched  # a slow machine may begin one in between
+
+
+def test_a_match_that_is_canceled_brings_the_settings_back(tmp_path, song, monkeypatch):
+    with running_studio(tmp_path / "studio") as client:
+        client.url = f"/api/tracks/{client.ready_track(song, song.name)}"
+        before = track_of(client)["state"]
+        client.json("PATCH", f"{client.url}/state", {"style": "warm"})
+        job = next(x for x in client.json("GET", "/api/jobs") if x["state"] in ("queued", "running"))
+        client.json("DELETE", f"/api/jobs/{job['id']}")
+        wait_for(lambda: track_of(client)["status"] == "ready")
+        assert track_of(client)["state"] == before
+        client.json("POST", f"{client.url}/redo")
+        wait_for(lambda: track_of(client)["status"] == "ready")
+        assert track_of(client)["state"]["style"] == "warm"
 
 
 def test_a_style_is_that_of_the_command_line_and_can_be_undone(tmp_path, song):

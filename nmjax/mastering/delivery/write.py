@@ -16,6 +16,7 @@ from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import DeliveryPlan, DeliverySpec, StreamOpener, apply_delivery_plan, plan_delivery
 from nmjax.mastering.delivery.verify import ComplianceResult, check_file_compliance
 from nmjax.runtime import atomic_files
+from nmjax.runtime.messages import Message, OptionName
 
 _DITHER_SEED = 0
 _MAX_ENCODES = 5  # of a lossy file
@@ -132,9 +133,13 @@ def _cut_off_note(spec: DeliverySpec, output_format: OutputFormat, compliance: C
     """A message where a delivery without a ceiling does not fit into integers; otherwise empty."""
     if spec.true_peak_db is not None or not output_format.bits or not compliance.clipped:
         return ""
-    return (
+    return Message(
         f"{compliance.clipped:,} samples of the master are at full scale, where a file of integers cuts peaks off. "
-        "Set a ceiling with --true-peak, or write floats with --bits float."
+        "Set a ceiling with ",
+        OptionName("true_peak"),
+        ", or write floats with ",
+        OptionName("bits", "float"),
+        ".",
     )
 
 

@@ -86,7 +86,7 @@ async function send() {
 /** Takes the server's reply to a change, and waits until it can be played. */
 async function accept(id, reply) {
   const track = store.track.value;
-  if (track?.id !== id) return;
+  if (!track || track.id !== id) return;
   const { revision, can_undo, can_redo } = reply;
   const state = queue.length ? track.state : reply.state;
   store.track.value = { ...track, revision, can_undo, can_redo, state };

@@ -8,7 +8,7 @@ import "./components/level-meters.js";
 import "./components/live-spectrum.js";
 import "./components/transfer-curve.js";
 import "./components/waveform.js";
-import { clock } from "./format.js";
+import { clock } from "./components/format.js";
 import { html } from "./html.js";
 import { listenToKeys } from "./keyboard.js";
 import { player } from "./listening.js";

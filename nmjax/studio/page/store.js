@@ -65,18 +65,19 @@ export function chooseEqView(view) {
   selectedBand.value = -1;
 }
 
-/** What the equalizer draws: of the side, the responses alone. */
+/** What the equalizer draws: of everything, or of the side. */
 export const eqCurves = computed(() => {
   if (!curves.value || !showsSide.value) return curves.value;
-  const { freq_hz, side_bands: bands, side_total: total } = curves.value;
-  return { freq_hz, bands, total: total ?? freq_hz.map(() => 0) };
+  const { freq_hz, side_bands: bands, side_total: total, side_spectrum_before, side_spectrum_after } = curves.value;
+  const spectra = { spectrum_before: side_spectrum_before, spectrum_after: side_spectrum_after };
+  return { freq_hz, bands, total: total ?? freq_hz.map(() => 0), ...spectra };
 });
 
 /** The references that the current track follows, with their names and weights. */
 export const references = computed(() => {
   const { state, references: files = [] } = track.value ?? {};
   const chosen = state?.references ?? [];
-  return chosen.flatMap(({ id, weight }) => files.filter((file) => file.id === id).map((file) => ({ ...file, weight })));
+  return chosen.flatMap(({ id, weight, section }) => files.filter((file) => file.id === id).map((file) => ({ ...file, weight, section })));
 });
 
 /** @type {Signal<string | null>} the reference that a person chose to listen to */

@@ -6,6 +6,7 @@
  * @typedef {{name: string | null, lufs: number | string | null, true_peak: number | string | null,
  *   max_limiting: number | null}} Deliver
  * @typedef {Record<string, number>} Values
+ * @typedef {{start: number, end: number}} Section  of a reference, in seconds
  * @typedef {object} State
  * @property {string} model
  * @property {number} intensity  0 to 2
@@ -18,10 +19,11 @@
  * @property {string[] | string} repair
  * @property {Deliver} deliver
  * @property {string | null} style  the track moves toward it; null for references, or for no target
- * @property {{id: string, weight: number}[]} references
+ * @property {{id: string, weight: number, section: Section | null}[]} references
  * @property {number} reference_strength  0 to 1
  * @property {Values} reference_weights  0 to 1 by aspect: tone, dynamics, width
  * @property {boolean} same_song
+ * @property {number | null} max_boost  dB; null for the default
  * @property {boolean} [has_residual]  whether the network renders a residual
  *
  * @typedef {{name: string, severity: "info" | "warning" | "problem", title: string, sentence: string, value: number,
@@ -33,7 +35,7 @@
  *   suggestion: State | null,
  *   references: {id: string, name: string, is_music: boolean}[], target_notes: string[], loudness_change_db: number | null}} Track
  *
- * @typedef {{id: string, name: string, is_music: boolean, weight: number}} Reference
+ * @typedef {{id: string, name: string, is_music: boolean, weight: number, section: Section | null}} Reference
  * @typedef {{name: string, label: string, unit: string, low: number, high: number, neutral: number | null,
  *   scale: "linear" | "log", step: number}} Setting
  * @typedef {{name: string, label: string, settings: Setting[]}} Processor
@@ -47,11 +49,13 @@
  * @property {Processor[]} processors
  * @property {{freq_hz: number[], gain_db: number[], q: number[]}} band_limits
  * @property {number} max_side_bands
+ * @property {{default: number, same_song: number}} max_boost  dB
  * @property {string[]} formats
  * @property {number} upload_limit_bytes
  * @property {string} version
  *
  * @typedef {{freq_hz: number[], bands: number[][], total: number[], side_bands: number[][], side_total: number[] | null,
+ *   side_spectrum_before: number[] | null, side_spectrum_after: number[] | null,
  *   target: (number | null)[] | null, spectrum_before: number[] | null,
  *   spectrum_after: number[] | null, typical: {low: number[], median: number[], high: number[]} | null,
  *   compressor: {input_db: number[], output_db: number[]} | null,
@@ -67,6 +71,6 @@
  * @property {"queued" | "running" | "done" | "failed" | "canceled"} state
  * @property {number} progress  0 to 1
  * @property {string} message
- * @property {{files: DeliveredFile[], report_url: string | null} | null} result
+ * @property {{files: DeliveredFile[], report_url: string | null, notes: string[]} | null} result
  */
 export {};

@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def find_chromium() -> str | None:
     """Path of the browser; None where there is none."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next((path for path in map(shutil.which, names) if path), None)
+
+
+def find_firefox() -> str | None:
+    """Path of the system's Firefox; None where there is none."""
+    return next((path for path in map(shutil.which, ("firefox-esr", "firefox")) if path), None)
 
 
 @contextlib.contextmanager
@@ -60,18 +66,39 @@ def _read_address(lines: Iterator[str], log: Path) -> str:
 
 
 @contextlib.contextmanager
-def open_browser(address: str) -> Iterator[Any]:
-    """A Playwright context that has exchanged the token of an address."""
+def open_chromium() -> Iterator[Any]:
+    """A Playwright browser: Debian's Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def open_firefox() -> Iterator[Any]:
+    """A Playwright browser: the system's own Firefox, through WebDriver BiDi."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        preferences = {"media.autoplay.default": 0, "media.autoplay.block-webaudio": False}
+        browser = playwright.firefox.launch(
+            channel="moz-firefox", executable_path=find_firefox(), firefox_user_prefs=preferences
+        )
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def open_browser(address: str, open_it: Callable[[], AbstractContextManager[Any]] = open_chromium) -> Iterator[Any]:
+    """A Playwright context that has exchanged the token of an address."""
+    with open_it() as browser:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
         page = context.new_page()
         page.goto(address)
         page.close()
         yield context
-        browser.close()
 
 
 def wait_until(page: Any, condition: str, timeout_s: float = 180.0) -> None:

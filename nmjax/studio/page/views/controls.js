@@ -1,6 +1,6 @@
 // @ts-check
 /** Controls that several parts of the page use: sliders with a number, switches, file choosers, drop areas. */
-import { fixed, parseNumber } from "../format.js";
+import { fixed, parseNumber } from "../components/format.js";
 import { classes, html } from "../html.js";
 import { dropTarget } from "../store.js";
 

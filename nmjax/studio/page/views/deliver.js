@@ -1,7 +1,7 @@
 // @ts-check
 /** The dialog that writes files: what, in which format; then progress, the result of each check, and downloads. */
 import * as actions from "../actions.js";
-import { parseNumber, size, fixed } from "../format.js";
+import { parseNumber, size, fixed } from "../components/format.js";
 import { html } from "../html.js";
 import * as store from "../store.js";
 import { signal } from "../vendor/signals-core.mjs";
@@ -116,8 +116,9 @@ function Delivery({ job }) {
       <${Progress} value=${job.progress} label="Delivery" />
       <div class="dialog-actions"><button type="button" onClick=${() => actions.cancel(job.id)}>Cancel</button></div>`;
   }
-  const { files = [], report_url: report } = job.result ?? {};
-  return html`<ul class="delivered">
+  const { files = [], report_url: report, notes = [] } = job.result ?? {};
+  return html`${notes.map((note) => html`<p class="note" key=${note}>${note}</p>`)}
+    <ul class="delivered">
       ${files.map(
         (file) => html`<li key=${file.name} class=${file.passed === false ? "is-failed" : "is-passed"}>
           <p class="compliance">${file.compliance}</p>

@@ -1,7 +1,7 @@
 // @ts-check
 /** What was done, the waveform, and the controls of listening. */
 import * as listening from "../listening.js";
-import { clock } from "../format.js";
+import { clock } from "../components/format.js";
 import { classes, html, icon } from "../html.js";
 import * as store from "../store.js";
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** The side column: overall amount, loudness, and what was found in the track. */
 import { change } from "../changes.js";
-import { capital, fixed } from "../format.js";
+import { capital, fixed } from "../components/format.js";
 import { html } from "../html.js";
 import * as store from "../store.js";
 import { Slider, Switch } from "./controls.js";
@@ -49,7 +49,7 @@ export function Levels() {
     ${track.loudness_change_db != null && store.loudness.value === "equal" && html`<p class="note">${changeText(track.loudness_change_db)}</p>`}
     ${master?.pending && html`<p class="note" role="status">Measuring the whole master …</p>`}
     ${track.state && html`<${Target} deliver=${track.state.deliver} />`}
-    ${after?.limiter_gain_db?.length > 0 &&
+    ${after && after.limiter_gain_db?.length > 0 &&
     html`<h3>Limiter</h3>
       <nm-gain-reduction times=${after.times_s} gains=${after.limiter_gain_db} tint="--limiter"></nm-gain-reduction>`}
   </section>`;

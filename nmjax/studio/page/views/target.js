@@ -2,7 +2,7 @@
 /** What the track should sound like: a style, or references with weights, and how far the master follows them. */
 import * as actions from "../actions.js";
 import { change } from "../changes.js";
-import { capital, fixed } from "../format.js";
+import { capital, clock, fixed, parseTime } from "../components/format.js";
 import { html, icon } from "../html.js";
 import { listenToReference } from "../listening.js";
 import * as store from "../store.js";
@@ -67,10 +67,30 @@ function Reference({ reference, isAlone }) {
       : html`<span class="note">Target</span>`}
     <button type="button" class="quiet icon-button" aria-label=${`Remove ${name}`} title="Remove"
       onClick=${() => changeReferences((chosen) => chosen.filter((other) => other.id !== id))}>${icon("close")}</button>
+    ${isMusic && html`<${Times} reference=${reference} />`}
     ${!isAlone &&
     html`<${Slider} label="Weight" name=${`Weight of ${name}`} value=${weight} low=${WEIGHTS.low} high=${WEIGHTS.high} scale="log"
       reset=${1} hint=${`Its part of the average: ${shareText(weight)}`} onChange=${weigh} />`}
   </li>`;
+}
+
+/** The section of a reference: from and to; empty for all of it. @param {{reference: import("../types.js").Reference}} props */
+function Times({ reference: { id, name, section } }) {
+  const text = (seconds) => (seconds === undefined ? "" : clock(seconds, Number.isInteger(seconds) ? 0 : 1));
+  const choose = (event) => {
+    const [from, to] = [...event.currentTarget.querySelectorAll("input")];
+    const isEmpty = !from.value.trim() && !to.value.trim();
+    if (!isEmpty && !(from.value.trim() && to.value.trim())) return; // the other one is still to be typed
+    const [start, end] = [parseTime(from.value), parseTime(to.value)];
+    if (!isEmpty && !(start < end)) return store.tell("Type the times of a section as 1:20 and 1:50, the later one last.", true);
+    changeReferences((chosen) =>
+      chosen.map((other) => (other.id === id ? { ...other, section: isEmpty ? null : { start, end } } : other)),
+    );
+  };
+  const field = (label, value) => html`<input type="text" class="number" placeholder=${label} aria-label=${`${label} of ${name}`} defaultValue=${text(value)} />`;
+  return html`<div class="times" onChange=${choose} title="A section that is most like the track, such as its loudest part">
+    <span>Section</span> ${field("start", section?.start)} – ${field("end", section?.end)}
+  </div>`;
 }
 
 /** The part of a weight in the sum of all. @param {number} weight */
@@ -96,6 +116,15 @@ function Work({ track }) {
     )}`;
 }
 
+/** The largest boost of the equalizer; the default depends on whether it is the same song. */
+function MostBoost({ state }) {
+  const { max_boost: defaults } = store.session.value ?? {};
+  const usual = (state.same_song && !state.style ? defaults?.same_song : defaults?.default) ?? 6;
+  const set = (value, transient) => change({ max_boost: value === usual ? null : value }, transient);
+  return html`<${Slider} label="Largest boost" unit="dB" value=${state.max_boost ?? usual} low=${0} high=${18} step=${0.5} reset=${usual}
+    hint="Of the equalizer toward the target; half of it below 60 Hz" onChange=${set} />`;
+}
+
 const Strengths = ({ state, hasReferences }) => html`
   <${Slider} label="Strength" unit="%" value=${100 * state.reference_strength} low=${0} high=${100} step=${1} reset=${100}
     onChange=${(value, transient) => change({ reference_strength: value / 100 }, transient)} />
@@ -104,6 +133,7 @@ const Strengths = ({ state, hasReferences }) => html`
       low=${0} high=${100} step=${1} reset=${100}
       onChange=${(value, transient) => change({ reference_weights: { [name]: value / 100 } }, transient)} />`,
   )}
+  <${MostBoost} state=${state} />
   ${hasReferences &&
   html`<${Switch} label="It is the same song" hint="Another mix, take or section of this very song" on=${state.same_song}
     onChange=${(on) => change({ same_song: on })} />`}`;

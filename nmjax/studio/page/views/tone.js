@@ -1,7 +1,7 @@
 // @ts-check
 /** The equalizer with its numbers, over the spectra; of everything, or of the side of a stereo track. */
 import { change } from "../changes.js";
-import { frequency } from "../format.js";
+import { frequency } from "../components/format.js";
 import { classes, html } from "../html.js";
 import { player } from "../listening.js";
 import * as store from "../store.js";
@@ -60,13 +60,13 @@ export function Tone() {
 function Legend() {
   const isSide = store.showsSide.value;
   const { target, typical } = store.curves.value ?? {};
-  const lines = [
-    !isSide && ["before", "Original"],
-    !isSide && ["after", "Master"],
+  const lines = /** @type {string[][]} */ ([
+    ["before", isSide ? "Side of the original" : "Original"],
+    ["after", isSide ? "Side of the master" : "Master"],
     !isSide && target && ["target", store.track.value?.state.style ? "Style" : "Reference"],
     !isSide && typical && ["typical", "Similar music"],
     ["total", isSide ? "Equalizer of the side" : "Equalizer"],
-  ].filter(Boolean);
+  ].filter(Boolean));
   return html`<ul class="legend" aria-label="Curves">
     ${lines.map(([name, label]) => html`<li class=${`legend-${name}`} key=${name}><i aria-hidden="true"></i>${label}</li>`)}
   </ul>`;

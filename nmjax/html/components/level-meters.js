@@ -3,7 +3,7 @@
  * `<nm-meters>`: loudness at the play head as bars, momentary and short-term, with the target as a line.
  * Properties: `meters` (of the server), `target` (LUFS or null), `offset` (dB added to what is shown), `seconds`.
  */
-import { fixed } from "../format.js";
+import { fixed } from "./format.js";
 import { Drawing, drawnProperties } from "./base.js";
 
 const [LOWEST, HIGHEST] = [-42, -3]; // LUFS
@@ -15,6 +15,9 @@ const BARS = [
 const share = (lufs) => Math.min(1, Math.max(0, (lufs - LOWEST) / (HIGHEST - LOWEST)));
 
 export class LevelMeters extends Drawing {
+  /** @type {{name: string, bar: HTMLElement, target: HTMLElement, value: HTMLElement}[]} */
+  bars = [];
+
   build() {
     this.bars = BARS.map(([name, label, title]) => {
       const row = element("div", "meter", this);

@@ -33,6 +33,13 @@ export function clock(seconds, digits = 0) {
   return `${minutes}:${rest.padStart(digits ? 3 + digits : 2, "0")}`;
 }
 
+/** Seconds of a time that a person typed, such as 80, 1:20 or 1:02:03; NaN where it is none. @param {string} text */
+export function parseTime(text) {
+  const parts = text.trim().split(":");
+  if (parts.length > 3) return Number.NaN;
+  return parts.reduce((seconds, part) => 60 * seconds + (/^\d+([.,]\d*)?$/.test(part) ? parseNumber(part) : Number.NaN), 0);
+}
+
 /** @param {number} bytes */
 export function size(bytes) {
   return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1e3))} kB`;

@@ -1,7 +1,7 @@
 // @ts-check
 /** What the drawing components share: redrawing once per frame, size, colors of the style sheet, and scales. */
 
-/** HTMLElement, with properties that `drawnProperties` adds. @type {new () => HTMLElement & Record<string, any>} */
+/** HTMLElement, with the properties of the components and those that `drawnProperties` adds. @type {new () => HTMLElement & Record<string, any>} */
 const OpenElement = /** @type {any} */ (HTMLElement);
 
 const DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -23,6 +23,9 @@ export class Drawing extends OpenElement {
   }
 
   connectedCallback() {
+    // A page without a script of its own, such as the report, gives properties as JSON.
+    const { properties } = this.dataset;
+    if (!this.isBuilt && properties) Object.assign(this, JSON.parse(properties));
     if (!this.isBuilt) this.build();
     this.isBuilt = true;
     this.observer.observe(this);

@@ -7,6 +7,9 @@ const [TOP_DB, RANGE_DB] = [-18, 66];
 const TILT_DB = 3; // per octave above 1 kHz, so that music looks level
 
 export class LiveSpectrum extends Drawing {
+  /** @type {HTMLCanvasElement} */
+  canvas;
+
   build() {
     this.canvas = document.createElement("canvas");
     this.append(this.canvas);

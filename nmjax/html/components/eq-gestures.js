@@ -15,6 +15,7 @@ export class EqGestures {
     this.pointers = new Map();
     this.index = -1;
     this.wheelTimer = 0;
+    this.offset = { x: 0, y: 0 }; // of the pointer from the middle of the handle
     display.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     display.addEventListener("pointerdown", (event) => this.secondPointer(event));
   }

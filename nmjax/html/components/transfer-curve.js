@@ -8,6 +8,15 @@ import { Drawing, drawnProperties, path, svg } from "./base.js";
 const PAD = 6;
 
 export class TransferCurve extends Drawing {
+  /** @type {SVGElement} */
+  svg;
+  /** @type {SVGElement} */
+  diagonal;
+  /** @type {SVGElement} */
+  curve;
+  /** @type {SVGElement} */
+  text;
+
   build() {
     this.svg = svg("svg", { role: "img" });
     this.append(this.svg);

@@ -3,7 +3,7 @@
  * `<nm-gain-reduction>`: gain reduction over time around the play head, 0 dB at the top.
  * Properties: `times` (s), `gains` (dB, 0 or less), `seconds` (of the play head), `tint` (name of a style sheet color).
  */
-import { fixed } from "../format.js";
+import { fixed } from "./format.js";
 import { color, Drawing, drawnProperties, prepareCanvas } from "./base.js";
 import { indexAt } from "./level-meters.js";
 
@@ -11,6 +11,10 @@ const WINDOW_S = 12;
 const LEAST_RANGE_DB = 3;
 
 export class GainReduction extends Drawing {
+  /** @type {HTMLCanvasElement} */
+  canvas;
+  deepest = 0;
+
   build() {
     this.canvas = document.createElement("canvas");
     this.append(this.canvas);

@@ -5,10 +5,12 @@
  *
  * Drag a handle: frequency and gain. Wheel or pinch: Q. Double click: reset. With the keyboard: arrows, Page Up and
  * Page Down for Q, Delete to reset. Properties: `bands`, `amount` (factor of the gains), `limits`, `curves` (of the
- * server, or null), `sampleRate`, `selected`, `disabled`, `label` (of a band, without its number). Events: "bandchange" {index, change, transient},
- * "bandreset" {index}, "bandselect" {index}.
+ * server, or null), `lines` (further gains {name, style, values} at the frequencies of `curves`), `sampleRate`,
+ * `selected`, `disabled`, `readonly` (a picture without controls), `label` (of a band, without its number). Events:
+ * "bandchange" {index, change, transient}, "bandreset" {index}, "bandselect" {index}.
  */
-import { fixed, frequency, signed } from "../format.js";
+import { fixed, frequency, signed } from "./format.js";
+import { interpolate, Readout } from "./readout.js";
 import { Drawing, drawnProperties, FREQUENCY_TICKS, frequencyShare, path, shareFrequency, svg, tickText } from "./base.js";
 import { peakingDb } from "./peaking.js";
 import { EqGestures } from "./eq-gestures.js";
@@ -20,8 +22,27 @@ const SPECTRUM_RANGE_DB = 66;
 const SPECTRUM_TOP_DB = 6;
 
 export class EqDisplay extends Drawing {
+  /** @type {SVGElement} */
+  svg;
+  /** @type {SVGElement} */
+  grid;
+  /** @type {SVGElement} */
+  bandGroup;
+  /** @type {SVGElement} */
+  handleGroup;
+  /** @type {SVGElement} */
+  lineGroup;
+  /** @type {EqGestures} */
+  gestures;
+  /** @type {Record<string, SVGElement>} */
+  paths = {};
+  /** @type {SVGGElement[]} */
+  handles = [];
+  drawnRange = 12;
+
   build() {
-    this.svg = svg("svg", { class: "eq-svg", role: "group", "aria-label": "Equalizer bands" });
+    const role = this.readonly ? "img" : "group";
+    this.svg = svg("svg", { class: "eq-svg", role, "aria-label": this.description ?? "Equalizer bands" });
     this.append(this.svg);
     this.grid = svg("g", { class: "eq-grid", "aria-hidden": "true" }, this.svg);
     const plot = svg("g", { "aria-hidden": "true" }, this.svg);
@@ -29,16 +50,17 @@ export class EqDisplay extends Drawing {
     this.paths = Object.fromEntries(names.map((name) => [name, svg("path", { class: `eq-${name}` }, plot)]));
     this.bandGroup = svg("g", {}, plot);
     this.paths.total = svg("path", { class: "eq-total" }, plot);
+    this.lineGroup = svg("g", {}, plot);
     this.handleGroup = svg("g", {}, this.svg);
-    /** @type {SVGGElement[]} */
-    this.handles = [];
     this.gestures = new EqGestures(this);
+    new Readout(this, (x) => this.valuesAt(x));
   }
 
   get gainRange() {
     const [low, high] = this.limits?.gain_db ?? [-12, 12];
     const largest = Math.max(0, ...(this.bands ?? []).map((band) => Math.abs(band.gain_db) * 1.15));
-    const range = [3, 6, 12].find((step) => largest <= step) ?? 12;
+    const extremes = (this.lines ?? []).flatMap(({ values }) => values.map(Math.abs));
+    const range = [3, 6, 12].find((step) => Math.max(largest, ...extremes) <= step) ?? 12;
     return Math.min(range, Math.max(-low, high));
   }
 
@@ -143,6 +165,33 @@ export class EqDisplay extends Drawing {
       element.setAttribute("class", `eq-band band-${i % 8}${this.selected === i ? " is-selected" : ""}`);
     });
     this.paths.total.setAttribute("d", path(xs, ys(total)));
+    this.lineGroup.replaceChildren();
+    for (const { style, values } of this.lines ?? []) {
+      svg("path", { class: `chart-line line-${style}`, d: path(xs, ys(values)) }, this.lineGroup);
+    }
+  }
+
+  /** @param {number} x  in pixels */
+  valuesAt(x) {
+    const share = (x - MARGIN.left) / (this.width - MARGIN.left - MARGIN.right);
+    if (!this.bands || this.gestures.isDragging || share < 0 || share > 1) return null;
+    const hz = shareFrequency(share);
+    const { frequencies, total } = this.responses();
+    const { freq_hz: points = [], spectrum_before: before, spectrum_after: after } = this.curves ?? {};
+    const row = (name, style, xs, ys, text) => {
+      const value = ys ? interpolate(xs, ys, hz) : null;
+      return value === null ? [] : [{ name, style, text: `${text(value)} dB` }];
+    };
+    return {
+      x,
+      title: frequency(hz),
+      rows: [
+        ...row("Equalizer", "line-total", frequencies, total, signed),
+        ...(this.lines ?? []).flatMap(({ name, style, values }) => row(name, `line-${style}`, points, values, signed)),
+        ...row("Original", "line-input", points, before, fixed),
+        ...row("Master", "line-master", points, after, fixed),
+      ],
+    };
   }
 
   drawHandles() {
@@ -155,6 +204,7 @@ export class EqDisplay extends Drawing {
       const y = this.y(Math.min(limit, Math.max(-limit, band.gain_db)));
       handle.setAttribute("transform", `translate(${this.x(band.freq_hz).toFixed(1)} ${y.toFixed(1)})`);
       handle.setAttribute("class", `eq-handle band-${i % 8}${this.selected === i ? " is-selected" : ""}`);
+      if (this.readonly) return;
       handle.setAttribute("aria-label", `${this.label ?? "Band"} ${i + 1}`);
       handle.setAttribute("aria-valuemin", String(low));
       handle.setAttribute("aria-valuemax", String(high));
@@ -168,20 +218,16 @@ export class EqDisplay extends Drawing {
   }
 
   createHandle(index) {
-    const handle = svg("g", {
-      role: "slider",
-      tabindex: 0,
-      "aria-orientation": "vertical",
-      "data-band": index,
-    });
+    const slider = { role: "slider", tabindex: 0, "aria-orientation": "vertical", "data-band": index };
+    const handle = svg("g", this.readonly ? { "aria-hidden": "true" } : slider);
     svg("circle", { r: 20, class: "eq-hit" }, handle);
     svg("circle", { r: 10, class: "eq-dot" }, handle);
-    svg("text", { y: 4, "text-anchor": "middle", "aria-hidden": "true" }, handle).textContent = String(index + 1);
+    svg("text", { y: 4, "text-anchor": "middle", "aria-hidden": "true" }, handle).textContent = String(this.bands[index].number ?? index + 1);
     this.handleGroup.append(handle);
-    this.gestures.attach(/** @type {SVGGElement} */ (handle), index);
+    if (!this.readonly) this.gestures.attach(/** @type {SVGGElement} */ (handle), index);
     return /** @type {SVGGElement} */ (handle);
   }
 }
 
-drawnProperties(EqDisplay, ["bands", "amount", "limits", "curves", "isExact", "sampleRate", "selected", "disabled", "label"]);
+drawnProperties(EqDisplay, ["bands", "amount", "limits", "curves", "lines", "isExact", "sampleRate", "selected", "disabled", "readonly", "label"]);
 customElements.define("nm-eq", EqDisplay);

@@ -3,12 +3,12 @@
  * `<nm-waveform>`: the whole track or a part of it, original and master.
  *
  * Click: seek. Drag: loop. Wheel: zoom at the pointer; with Shift, or sideways: move along. Keyboard: arrows seek, + and −
- * zoom. Properties: `track` {frames, sampleRate}, `peaks` {side: Peaks}, `side`, `loop`, `view`, `position`.
+ * zoom. Properties: `track` {frames, sampleRate}, `peaks` {side: Peaks}, `side` (drawn in front), `loop`, `view`, `position`.
  * Events: "seek" {frame}, "loopchange" {loop}, "viewchange" {view}.
  *
  * @typedef {{start: number, frames: number, data: Float32Array}} Peaks  data is [columns, 2], minimum and maximum
  */
-import { clock } from "../format.js";
+import { clock } from "./format.js";
 import { color, Drawing, drawnProperties, prepareCanvas } from "./base.js";
 
 const RULER_PX = 18;
@@ -17,6 +17,11 @@ const SHORTEST_VIEW_S = 0.25;
 const TICKS_S = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 
 export class Waveform extends Drawing {
+  /** @type {HTMLCanvasElement} */
+  canvas;
+  /** @type {HTMLElement} */
+  head;
+
   build() {
     this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("aria-hidden", "true");
@@ -74,7 +79,7 @@ export class Waveform extends Drawing {
       context.fillRect(a - 1, 0, 2, this.height - RULER_PX);
       context.fillRect(b - 1, 0, 2, this.height - RULER_PX);
     }
-    const front = this.side === "original" ? "original" : "master";
+    const front = this.side !== "null" && this.peaks?.[this.side] ? this.side : "master";
     const back = front === "original" ? "master" : "original";
     this.drawPeaks(context, back, color(this, `--${back}-faint`));
     this.drawPeaks(context, front, color(this, `--${front}`));
