@@ -54,7 +54,12 @@ def fit_decoder(
         z = _random_z(key, excerpt_z, degradation_z)
         eq, gate_logit = typing.cast(
             tuple[EqSettings, Array | None],
-            model.apply({"params": {"decoder": params}, **collections}, z, method=lambda m, z: m.decoder(z)),
+            model.apply(
+                {"params": {"decoder": params}, **collections},
+                z,
+                method=lambda m, z: m.decoder(z),
+                rngs={"gates": jax.random.fold_in(key, 1)},
+            ),
         )
         response = response_db(eq.bands(), jnp.asarray(BAND_CENTERS_HZ, jnp.float32), SAMPLE_RATE)
         distance = eq_response_loss(response, DB_PER_Z * z[:, :NUM_BANDS])
