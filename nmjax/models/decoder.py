@@ -24,6 +24,7 @@ _INITIAL_GATE_LOGIT = 2.0
 _HIDDEN_SIZE = 256
 _GATE_HIDDEN_SIZE = 128
 _HARD_MIN, _HARD_MAX, _HARD_TEMPERATURE = -0.1, 1.1, 2.0 / 3.0  # of the hard concrete distribution
+HARD_GATE_LOGIT_SHIFT = -_HARD_TEMPERATURE * math.log(-_HARD_MIN / _HARD_MAX)  # see `nonzero_logit`
 
 
 def _logit(probability: float) -> float:
@@ -81,7 +82,7 @@ def hard_gate(
 
 def nonzero_logit(logit: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
     """The logit of the probability that a random `hard_gate` is not 0 (equation 12 of the same source)."""
-    return logit - _HARD_TEMPERATURE * math.log(-_HARD_MIN / _HARD_MAX)
+    return logit + HARD_GATE_LOGIT_SHIFT
 
 
 def initial_gate(kind: str) -> float:
