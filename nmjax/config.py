@@ -36,6 +36,7 @@ class ModelConfig(_FrozenModel, frozen=True):
 
     encoder: Literal["tcn", "spectral", "two_branch", "amplitude"]
     residual: Literal["unet", "curve", "curve_and_unet"]
+    gates: Literal["soft", "hard"]
     width: Annotated[float, Field(gt=0, le=4)]
     frequency_map: Literal["log", "linear"]
     dropout: Annotated[float, Field(ge=0, lt=1)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -17,6 +19,7 @@ _MIN_PEAK_RATIO = 8.0  # peak over RMS of the correlation; among 44,100 lags of 
 _MIN_EXPLAINED = 0.02  # of the master's energy, by a filter of the input
 _FILTER_TAPS = 32
 _TIE = 0.98  # a delay of 0 wins over peaks that are hardly higher
+_MAX_SENTENCES = 8  # about single pairs
 _SECTION_TOLERANCE = 2  # frames by which the delays of sections may differ
 
 
@@ -51,17 +54,29 @@ def align_pair(unmastered: Recording, mastered: Recording) -> PairAlignment:
     return PairAlignment(delay, polarity, gain_db if np.isfinite(gain_db) else 0.0)
 
 
-def describe_alignment(song: Song) -> str:
-    """A sentence on how the sides of a pair were aligned; empty where they are already."""
+def describe_alignments(songs: Sequence[Song]) -> list[str]:
+    """How the sides of pairs were aligned: a sentence for each pair that needed it, or one for all where many did."""
+    moved = [song for song in songs if song.alignment.delay_frames or song.alignment.polarity < 0]
+    if len(moved) <= _MAX_SENTENCES:
+        return [_describe_alignment(song) for song in moved]
+    milliseconds = max(1000.0 * abs(song.alignment.delay_frames) / song.target.sample_rate for song in moved)
+    inverted = sum(song.alignment.polarity < 0 for song in moved)
+    return [
+        f"Aligned {len(moved)} of {len(songs)} pairs: their sides were up to {milliseconds:.2f} ms apart"
+        + (f", and {inverted} of them inverted in polarity." if inverted else ".")
+    ]
+
+
+def _describe_alignment(song: Song) -> str:
     alignment, corrections = song.alignment, []
+    assert song.input is not None
     if alignment.delay_frames:
         milliseconds = 1000.0 * abs(alignment.delay_frames) / song.target.sample_rate
         direction = "late" if alignment.delay_frames > 0 else "early"
-        corrections.append(f"{abs(alignment.delay_frames)} samples ({milliseconds:.1f} ms) {direction}")
+        samples = "1 sample" if abs(alignment.delay_frames) == 1 else f"{abs(alignment.delay_frames)} samples"
+        corrections.append(f"{samples} ({milliseconds:.2f} ms) {direction}")
     if alignment.polarity < 0:
         corrections.append("inverted in polarity")
-    if not corrections or not song.input:
-        return ""
     difference = ", ".join([*corrections, f"{alignment.gain_db:+.1f} dB in level"])
     return f"Aligned '{song.target.original_path}' with '{song.input.original_path}': it was {difference}."
 

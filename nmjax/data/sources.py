@@ -7,14 +7,14 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nmjax.data import decoded_cache
+from nmjax.data.alignment_store import look_up_alignments
 from nmjax.data.catalog import Recording, Song
 from nmjax.data.discovery import AudioFile, SongEntry, csv_entries, folder_entries, paired_entries
 from nmjax.data.index import LookupResult, index_path, look_up_files
-from nmjax.data.pair_alignment import align_pair, describe_alignment
+from nmjax.data.pair_alignment import describe_alignments
 from nmjax.runtime.errors import BadInputError
 
 
@@ -153,7 +153,7 @@ def _listed_songs(
         )
         for entry in entries
     ]
-    return _align_songs(songs, report) if input_files else songs
+    return _align_songs(songs, target_path, cache_dir, report) if input_files else songs
 
 
 def _recordings(
@@ -170,28 +170,21 @@ def _recordings(
     return recordings
 
 
-def _align_songs(songs: Sequence[Song], report: Callable[[str], None]) -> list[Song]:
+def _align_songs(
+    songs: Sequence[Song], source_path: Path, cache_dir: Path, report: Callable[[str], None]
+) -> list[Song]:
     """The songs with their alignment, without those that cannot be aligned; a BadInputError if none can be."""
-
-    def align(song: Song) -> Song | BadInputError:
-        assert song.input is not None
-        try:
-            return dataclasses.replace(song, alignment=align_pair(song.input, song.target))
-        except BadInputError as error:
-            return error
-
     aligned, errors = [], []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for result in pool.map(align, songs):
-            if isinstance(result, BadInputError):
-                errors.append(result)
-                report(f"Skipped: {result}")
-                continue
-            aligned.append(result)
-            if sentence := describe_alignment(result):
-                report(sentence)
+    for song, alignment in zip(songs, look_up_alignments(songs, source_path, cache_dir), strict=True):
+        if isinstance(alignment, BadInputError):
+            errors.append(alignment)
+            report(f"Skipped: {alignment}")
+        else:
+            aligned.append(dataclasses.replace(song, alignment=alignment))
     if not aligned:
         raise errors[0]
+    for sentence in describe_alignments(aligned):
+        report(sentence)
     return aligned
 
 

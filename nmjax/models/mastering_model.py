@@ -52,6 +52,7 @@ class MasteringModel(nn.Module):
         frozen: Names of submodules that run in training as in inference: no dropout, running statistics.
         skips: Whether the residual has skip connections.
         residual_parts: See `Residual.parts`.
+        gates: See `AdaptiveDecoder`; without effect in a phase without gates.
         precision: Precision of float32 products in all layers, see `layers.DEFAULT_PRECISION`.
 
     Raises:
@@ -70,6 +71,7 @@ class MasteringModel(nn.Module):
     frozen: tuple[str, ...] = ()
     skips: bool = True
     residual_parts: str = "unet"
+    gates: str = "soft"
     precision: str = DEFAULT_PRECISION
 
     @property
@@ -103,8 +105,10 @@ class MasteringModel(nn.Module):
                 self.encoder = AmplitudeEncoder(precision=self.precision)
             case _:
                 self.encoder = TwoBranchEncoder(**network_args)
-        decoder = AdaptiveDecoder if phase.has_gates else ParametricDecoder
-        self.decoder = decoder(self.frequency_map, self.dropout, INITIAL_FREQS_HZ[phase.num_bands], self.precision)
+        decoder_args = (self.frequency_map, self.dropout, INITIAL_FREQS_HZ[phase.num_bands], self.precision)
+        self.decoder = (
+            AdaptiveDecoder(*decoder_args, gates=self.gates) if phase.has_gates else ParametricDecoder(*decoder_args)
+        )
         if phase.has_residual:
             self.residual = Residual(**network_args, skips=self.skips, parts=self.residual_parts)
         if phase.has_processors:
@@ -232,6 +236,7 @@ def build_model(config: Config) -> MasteringModel:
         frozen=config.train.frozen,
         skips=model.skip_connections,
         residual_parts=model.residual,
+        gates=model.gates,
         precision=model.precision,
     )
 

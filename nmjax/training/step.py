@@ -75,7 +75,7 @@ class LossInputs(NamedTuple):
     Attributes:
         eq_distribution: Distribution of the random EQ of the augmentation.
         data_key: Key of the degradation and the augmentation.
-        dropout_key: Key of dropout.
+        dropout_key: Key of dropout and of hard gates.
         gate_l1_warmup: Current share of the weight of the gates' L1 term, 0 to 1.
     """
 
@@ -167,7 +167,7 @@ def _loss(
             pair.lengths,
             train=True,
             segment=(segment.source, segment.lengths),
-            rngs={"dropout": inputs.dropout_key},
+            rngs={"dropout": inputs.dropout_key, "gates": inputs.dropout_key},
             mutable=["batch_stats"],
         ),
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from nmjax.config import Config, restore_config
 from nmjax.models import PHASES
-from nmjax.models.decoder import FIVE_BANDS_HZ, INITIAL_GATE, TEN_BANDS_HZ
+from nmjax.models.decoder import FIVE_BANDS_HZ, TEN_BANDS_HZ, initial_gate
 from nmjax.runtime.checkpoints import Checkpoints, MergeReport, find_checkpoint, merge_variables
 from nmjax.runtime.errors import BadInputError
 
@@ -23,12 +23,16 @@ def nearest_bands() -> list[int]:
     return [int(i) for i in np.argmin(distance, axis=1)]
 
 
-def transfer_params(fresh: dict, previous: dict) -> tuple[dict, MergeReport]:
+def transfer_params(fresh: dict, previous: dict, gates: str = "soft") -> tuple[dict, MergeReport]:
     """A phase's fresh variables with those of an earlier phase, by name.
 
     For a phase with gates from one without, each of the five bands is copied to the nearest of the ten. Its gain is
     divided by the initial gate (and limited to ±12 dB), so that the rendered gain does not change. The other bands keep
     a gain of 0 dB.
+
+    Args:
+        fresh, previous: Variables of the new and of the earlier phase.
+        gates: Kind of the new phase's gates, `soft` or `hard`.
 
     Returns:
         The variables, and a report of what was transferred.
@@ -46,7 +50,7 @@ def transfer_params(fresh: dict, previous: dict) -> tuple[dict, MergeReport]:
         transferred=report.transferred + sorted(copied),
         mismatched=[name for name in report.mismatched if name not in copied],
     )
-    divisor = merged["warm_start"]["decoder"]["gain_divisor"].at[bands].set(INITIAL_GATE)
+    divisor = merged["warm_start"]["decoder"]["gain_divisor"].at[bands].set(initial_gate(gates))
     merged = {
         **merged,
         "params": {**merged["params"], "decoder": decoder},
@@ -68,7 +72,7 @@ def init_from_checkpoint(fresh: dict, config: Config, folder: Path, report: Call
         BadInputError: See `find_warm_start`.
     """
     checkpoints, step = find_warm_start(config, folder, report)
-    variables, merge_report = transfer_params(fresh, checkpoints.restore_model(step))
+    variables, merge_report = transfer_params(fresh, checkpoints.restore_model(step), config.model.gates)
     report(
         f"Warm start from {checkpoints.folder / str(step)}: "
         f"{len(merge_report.transferred)} arrays transferred, {len(merge_report.new)} new."

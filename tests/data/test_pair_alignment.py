@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import bilinear, lfilter, sosfilt, tf2sos
 
-from nmjax.data import find_songs
+from nmjax.data import alignment_store, find_songs
+from nmjax.data.pair_alignment import align_pair
 from nmjax.data.segment_reader import SegmentReader
 from nmjax.runtime.errors import BadInputError
 from tests.synthetic_audio import music, segment, write_audio
@@ -80,7 +81,9 @@ def test_a_pure_delay_is_exact_to_the_sample(tmp_path, delay, polarity):
     assert (song.alignment.delay_frames, song.alignment.polarity) == (delay, polarity)
     assert song.alignment.gain_db == pytest.approx(-6.02, abs=1.0)
     (message,) = messages
-    assert f"{abs(delay)} samples" in message and ("late" if delay > 0 else "early") in message
+    assert ("1 sample " if delay == 1 else f"{abs(delay)} samples") in message and (
+        "late" if delay > 0 else "early"
+    ) in message
     assert ("inverted" in message) == (polarity < 0)
     example = SegmentReader(1.0, RATE, 2)(segment(song, 1.3), np.random.default_rng(0))
     np.testing.assert_allclose(example["target"], 0.5 * example["input"], atol=1e-6)
@@ -122,6 +125,45 @@ def test_an_aligned_pair_is_read_as_it_is(tmp_path):
     start = round(0.7 * RATE)
     np.testing.assert_array_equal(example["input"], audio[start : start + RATE].astype(np.float32))
     np.testing.assert_array_equal(example["target"], (0.3 * audio)[start : start + RATE].astype(np.float32))
+
+
+def test_pairs_are_aligned_once_and_again_where_a_file_changes(tmp_path, monkeypatch):
+    aligned = []
+
+    def counted(unmastered, mastered):
+        aligned.append(mastered.original_path)
+        return align_pair(unmastered, mastered)
+
+    monkeypatch.setattr(alignment_store, "align_pair", counted)
+    audio = mixed_music()
+    folders = write_pair(tmp_path, audio, delayed(audio, 300), "one")
+    write_pair(tmp_path, audio, delayed(audio, 200), "two")
+    first, second = (find_songs(*folders, tmp_path / "cache", report=lambda _: None) for _ in range(2))
+    assert [song.alignment for song in first] == [song.alignment for song in second]
+    assert len(aligned) == 2
+    write_pair(tmp_path, audio, delayed(audio, 100), "two")
+    third = find_songs(*folders, tmp_path / "cache", report=lambda _: None)
+    assert [song.alignment.delay_frames for song in third] == [300, 100]
+    assert len(aligned) == 3
+
+
+def test_a_damaged_store_is_measured_again(tmp_path):
+    audio = mixed_music()
+    folders = write_pair(tmp_path, audio, delayed(audio, 300))
+    (song,) = find_songs(*folders, tmp_path / "cache", report=lambda _: None)
+    (store,) = (tmp_path / "cache").glob("alignments-*.json")
+    for damage in ("", "[]", '{"version": 1, "alignments": {"a": [1]}}', '{"version": 1, "alignments": []}'):
+        store.write_text(damage)
+        assert find_songs(*folders, tmp_path / "cache", report=lambda _: None) == [song]
+
+
+def test_many_aligned_pairs_are_one_sentence(tmp_path):
+    audio, messages = music(1.0), []
+    for i in range(9):
+        folders = write_pair(tmp_path, audio, (-1.0 if i == 0 else 1.0) * delayed(audio, i), f"{i}")
+    find_songs(*folders, tmp_path / "cache", report=messages.append)
+    expected = "Aligned 9 of 9 pairs: their sides were up to 0.18 ms apart, and 1 of them inverted in polarity."
+    assert messages == [expected]
 
 
 def test_a_hopeless_pair_is_skipped_and_the_others_remain(tmp_path):

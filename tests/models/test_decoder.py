@@ -14,6 +14,8 @@ from nmjax.models.decoder import (
     AdaptiveDecoder,
     ParametricDecoder,
     freq_from_raw,
+    hard_gate,
+    nonzero_logit,
     raw_from_freq,
 )
 from nmjax.models.mastering_model import render_eq
@@ -111,6 +113,34 @@ def test_the_gate_does_not_change_the_other_settings():
     (closed, _), (open_, _) = (jit_apply(ADAPTIVE)(constant_heads(variables, gate=raw), Z) for raw in (-4.0, 4.0))
     for name in ("freq_hz", "gain_db", "q"):
         np.testing.assert_array_equal(getattr(closed, name), getattr(open_, name), err_msg=name)
+
+
+def test_a_hard_gate_is_a_stretched_sigmoid_with_exact_ends():
+    logit = np.linspace(-8.0, 8.0, 65)[None]
+    gate = np.asarray(hard_gate(jnp.asarray(logit, jnp.float32)))
+    np.testing.assert_allclose(gate, np.clip(1.2 / (1.0 + np.exp(-logit)) - 0.1, 0.0, 1.0), atol=1e-6)
+    assert np.all(gate[logit < -2.5] == 0.0)
+    assert np.all(gate[logit > 2.5] == 1.0)
+
+
+@pytest.mark.parametrize("logit", [-3.0, -1.0, 0.0, 2.0])
+def test_random_hard_gates_are_open_as_often_as_their_price_says(logit):
+    uniform = jnp.asarray(np.random.default_rng(0).uniform(1e-6, 1.0 - 1e-6, (1, 40_000)), jnp.float32)
+    logits = jnp.full(uniform.shape, logit)
+    share_open = np.mean(np.asarray(hard_gate(logits, uniform)) > 0.0)
+    price = 1.0 / (1.0 + np.exp(-float(nonzero_logit(logits)[0, 0])))
+    assert abs(share_open - price) < 0.01
+    assert price > 1.0 / (1.0 + np.exp(-logit)), "open means not 0, which includes small gates"
+
+
+def test_hard_gates_are_random_only_where_their_random_numbers_are_given():
+    decoder = AdaptiveDecoder(gates="hard")
+    variables = constant_heads(decoder_variables(decoder), gate=0.0)
+    apply = jax.jit(lambda key: decoder.apply(variables, Z, rngs=None if key is None else {"gates": key})[0].gate)
+    np.testing.assert_allclose(apply(None), np.full((3, 10), 0.5), atol=1e-6)
+    first, second = (np.asarray(apply(jax.random.key(seed))) for seed in (0, 1))
+    assert len(np.unique(first)) > 15
+    assert not np.array_equal(first, second)
 
 
 def test_dropout_acts_after_both_hidden_layers_and_in_training_only():

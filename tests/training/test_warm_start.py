@@ -170,6 +170,14 @@ def test_gains_are_divided_by_the_gate_and_clipped_to_12_db():
     np.testing.assert_allclose(rendered_db[:, 1:4], np.broadcast_to(gains_db[1:4], (6, 3)), rtol=2e-6)
 
 
+def test_hard_gates_start_with_the_same_rendered_gains():
+    gains_db = np.array([-9.0, -3.0, 0.0, 3.0, 9.0])
+    variables, _ = transfer_params(phase_variables("1c"), set_gains(perturbed_variables("1a"), gains_db), "hard")
+    eq = decode_eq(AdaptiveDecoder(gates="hard"), variables)
+    rendered_db = np.asarray(eq.rendered_gain_db)[:, NEAREST_BANDS]
+    np.testing.assert_allclose(rendered_db, np.broadcast_to(gains_db, (6, 5)), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("earlier", "later", "new"),
     [

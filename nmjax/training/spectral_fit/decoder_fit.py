@@ -13,11 +13,12 @@ from jaxtyping import Array, Float, Key
 from nmjax.config import Config
 from nmjax.dsp import response_db
 from nmjax.losses import eq_response_loss, regularization
-from nmjax.models import SAMPLE_RATE, EqSettings, build_model
+from nmjax.models import PHASES, SAMPLE_RATE, EqSettings, build_model
 from nmjax.models.encoder import LATENT_SIZE
 from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, NUM_BANDS
 from nmjax.training.spectral_fit.estimator import DB_PER_Z, Curves, LinearEstimator
 from nmjax.training.spectral_fit.excerpts import Features
+from nmjax.training.spectral_fit.gate_labels import gate_label_loss, opening_benefit
 
 DECODER_STEPS = 4000
 _BATCH_SIZE, _LEARNING_RATE = 256, 2e-3
@@ -36,6 +37,8 @@ def fit_decoder(
 ) -> DecoderFit:
     """The decoder whose bands render the correction in z; the regularizers keep gains small and gates few.
 
+    Hard gates learn to open where their band is needed (`gate_labels.py`); their price is `loss.gate_l1` in dB².
+
     Args:
         config: Its seed, model and regularizer weights.
         variables: Initial variables of the model.
@@ -48,17 +51,30 @@ def fit_decoder(
     degradation_z = jnp.asarray(degradations / 10.0 @ estimator.kernel[:NUM_BANDS], jnp.float32)
     collections = {name: x for name, x in variables.items() if name != "params"}
     initial_params = _without_unused_inputs(variables["params"]["decoder"])
+    centers_hz = jnp.asarray(BAND_CENTERS_HZ, jnp.float32)
+    has_hard_gates = PHASES[config.phase].has_gates and config.model.gates == "hard"
+    # Hard gates get labels instead of the prices.
+    prices = config.loss.model_copy(update={"gate_l1": 0.0, "gate_entropy": 0.0}) if has_hard_gates else config.loss
     optimizer = optax.adam(optax.cosine_decay_schedule(_LEARNING_RATE, DECODER_STEPS))
 
     def loss(params: dict, key: Key[Array, ""]) -> tuple[Array, Array]:
         z = _random_z(key, excerpt_z, degradation_z)
         eq, gate_logit = typing.cast(
             tuple[EqSettings, Array | None],
-            model.apply({"params": {"decoder": params}, **collections}, z, method=lambda m, z: m.decoder(z)),
+            model.apply(
+                {"params": {"decoder": params}, **collections},
+                z,
+                method=lambda m, z: m.decoder(z),
+                rngs={"gates": jax.random.fold_in(key, 1)},
+            ),
         )
-        response = response_db(eq.bands(), jnp.asarray(BAND_CENTERS_HZ, jnp.float32), SAMPLE_RATE)
-        distance = eq_response_loss(response, DB_PER_Z * z[:, :NUM_BANDS])
-        penalty, _ = regularization(eq.gain_db, eq.q, gate_logit, config.loss, jnp.ones(()))
+        correction_db = DB_PER_Z * z[:, :NUM_BANDS]
+        distance = eq_response_loss(response_db(eq.bands(), centers_hz, SAMPLE_RATE), correction_db)
+        penalty, _ = regularization(eq.gain_db, eq.q, gate_logit, prices, jnp.ones(()))
+        if has_hard_gates:
+            assert gate_logit is not None
+            is_needed = opening_benefit(eq, correction_db, centers_hz) > config.loss.gate_l1
+            penalty += gate_label_loss(gate_logit, is_needed)
         return distance + penalty, distance
 
     def step(carry, key):
