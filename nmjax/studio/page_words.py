@@ -20,6 +20,9 @@ def page_words(message: str) -> str:
 
 
 def _name_control(option: OptionName) -> str:
+    if option.name == "reference_weights":
+        aspect, share = option.value.split("=")
+        return f"“{aspect.capitalize()}” of the target at {100.0 * float(share):.0f}\N{NO-BREAK SPACE}%"
     control = _CONTROLS[option.name]
     if not option.value:
         return control
