@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import pickle
 from pathlib import Path
+
+import pytest
 
 import nmjax
 from nmjax.reference.outcome import width_note
@@ -35,5 +38,18 @@ def test_a_weight_is_the_slider_of_its_aspect():
     assert page_words(message).endswith("try “Width” of the target at 50\N{NO-BREAK SPACE}%.")
 
 
-def test_a_text_without_options_stays_as_it_is():
-    assert page_words("The tone is near.") == "The tone is near."
+@pytest.mark.parametrize(
+    ("parts", "terminal", "page"),
+    [
+        (("a{b}.wav is far; try ", OptionName("reference_strength", "0.45"), "."),
+         "a{b}.wav is far; try --reference-strength 0.45.", "a{b}.wav is far; try “Strength” at 45\u00a0%."),
+        (("It is far; allow more with ", OptionName("max_boost"), "."),
+         "It is far; allow more with --max-boost.", "It is far; allow more with “Largest boost”."),
+        (("Write ", OptionName("bits", "float"), "."), "Write --bits float.", "Write “Bits” 32 float."),
+    ],
+)  # fmt: skip
+def test_a_message_names_options_or_controls(parts, terminal, page):
+    message = pickle.loads(pickle.dumps(Message(*parts)))
+    assert str(message) == terminal and message == terminal
+    assert page_words(message) == page
+    assert page_words("A plain text with --max-boost.") == "A plain text with --max-boost."

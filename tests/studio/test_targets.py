@@ -1,15 +1,11 @@
 """What a target brings with it, and references on disk."""
 
-import pickle
-import re
 from pathlib import Path
 
 import pytest
 
 from nmjax.mastering.pretrained import DEFAULT_MODEL
 from nmjax.reference.styles import style_file
-from nmjax.runtime.messages import Message, OptionName
-from nmjax.studio.page_words import page_words
 from nmjax.studio.state import FROM_NETWORK, Edits, ReferenceChoice, ReferenceSection
 from nmjax.studio.targets import (
     build_target,
@@ -82,30 +78,3 @@ def test_a_style_is_no_song():
 def test_a_section_is_measured_apart_from_its_file():
     whole, part = (ReferenceChoice(id="a", section=x) for x in (None, ReferenceSection(start=1.0, end=5.5)))
     assert (whole.key, part.key) == ("a", "a-1-5.5")
-
-
-@pytest.mark.parametrize(
-    ("parts", "terminal", "page"),
-    [
-        (("a{b}.wav is far; try ", OptionName("reference_strength", "0.45"), "."),
-         "a{b}.wav is far; try --reference-strength 0.45.", "a{b}.wav is far; try “Strength” at 45\u00a0%."),
-        (("It is far; allow more with ", OptionName("max_boost"), "."),
-         "It is far; allow more with --max-boost.", "It is far; allow more with “Largest boost”."),
-        (("Write ", OptionName("bits", "float"), "."), "Write --bits float.", "Write “Bits” 32 float."),
-    ],
-)  # fmt: skip
-def test_a_message_names_options_or_controls(parts, terminal, page):
-    message = pickle.loads(pickle.dumps(Message(*parts)))
-    assert str(message) == terminal and message == terminal
-    assert page_words(message) == page
-    assert page_words("A plain text with --max-boost.") == "A plain text with --max-boost."
-
-
-def test_the_page_has_words_for_all_options_that_messages_name():
-    """Every `OptionName` of the package has a control."""
-    named = {
-        name for path in (ROOT / "nmjax").rglob("*.py") for name in re.findall(r'OptionName\("(\w+)"', path.read_text())
-    }
-    assert {"max_boost", "reference_strength", "true_peak", "bits"} <= named
-    for name in named:
-        assert "--" not in page_words(Message("Use ", OptionName(name, "0.5"), "."))
