@@ -1,7 +1,5 @@
 """What a target brings with it, and references on disk."""
 
-from pathlib import Path
-
 import pytest
 
 from nmjax.mastering.pretrained import DEFAULT_MODEL
@@ -15,7 +13,6 @@ from nmjax.studio.targets import (
     stored_references,
 )
 
-ROOT = Path(__file__).parents[2]
 MOVED = {"bands": {0: {"gain_db": 1.0}}, "side_bands": {1: {"gain_db": 2.0}}, "processors": {"width": {"high": 1.2}}}
 
 
