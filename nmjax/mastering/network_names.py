@@ -20,6 +20,8 @@ MODEL_PURPOSES = {
     "1c": "EQ with gated bands: as good as 1a",
     "2": "EQ, dynamics and width: for a mix whose dynamics and width may need correction;\n"
     "the default with a reference",
+    "2-master": "a whole mastering chain, learned from pairs: brings the tone halfway to the mean of its\n"
+    "training music, compresses, saturates and widens; bolder than all others",
 }
 
 
