@@ -5,4 +5,5 @@ import numpy as np
 CENTERS_HZ = 1000.0 * 2.0 ** (np.arange(-32, 24) / 6.0)  # 1/6 octaves, 24.8 Hz to 14.3 kHz: lossy files end at 16 kHz
 NUM_BANDS = len(CENTERS_HZ)
 ACTIVE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
+MONO_DB = -40.0  # side over mid; a narrower recording counts as mono
 FLOOR_DB = -120.0  # lower limit of long-term levels

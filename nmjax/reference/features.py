@@ -21,7 +21,7 @@ from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.width import CROSSOVER_HZ
-from nmjax.reference.bands import ACTIVE_RANGE_DB, CENTERS_HZ, FLOOR_DB, NUM_BANDS
+from nmjax.reference.bands import ACTIVE_RANGE_DB, CENTERS_HZ, FLOOR_DB, MONO_DB, NUM_BANDS
 from nmjax.reference.frame_matching import FrameLevels, fine_filterbank, frame_levels
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ class TrackFeatures:
         """Power of the side over that of mid; of stereo only."""
         side, mid = (np.sum(10.0 ** (x / 10.0)) for x in (self.side_db, self.mid_db))
         return float(10.0 * np.log10(side / mid))
+
+    @property
+    def has_side(self) -> bool:
+        """Whether the recording is wider than mono, which two equal channels are too."""
+        return self.stereo and self.width_db > MONO_DB
 
     @property
     def known_bands(self) -> Bool[np.ndarray, " bands"]:

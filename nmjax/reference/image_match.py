@@ -82,7 +82,7 @@ def _match_side(settings: Settings, track: TrackFeatures, reference_target: Refe
 
 def _match_width(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> WidthMatch:
     strength = reference_target.strength * reference_target.width
-    if strength == 0.0 or not (track.stereo and reference_target.features.stereo):
+    if strength == 0.0 or not (track.stereo and reference_target.features.has_side):
         return WidthMatch(settings.width)
     eq_db, current = eq_response_db(settings.eq), settings.width
     change_db = stereo_width.width_change_db(

@@ -154,7 +154,7 @@ def _notes(
         same_passage=reference_target.same_passage,
     )
     name, is_own_song = reference_target.name, reference_target.is_own_song
-    has_image = track.stereo and reference_target.features.stereo and "width" in reference_target.matched_stages
+    has_image = track.stereo and reference_target.features.has_side and "width" in reference_target.matched_stages
     side_gain_db = 20.0 * float(np.log10(max(width.high[0], 1e-3))) if width and has_image else 0.0
     limits = limit_note(
         name=name,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from nmjax.dsp import Width
 from nmjax.dsp.width import CROSSOVER_HZ
 from nmjax.models.processors import PROCESSORS
-from nmjax.reference.bands import CENTERS_HZ
+from nmjax.reference.bands import CENTERS_HZ, MONO_DB
 from nmjax.reference.dynamics_target import noise_scale_of_duration
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.frame_matching import width_difference
@@ -25,7 +25,6 @@ _MATCHED_DEGRADATION_DB, _MATCHED_NOISE_DB, _NOISE_STD_ERRORS = 1.4, 0.5, 3.0
 _BAND_WEIGHTS = (0.4, 0.6)  # relative reliability of the widths below and above the crossover
 _BAND_MASKS = (CENTERS_HZ < CROSSOVER_HZ, CENTERS_HZ >= CROSSOVER_HZ, CENTERS_HZ > 0.0)  # low, high, all
 _LOWPASS = 1.0 / (1.0 + 1j * CENTERS_HZ / CROSSOVER_HZ) ** 2  # the processor's low-pass, Q 0.5, far below Nyquist
-_MONO_DB = -40.0  # a narrower signal has no side to widen
 _ITERATIONS, _DAMPING = 40, 0.5
 _MIN_FACTOR = 0.01
 _CURVE_MIN_DB, _CURVE_STEP_DB = -12.0, 0.25  # of the factors that are tried
@@ -146,7 +145,7 @@ def fit_width(
     low, high = zip(*((row.low, row.high) for row in PROCESSORS["width"].settings), strict=True)
     low = np.maximum(np.maximum(low, min_factors), _MIN_FACTOR)
     start = np.array([1.0 if current is None else float(getattr(current, name)[0]) for name in ("low", "high")])
-    change_db = np.where(band_widths_db(features, eq_db) > _MONO_DB, change_db, np.minimum(change_db, 0.0))
+    change_db = np.where(band_widths_db(features, eq_db) > MONO_DB, change_db, np.minimum(change_db, 0.0))
     target_db = band_widths_db(features, eq_db, start) + change_db
     factors = np.maximum(start, low)
     for selection in (slice(0, 2), 2):

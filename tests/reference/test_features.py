@@ -95,3 +95,11 @@ def test_silence_and_short_audio():
     short = track_features(split_chunks(music(0.2)))
     assert not short.silent and np.isnan(short.loudness_range) and np.all(short.std_error_db == 6.0)
     assert track_features([]).silent and track_features([np.zeros((0, 2), np.float32)]).silent
+
+
+def test_two_equal_channels_have_no_side():
+    audio = music(6.0)
+    assert track_features(split_chunks(audio)).has_side
+    mono = audio.mean(axis=1, keepdims=True)
+    assert not track_features(split_chunks(mono)).has_side
+    assert not track_features(split_chunks(np.repeat(mono, 2, axis=1))).has_side
