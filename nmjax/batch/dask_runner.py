@@ -97,8 +97,8 @@ def run_dask(
 
 
 class _WorkerThreads:
-    """The number of threads of all workers. It is asked for once a second at most: with short jobs, an answer from the
-    scheduler after each would take longer than to submit it."""
+    """The number of threads of all workers. The scheduler is asked once a second at most: with short jobs, a question
+    after each would take longer than to submit it."""
 
     def __init__(self, client: Client):
         self._client, self._count, self._asked_at = client, 0, -math.inf

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -106,7 +107,7 @@ def load_programs(network: Network, sample_rate: int, channels: int) -> None:
     Where they are not stored yet, the equalizer is compiled beside the encoder.
     """
     silence = np.zeros((1, channels), np.float32)
-    one = np.ones((1, PHASES[network.config.phase].num_bands), np.float32)
+    one: Any = np.ones((1, PHASES[network.config.phase].num_bands), np.float32)
     with ThreadPoolExecutor(1) as pool:
         equalized = pool.submit(list, equalize_stream([silence], Bands(1e3 * one, one, one), sample_rate))
         network.predict([np.zeros((1, network.encoder_inputs), np.float32)])

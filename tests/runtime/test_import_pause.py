@@ -18,9 +18,9 @@ def test_the_collector_pauses_and_leaves_out_what_was_made():
     frozen = gc.get_freeze_count()
     with without_collection():
         assert not gc.isenabled()
-        kept = [[i] for i in range(5_000)]
+        made = [[i] for i in range(5_000)]
     assert gc.isenabled()
-    assert gc.get_freeze_count() >= frozen + len(kept)
+    assert gc.get_freeze_count() >= frozen + len(made)
 
 
 def test_an_error_turns_it_on_again():

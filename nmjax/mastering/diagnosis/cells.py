@@ -67,7 +67,7 @@ class CellScan:
         shape = (len(block), num_cells, self._frames)
         samples, bends = joined[:, 2:].reshape(shape), np.abs(np.diff(change)).reshape(shape)
         largest = bends.max(axis=2)
-        widths = np.sum(bends >= _SPIKE_SHARE * largest[..., None], axis=2, dtype=np.uint8).T
+        widths = np.asarray(np.sum(bends >= _SPIKE_SHARE * largest[..., None], axis=2, dtype=np.uint8)).T
         self._clicks.update(largest.T, widths)
         power = (np.einsum("cnt,cnt->nc", samples, samples) / self._frames).mean(axis=1)
         offset_power = np.square(samples.mean(axis=2).T).mean(axis=1)

@@ -26,8 +26,7 @@ _CELLS_PER_BLOCK = 512
 class TrackStatistics:
     """What the detectors look at.
 
-    `cell_findings` are what short cells of the waveform show. The cells themselves, the only statistics that grow by
-    kilobytes a second, are not kept.
+    `cell_findings` are what short cells of the waveform show. The cells themselves would grow by kilobytes a second.
     """
 
     sample_rate: int
