@@ -310,6 +310,8 @@ INVALID_ARGUMENTS = [  # one for each source of errors; the others are in test_p
     (["--workers", "2"], ["many tracks"]),
     (["--export", "eq.wav"], ["'eq.wav'", "--export", ".csv"]),
     (["--report", "r.pdf"], ["'r.pdf'", "--report", ".html"]),
+    (["--report-seconds", "10"], ["--report-seconds has no effect without --report"]),
+    (["--report", "r.html", "--report-seconds", "long"], ["--report-seconds", "number or whole"]),
     (["--null-test", "n.flac"], ["'n.flac'", "--null-test", ".wav"]),
     (["--null-test", "m.wav"], ["'m.wav'", "another file of this run"]),
     (["--export", "m.csv", "--settings", "m.csv"], ["'m.csv'"]),

@@ -118,7 +118,7 @@ def test_report_plot_and_target_list_show_the_reference(tmp_path, checkpoint_dir
     arguments = ["--report", str(page), "--plot", str(plot_path), "--save-target", str(target_path)]
     master_to_audio(track, checkpoint_dir, tmp_path / "m.wav", "--reference", str(reference), *arguments)
     text = page.read_text()
-    assert len(re.findall(r"Target from re\$f&lt;b&gt;\.wav", text)) == 1
+    assert len(re.findall(r"Target from re\$f&lt;b&gt;\.wav", text)) == 2  # in the chart and its legend
     assert "re$f&lt;b&gt;.wav, mid" in text and "<b>.wav" not in text
     assert plot_path.read_bytes().startswith(b"\x89PNG")
     target_plot = tmp_path / "t.png"

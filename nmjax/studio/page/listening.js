@@ -74,7 +74,7 @@ export function listenToReference(id) {
 
 export async function togglePlay() {
   if (player.playing) player.pause();
-  else await player.play();
+  else await player.play().catch(store.tellError);
   readPlayer();
 }
 

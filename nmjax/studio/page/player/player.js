@@ -9,6 +9,8 @@
  */
 import { Lane } from "./lane.js";
 
+const START_LIMIT_MS = 5000; // of the sound device
+
 /** Events: "position", "switched", "ended", "error" (detail: the error), "stale" (the master has a newer revision). */
 export class Player extends EventTarget {
   /** @param {FetchPiece} fetchPiece */
@@ -102,7 +104,11 @@ export class Player extends EventTarget {
 
   async play() {
     if (!this.context || !this.source) return;
-    await this.context.resume();
+    const wait = new Promise((resolve) => setTimeout(resolve, START_LIMIT_MS));
+    await Promise.race([this.context.resume(), wait]); // it never resolves without a sound device
+    if (this.context.state !== "running") {
+      throw new Error("The browser cannot start its sound. Connect a sound device, then reload this page.");
+    }
     if (this.position >= this.source.frames - 1) this.seek(0);
     this.playing = true;
     this.post({ type: "play" });
