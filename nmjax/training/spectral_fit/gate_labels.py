@@ -1,8 +1,8 @@
-"""Which bands of an equalizer a correction needs: what hard gates are taught in the fit of the decoder.
+"""Which bands of an equalizer a correction needs: what hard gates learn in the fit of the decoder.
 
 A hard gate that is closed has no gradient, and one that is surely open hardly any, so a price on open gates opens and
-closes them for all songs alike. But responses in dB add up, so the effect of opening each band is known in closed form.
-A gate is taught to open where its band lowers the squared distance by more than the price: the minimum of
+closes them for all songs alike. But responses in dB add up, so the effect of opening each band has a closed form, and a
+gate is to open where its band lowers the squared distance by more than the price: the minimum of
 
     distance + price · number of open bands
 
