@@ -21,6 +21,10 @@ SIDES = ("original", "master", "null", "reference")
 MAX_PIECE_S = 30.0
 
 
+class NoReferenceError(BadInputError):
+    """The track has no reference that can be played, perhaps no longer."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Piece:
     """Audio for the page.
@@ -50,7 +54,8 @@ def read_piece(
         reference_id: which of several references; empty for the first one that can be played.
 
     Raises:
-        BadInputError: there is no such side, or the track cannot be played yet.
+        NoReferenceError: there is no reference.
+        BadInputError: the track cannot be played yet.
     """
     original = track.sources.get("none")
     if original is None:
@@ -72,7 +77,7 @@ def _reference_piece(track: Track, reference_id: str, start: int, frames: int, i
     references = [track.references[x] for x in chosen if x in track.references]
     reference = next((x for x in references if x.spool), None)
     if reference is None or reference.spool is None:
-        raise BadInputError("The track has no reference that can be played; choose one first.")
+        raise NoReferenceError("The track has no reference that can be played; choose one first.")
     audio = piece_of(reference.spool, start, frames)
     if is_equal and analysis and math.isfinite(reference.lufs) and analysis.input["lufs"] is not None:
         gain_db = analysis.original_lufs - reference.lufs

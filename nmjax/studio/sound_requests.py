@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from nmjax.studio.curves import curves_dict
 from nmjax.studio.peaks import read_peaks
-from nmjax.studio.pieces import MAX_PIECE_S, SIDES, read_piece
+from nmjax.studio.pieces import MAX_PIECE_S, SIDES, NoReferenceError, read_piece
 from nmjax.studio.request_values import choice, number, studio_of, track_of
 
 _MAX_COLUMNS = 20_000
@@ -45,16 +45,19 @@ async def get_audio(request: Request) -> Response:
     if side in ("master", "null") and revision != track.revision:
         return JSONResponse({"error": "The settings have changed.", "revision": track.revision}, 409)
     priority = studio_of(request).priority
-    piece = await run_in_threadpool(
-        read_piece,
-        track,
-        side,
-        start,
-        frames,
-        is_equal=loudness == "equal",
-        priority=priority,
-        reference_id=request.query_params.get("reference", ""),
-    )
+    try:
+        piece = await run_in_threadpool(
+            read_piece,
+            track,
+            side,
+            start,
+            frames,
+            is_equal=loudness == "equal",
+            priority=priority,
+            reference_id=request.query_params.get("reference", ""),
+        )
+    except NoReferenceError as error:  # it was removed while the page asked for it: the page asks for the state again
+        return JSONResponse({"error": str(error), "revision": track.revision}, 409)
     headers = {
         "X-Revision": str(revision),
         "X-Gain-DB": f"{piece.gain_db:.4f}",

@@ -255,7 +255,7 @@ def test_references_are_matched_weighed_and_played(track_page):
     page.get_by_role("button", name="Remove bright.wav").click()
     page.get_by_role("button", name="Choose a reference").wait_for(timeout=60_000)
     wait_until(page, "store.side.value === 'master' && store.track.value.state.model === '1a'")
-    assert page.locator(".message.is-error").count() == 0
+    assert page.locator(".message.is-error").all_inner_texts() == []
 
 
 def test_a_style_is_chosen_and_undone(track_page):
