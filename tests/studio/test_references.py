@@ -97,7 +97,7 @@ def test_a_reference_moves_the_tone_and_can_be_played(tmp_path, song, bright):
         assert np.abs(piece).max() > 0.0
         removed = patch(client, references=[])
         assert (removed["state"]["model"], removed["state"]["bands"]) == (state["model"], state["bands"])
-        assert client.request("GET", f"{client.url}/audio?side=reference")[0] == 400
+        assert client.request("GET", f"{client.url}/audio?side=reference")[0] == 409
         client.json("POST", f"{client.url}/undo")
         wait_for(lambda: track_of(client)["status"] == "ready")
         assert track_of(client)["state"] == expected
@@ -212,7 +212,7 @@ def test_a_target_file_is_a_reference_without_sound(tmp_path, song):
         assert add_reference(client, style_file("bright"), "mine.json")["state"] == "done"
         (reference,) = track_of(client)["references"]
         assert (reference["name"], reference["is_music"]) == ("mine.json", False)
-        assert client.request("GET", f"{client.url}/audio?side=reference")[0] == 400
+        assert client.request("GET", f"{client.url}/audio?side=reference")[0] == 409
         target = tmp_path / "mine.json"
         target.write_bytes(style_file("bright").read_bytes())
         expected = command_line_settings(song, tmp_path, "--target", str(target))
@@ -238,11 +238,11 @@ def test_a_reference_that_cannot_be_used_changes_nothing(client, tmp_path):
 
 def test_another_network_and_its_residual(client, song):
     """The bands of another network come as soon as it has analyzed the track; its residual can be bypassed."""
-    for model in ("2", "1b"):
+    for model in ("1c", "2-master"):
         patch(client, model=model)
         settings = settings_of(client)
-        assert settings["model"]["phase"] == model
-        assert (track_of(client)["state"]["processors"]["width"] is not None) == (model == "2")
+        assert settings["model"]["phase"] == model.partition("-")[0]
+        assert (track_of(client)["state"]["processors"]["width"] is not None) == (model == "2-master")
     frames = soundfile.info(str(song)).frames
     pieces = {}
     for bypass in ([], ["residual"]):
