@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from nmjax.audio.units import db_to_amplitude
 from nmjax.dsp import Width
 from nmjax.models import Settings
 from nmjax.models.parameters import EqSettings
@@ -19,9 +20,7 @@ from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.reference.response import bands_response_db, eq_response_db
 
 _AUDIBLY_NARROWER = 0.9  # factor of the bass's side
-_MIN_HIGH = 10.0 ** (
-    -12.0 / 20.0
-)  # smallest factor of the side above the bass toward another song, as of the EQ's cuts
+_MIN_HIGH = db_to_amplitude(-12.0)  # smallest factor of the side above the bass toward another song
 
 
 class WidthMatch(NamedTuple):
