@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -62,14 +63,12 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
     if lossy_name := formats.lossy_name(outputs.masters[0]) if options.out is None else "":
         line = f"The master is {lossy_name}, like the track. To lose no more quality, name a lossless file: -o NAME.wav"
         print_line(console, f"{line} or .flac.")
-    mastering_options = _resolve_options(options, console)
+    with _loading_match_programs(options, info.channels) if early_scans else contextlib.nullcontext():
+        mastering_options = _resolve_options(options, console)
     with console.status("Loading the network; the first start also compiles it …"):
         network = load_network(request, mastering_options, lambda message: print_line(console, message))
         if network and early_scans:  # while the track is measured
             load_programs(network, info.sample_rate, info.channels)
-            target = mastering_options.reference_target
-            if target and "compressor" in target.matched_stages:
-                load_match_programs(info.channels)
     with ProgressBars(console, info.frames) as bars:
         observers = _make_observers(info, outputs, options)
         result = master(
@@ -95,6 +94,18 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
     for delivery in failed if options.quiet and not options.json else ():
         print(f"nmjax: {delivery.spec.name}: {delivery.compliance.summary}", file=sys.stderr)
     return ExitCode.OUT_OF_SPEC if failed else ExitCode.SUCCESS
+
+
+@contextlib.contextmanager
+def _loading_match_programs(options: InferOptions, channels: int) -> Iterator[None]:
+    """Loads the compiled programs of a match in another thread, until the end of the context."""
+    if not options.has_reference or options.reference_strength == 0.0:
+        yield
+        return
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load_match_programs, channels)
+        yield
+        loading.result()
 
 
 def _make_observers(info: AudioInfo, outputs: OutputPaths, options: InferOptions) -> list[MasteringObserver]:

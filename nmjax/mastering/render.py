@@ -35,7 +35,9 @@ def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iter
     yield from _process_stream(EqualizerStage(bands, sample_rate), chunks, _CHUNK_SECONDS * sample_rate)
 
 
-def _process_stream(stage: EqualizerStage, chunks: AudioChunks, chunk_frames: int) -> Iterator[np.ndarray]:
+def _process_stream(
+    stage: EqualizerStage | ProcessorStage, chunks: AudioChunks, chunk_frames: int
+) -> Iterator[np.ndarray]:
     """One chunk is filtered by XLA's threads while the one before it is used."""
     state, waiting = None, None
     for chunk in rechunk(chunks, chunk_frames):
@@ -156,9 +158,8 @@ def apply_processor(
     """
     chunk_frames = _CHUNK_SECONDS * sample_rate // BLOCK_SIZE * BLOCK_SIZE
     stage = ProcessorStage(processor, settings, sample_rate, input_gain_db)
-    skip, state = stage.latency, None
-    for chunk in rechunk(pad_end(chunks, skip), chunk_frames):
-        output, state = stage.process(chunk, chunk_frames, state)
+    skip = stage.latency
+    for output in _process_stream(stage, pad_end(chunks, skip), chunk_frames):
         if skip < len(output):
             yield output[skip:]
         skip = max(0, skip - len(output))
@@ -177,14 +178,18 @@ class ProcessorStage:
 
     def process(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[np.ndarray, Any]:
         """As `EqualizerStage.process`; `size` is a multiple of `BLOCK_SIZE`."""
+        wait, state = self.start(chunk, size, state)
+        return wait(), state
+
+    def start(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[Callable[[], np.ndarray], Any]:
+        """As `EqualizerStage.start`; `size` is a multiple of `BLOCK_SIZE`."""
         audio = np.zeros((1, size, chunk.shape[1]), np.float64)
         np.multiply(chunk, self._gain, out=audio[0, : len(chunk)])
         with jax.enable_x64(True):
             if state is None:
                 state = PROCESSORS[self._processor].initial_state(1, chunk.shape[1], self._sample_rate, np.float64)
             processed, state = _jit_process_block(self._processor, audio, self._values, self._sample_rate, state)
-            processed = np.asarray(processed)
-        return (processed[0, : len(chunk)] / self._gain).astype(np.float32), state
+        return lambda: (np.asarray(processed)[0, : len(chunk)] / self._gain).astype(np.float32), state
 
 
 @stored_jit(static_argnums=(0, 3))

@@ -3,6 +3,7 @@
 import numpy as np
 
 CENTERS_HZ = 1000.0 * 2.0 ** (np.arange(-32, 24) / 6.0)  # 1/6 octaves, 24.8 Hz to 14.3 kHz: lossy files end at 16 kHz
+EDGES_HZ = 1000.0 * 2.0 ** ((np.arange(-32, 25) - 0.5) / 6.0)  # of the bands
 NUM_BANDS = len(CENTERS_HZ)
 ACTIVE_RANGE_DB = 70.0  # bands further below the loudest band hold noise
 MONO_DB = -40.0  # side over mid; a narrower recording counts as mono

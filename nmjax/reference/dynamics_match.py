@@ -24,6 +24,7 @@ from nmjax.runtime.stored_programs import stored_jit
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 _MIN_SECONDS = 1.0  # shorter tracks are not compressed
+_REACHED = 0.1  # share of the cost without a compressor that is near enough; half the gain would leave a quarter
 
 
 class DynamicsMatch(NamedTuple):
@@ -93,6 +94,8 @@ def _best_compressor(
         cost = target.cost(dynamics.dynamics_change(audio, compressed))
         if cost < best_cost:
             best, best_audio, best_cost = candidate, compressed, cost
+        if cost < _REACHED * target.cost(NO_CHANGE):
+            break
     return best, best_audio
 
 

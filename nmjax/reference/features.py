@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -19,13 +18,10 @@ from jaxtyping import Bool, Float
 from nmjax.audio import reader
 from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.loudness_meter import LoudnessMeter
-from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.dsp.width import CROSSOVER_HZ
-from nmjax.reference.bands import ACTIVE_RANGE_DB, CENTERS_HZ, FLOOR_DB, MONO_DB, NUM_BANDS
-from nmjax.reference.frame_matching import FrameLevels, fine_filterbank, frame_levels
-
-if TYPE_CHECKING:
-    from scipy import sparse
+from nmjax.reference.band_sums import BandSums
+from nmjax.reference.bands import ACTIVE_RANGE_DB, CENTERS_HZ, EDGES_HZ, FLOOR_DB, MONO_DB, NUM_BANDS
+from nmjax.reference.frame_matching import FINE_EDGES_HZ, FrameLevels, frame_levels
 
 SAMPLE_RATE = 44_100  # Hz, of the audio that is analyzed
 _FRAME_FLOOR_DB = -240.0  # of single frames, which are compared relative to their own loudest band
@@ -193,10 +189,12 @@ class FeatureExtractor:
         spectrum = np.fft.rfft(windows * analysis.window, axis=2)
         power = spectrum.real**2 + spectrum.imag**2
         self._mid_power += np.mean(power[0], axis=0)
-        self._block_powers.append((analysis.band_weights @ np.mean(power, axis=1, dtype=np.float64).T).T)
+        mean_power = np.asarray(np.mean(power, axis=1, dtype=np.float64))
+        self._block_powers.append(analysis.power_scale * analysis.bands(mean_power))
         width_power = np.sum(power[..., analysis.width_bins], axis=2)
         width_db = _db(width_power[1], _FRAME_FLOOR_DB) - _db(width_power[0], _FRAME_FLOOR_DB)
-        levels_db = _db((analysis.frame_weights @ power[0].T).T, _FRAME_FLOOR_DB)
+        frame_powers = np.concatenate([analysis.bands(power[0]), analysis.fine_bands(power[0])], axis=1)
+        levels_db = _db(analysis.power_scale * frame_powers, _FRAME_FLOOR_DB)
         self._frame_levels_db.append(np.column_stack([levels_db, width_db]).astype(np.float16))
 
     def _median_crest_db(self) -> float:
@@ -230,30 +228,29 @@ def _std_error_db(powers: Float[np.ndarray, "blocks bands"]) -> Float[np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class _SpectrumAnalysis:
-    """Hann window, weights from squared magnitudes to mean squares by band, and the bins that the width is taken of.
+    """What turns audio into levels.
 
-    The weights are sparse, `[bands, bins]` and `[bands and fine bands, bins]`: a bin belongs to few bands, and dense
-    products took nine tenths of the analysis.
+    Attributes:
+        window: Hann.
+        power_scale: from squared magnitudes to mean squares.
+        bands, fine_bands: sums over the bands at `CENTERS_HZ`, and over those of `FrameLevels.fine_db`.
+        width_bins: those that the width is taken of.
     """
 
     window: Float[np.ndarray, " window"]
-    band_weights: sparse.csr_array
-    frame_weights: sparse.csr_array
+    power_scale: float
+    bands: BandSums
+    fine_bands: BandSums
     width_bins: slice
 
 
 @functools.cache
 def _spectrum_analysis() -> _SpectrumAnalysis:
-    from scipy import sparse  # a quarter of a second, which a master without a reference does not need
-
     window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_WINDOW) / _WINDOW)).astype(np.float32)
-    power_scale = 2.0 / (_WINDOW * float(np.sum(window.astype(np.float64) ** 2)))
-    half_band = 2.0 ** (1.0 / 12.0)
-    band_weights = band_filterbank(CENTERS_HZ / half_band, CENTERS_HZ * half_band, _WINDOW, SAMPLE_RATE) * power_scale
-    fine_weights = fine_filterbank(_WINDOW, SAMPLE_RATE) * power_scale
     return _SpectrumAnalysis(
         window=window,
-        band_weights=sparse.csr_array(band_weights.T),
-        frame_weights=sparse.csr_array(np.concatenate([band_weights, fine_weights], axis=1).T.astype(np.float32)),
+        power_scale=2.0 / (_WINDOW * float(np.sum(window.astype(np.float64) ** 2))),
+        bands=BandSums(EDGES_HZ, _WINDOW, SAMPLE_RATE),
+        fine_bands=BandSums(FINE_EDGES_HZ, _WINDOW, SAMPLE_RATE),
         width_bins=slice(round(CROSSOVER_HZ * _WINDOW / SAMPLE_RATE), None),  # where the width processor works
     )

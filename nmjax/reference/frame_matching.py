@@ -26,10 +26,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from nmjax.dsp.filterbanks import band_filterbank
 from nmjax.reference.bands import CENTERS_HZ
 
 _FINE_CENTERS_HZ = 110.0 * 2.0 ** (np.arange(150) / 24.0)  # up to 8.1 kHz
+FINE_EDGES_HZ = 110.0 * 2.0 ** ((np.arange(151) - 0.5) / 24.0)
 _SMOOTH_OCTAVES = 1.0  # the average that is subtracted from a shape
 _RANGE_DB, _FINE_RANGE_DB = 70.0, 60.0  # levels are clipped this far below the frame's loudest band
 _SHARPNESS = 35.0  # κ
@@ -82,12 +82,6 @@ class WidthDifference(NamedTuple):
 
     difference_db: float
     variance_db2: float
-
-
-def fine_filterbank(window: int, sample_rate: float) -> Float[np.ndarray, "bins fine"]:
-    """Weights that sum a power spectrum into 1/24 octaves."""
-    half_band = 2.0 ** (1.0 / 48.0)
-    return band_filterbank(_FINE_CENTERS_HZ / half_band, _FINE_CENTERS_HZ * half_band, window, sample_rate)
 
 
 def frame_levels(
