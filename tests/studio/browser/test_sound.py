@@ -24,6 +24,7 @@ def sound_page(track_page):
     """The page with the example track mastered, which can be recorded."""
     allow_recorder(track_page)
     wait_until_mastered(track_page)
+    wait_until(track_page, "player.lanes.master")  # the page chooses the master then
     return track_page
 
 
