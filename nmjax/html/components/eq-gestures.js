@@ -135,6 +135,7 @@ export class EqGestures {
     const index = handle ? Number(handle.getAttribute("data-band")) : this.isDragging ? this.index : -1;
     if (index < 0 || this.display.disabled) return;
     event.preventDefault();
+    if (index !== this.display.selected) this.display.send("bandselect", { index });
     const pixels = event.deltaY * (event.deltaMode === 1 ? 16 : 1);
     this.change(index, { q: this.display.bands[index].q * Q_PER_WHEEL ** -pixels }, true);
     clearTimeout(this.wheelTimer);
@@ -145,8 +146,8 @@ export class EqGestures {
   }
 
   key(event, index) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const band = this.display.bands[index];
+    const band = this.display.bands[index]; // undo may have removed it a moment ago
+    if (!band || event.ctrlKey || event.metaKey || event.altKey) return;
     const fine = event.shiftKey;
     const semitones = fine ? SEMITONE ** 0.25 : SEMITONE;
     const decibels = fine ? 0.1 : 0.5;

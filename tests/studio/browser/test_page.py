@@ -115,6 +115,30 @@ def test_playing_moves_the_play_head_and_a_click_seeks(track_page):
     assert 11.2 < position < 14.0
 
 
+def test_after_a_click_the_space_bar_plays(track_page):
+    page = track_page
+    loop = page.get_by_role("button", name="Loop")
+    loop.click()
+    page.keyboard.press("Space")
+    wait_until(page, "player.playing", 10)
+    page.keyboard.press("Space")
+    wait_until(page, "!player.playing", 10)
+    assert loop.get_attribute("aria-pressed") == "true"
+    loop.focus()  # with the keyboard, the space bar belongs to the button
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Space")
+    assert loop.get_attribute("aria-pressed") == "false"
+
+
+def test_a_track_is_removed_only_after_a_question(track_page):
+    page = track_page
+    page.get_by_role("button", name=f"Remove {EXAMPLE.name}").click()
+    page.get_by_role("button", name="Keep it").click()
+    page.locator("dialog").wait_for(state="detached")
+    assert page.locator(".track-tab").count() == 1
+
+
 def test_snapshots_bring_back_all_settings(track_page):
     page = track_page
     page.keyboard.press("s")
@@ -124,6 +148,7 @@ def test_snapshots_bring_back_all_settings(track_page):
     intensity = page.get_by_label("Intensity in %")
     intensity.fill("40")
     intensity.press("Enter")
+    assert intensity.input_value() == "40"
     idle(page)
     assert state(page)["intensity"] == pytest.approx(0.4)
     page.keyboard.press("Escape")
