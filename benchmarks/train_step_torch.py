@@ -49,7 +49,7 @@ class Network:
             name = f"encoder/blocks_{n}"
             y = F.relu(self.conv_norm(f"{name}/first", x, dilation=dilation))
             y = self.conv_norm(f"{name}/second", y, dilation=dilation)
-            x = F.relu(y + (self.conv(f"{name}/projection", x) if f"{name}/match/kernel" in self.params else x))
+            x = F.relu(y + (self.conv(f"{name}/projection", x) if f"{name}/projection/kernel" in self.params else x))
         return self.dense("encoder/out", x.mean(2))
 
     def film(self, name, x, z):
@@ -155,7 +155,7 @@ class StepCase:
         freq, gain, q = self.network.settings(z)
         y = equalize(self.source, freq, gain, q) + self.network.residual(self.source, z)
         w, k = self.loss, (self.constants["k_b"], self.constants["k_a"])
-        stft, a_weighted = spectral(y, self.target, w["windows"], w["highest_hz"], self.constants["a_weights"])
+        stft, a_weighted = spectral(y, self.target, w["fft_sizes"], w["max_hz"], self.constants["a_weights"])
         lufs = (loudness(y, *k) - loudness(self.target, *k)).abs().mean()
         rounded = gain.square() / ((gain.square() + 0.01).sqrt() + 0.1)
         return (

@@ -154,7 +154,7 @@ def loudness_figure(before: SignalAnalysis, after: SignalAnalysis, target_lufs: 
     master = PlotCurve(after.times_s, after.short_term_lufs, "Master", "master")
     curves = [PlotCurve(before.times_s, before.short_term_lufs, "Input", "input"), master]
     if target_lufs is not None:
-        name = f"Target, {format_general(target_lufs, 'LUFS')}"
+        name = f"Target, {format_general(round(target_lufs, 1), 'LUFS')}"
         curves.append(PlotCurve(np.array([0.0, duration_s]), np.full(2, target_lufs), name, "marker"))
     chart = charts.Chart(
         title="Loudness over time",

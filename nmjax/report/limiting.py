@@ -93,5 +93,5 @@ def limiting_figure(tradeoff: LimitingTradeoff) -> Figure:
         y=level_axis("LUFS", curves, _RANGE_LU),
         curves=curves,
     )
-    caption = "Estimated. Where the line is flat, more limiting hardly adds loudness. --lufs clean takes 2 dB."
+    caption = "Estimated. Where the line is flat, more limiting hardly adds loudness. 2 dB of it count as clean."
     return Figure(chart, caption)

@@ -56,8 +56,8 @@ def static_curve_figure(settings: Compressor, input_gain_db: float) -> Figure:
         curves=curves,
     )
     caption = (
-        "Steady sine waves at the model's level, make-up gain included. 0 dB is a peak of "
-        f"{format_signed(-input_gain_db, 'dBFS')} in the track."
+        "Steady sine waves, make-up gain included. The network works at a level of its own: its 0 dB is "
+        f"{format_signed(-input_gain_db, 'dBFS')} in this track."
     )
     return Figure(chart, caption)
 

@@ -41,6 +41,7 @@ class ReportRecorder:
         outputs: the paths to write.
         excerpt_s: length of what can be listened to in the report, in seconds; infinite for the whole track.
         reference: what can be listened to besides input and master; None for the reference of the match, if any.
+        given_settings: what settings are called that no network predicts.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class ReportRecorder:
         outputs: OutputPaths,
         excerpt_s: float = DEFAULT_EXCERPT_S,
         reference: ReferenceAudio | None = None,
+        given_settings: str = "Settings from a file",
     ):
         self._info, self._outputs, self._excerpt_s, self._reference = info, outputs, excerpt_s, reference
+        self._given_settings = given_settings
         self._analyzers: dict[str, SignalAnalyzer] = {}
         self._gain_tracers: dict[str, GainTracer] = {}  # in the order of the chain
         self._next_tracer: GainTracer | None = None  # of the processor that follows, if one does
@@ -121,7 +124,7 @@ class ReportRecorder:
         settings = render_plan.prediction.settings
         return ReportData(
             track_name=info.path.name,
-            model_name=_model_name(result),
+            model_name=_model_name(result, self._given_settings),
             input_measurements=_file_measurements(
                 check_file_compliance(info.path, _NO_REQUIREMENTS), input_analysis, format_name=info.subtype
             ),
@@ -199,10 +202,10 @@ def _measure_residual(analyses: Mapping[str, SignalAnalysis]) -> ResidualSpectru
     return measure_residual(analyses[last_stage], analyses["residual"])
 
 
-def _model_name(result: MasteringResult) -> str:
+def _model_name(result: MasteringResult, given: str) -> str:
     network = result.network
     if not network:
-        return "Settings from a file"
+        return given
     return f"{network.label}, checkpoint {network.checkpoint_digest}, step {network.step}"
 
 

@@ -1,4 +1,4 @@
-"""An album of the studio: one gain for all tracks, each with its own settings."""
+"""An album of the studio: one gain for all tracks in each delivery, each with its own settings."""
 
 from __future__ import annotations
 
@@ -13,31 +13,26 @@ from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.meter import StreamMeter
 from nmjax.mastering.delivery.plan import MIN_LUFS, DeliverySpec
 from nmjax.mastering.master import render_signal
-from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.number_format import format_fixed
 from nmjax.studio.track import Track
 
 
 def album_specs(
     tracks: Sequence[Track], specs: Sequence[DeliverySpec], watch: Callable[[Track, AudioChunks], AudioChunks]
-) -> tuple[list[DeliverySpec], list[str]]:
-    """The spec of each track at which all together have the loudness of one, and messages about a shortfall.
+) -> tuple[list[tuple[DeliverySpec, ...]], list[str]]:
+    """The specs of each track at which all together have the loudness of those of the album, and messages.
 
     The tracks keep their loudness relative to each other as they are rendered. The one with the least headroom bounds
     the gain.
 
     Args:
         tracks: of the album.
-        specs: what the album is delivered to.
+        specs: of the album.
         watch: follows the audio of a track.
-
-    Raises:
-        BadInputError: there are several deliveries.
     """
-    if len(specs) != 1:
-        raise BadInputError("An album makes one delivery at a time; choose one.")
-    target, meters, scans = specs[0], [], {}
+    meters, scans = [], {}
     for track in tracks:
-        prepared = track.prepare()
+        prepared = track.prepare_delivery()
         meter = StreamMeter(track.sample_rate, track.channels)
         with render_signal(
             prepared.signal, track.channels, prepared.plan, prepared.network, folder=track.audio_folder
@@ -46,8 +41,14 @@ def album_specs(
             scans[track.upload] = LoudnessScan(chunks, track.sample_rate, track.channels)
         meters.append(SongMeter(meter.state, track.sample_rate))
     level = measure_album_level(meters)
-    gain = album_gain(target.for_input(level.lufs), level.lufs, scans)
-    return [_spec_of(target, scans[track.upload], gain.gain_db) for track in tracks], gain.notes
+    gains = [album_gain(spec.for_input(level.lufs), level.lufs, scans) for spec in specs]
+    notes = [note for gain in gains for note in gain.notes]
+    for spec, gain in zip(specs, gains, strict=True):
+        if math.isfinite(level.lufs):
+            lufs = format_fixed(level.lufs + gain.gain_db, "LUFS")
+            notes.append(f"{spec.name}: the whole album is at {lufs}; its songs keep their relative loudness.")
+    by_spec = list(zip(specs, gains, strict=True))
+    return [tuple(_spec_of(spec, scans[x.upload], gain.gain_db) for spec, gain in by_spec) for x in tracks], notes
 
 
 def _spec_of(target: DeliverySpec, scan: LoudnessScan, gain_db: float) -> DeliverySpec:

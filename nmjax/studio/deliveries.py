@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from pydantic import Field
 from nmjax.audio.formats import BIT_DEPTHS, WRITABLE_SUFFIXES
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.write import DeliveryResult
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths, resolve_output_paths
@@ -22,7 +24,8 @@ from nmjax.mastering.settings.file import settings_from_json
 from nmjax.mastering.settings.ranges import Range, StrictModel
 from nmjax.mastering.types import MasteringOptions, MasteringResult
 from nmjax.report.recorder import ReportRecorder
-from nmjax.runtime.errors import BadInputError
+from nmjax.runtime import atomic_files
+from nmjax.runtime.errors import BadInputError, CannotWriteError
 from nmjax.studio.album import album_specs
 from nmjax.studio.documents import one_of, read_model
 from nmjax.studio.jobs import Job
@@ -33,6 +36,7 @@ from nmjax.studio.track import Track
 
 _SAME_SUFFIXES = (".aif", ".oga")  # of formats that have another suffix, too
 FORMATS = tuple(suffix.removeprefix(".") for suffix in WRITABLE_SUFFIXES if suffix not in _SAME_SUFFIXES)
+ARCHIVE_NAME = "all-files.zip"
 _PASSES = 6  # over the audio of a delivery, about
 
 
@@ -93,25 +97,31 @@ def deliver(
         BadInputError: a track or an option cannot be used, or the disk is full.
     """
     folder.mkdir(parents=True)
-    files, report_url, notes = [], None, []
-    specs: list[DeliverySpec] | None = None
+    delivered, notes = [], []
+    album: list[tuple[DeliverySpec, ...]] | None = None
     if order.album and len(tracks) > 1:
         job.advance(0.0, "Measuring the album")
-        specs, notes = album_specs(
+        album, notes = album_specs(
             tracks,
             resolve_options(order.request).delivery_specs,
             lambda track, chunks: job.watch(chunks, track.frames, 0.0, 0.0),
         )
     for i, track in enumerate(tracks):
         share = (i / len(tracks), (i + 1) / len(tracks))
-        result = deliver_track(job, order, track, folder, priority, share, specs[i] if specs else None)
+        result = deliver_track(job, order, track, folder, priority, share, album[i] if album else ())
         notes += result.notes
-        files += [_file_dict(job, delivery) for delivery in result.delivery_results]
-        files.append(_settings_dict(job, result.outputs.settings))
-        if result.outputs.report:
-            report_url = _url(job, result.outputs.report)
-            files.append({**_settings_dict(job, result.outputs.report), "compliance": "The report."})
-    return {"files": files, "report_url": report_url, "notes": [page_words(note) for note in dict.fromkeys(notes)]}
+        report = result.outputs.report
+        delivered.append(
+            {
+                "track": track.name,
+                "masters": [_master_dict(job, x) for x in result.delivery_results],
+                "settings": _file_dict(job, result.outputs.settings),
+                "report": report and _file_dict(job, report),
+            }
+        )
+    notes = [page_words(note) for note in dict.fromkeys(notes)]
+    all_url = _url(job, folder / ARCHIVE_NAME) if len(tracks) > 1 else None
+    return {"tracks": delivered, "notes": notes, "all_url": all_url}
 
 
 def deliver_track(
@@ -121,7 +131,7 @@ def deliver_track(
     folder: Path,
     priority: Priority,
     share: tuple[float, float],
-    spec: DeliverySpec | None = None,
+    specs: tuple[DeliverySpec, ...] = (),
 ) -> MasteringResult:
     """Master a track with its current settings, through the settings file as the command line reads it.
 
@@ -132,13 +142,13 @@ def deliver_track(
         folder: of the files.
         priority: of pieces that are played meanwhile.
         share: of the job's progress.
-        spec: of an album's song; None for those of the order.
+        specs: of an album's song; none for those of the order.
     """
     job.advance(share[0], f"Delivering “{track.name}”")
     stored = settings_from_json(track.settings_json(), "settings.json")
     options = resolve_options(order.request, settings=stored)
-    if spec:
-        options = dataclasses.replace(options, delivery_specs=(spec,))
+    if specs:
+        options = dataclasses.replace(options, delivery_specs=specs)
     network = network_of_checkpoint(stored.model.checkpoint) if stored.model and stored.has_residual else None
     outputs = _output_paths(track, folder, order, options)
     passes = 0
@@ -153,7 +163,9 @@ def deliver_track(
 
     observers: list[MasteringObserver] = []
     if outputs.report and track.info:
-        observers.append(ReportRecorder(track.info, outputs, reference=track.played_reference()))
+        origin = "Settings of the studio"
+        reference = track.played_reference()
+        observers.append(ReportRecorder(track.info, outputs, reference=reference, given_settings=origin))
     return master(track.upload, outputs, network, options, progress, observers, report_findings=order.report)
 
 
@@ -170,26 +182,19 @@ def _output_paths(track: Track, folder: Path, order: DeliveryOrder, options: Mas
         number += 1
 
 
-def _file_dict(job: Job, delivery) -> dict[str, Any]:
-    path = delivery.compliance.path
+def _file_dict(job: Job, path: Path) -> dict[str, Any]:
+    return {"name": path.name, "url": _url(job, path), "bytes": path.stat().st_size}
+
+
+def _master_dict(job: Job, delivery: DeliveryResult) -> dict[str, Any]:
+    """A master with what independent code measured."""
+    check = delivery.compliance
+    assert check.path is not None
     return {
-        "name": path.name,
+        **_file_dict(job, check.path),
         "delivery": delivery.spec.name,
-        "compliance": delivery.compliance.summary,
-        "passed": delivery.compliance.passed,
-        "url": _url(job, path),
-        "bytes": path.stat().st_size,
-    }
-
-
-def _settings_dict(job: Job, path: Path) -> dict[str, Any]:
-    return {
-        "name": path.name,
-        "delivery": "",
-        "compliance": "The settings, for the command line.",
-        "passed": True,
-        "url": _url(job, path),
-        "bytes": path.stat().st_size,
+        "compliance": check.summary,
+        "passed": check.passed,
     }
 
 
@@ -198,12 +203,27 @@ def _url(job: Job, path: Path) -> str:
 
 
 def delivered_file(folder: Path, name: str) -> Path:
-    """A delivered file by its name; names are compared, not opened.
+    """A delivered file by its name, or all of them in one; names are compared, not opened.
 
     Raises:
-        BadInputError: there is none.
+        BadInputError: there is none, or the disk is full.
     """
+    if name == ARCHIVE_NAME and folder.is_dir() and not (folder / name).exists():
+        _write_archive(folder)
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name == name and path.is_file() and not path.name.startswith("."):
             return path
     raise BadInputError("There is no such file; deliver the track again.")
+
+
+def _write_archive(folder: Path) -> None:
+    """All files of a folder as one, without compression: audio would hardly get smaller."""
+    path = folder / ARCHIVE_NAME
+    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    with atomic_files.atomic_write(path) as temporary:
+        try:
+            with zipfile.ZipFile(temporary, "w") as archive:
+                for file in files:
+                    archive.write(file, file.name)
+        except OSError as error:
+            raise CannotWriteError(atomic_files.write_error_message(path, error)) from None

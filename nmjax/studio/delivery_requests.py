@@ -24,7 +24,8 @@ async def get_delivery(request: Request) -> Response:
     studio, job = studio_of(request), studio_of(request).jobs.get(request.path_params["job"])
     if job is None or job.kind != "delivery" or job.state != "done":
         raise NoSuchThingError("There is no such file; deliver the track again.")
-    path = delivered_file(studio.session.deliveries / job.id, request.path_params["file"])
+    folder = studio.session.deliveries / job.id
+    path = await run_in_threadpool(delivered_file, folder, request.path_params["file"])
     if path.suffix == ".html":
         headers = {"Content-Security-Policy": REPORT_CSP}
         return FileResponse(path, media_type="text/html; charset=utf-8", headers=headers)

@@ -19,6 +19,14 @@ from nmjax.studio.deliveries import FORMATS
 from nmjax.studio.studio import Studio
 
 _STEPS = 200  # of a control over its range
+_NETWORK_LABELS = {
+    "1a": "Tone",
+    "1a-free": "Tone, learned from free music",
+    "1b-restore": "Undo saturation",
+    "1c": "Tone, with as few bands as it needs",
+    "2": "Tone, dynamics, width",
+    "2-master": "A whole mastering chain",
+}
 
 
 def session_dict(studio: Studio) -> dict[str, Any]:
@@ -51,9 +59,8 @@ def _choices() -> dict[str, Any]:
 
 
 def _network(name: str) -> dict[str, str]:
-    purpose = MODEL_PURPOSES.get(name, "").replace("\n", " ")
-    label, _, description = purpose.partition(":" if ":" in purpose else ",")
-    return {"name": name, "label": f"{label} ({name})", "description": description.strip()}
+    label = f"{_NETWORK_LABELS[name]} ({name})" if name in _NETWORK_LABELS else name
+    return {"name": name, "label": label, "description": MODEL_PURPOSES.get(name, "").replace("\n", " ")}
 
 
 def _processor(name: str) -> dict[str, Any]:

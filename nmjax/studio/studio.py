@@ -56,7 +56,7 @@ class Studio:
         """The tracks of an earlier run."""
         shutil.rmtree(self.session.deliveries, ignore_errors=True)
         folders = [path for path in self.session.tracks.iterdir() if path.is_dir()]
-        for folder in sorted(folders, key=lambda path: path.stat().st_mtime):
+        for folder in sorted(folders, key=track_files.arrival_time):
             track = stored_track(folder)
             if track is None:  # an upload that was cut off
                 shutil.rmtree(folder, ignore_errors=True)
@@ -133,10 +133,12 @@ class Studio:
         """Notes on the track what its analysis failed with."""
         try:
             yield
-        except (BadInputError, JobCanceled) as error:
-            track.status = "failed"
-            track.error = str(error) or "The analysis was canceled; remove the track and drop it again."
+        except JobCanceled:
+            track.status, track.error = "failed", "The analysis was canceled; remove the track and drop it again."
             raise
+        except BadInputError as error:
+            track.status, track.error = "failed", str(error).replace(f"'{track.upload}'", f"“{track.name}”")
+            raise BadInputError(track.error) from None
         except Exception as error:
             track.status, track.error = "failed", f"This track cannot be used ({type(error).__name__}: {error})."
             raise

@@ -136,14 +136,26 @@ class Track:
         with self.lock:
             if self._prepared and self._prepared.revision == self.revision:
                 return self._prepared
-            self._prepared = self._prepare()
+            self._prepared = self._prepare(self.history.current)
             return self._prepared
 
-    def _prepare(self) -> Prepared:
+    def prepare_delivery(self) -> Prepared:
+        """What a delivery and a settings file have: every stage, since a solo is for listening; bands at their rate.
+
+        Raises:
+            BadInputError: as `prepare`.
+        """
+        with self.lock:
+            if self.is_transient:
+                self.is_transient, self._prepared = False, None
+            if self.history.current.solo is None:
+                return self.prepare()
+            return self._prepare(self.history.current.model_copy(update={"solo": None}))
+
+    def _prepare(self, edits: Edits) -> Prepared:
         suggestion, analysis = self.suggestion(), self.analysis
         if suggestion is None or analysis is None or not self.sources:
             raise BadInputError("The track is still being analyzed; wait a moment.")
-        edits = self.history.current
         repairs = analysis.repairs(edits.repair)
         if repair_key(repairs) not in self.sources or repair_key(repairs) not in analysis.lufs:
             repairs = analysis.certain  # until the other ones are made
@@ -186,12 +198,7 @@ class Track:
         Raises:
             BadInputError: the track is not analyzed yet.
         """
-        prepared = self.prepare()
-        if not prepared.is_exact:
-            with self.lock:
-                self.is_transient = False
-                self._prepared = None
-            prepared = self.prepare()
+        prepared = self.prepare_delivery()
         plan = prepared.plan
         return settings_text(
             self.upload.name,

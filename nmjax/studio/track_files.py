@@ -29,6 +29,14 @@ def write_header(folder: Path, name: str, upload: Path) -> None:
     atomic_files.write_text(folder / _HEADER, json.dumps({"name": name, "upload": upload.name}))
 
 
+def arrival_time(folder: Path) -> int:
+    """When the track of a folder was added, in nanoseconds; 0 where it is not complete."""
+    try:
+        return (folder / _HEADER).stat().st_mtime_ns  # it is written once
+    except OSError:
+        return 0
+
+
 def write_history(folder: Path, history: History) -> None:
     """Write the settings and their history."""
     atomic_files.write_text(folder / _HISTORY, json.dumps(history.to_dict()))

@@ -92,7 +92,7 @@ async def receive(body: AsyncIterator[bytes], path: Path, announced_bytes: int |
         if announced_bytes is not None and received != announced_bytes:
             raise UploadError("The upload was cut off; drop the file again.", 400)
         if not received:
-            raise UploadError("The file is empty; choose another one.", 400)
+            raise UploadError(f"“{path.name}” is empty; choose another file.", 400)
         temporary.rename(path)
 
 

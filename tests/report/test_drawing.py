@@ -11,7 +11,7 @@ from nmjax.report.audio_players import add_reference, select_excerpts
 from nmjax.report.page import write_report
 from tests.report.test_page import report_data
 from tests.report.test_spectral_change import analyze_audio
-from tests.studio.browser.harness import find_chromium, open_chromium
+from tests.studio.browser.harness import BROWSERS, open_chromium
 from tests.synthetic_audio import music
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ RATE = 8000
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """A report of 40 s with a reference."""
-    if importlib.util.find_spec("playwright") is None or find_chromium() is None:
+    if importlib.util.find_spec("playwright") is None or BROWSERS["chromium"].find() is None:
         pytest.skip(
             "Playwright or Chromium is missing; install them with: pip install playwright, apt-get install chromium"
         )

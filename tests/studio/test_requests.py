@@ -10,6 +10,7 @@ import soundfile
 from nmjax.mastering.pretrained import model_names
 from tests.dsp.oracles import peaking_sos
 from tests.studio.helpers import running_studio, wait_for, wait_for_master
+from tests.synthetic_audio import write_audio
 
 
 def state(client):
@@ -54,6 +55,21 @@ def test_a_change_gives_a_higher_revision_and_can_be_undone(fresh):
     fresh.json("POST", f"{fresh.url}/redo")
     assert fresh.json("POST", f"{fresh.url}/redo")["state"] == second["state"]
     assert not patch(fresh, intensity=1.0)["can_redo"]
+
+
+def test_the_summary_claims_no_change_of_a_person(fresh):
+    before = fresh.json("GET", fresh.url)["summary"][0]
+    patch(fresh, bands={"0": {"gain_db": 3.0}})
+    after = fresh.json("GET", fresh.url)["summary"][0]
+    assert "network" in before or "similar music" in before
+    assert "network" not in after and "similar music" not in after and "+" in after
+
+
+def test_the_summary_of_silence_says_so(tmp_path):
+    with running_studio(tmp_path / "sessions") as studio:
+        track = studio.ready_track(write_audio(tmp_path / "silence.wav", np.zeros((44_100, 2))))
+        (sentence,) = studio.json("GET", f"/api/tracks/{track}")["summary"]
+    assert "silent" in sentence
 
 
 def test_a_drag_is_one_step(fresh):
@@ -229,6 +245,15 @@ def test_what_does_not_exist(client):
     ):
         status, _, data = client.request(method, path)
         assert status in (404, 405) and json.loads(data)["error"]
+
+
+def test_tracks_come_back_in_the_order_of_their_arrival(tmp_path, song):
+    names = [f"{i}.wav" for i in (3, 1, 4, 2, 5)]
+    with running_studio(tmp_path) as first:
+        for name in names:
+            first.upload(song, name)
+    with running_studio(tmp_path) as second:
+        assert [track["name"] for track in second.json("GET", "/api/session")["tracks"]] == names
 
 
 @pytest.mark.slow

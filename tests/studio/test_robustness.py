@@ -93,12 +93,13 @@ def test_safe_names(name, expected):
 def test_a_damaged_file_is_told_and_can_be_removed(empty, content):
     status, _, data = empty.request("POST", "/api/tracks?name=bad.wav", content)
     if not content:
-        assert status == 400 and "empty" in json.loads(data)["error"]
+        assert status == 400 and "“bad.wav” is empty" in json.loads(data)["error"]
         return
     track = json.loads(data)["id"]
     wait_for(lambda: empty.json("GET", f"/api/tracks/{track}")["status"] == "failed")
     brief = empty.json("GET", f"/api/tracks/{track}")
     assert "cannot be read" in brief["error"] or "damaged" in brief["error"] or "empty" in brief["error"]
+    assert "“bad.wav”" in brief["error"] and "/" not in brief["error"]
     assert empty.request("GET", f"/api/tracks/{track}/audio?side=original")[0] == 400
     assert empty.request("PATCH", f"/api/tracks/{track}/state", {"intensity": 0.5})[0] == 400
     assert empty.request("DELETE", f"/api/tracks/{track}")[0] == 204
@@ -234,7 +235,7 @@ def test_a_reload_in_the_middle_of_a_delivery(client):
     assert job["id"] in [x["id"] for x in again.json("GET", "/api/jobs")]
     done = again.finished_job(job["id"])
     assert done["state"] == "done" and done["progress"] == 1.0
-    assert again.request("GET", done["result"]["files"][0]["url"])[0] == 200
+    assert again.request("GET", done["result"]["tracks"][0]["masters"][0]["url"])[0] == 200
 
 
 def test_removing_a_track_in_the_middle_of_its_analysis(empty, song):

@@ -1,5 +1,6 @@
 """What the page plays: the delivered file, at equal loudness, as the command line makes it of the settings."""
 
+import io
 import json
 from urllib.parse import quote
 
@@ -121,7 +122,8 @@ def test_a_delivery_is_the_file_of_the_command_line(fresh, song, tmp_path):
     order = {"tracks": [fresh.track], "deliver": ["cd"], "format": "wav", "bits": "24", "report": True}
     job = fresh.finished_job(fresh.json("POST", "/api/deliveries", order, 202)["id"])
     assert job["state"] == "done", job
-    master, settings, report = job["result"]["files"]
+    (delivered,) = job["result"]["tracks"]
+    (master,), settings, report = delivered["masters"], delivered["settings"], delivered["report"]
     assert master["passed"] and master["compliance"].startswith("PASS") and "LUFS" in master["compliance"]
     status, headers, data = fresh.request("GET", master["url"])
     assert status == 200 and len(data) == master["bytes"]
@@ -131,8 +133,8 @@ def test_a_delivery_is_the_file_of_the_command_line(fresh, song, tmp_path):
     )
     _, out = run_command_line(fresh, song, tmp_path, "--deliver", "cd", "--bits", "24")
     assert data == out.read_bytes()
-    status, headers, page = fresh.request("GET", job["result"]["report_url"])
-    assert status == 200 and b"<html" in page and job["result"]["report_url"] == report["url"]
+    status, headers, page = fresh.request("GET", report["url"])
+    assert status == 200 and b"<html" in page
     assert (
         "sandbox" in headers["content-security-policy"] and "default-src 'none'" in headers["content-security-policy"]
     )
@@ -142,10 +144,25 @@ def test_a_delivery_is_the_file_of_the_command_line(fresh, song, tmp_path):
 def test_several_deliveries_at_once(fresh):
     order = {"tracks": [fresh.track], "deliver": ["streaming", "club"], "format": "flac"}
     job = fresh.finished_job(fresh.json("POST", "/api/deliveries", order, 202)["id"])
-    names = [file["name"] for file in job["result"]["files"]]
-    assert names == [
-        "a song-mastered-streaming.flac",
-        "a song-mastered-club.flac",
-        "a song-mastered.flac.json",
-    ]
-    assert all("LUFS" in file["compliance"] for file in job["result"]["files"][:2])
+    (delivered,) = job["result"]["tracks"]
+    assert [x["name"] for x in delivered["masters"]] == ["a song-mastered-streaming.flac", "a song-mastered-club.flac"]
+    assert delivered["settings"]["name"] == "a song-mastered.flac.json" and delivered["report"] is None
+    assert all("LUFS" in x["compliance"] for x in delivered["masters"])
+
+
+def test_a_solo_is_played_but_not_delivered(fresh):
+    """Delivered and saved settings have all stages that are on."""
+    whole = fresh.json("GET", f"{fresh.url}/settings.json")
+    fresh.json("PATCH", f"{fresh.url}/state", {"solo": "compressor"})
+    assert fresh.json("GET", f"{fresh.url}/settings.json") == whole
+    track = fresh.json("GET", fresh.url)
+    assert track["state"]["solo"] == "compressor" and "No EQ" not in track["summary"][0]
+    wait_for_master(fresh, fresh.url)
+    played = audio(fresh, fresh.url, "master", 50_000, 20_000)[0]
+    job = fresh.finished_job(
+        fresh.json("POST", "/api/deliveries", {"tracks": [fresh.track], "bits": "float"}, 202)["id"]
+    )
+    url = job["result"]["tracks"][0]["masters"][0]["url"]
+    delivered = soundfile.read(io.BytesIO(fresh.request("GET", url)[2]))[0][50_000:70_000]
+    error = played - delivered * np.sqrt(np.mean(played**2) / np.mean(delivered**2))
+    assert np.sqrt(np.mean(error**2)) > 0.01 * np.sqrt(np.mean(played**2))  # the EQ is missing in what is played

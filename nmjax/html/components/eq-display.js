@@ -17,15 +17,18 @@ import { EqGestures } from "./eq-gestures.js";
 
 const POINTS = 256;
 const FREQUENCIES = Array.from({ length: POINTS }, (_, i) => shareFrequency(i / (POINTS - 1)));
-const MARGIN = { left: 34, right: 34, top: 12, bottom: 22 };
+const MARGIN = { left: 40, right: 40, top: 12, bottom: 22 };
 const SPECTRUM_RANGE_DB = 66;
 const SPECTRUM_TOP_DB = 6;
+const LEVEL_STEP_DB = 20;
 
 export class EqDisplay extends Drawing {
   /** @type {SVGElement} */
   svg;
   /** @type {SVGElement} */
   grid;
+  /** @type {SVGElement} */
+  levels;
   /** @type {SVGElement} */
   bandGroup;
   /** @type {SVGElement} */
@@ -45,6 +48,7 @@ export class EqDisplay extends Drawing {
     this.svg = svg("svg", { class: "eq-svg", role, "aria-label": this.description ?? "Equalizer bands" });
     this.append(this.svg);
     this.grid = svg("g", { class: "eq-grid", "aria-hidden": "true" }, this.svg);
+    this.levels = svg("g", { class: "eq-grid eq-levels", "aria-hidden": "true" }, this.svg);
     const plot = svg("g", { "aria-hidden": "true" }, this.svg);
     const names = ["typical", "median", "before", "target", "after", "zero"];
     this.paths = Object.fromEntries(names.map((name) => [name, svg("path", { class: `eq-${name}` }, plot)]));
@@ -108,6 +112,7 @@ export class EqDisplay extends Drawing {
       svg("line", { x1: MARGIN.left, x2: this.width - MARGIN.right, y1: y, y2: y, class: db ? "" : "eq-zero-line" }, this.grid);
       svg("text", { x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, this.grid).textContent = signed(db, 0);
     }
+    svg("text", { x: MARGIN.left - 6, y: MARGIN.top + 20, "text-anchor": "end" }, this.grid).textContent = "dB";
   }
 
   drawSpectra() {
@@ -127,6 +132,7 @@ export class EqDisplay extends Drawing {
     };
     const xs = inside.map((i) => this.x(frequencies[i]));
     const ys = (values) => inside.map((i) => (values[i] === null ? Number.NaN : y(values[i])));
+    this.drawLevels(highest + SPECTRUM_TOP_DB, y);
     for (const [name, values] of Object.entries(shown)) paths[name].setAttribute("d", values ? path(xs, ys(values)) : "");
     if (before) {
       const area = `${path(xs, ys(before))}L${xs.at(-1)} ${bottom}L${xs[0]} ${bottom}Z`;
@@ -135,6 +141,20 @@ export class EqDisplay extends Drawing {
     if (!typical) return paths.typical.setAttribute("d", "");
     const back = path([...xs].reverse(), ys(typical.low).reverse()).replace("M", "L");
     paths.typical.setAttribute("d", `${path(xs, ys(typical.high))}${back}Z`);
+  }
+
+  /** The scale of the spectra, on the right. @param {number} top  its highest level @param {(db: number) => number} y */
+  drawLevels(top, y) {
+    const key = `${this.gridKey} ${top.toFixed(1)}`;
+    if (this.levelKey === key) return;
+    this.levelKey = key;
+    this.levels.replaceChildren();
+    const x = this.width - MARGIN.right + 6;
+    const text = (place, label) => (svg("text", { x, y: place }, this.levels).textContent = label);
+    text(MARGIN.top + 20, "dB");
+    for (let db = LEVEL_STEP_DB * Math.floor(top / LEVEL_STEP_DB); db > top - SPECTRUM_RANGE_DB; db -= LEVEL_STEP_DB) {
+      if (y(db) > MARGIN.top + 32) text(y(db) + 4, fixed(db, 0));
+    }
   }
 
   /** Curves of the bands: the server's where they belong to these settings, otherwise computed here. */

@@ -3,6 +3,8 @@
 
 const Q_PER_WHEEL = 1.0015; // factor per pixel of wheel movement
 const WHEEL_PAUSE_MS = 350; // after which a turn of the wheel is one finished change
+const DOUBLE_PRESS_MS = 400; // two presses within it are one double click, of mouse or finger
+const STILL_PIXELS = 2; // a press that moves less is no drag
 const SEMITONE = 2 ** (1 / 12);
 
 const clamp = (value, [low, high]) => Math.min(high, Math.max(low, value));
@@ -16,6 +18,8 @@ export class EqGestures {
     this.index = -1;
     this.wheelTimer = 0;
     this.offset = { x: 0, y: 0 }; // of the pointer from the middle of the handle
+    this.start = { x: 0, y: 0 }; // where the pointer was pressed
+    this.lastPress = { index: -1, time: 0 };
     display.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     display.addEventListener("pointerdown", (event) => this.secondPointer(event));
   }
@@ -34,7 +38,6 @@ export class EqGestures {
     for (const name of ["pointerup", "pointercancel"]) {
       handle.addEventListener(name, (event) => this.up(/** @type {PointerEvent} */ (event)));
     }
-    handle.addEventListener("dblclick", () => this.reset(index));
     handle.addEventListener("focus", () => this.display.send("bandselect", { index }));
     handle.addEventListener("keydown", (event) => this.key(event, index));
   }
@@ -70,6 +73,7 @@ export class EqGestures {
       const band = this.display.bands[index];
       this.index = index;
       this.moved = false;
+      this.start = place;
       this.offset = { x: place.x - this.display.x(band.freq_hz), y: place.y - this.display.y(band.gain_db) };
     }
     this.pointers.set(event.pointerId, place);
@@ -97,7 +101,8 @@ export class EqGestures {
     if (!this.pointers.has(event.pointerId)) return;
     const place = this.place(event);
     this.pointers.set(event.pointerId, place);
-    this.moved = true;
+    this.moved ||= Math.hypot(place.x - this.start.x, place.y - this.start.y) >= STILL_PIXELS;
+    if (!this.moved) return;
     if (this.pointers.size === 2 && this.pinch) {
       this.change(this.index, { q: (this.pinch.q * this.pinch.distance) / this.distance() }, true);
       return;
@@ -110,10 +115,19 @@ export class EqGestures {
   up(event) {
     if (!this.pointers.delete(event.pointerId)) return;
     this.pinch = undefined;
-    if (this.pointers.size > 0 || !this.moved) return;
+    if (this.pointers.size > 0) return;
+    if (!this.moved) return this.press(event);
     const { freq_hz, gain_db, q } = this.display.bands[this.index];
     this.change(this.index, { freq_hz, gain_db, q }, false);
     this.display.invalidate();
+  }
+
+  /** A second press soon after the first one brings the suggestion back: `dblclick` fires for a mouse only. */
+  press(event) {
+    const { index, time } = this.lastPress;
+    const isDouble = index === this.index && event.timeStamp - time < DOUBLE_PRESS_MS;
+    this.lastPress = { index: isDouble ? -1 : this.index, time: event.timeStamp };
+    if (isDouble) this.reset(this.index);
   }
 
   wheel(event) {
@@ -121,6 +135,7 @@ export class EqGestures {
     const index = handle ? Number(handle.getAttribute("data-band")) : this.isDragging ? this.index : -1;
     if (index < 0 || this.display.disabled) return;
     event.preventDefault();
+    if (index !== this.display.selected) this.display.send("bandselect", { index });
     const pixels = event.deltaY * (event.deltaMode === 1 ? 16 : 1);
     this.change(index, { q: this.display.bands[index].q * Q_PER_WHEEL ** -pixels }, true);
     clearTimeout(this.wheelTimer);
@@ -131,8 +146,8 @@ export class EqGestures {
   }
 
   key(event, index) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const band = this.display.bands[index];
+    const band = this.display.bands[index]; // undo may have removed it a moment ago
+    if (!band || event.ctrlKey || event.metaKey || event.altKey) return;
     const fine = event.shiftKey;
     const semitones = fine ? SEMITONE ** 0.25 : SEMITONE;
     const decibels = fine ? 0.1 : 0.5;

@@ -2,7 +2,7 @@
 /** `<nm-spectrum>`: the spectrum of what sounds now. Property: `node` (an AnalyserNode, or null). Call `refresh()`. */
 import { color, Drawing, drawnProperties, prepareCanvas, shareFrequency } from "./base.js";
 
-const MARGIN = { left: 34, right: 34, top: 12, bottom: 22 }; // as in <nm-eq>, which is drawn over it
+const MARGIN = { left: 40, right: 40, top: 12, bottom: 22 }; // as in <nm-eq>, which is drawn over it
 const [TOP_DB, RANGE_DB] = [-18, 66];
 const TILT_DB = 3; // per octave above 1 kHz, so that music looks level
 

@@ -5,11 +5,23 @@ import { reload, reloadSoon, runChange } from "./changes.js";
 import { player } from "./listening.js";
 import * as store from "./store.js";
 
+/** The states of a job in their order; the last three are ends. */
+const STATES = ["queued", "running", "done", "failed", "canceled"];
+
 /** Reads the session, and what happens from now on. */
 export async function start() {
   await readSession();
-  api.listen({ track: takeBrief, tracks: takeTracks, job: takeJob }, readSession);
+  api.listen({ track: takeBrief, tracks: takeTracks, job: takeJob }, returned, lost);
 }
+
+const LOST = "The studio has stopped. Start it again, and open the address that its terminal shows.";
+
+function returned() {
+  store.messages.value = store.messages.value.filter(({ text }) => text !== LOST);
+  readSession();
+}
+
+const lost = () => store.tell(LOST, true, Infinity);
 
 async function readSession() {
   try {
@@ -39,9 +51,11 @@ function takeTracks(list) {
 /** @param {import("./types.js").Job} job */
 function takeJob(job) {
   const before = store.jobs.value[job.id];
+  if (before && STATES.indexOf(before.state) > STATES.indexOf(job.state)) return; // a reply that is older than an event
   store.jobs.value = { ...store.jobs.value, [job.id]: job };
   if (job.kind === "delivery" && job.state === "running") store.deliveryJob.value ??= job.id; // after a reload
-  if (job.state === "failed" && before && before.state !== "failed") store.tell(job.message, true);
+  const isShown = job.kind === "delivery" ? job.id === store.deliveryJob.value : job.kind === "analysis" && job.track === store.currentId.value;
+  if (job.state === "failed" && before && before.state !== "failed" && !isShown) store.tell(job.message, true);
   if (job.kind === "reference" && job.state === "done" && job.track === store.currentId.value) reloadSoon();
 }
 
@@ -145,8 +159,8 @@ export async function loadSettings(file) {
 export async function deliver(options) {
   try {
     const job = await api.postDelivery(options);
-    takeJob(job);
     store.deliveryJob.value = job.id;
+    takeJob(job);
   } catch (error) {
     store.tellError(error);
   }

@@ -13,7 +13,8 @@ export class RequestError extends Error {
   }
 }
 
-const UNREACHABLE = "The studio does not respond. Is its window still open? Start it again, then reload this page.";
+const UNREACHABLE = "The studio does not respond. If it has stopped, start it again and open the address that its terminal shows.";
+const LOST_AFTER_MS = 3000; // without a connection
 
 /**
  * @param {string} path
@@ -133,14 +134,19 @@ export const pieceFetcher = (id, channelCount, playedReference) => async (side, 
 /**
  * @param {Record<string, (data: any) => void>} handlers  by event name
  * @param {() => void} onReturn  when the server responds again after an interruption
+ * @param {() => void} onLost  when it has not responded for a while
  */
-export function listen(handlers, onReturn) {
+export function listen(handlers, onReturn, onLost) {
   const source = new EventSource("/api/events");
   let isFirst = true;
+  let lost = 0;
   source.addEventListener("open", () => {
+    clearTimeout(lost);
+    lost = 0;
     if (!isFirst) onReturn();
     isFirst = false;
   });
+  source.addEventListener("error", () => (lost ||= window.setTimeout(onLost, LOST_AFTER_MS)));
   for (const [name, handler] of Object.entries(handlers)) {
     source.addEventListener(name, (event) => handler(JSON.parse(/** @type {MessageEvent} */ (event).data)));
   }

@@ -1,11 +1,11 @@
 // @ts-check
 /** The page as a whole. */
 import * as actions from "./actions.js";
-import { classes, html, icon } from "./html.js";
+import { classes, html } from "./html.js";
 import * as store from "./store.js";
 import { AUDIO, DropArea, FileButton, Progress } from "./views/controls.js";
 import { DeliverDialog } from "./views/deliver.js";
-import { KeysDialog, SnapshotsDialog } from "./views/dialogs.js";
+import { KeysDialog, Messages, RemoveDialog, SnapshotsDialog } from "./views/dialogs.js";
 import { Header } from "./views/header.js";
 import { Listen } from "./views/listen.js";
 import { Findings, Levels, Overall } from "./views/sidebar.js";
@@ -13,7 +13,7 @@ import { Stages } from "./views/stages.js";
 import { Target } from "./views/target.js";
 import { Tone } from "./views/tone.js";
 
-const DIALOGS = { deliver: DeliverDialog, keys: KeysDialog, snapshots: SnapshotsDialog };
+const DIALOGS = { deliver: DeliverDialog, keys: KeysDialog, snapshots: SnapshotsDialog, remove: RemoveDialog };
 
 export function App() {
   const OpenDialog = store.dialog.value && DIALOGS[store.dialog.value];
@@ -21,8 +21,7 @@ export function App() {
     <${Header} />
     <${Uploads} />
     <main>${store.track.value ? html`<${Track} />` : html`<${Empty} />`}</main>
-    ${OpenDialog && html`<${OpenDialog} />`}
-    <${Messages} />
+    ${OpenDialog ? html`<${OpenDialog} />` : html`<${Messages} />`}
   <//>`;
 }
 
@@ -53,9 +52,9 @@ function Empty() {
   if (isLoading) return html`<p class="loading" role="status">Loading …</p>`;
   return html`<section class=${classes({ empty: true, "is-target": store.dropTarget.value === "track" })}>
     <h2>Drop a track here</h2>
-    <p>You get a suggestion for its master, can change everything, and compare at equal loudness.</p>
+    <p>The studio suggests a master. You can change every setting and compare at equal loudness.</p>
     <${FileButton} label="Choose a track" className="primary large" accept=${AUDIO} multiple onFiles=${actions.addTracks} />
-    <p class="note">WAV, FLAC, OGG, Opus, MP3 or AIFF. Several files are an album. Nothing leaves this computer.</p>
+    <p class="note">WAV, FLAC, OGG, Opus, MP3 or AIFF; several files for an album. Nothing leaves this computer.</p>
   </section>`;
 }
 
@@ -67,13 +66,3 @@ function Uploads() {
   </ul>`;
 }
 
-function Messages() {
-  return html`<div class="messages" aria-live="polite">
-    ${store.messages.value.map(
-      ({ key, text, isError }) => html`<div key=${key} class=${classes({ message: true, "is-error": isError })} role=${isError ? "alert" : "status"}>
-        <span>${text}</span>
-        <button type="button" class="quiet icon-button" aria-label="Dismiss" onClick=${() => store.dismiss(key)}>${icon("close")}</button>
-      </div>`,
-    )}
-  </div>`;
-}

@@ -20,8 +20,8 @@ export const KEYS = [
   { keys: ["+", "−"], text: "Zoom the waveform at the play head" },
   { keys: ["0"], text: "Show the whole track" },
   { keys: ["E"], text: "Equalizer of everything or of the side" },
-  { keys: ["1", "…", "5"], text: "Bypass tone, dynamics, warmth, width, fine correction" },
-  { keys: ["Shift", "1", "…", "5"], text: "Solo of the same" },
+  { keys: ["1", "…", "5"], text: "Tone, dynamics, warmth, stereo width, fine correction: off and on" },
+  { keys: ["Shift", "1", "…", "5"], text: "Listen to one of them alone" },
   { keys: ["Ctrl", "Z"], text: "Undo, with Shift redo" },
   { keys: ["S"], text: "Snapshots" },
   { keys: ["D"], text: "Deliver" },
@@ -105,4 +105,22 @@ function handleKey(event) {
   action(event);
 }
 
-export const listenToKeys = () => document.addEventListener("keydown", handleKey);
+/**
+ * After a mouse or a finger, the keys go to the page again: Space plays, and letters choose no entry of a list.
+ * @param {Event} event
+ */
+function giveBackFocus(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  const control = /** @type {HTMLElement | null} */ (target.closest("button, select, input[type=checkbox], .switch"));
+  if (usesPointer && control && !target.closest("dialog, .menu")) /** @type {HTMLElement} */ (document.activeElement)?.blur();
+}
+
+let usesPointer = false;
+
+export function listenToKeys() {
+  document.addEventListener("keydown", handleKey);
+  document.addEventListener("keydown", () => (usesPointer = false), true);
+  document.addEventListener("pointerdown", () => (usesPointer = true), true);
+  document.addEventListener("click", (event) => !(event.target instanceof HTMLSelectElement) && giveBackFocus(event));
+  document.addEventListener("change", (event) => event.target instanceof HTMLSelectElement && giveBackFocus(event));
+}

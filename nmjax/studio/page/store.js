@@ -43,10 +43,12 @@ export const view = signal(null);
 export const selectedBand = signal(-1);
 /** Which bands the equalizer shows: those of everything, or those of the side. @type {Signal<"all" | "side">} */
 export const eqView = signal("all");
-/** @type {Signal<"deliver" | "keys" | "snapshots" | null>} */
+/** @type {Signal<"deliver" | "keys" | "snapshots" | "remove" | null>} */
 export const dialog = signal(null);
 /** @type {Signal<string | null>} id of the delivery that the dialog shows */
 export const deliveryJob = signal(null);
+/** @type {Signal<string | null>} id of the track that the dialog asks about */
+export const removedTrack = signal(null);
 /** @type {Signal<"track" | "reference" | null>} what a dragged file would become */
 export const dropTarget = signal(null);
 
@@ -91,15 +93,19 @@ export const playedReference = computed(() => {
 let keys = 0;
 export const nextKey = () => ++keys;
 
+const [READ_MS, READ_ERROR_MS] = [5000, 15000];
+
 /**
- * Shows a sentence at the bottom of the page.
+ * Shows a sentence at the bottom of the page for a while.
  * @param {string} text
+ * @param {boolean} [isError]
+ * @param {number} [ms]  how long; infinite until it is dismissed
  */
-export function tell(text, isError = false) {
+export function tell(text, isError = false, ms = isError ? READ_ERROR_MS : READ_MS) {
   if (messages.value.some((message) => message.text === text)) return;
   const key = nextKey();
   messages.value = [...messages.value.slice(-2), { key, text, isError }];
-  if (!isError) setTimeout(() => dismiss(key), 5000);
+  if (Number.isFinite(ms)) setTimeout(() => dismiss(key), ms);
 }
 
 /** @param {{message: string, name?: string}} error */

@@ -63,7 +63,9 @@
  * @typedef {{pending?: boolean, times_s: number[], momentary: number[], short_term: number[], integrated: number,
  *   loudness_range: number, true_peak_db: number, limiter_gain_db: number[], compressor_gain_db: number[]}} Meters
  *
- * @typedef {{name: string, compliance: string, passed: boolean, url: string, bytes: number}} DeliveredFile
+ * @typedef {{name: string, url: string, bytes: number}} DeliveredFile
+ * @typedef {DeliveredFile & {delivery: string, compliance: string, passed: boolean}} DeliveredMaster
+ * @typedef {{track: string, masters: DeliveredMaster[], settings: DeliveredFile, report: DeliveredFile | null}} DeliveredTrack
  * @typedef {object} Job
  * @property {string} id
  * @property {"analysis" | "reference" | "delivery"} kind
@@ -71,6 +73,6 @@
  * @property {"queued" | "running" | "done" | "failed" | "canceled"} state
  * @property {number} progress  0 to 1
  * @property {string} message
- * @property {{files: DeliveredFile[], report_url: string | null, notes: string[]} | null} result
+ * @property {{tracks: DeliveredTrack[], all_url: string | null, notes: string[]} | null} result
  */
 export {};

@@ -6,27 +6,50 @@ import importlib.util
 
 import pytest
 
-from tests.studio.browser.harness import MEASURED, ROOT, find_chromium, open_browser, running_studio, wait_until
+from tests.studio.browser.harness import (
+    BROWSERS,
+    MEASURED,
+    ROOT,
+    open_browser,
+    running_studio,
+    wait_until,
+)
 
 EXAMPLE = ROOT / "examples" / "settlers-routine.flac"
 
 
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    """Address of a studio, with a token."""
+@pytest.fixture(scope="module", params=BROWSERS)
+def browser(request):
+    """Each browser that the page is made for."""
     if importlib.util.find_spec("playwright") is None:
         pytest.skip("Playwright is missing; install it with: pip install 'nmjax[test]'")
-    if find_chromium() is None:
-        pytest.skip("Chromium is missing; install it with: apt-get install chromium")
+    browser = BROWSERS[request.param]
+    if browser.find() is None:
+        pytest.skip(f"{browser.name} is missing; install it with: apt-get install {browser.package}")
+    return browser
+
+
+@pytest.fixture(scope="module")
+def studio(browser, tmp_path_factory):
+    """Address of a studio, with a token."""
     with running_studio(tmp_path_factory.mktemp("studio")) as (address, _):
         yield address
 
 
 @pytest.fixture(scope="module")
-def browser_context(studio):
+def browser_context(browser, studio):
     """A browser that may use the studio."""
-    with open_browser(studio) as context:
-        yield context
+    from playwright.sync_api import Error
+
+    opened = open_browser(studio, browser.open)
+    try:
+        context = opened.__enter__()
+    except Error as error:
+        if "unknown command" in str(error):
+            pytest.skip(f"This {browser.name} is older than Playwright asks for; try: pip install playwright==1.60.0")
+        raise
+    yield context
+    opened.__exit__(None, None, None)
 
 
 @pytest.fixture

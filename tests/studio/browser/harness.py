@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[3]
 _ARGUMENTS = [
@@ -25,17 +25,6 @@ _ARGUMENTS = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 ]
-
-
-def find_chromium() -> str | None:
-    """Path of the browser; None where there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for path in map(shutil.which, names) if path), None)
-
-
-def find_firefox() -> str | None:
-    """Path of the system's Firefox; None where there is none."""
-    return next((path for path in map(shutil.which, ("firefox-esr", "firefox")) if path), None)
 
 
 @contextlib.contextmanager
@@ -71,7 +60,7 @@ def open_chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=BROWSERS["chromium"].find(), args=_ARGUMENTS)
         yield browser
         browser.close()
 
@@ -84,10 +73,36 @@ def open_firefox() -> Iterator[Any]:
     with sync_playwright() as playwright:
         preferences = {"media.autoplay.default": 0, "media.autoplay.block-webaudio": False}
         browser = playwright.firefox.launch(
-            channel="moz-firefox", executable_path=find_firefox(), firefox_user_prefs=preferences
+            channel="moz-firefox", executable_path=BROWSERS["firefox"].find(), firefox_user_prefs=preferences
         )
         yield browser
         browser.close()
+
+
+class Browser(NamedTuple):
+    """A browser of the system.
+
+    Attributes:
+        name: for messages.
+        package: of Debian.
+        programs: names of its program, the first one that is there is run.
+        open: context of a Playwright browser.
+    """
+
+    name: str
+    package: str
+    programs: tuple[str, ...]
+    open: Callable[[], AbstractContextManager[Any]]
+
+    def find(self) -> str | None:
+        """Path of its program; None where there is none."""
+        return next((path for path in map(shutil.which, self.programs) if path), None)
+
+
+BROWSERS = {
+    "chromium": Browser("Chromium", "chromium", ("chromium", "chromium-browser", "google-chrome"), open_chromium),
+    "firefox": Browser("Firefox", "firefox-esr", ("firefox-esr", "firefox"), open_firefox),
+}
 
 
 @contextlib.contextmanager

@@ -63,8 +63,16 @@ export class Player extends EventTarget {
     this.node.connect(this.spectrum);
     this.node.connect(this.context.destination);
     this.node.port.onmessage = (event) => this.receive(event.data);
-    this.post({ type: "side", side: this.side });
+    this.tellWorklet();
     for (const side of sides) this.addSide(side);
+  }
+
+  /** What was chosen while the worklet was loading. */
+  tellWorklet() {
+    this.post({ type: "side", side: this.side });
+    this.post({ type: "loop", loop: this.loop });
+    if (this.report.position) this.post({ type: "seek", frame: this.report.position });
+    if (this.playing) this.post({ type: "play" });
   }
 
   close() {

@@ -33,8 +33,10 @@ export function Slider(props) {
   const moved = (event, transient) => onChange(round(fromShare(Number(event.target.value) / STEPS, range)), transient);
   const typed = (event) => {
     const number = parseNumber(event.target.value);
-    event.target.value = text;
-    if (Number.isFinite(number)) onChange(Math.min(high, Math.max(low, number)), false);
+    const isNumber = Number.isFinite(number);
+    const next = isNumber ? Math.min(high, Math.max(low, number)) : value;
+    event.target.value = fixed(next, digitsOf(next, step, scale));
+    if (isNumber) onChange(next, false);
   };
   const reset = () => props.reset !== undefined && props.reset !== null && onChange(props.reset, false);
   return html`<div class="slider" title=${hint}>

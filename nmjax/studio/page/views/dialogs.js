@@ -1,13 +1,16 @@
 // @ts-check
-/** Keys and snapshots; the frame of every dialog. */
+/** Keys, snapshots, the question before a removal; the frame of every dialog, and messages. */
 import * as actions from "../actions.js";
-import { html, icon } from "../html.js";
+import { classes, html, icon } from "../html.js";
 import { KEYS } from "../keyboard.js";
 import * as store from "../store.js";
 
-/** @param {{title: string, name: string, children?: any}} props */
-export function Dialog({ title, name, children }) {
-  const close = () => (store.dialog.value = null);
+/** @param {{title: string, name: string, onClosed?: () => void, children?: any}} props */
+export function Dialog({ title, name, onClosed, children }) {
+  const close = () => {
+    store.dialog.value = null;
+    onClosed?.();
+  };
   const open = (/** @type {HTMLDialogElement | null} */ element) => element && !element.open && element.showModal();
   const backdrop = (event) => event.target === event.currentTarget && close();
   return html`<dialog class=${`dialog dialog-${name}`} aria-labelledby=${`${name}-title`} ref=${open} onClose=${close}
@@ -19,7 +22,37 @@ export function Dialog({ title, name, children }) {
       </div>
       ${children}
     </div>
+    <${Messages} />
   </dialog>`;
+}
+
+/** Sentences at the bottom; within an open dialog, because it covers the page. */
+export function Messages() {
+  return html`<div class="messages" aria-live="polite">
+    ${store.messages.value.map(
+      ({ key, text, isError }) => html`<div key=${key} class=${classes({ message: true, "is-error": isError })} role=${isError ? "alert" : "status"}>
+        <span>${text}</span>
+        <button type="button" class="quiet icon-button" aria-label="Dismiss" onClick=${() => store.dismiss(key)}>${icon("close")}</button>
+      </div>`,
+    )}
+  </div>`;
+}
+
+export function RemoveDialog() {
+  const id = store.removedTrack.value;
+  const name = store.tracks.value.find((track) => track.id === id)?.name ?? "this track";
+  const close = () => (store.dialog.value = null);
+  const remove = () => {
+    close();
+    if (id) actions.removeTrack(id);
+  };
+  return html`<${Dialog} title=${`Remove “${name}”?`} name="remove">
+    <p>Its settings, their history and its snapshots are deleted from the studio. Your own file stays as it is.</p>
+    <div class="dialog-actions">
+      <button type="button" class="quiet" onClick=${close}>Keep it</button>
+      <button type="button" class="primary" onClick=${remove}>Remove</button>
+    </div>
+  <//>`;
 }
 
 export const KeysDialog = () => html`<${Dialog} title="Keys" name="keys">

@@ -42,12 +42,18 @@ function Tracks() {
           ${STATUS[track.status] && html`<span class="track-status">${STATUS[track.status]}</span>`}
         </button>
         <button type="button" class="track-close" aria-label=${`Remove ${track.name}`}
-          onClick=${() => actions.removeTrack(track.id)}>${icon("close")}</button>
+          onClick=${() => askToRemove(track.id)}>${icon("close")}</button>
       </span>`,
     )}
     ${list.length > 0 &&
     html`<${FileButton} label="Add track" className="quiet" accept=${AUDIO} multiple onFiles=${actions.addTracks} />`}
   </nav>`;
+}
+
+/** @param {string} id */
+function askToRemove(id) {
+  store.removedTrack.value = id;
+  store.dialog.value = "remove";
 }
 
 function SettingsMenu() {

@@ -4,6 +4,7 @@ import * as listening from "../listening.js";
 import { clock } from "../components/format.js";
 import { classes, html, icon } from "../html.js";
 import * as store from "../store.js";
+import { STAGES } from "./stages.js";
 
 const SIDES = [
   ["original", "Original", "A", "The track as you gave it"],
@@ -21,11 +22,12 @@ export function Listen() {
       <nm-waveform track=${sameSource(source)} peaks=${store.peaks.value} side=${store.side.value} loop=${store.loop.value}
         view=${store.view.value} onseek=${(event) => listening.player.seek(event.detail.frame)}
         onloopchange=${(event) => listening.chooseLoop(event.detail.loop)}
+        title="Click: play from here. Drag: loop. Wheel: zoom."
         onviewchange=${(event) => listening.chooseView(event.detail.view)}></nm-waveform>
       ${!store.peaks.value.original && html`<p class="waveform-note">Drawing the waveform …</p>`}
     </div>
-    <${Transport} track=${track} />
-  </section>`;
+  </section>
+  <${Transport} track=${track} />`;
 }
 
 let lastSource = { frames: 0, sampleRate: 0 };
@@ -44,12 +46,21 @@ function Summary({ track }) {
       ${" "}${track.frames ? "Analyzing the track. You can already listen to it." : "Reading the file …"}
     </p>`;
   }
-  return html`<p class="summary"><strong>${first}</strong> ${rest.join(" ")}</p>`;
+  const work = Object.values(store.jobs.value).find(
+    ({ kind, state, track: id }) => kind !== "delivery" && state === "running" && id === track.id,
+  );
+  if (track.status === "analyzing") {
+    return html`<p class="summary is-waiting" role="status"><span class="spinner" aria-hidden="true"></span>${" "}
+      ${work?.message || "Working"} … Until then, the settings before are played.</p>`;
+  }
+  const solo = STAGES[track.state?.solo]?.heading ?? (track.state?.solo ? "Tone" : "");
+  return html`<p class="summary">
+    ${solo && html`<span class="solo-note">You listen to ${solo.toLowerCase()} alone. </span>`}<strong>${first}</strong> ${rest.join(" ")}</p>`;
 }
 
 function Transport({ track }) {
   const { playing, side, loop, loudness, view } = store;
-  return html`<div class="transport">
+  return html`<section class="transport" aria-label="Player">
     <div class="transport-group">
       <button type="button" class="round primary" disabled=${!track.frames} aria-label=${playing.value ? "Pause" : "Play"} title="Play or pause (Space)"
         onClick=${listening.togglePlay}>${icon(playing.value ? "pause" : "play")}</button>
@@ -73,7 +84,7 @@ function Transport({ track }) {
       })}
     </div>
     <div class="transport-group">
-      <label class="switch" title="All sides at the loudness of the original, so that louder does not sound better">
+      <label class="switch" title="Plays every side as loud as the original, because louder always seems better">
         <input type="checkbox" role="switch" checked=${loudness.value === "equal"}
           onChange=${(event) => listening.chooseLoudness(event.target.checked ? "equal" : "delivered")} />
         <span>Equal loudness</span>
@@ -82,5 +93,5 @@ function Transport({ track }) {
       html`<button type="button" class="quiet"
         onClick=${() => listening.chooseView({ start: 0, end: track.frames })}>Show all</button>`}
     </div>
-  </div>`;
+  </section>`;
 }

@@ -9,7 +9,7 @@ import { Slider } from "./controls.js";
 export const STAGES = {
   compressor: { heading: "Dynamics", term: "Compressor", text: "Makes loud passages quieter, so that the whole can be louder." },
   saturator: { heading: "Warmth", term: "Saturator", text: "Adds harmonics; more on loud passages." },
-  width: { heading: "Stereo width", term: "Mid/side", text: "How wide bass and the rest are." },
+  width: { heading: "Stereo width", term: "Mid/side", text: "How wide the bass is, and everything above it." },
   residual: { heading: "Fine correction", term: "Residual", text: "What the network adds beyond the stages." },
 };
 
@@ -24,9 +24,9 @@ export function StageButtons({ name, label }) {
   };
   return html`<div class="stage-buttons">
     <button type="button" class="toggle" aria-pressed=${!isOff} aria-label=${`${label}: ${isOff ? "off" : "on"}`}
-      title="Bypass this stage" onClick=${toggle}>${isOff ? "Off" : "On"}</button>
+      title="Switch this stage off or on" onClick=${toggle}>${isOff ? "Off" : "On"}</button>
     <button type="button" class="toggle" aria-pressed=${isSolo} aria-label=${`${label}: solo`}
-      title="Only this stage" onClick=${() => change({ solo: isSolo ? null : name })}>Solo</button>
+      title="Listen to this stage alone; the delivery has all stages" onClick=${() => change({ solo: isSolo ? null : name })}>Solo</button>
   </div>`;
 }
 
@@ -87,15 +87,15 @@ function Graphs({ name }) {
   const curves = store.curves.value;
   const { compressor, saturator } = curves ?? {};
   const measured = store.meters.value.master;
-  if (name === "compressor" && compressor) {
+  if (name === "compressor") {
     return html`<div class="graphs">
-      <nm-curve inputs=${compressor.input_db} outputs=${compressor.output_db} unit="dB"></nm-curve>
+      ${compressor && html`<nm-curve inputs=${compressor.input_db} outputs=${compressor.output_db} unit="dB"></nm-curve>`}
       <nm-gain-reduction times=${measured?.times_s} gains=${measured?.compressor_gain_db} tint="--compressor"></nm-gain-reduction>
     </div>`;
   }
-  if (name === "saturator" && saturator) {
+  if (name === "saturator") {
     return html`<div class="graphs">
-      <nm-curve inputs=${saturator.input} outputs=${saturator.output} unit=""></nm-curve>
+      ${saturator && html`<nm-curve inputs=${saturator.input} outputs=${saturator.output} unit=""></nm-curve>`}
     </div>`;
   }
   return null;

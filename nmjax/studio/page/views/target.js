@@ -25,7 +25,7 @@ export function Target() {
       html`<ul class="references" aria-label="References">
         ${references.map((reference) => html`<${Reference} key=${reference.id} reference=${reference} isAlone=${references.length === 1} />`)}
       </ul>`}
-      ${references.length === 0 && html`<p class="note">Or drop music here, or a saved target. Several are averaged.</p>`}
+      ${references.length === 0 && html`<p class="note">Or drop music that your track should sound like, or a saved target. Several are averaged.</p>`}
       <${FileButton} label=${references.length ? "Add a reference" : "Choose a reference"} className="quiet" accept=${FILES}
         multiple onFiles=${actions.addReferences} />
     <//>
@@ -39,7 +39,7 @@ export function Target() {
 function Style({ style }) {
   const styles = store.session.value?.styles ?? [];
   const choose = (event) => change({ style: event.target.value || null, references: [] });
-  return html`<label class="field" title="A kind of music; the track moves part of the way. It takes the place of references.">
+  return html`<label class="field" title="The usual sound of a kind of music. The track moves part of the way toward it. A style replaces references.">
     <span>Style</span>
     <select aria-label="Style" value=${style ?? ""} onChange=${choose}>
       <option value="">${store.references.value.length ? "None: references" : "None"}</option>
@@ -122,7 +122,7 @@ function MostBoost({ state }) {
   const usual = (state.same_song && !state.style ? defaults?.same_song : defaults?.default) ?? 6;
   const set = (value, transient) => change({ max_boost: value === usual ? null : value }, transient);
   return html`<${Slider} label="Largest boost" unit="dB" value=${state.max_boost ?? usual} low=${0} high=${18} step=${0.5} reset=${usual}
-    hint="Of the equalizer toward the target; half of it below 60 Hz" onChange=${set} />`;
+    hint="What the equalizer may add toward the target, at equal loudness; half as much below 60 Hz" onChange=${set} />`;
 }
 
 const Strengths = ({ state, hasReferences }) => html`
@@ -135,5 +135,5 @@ const Strengths = ({ state, hasReferences }) => html`
   )}
   <${MostBoost} state=${state} />
   ${hasReferences &&
-  html`<${Switch} label="It is the same song" hint="Another mix, take or section of this very song" on=${state.same_song}
+  html`<${Switch} label="It is the same song" hint="The reference is another mix, take or section of this very song: the match goes much further" on=${state.same_song}
     onChange=${(on) => change({ same_song: on })} />`}`;

@@ -65,6 +65,7 @@ function Legend() {
     ["after", isSide ? "Side of the master" : "Master"],
     !isSide && target && ["target", store.track.value?.state.style ? "Style" : "Reference"],
     !isSide && typical && ["typical", "Similar music"],
+    !isSide && ["live", "Playing now"],
     ["total", isSide ? "Equalizer of the side" : "Equalizer"],
   ].filter(Boolean));
   return html`<ul class="legend" aria-label="Curves">
