@@ -14,11 +14,12 @@ from nmjax.mastering.delivery.meter import StreamMeter
 from nmjax.mastering.delivery.plan import MIN_LUFS, DeliverySpec
 from nmjax.mastering.master import render_signal
 from nmjax.runtime.number_format import format_fixed
+from nmjax.studio.ordered import OrderedTrack
 from nmjax.studio.track import Track
 
 
 def album_specs(
-    tracks: Sequence[Track], specs: Sequence[DeliverySpec], watch: Callable[[Track, AudioChunks], AudioChunks]
+    ordered: Sequence[OrderedTrack], specs: Sequence[DeliverySpec], watch: Callable[[Track, AudioChunks], AudioChunks]
 ) -> tuple[list[tuple[DeliverySpec, ...]], list[str]]:
     """The specs of each track at which all together have the loudness of those of the album, and messages.
 
@@ -26,13 +27,12 @@ def album_specs(
     the gain.
 
     Args:
-        tracks: of the album.
+        ordered: tracks of the album, with their settings.
         specs: of the album.
         watch: follows the audio of a track.
     """
     meters, scans = [], {}
-    for track in tracks:
-        prepared = track.prepare_delivery()
+    for track, prepared, _ in ordered:
         meter = StreamMeter(track.sample_rate, track.channels)
         with render_signal(
             prepared.signal, track.channels, prepared.plan, prepared.network, folder=track.audio_folder
@@ -48,7 +48,7 @@ def album_specs(
             lufs = format_fixed(level.lufs + gain.gain_db, "LUFS")
             notes.append(f"{spec.name}: the whole album is at {lufs}; its songs keep their relative loudness.")
     by_spec = list(zip(specs, gains, strict=True))
-    return [tuple(_spec_of(spec, scans[x.upload], gain.gain_db) for spec, gain in by_spec) for x in tracks], notes
+    return [tuple(_spec_of(spec, scans[x.upload], gain.gain_db) for spec, gain in by_spec) for x, *_ in ordered], notes
 
 
 def _spec_of(target: DeliverySpec, scan: LoudnessScan, gain_db: float) -> DeliverySpec:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +32,7 @@ from nmjax.studio.album import album_specs
 from nmjax.studio.documents import one_of, read_model
 from nmjax.studio.jobs import Job
 from nmjax.studio.networks import network_of_checkpoint
+from nmjax.studio.ordered import OrderedTrack
 from nmjax.studio.page_words import page_words
 from nmjax.studio.passes import Priority
 from nmjax.studio.track import Track
@@ -37,6 +40,7 @@ from nmjax.studio.track import Track
 _SAME_SUFFIXES = (".aif", ".oga")  # of formats that have another suffix, too
 FORMATS = tuple(suffix.removeprefix(".") for suffix in WRITABLE_SUFFIXES if suffix not in _SAME_SUFFIXES)
 ARCHIVE_NAME = "all-files.zip"
+_archive_lock = threading.Lock()
 _PASSES = 6  # over the audio of a delivery, about
 
 
@@ -89,63 +93,74 @@ def read_order(tree: Any) -> DeliveryOrder:
 
 
 def deliver(
-    job: Job, order: DeliveryOrder, tracks: Sequence[Track], folder: Path, priority: Priority
+    job: Job, order: DeliveryOrder, ordered: Sequence[OrderedTrack], folder: Path, priority: Priority
 ) -> dict[str, Any]:
-    """Write the masters of some tracks into a folder of the job.
+    """Write the masters of some tracks into a folder of the job, which is gone where they are not all written.
 
     Raises:
         BadInputError: a track or an option cannot be used, or the disk is full.
     """
     folder.mkdir(parents=True)
+    try:
+        return _deliver(job, order, ordered, folder, priority)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _deliver(
+    job: Job, order: DeliveryOrder, ordered: Sequence[OrderedTrack], folder: Path, priority: Priority
+) -> dict[str, Any]:
     delivered, notes = [], []
     album: list[tuple[DeliverySpec, ...]] | None = None
-    if order.album and len(tracks) > 1:
+    if order.album and len(ordered) > 1:
         job.advance(0.0, "Measuring the album")
         album, notes = album_specs(
-            tracks,
+            ordered,
             resolve_options(order.request).delivery_specs,
             lambda track, chunks: job.watch(chunks, track.frames, 0.0, 0.0),
         )
-    for i, track in enumerate(tracks):
-        share = (i / len(tracks), (i + 1) / len(tracks))
-        result = deliver_track(job, order, track, folder, priority, share, album[i] if album else ())
+    for i, one in enumerate(ordered):
+        share = (i / len(ordered), (i + 1) / len(ordered))
+        result = deliver_track(job, order, one, folder, priority, share, album[i] if album else ())
         notes += result.notes
         report = result.outputs.report
         delivered.append(
             {
-                "track": track.name,
+                "track": one.track.name,
                 "masters": [_master_dict(job, x) for x in result.delivery_results],
                 "settings": _file_dict(job, result.outputs.settings),
                 "report": report and _file_dict(job, report),
             }
         )
     notes = [page_words(note) for note in dict.fromkeys(notes)]
-    all_url = _url(job, folder / ARCHIVE_NAME) if len(tracks) > 1 else None
+    all_url = _url(job, folder / ARCHIVE_NAME) if len(ordered) > 1 else None
     return {"tracks": delivered, "notes": notes, "all_url": all_url}
 
 
 def deliver_track(
     job: Job,
     order: DeliveryOrder,
-    track: Track,
+    ordered: OrderedTrack,
     folder: Path,
     priority: Priority,
     share: tuple[float, float],
     specs: tuple[DeliverySpec, ...] = (),
 ) -> MasteringResult:
-    """Master a track with its current settings, through the settings file as the command line reads it.
+    """Master a track with the settings of its order, through the settings file as the command line reads it.
 
     Args:
         job: is told of the progress, from one share to another.
         order: what to deliver.
-        track: the track.
+        ordered: the track.
         folder: of the files.
         priority: of pieces that are played meanwhile.
         share: of the job's progress.
         specs: of an album's song; none for those of the order.
     """
+    track = ordered.track
     job.advance(share[0], f"Delivering “{track.name}”")
-    stored = settings_from_json(track.settings_json(), "settings.json")
+    stored = settings_from_json(ordered.settings, "settings.json")
     options = resolve_options(order.request, settings=stored)
     if specs:
         options = dataclasses.replace(options, delivery_specs=specs)
@@ -219,7 +234,12 @@ def delivered_file(folder: Path, name: str) -> Path:
 def _write_archive(folder: Path) -> None:
     """All files of a folder as one, without compression: audio would hardly get smaller."""
     path = folder / ARCHIVE_NAME
-    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    with _archive_lock:
+        if not path.exists():
+            _write_files_into(path, sorted(file for file in folder.iterdir() if not file.name.startswith(".")))
+
+
+def _write_files_into(path: Path, files: Sequence[Path]) -> None:
     with atomic_files.atomic_write(path) as temporary:
         try:
             with zipfile.ZipFile(temporary, "w") as archive:

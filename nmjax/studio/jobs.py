@@ -45,8 +45,11 @@ class Job:
         return {name: getattr(self, name) for name in names}
 
     def cancel(self) -> None:
-        """Ask the job to stop; it does so at its next chunk of audio."""
+        """Ask the job to stop; it does so at its next chunk of audio, or at once where it has not begun."""
         self._is_canceled.set()
+        if self.state == "queued":
+            self.state, self.message = "canceled", "Canceled."
+            self.publish()
 
     def check(self) -> None:
         """Raises JobCanceled where the job was canceled."""

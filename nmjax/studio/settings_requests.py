@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from nmjax.mastering.settings.file import settings_from_json
 from nmjax.runtime.errors import BadInputError
 from nmjax.studio import changes
+from nmjax.studio.ordered import order_track
 from nmjax.studio.request_values import read_json, read_text, studio_of, track_of
 from nmjax.studio.studio import NoSuchThingError
 from nmjax.studio.track import Track
@@ -56,7 +57,8 @@ async def post_snapshot(request: Request) -> Response:
     """Store the settings under a name."""
     tree, track = await read_json(request), track_of(request)
     name = tree.get("name") if isinstance(tree, dict) else None
-    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _MAX_SNAPSHOT_NAME:
+    # Dots alone would be a folder in an address.
+    if not isinstance(name, str) or not name.strip(" .") or not name.isprintable() or len(name) > _MAX_SNAPSHOT_NAME:
         raise BadInputError(f"Give the snapshot a name of 1 to {_MAX_SNAPSHOT_NAME} characters.")
     if len(track.history.snapshots) >= _MAX_SNAPSHOTS:
         raise BadInputError(f"There are {_MAX_SNAPSHOTS} snapshots already; delete one first.")
@@ -87,7 +89,7 @@ async def delete_snapshot(request: Request) -> Response:
 async def get_settings(request: Request) -> Response:
     """The settings file of the command line."""
     track = track_of(request)
-    text = await run_in_threadpool(track.settings_json)
+    text = (await run_in_threadpool(order_track, track)).settings
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(track.upload.stem, safe='')}-settings.json"}
     return Response(text, media_type="application/json", headers=headers)
 

@@ -14,6 +14,7 @@ from nmjax.studio import changes, track_files
 from nmjax.studio.deliveries import DeliveryOrder, deliver
 from nmjax.studio.events import EventHub
 from nmjax.studio.jobs import Job, JobCanceled, JobQueue
+from nmjax.studio.ordered import order_track
 from nmjax.studio.passes import PassScheduler, Priority
 from nmjax.studio.session import SessionFolder
 from nmjax.studio.state import ReferenceChoice
@@ -29,6 +30,7 @@ from nmjax.studio.work import (
 )
 
 _MATCH_PAUSE_S = 0.4  # after the last change of a target
+_TRANSIENT_LIMIT_S = 15.0  # without a further change, a moving control counts as let go
 
 
 class NoSuchThingError(BadInputError):
@@ -48,6 +50,8 @@ class Studio:
         self.hub, self.priority = EventHub(), Priority()
         self.jobs, self.passes = JobQueue(self.hub), PassScheduler(self.hub, self.priority)
         self._tracks: dict[str, Track] = {}
+        self._delivered_tracks: dict[str, frozenset[str]] = {}  # by job
+        self._unfinished: dict[str, threading.Timer] = {}  # by track: ends a change that its page has left open
         self._completions: dict[str, Job] = {}  # by track: the job that makes what its settings ask for
         self._lock, self._is_closed = threading.Lock(), False
         self._find_tracks()
@@ -147,12 +151,31 @@ class Studio:
 
     def changed(self, track: Track) -> None:
         """After a change of settings: make what it asks for, render it, and tell the pages."""
+        self._watch_transient(track)
         if not track.is_transient:
             if missing_parts(track):
                 self._request_parts(track)
             else:
                 self.passes.request(track)
         self.hub.publish("track", track.brief())
+
+    def _watch_transient(self, track: Track) -> None:
+        """Finishes a movement of a control that does not continue, as where its page was closed."""
+        with self._lock:
+            if old := self._unfinished.pop(track.id, None):
+                old.cancel()
+            if track.is_transient and not self._is_closed:
+                self._unfinished[track.id] = timer = threading.Timer(_TRANSIENT_LIMIT_S, self._finish, (track,))
+                timer.daemon = True
+                timer.start()
+
+    def _finish(self, track: Track) -> None:
+        with track.lock:
+            if not track.is_transient or track.id not in self._tracks:
+                return
+            track.history.change(track.history.current)
+            track.changed()
+        self.changed(track)
 
     def _request_parts(self, track: Track) -> None:
         """Make what a track's settings ask for; work for older settings is given up."""
@@ -211,7 +234,15 @@ class Studio:
         return self.jobs.submit("reference", track.id, work)
 
     def remove_track(self, track: Track) -> None:
-        """Forget a track and delete its files."""
+        """Forget a track and delete its files.
+
+        Raises:
+            BadInputError: it is being delivered with others.
+        """
+        for job in self.jobs.jobs():
+            is_under_way = job.state in ("queued", "running") and job.track is None
+            if is_under_way and track.id in self._delivered_tracks.get(job.id, ()):
+                raise BadInputError(f"“{track.name}” is being delivered; wait, or cancel the delivery first.")
         with self._lock:
             self._tracks.pop(track.id, None)
         self.jobs.cancel_track(track.id)
@@ -228,13 +259,11 @@ class Studio:
         Raises:
             BadInputError: a track is not ready.
         """
-        tracks = [self.track(track_id) for track_id in order.tracks]
-        for track in tracks:
-            track.prepare()
-        single = tracks[0].id if len(tracks) == 1 else None
-        return self.jobs.submit(
-            "delivery", single, lambda job: deliver(job, order, tracks, self.session.deliveries / job.id, self.priority)
-        )
+        ordered = [order_track(self.track(track_id)) for track_id in order.tracks]
+        job = self.jobs.prepare("delivery", order.tracks[0] if len(ordered) == 1 else None)
+        self._delivered_tracks[job.id] = frozenset(order.tracks)
+        folder = self.session.deliveries / job.id
+        return self.jobs.start(job, lambda job: deliver(job, order, ordered, folder, self.priority))
 
     def publish_tracks(self) -> None:
         """Tell the pages which tracks there are."""
@@ -243,6 +272,8 @@ class Studio:
     def close(self) -> None:
         """Stop all work; the session stays on disk."""
         self._is_closed = True
+        for timer in list(self._unfinished.values()):
+            timer.cancel()
         self.jobs.close()
         self.passes.close()
         for track in self.tracks():

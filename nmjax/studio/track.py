@@ -136,7 +136,7 @@ class Track:
         with self.lock:
             if self._prepared and self._prepared.revision == self.revision:
                 return self._prepared
-            self._prepared = self._prepare(self.history.current)
+            self._prepared = self._prepare(self.history.current, is_exact=not self.is_transient)
             return self._prepared
 
     def prepare_delivery(self) -> Prepared:
@@ -146,13 +146,12 @@ class Track:
             BadInputError: as `prepare`.
         """
         with self.lock:
-            if self.is_transient:
-                self.is_transient, self._prepared = False, None
-            if self.history.current.solo is None:
+            current = self.history.current
+            if current.solo is None and not self.is_transient:
                 return self.prepare()
-            return self._prepare(self.history.current.model_copy(update={"solo": None}))
+            return self._prepare(current.model_copy(update={"solo": None}), is_exact=True)
 
-    def _prepare(self, edits: Edits) -> Prepared:
+    def _prepare(self, edits: Edits, is_exact: bool) -> Prepared:
         suggestion, analysis = self.suggestion(), self.analysis
         if suggestion is None or analysis is None or not self.sources:
             raise BadInputError("The track is still being analyzed; wait a moment.")
@@ -173,7 +172,7 @@ class Track:
             repairs,
             sample_rate=self.sample_rate,
             input_gain_db=signal.input_gain_db,
-            is_exact=not self.is_transient,
+            is_exact=is_exact,
         )
         text = settings_text(
             "", suggestion, plan.prediction, plan.rendered_bands, plan.residual_amount, self.sample_rate, repairs
@@ -189,16 +188,11 @@ class Track:
             network=network,
             source=source,
             signal=signal,
-            is_exact=not self.is_transient,
+            is_exact=is_exact,
         )
 
-    def settings_json(self) -> str:
-        """The settings as the command line's file.
-
-        Raises:
-            BadInputError: the track is not analyzed yet.
-        """
-        prepared = self.prepare_delivery()
+    def settings_json(self, prepared: Prepared) -> str:
+        """The settings as the command line's file. prepared: of `prepare_delivery`."""
         plan = prepared.plan
         return settings_text(
             self.upload.name,

@@ -43,7 +43,7 @@ def track_dict(track: Track) -> dict[str, Any]:
             "snapshots": list(track.history.snapshots),
             "references": [file.to_dict() for file in track.reference_files.values()],
             "target_notes": [],
-            "loudness_change_db": json_number(track.master.lufs - track.original_lufs) if track.master else None,
+            "loudness_change_db": _loudness_change_db(track),
         }
         if track.analysis is None or track.suggestion() is None or not track.sources:
             return tree
@@ -73,11 +73,19 @@ def _summary(track: Track, delivered: Prepared) -> list[str]:
     return [describe_processing(delivered.plan, track.sample_rate, purpose), *_describe_gain(track)]
 
 
+def _loudness_change_db(track: Track) -> float | None:
+    """How much louder the master is; None while it is not measured, and where a solo is played in its place."""
+    if track.master is None or track.history.current.solo:
+        return None
+    return json_number(track.master.lufs - track.original_lufs)
+
+
 def _describe_gain(track: Track) -> list[str]:
     """How much louder or quieter the master is, once it is measured."""
-    if track.master is None or not math.isfinite(track.master.lufs):
+    change_db = _loudness_change_db(track)
+    if change_db is None or track.master is None:
         return []
-    change_db, lufs = track.master.lufs - track.original_lufs, format_fixed(track.master.lufs, "LUFS")
+    lufs = format_fixed(track.master.lufs, "LUFS")
     if abs(change_db) < _SAME_LOUDNESS_DB:
         return [f"The master is as loud as the original: {lufs}."]
     direction = "up" if change_db > 0.0 else "down"

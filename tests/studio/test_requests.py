@@ -157,6 +157,22 @@ def test_an_old_revision_is_not_played(fresh):
     assert fresh.request("GET", f"{fresh.url}/audio?side=original&revision={revision}&start=0&frames=100")[0] == 200
 
 
+def test_a_snapshot_has_no_name_of_dots(fresh):
+    for name in (".", "..", " . "):
+        assert "name" in fresh.json("POST", f"{fresh.url}/snapshots", {"name": name}, 400)["error"]
+
+
+def test_a_movement_that_never_ends_is_finished(fresh, monkeypatch):
+    monkeypatch.setattr("nmjax.studio.studio._TRANSIENT_LIMIT_S", 0.3)
+    patch(fresh, intensity=0.7, transient=True)
+    wait_for_master(fresh, fresh.url)
+    assert state(fresh)["intensity"] == 0.7
+    assert (
+        json.loads((fresh.studio.track(fresh.track).folder / "history.json").read_text())["steps"][-1]["intensity"]
+        == 0.7
+    )
+
+
 def test_snapshots(fresh):
     loud = patch(fresh, bands={"1": {"gain_db": 5.0}})["state"]
     fresh.json("POST", f"{fresh.url}/snapshots", {"name": "lauter / <b>1</b>"}, 201)

@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmjax.studio import uploads
+from nmjax.studio import deliveries, uploads, work
+from nmjax.studio.events import EventHub
+from nmjax.studio.jobs import JobQueue
 from nmjax.studio.session import open_session
 from tests.studio.helpers import Client, running_studio, wait_for
 from tests.synthetic_audio import music, write_audio
@@ -153,8 +155,6 @@ def test_a_job_that_fails_leaves_the_others_alone(client, monkeypatch):
 
 def test_a_delivery_is_canceled(client, monkeypatch):
     """It stops at its next chunk, and leaves no file."""
-    from nmjax.studio import deliveries
-
     started, canceled = threading.Event(), threading.Event()
     master = deliveries.master
 
@@ -193,6 +193,60 @@ def read_events(client, stop_after, names=("track", "tracks", "job")):
                 if stop_after(found):
                     return found
     return found
+
+
+def test_a_queued_job_is_canceled_at_once():
+    queue, may_end = JobQueue(EventHub(), workers=1), threading.Event()
+    first = queue.submit("delivery", None, lambda _: may_end.wait(30.0))
+    second = queue.submit("delivery", None, lambda _: None)
+    second.cancel()
+    assert second.state == "canceled" and first.state != "canceled"
+    may_end.set()
+    queue.close()
+    assert (first.state, second.state) == ("done", "canceled")
+
+
+def test_nothing_is_delivered_while_a_style_is_matched(client, monkeypatch):
+    may_match = threading.Event()
+    match = work.match_reference
+    monkeypatch.setattr(work, "match_reference", lambda *given: (may_match.wait(60.0), match(*given))[1])
+    client.json("PATCH", f"{client.url}/state", {"style": "warm"})
+    try:
+        for method, path, body in (
+            ("POST", "/api/deliveries", {"tracks": [client.track]}),
+            ("GET", f"{client.url}/settings.json", None),
+        ):
+            assert "still being matched" in client.json(method, path, body, 400)["error"]
+    finally:
+        may_match.set()
+    wait_for(lambda: client.json("GET", client.url)["status"] == "ready")
+    settings = client.json("GET", f"{client.url}/settings.json")
+    assert "warm" in json.dumps(settings["reference"])
+    client.json("PATCH", f"{client.url}/state", {"style": None})
+    wait_for(lambda: client.json("GET", client.url)["status"] == "ready")
+
+
+def test_a_delivery_has_the_settings_of_its_order(client, song, monkeypatch):
+    """Tracks may be changed meanwhile, but not removed."""
+    other = client.ready_track(song, "other.wav")
+    whole = client.json("GET", f"/api/tracks/{other}/settings.json")
+    may_go_on, deliver_track = threading.Event(), deliveries.deliver_track
+
+    def wait_first(*given):
+        may_go_on.wait(60.0)
+        return deliver_track(*given)
+
+    monkeypatch.setattr(deliveries, "deliver_track", wait_first)
+    job = client.json("POST", "/api/deliveries", {"tracks": [client.track, other]}, 202)
+    try:
+        client.json("PATCH", f"/api/tracks/{other}/state", {"bypass": ["eq"]})
+        assert "is being delivered" in client.json("DELETE", f"/api/tracks/{other}", status=400)["error"]
+    finally:
+        may_go_on.set()
+    done = client.finished_job(job["id"])
+    delivered = json.loads(client.request("GET", done["result"]["tracks"][1]["settings"]["url"])[2])
+    assert delivered["eq"]["bands"] == whole["eq"]["bands"]
+    assert client.request("DELETE", f"/api/tracks/{other}")[0] == 204
 
 
 def test_two_browsers_on_one_session(client):

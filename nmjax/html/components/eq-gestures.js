@@ -20,6 +20,7 @@ export class EqGestures {
     this.offset = { x: 0, y: 0 }; // of the pointer from the middle of the handle
     this.start = { x: 0, y: 0 }; // where the pointer was pressed
     this.lastPress = { index: -1, time: 0 };
+    this.wasPinched = false; // since the first pointer was pressed
     display.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     display.addEventListener("pointerdown", (event) => this.secondPointer(event));
   }
@@ -72,7 +73,7 @@ export class EqGestures {
     if (this.pointers.size === 0) {
       const band = this.display.bands[index];
       this.index = index;
-      this.moved = false;
+      this.moved = this.wasPinched = false;
       this.start = place;
       this.offset = { x: place.x - this.display.x(band.freq_hz), y: place.y - this.display.y(band.gain_db) };
     }
@@ -89,7 +90,9 @@ export class EqGestures {
   }
 
   startPinch() {
-    if (this.pointers.size === 2) this.pinch = { distance: this.distance(), q: this.display.bands[this.index].q };
+    if (this.pointers.size !== 2) return;
+    this.wasPinched = true;
+    this.pinch = { distance: this.distance(), q: this.display.bands[this.index].q };
   }
 
   distance() {
@@ -107,6 +110,7 @@ export class EqGestures {
       this.change(this.index, { q: (this.pinch.q * this.pinch.distance) / this.distance() }, true);
       return;
     }
+    if (this.wasPinched) return; // the finger that is left moves nothing
     const value = this.display.valueAt(place.x - this.offset.x, place.y - this.offset.y);
     const change = event.shiftKey ? { gain_db: value.gain_db } : value;
     this.change(this.index, change, true);
@@ -116,8 +120,10 @@ export class EqGestures {
     if (!this.pointers.delete(event.pointerId)) return;
     this.pinch = undefined;
     if (this.pointers.size > 0) return;
-    if (!this.moved) return this.press(event);
-    const { freq_hz, gain_db, q } = this.display.bands[this.index];
+    const band = this.display.bands[this.index]; // undo may have removed it a moment ago
+    if (!band) return;
+    if (!this.moved) return event.type === "pointercancel" ? undefined : this.press(event);
+    const { freq_hz, gain_db, q } = band;
     this.change(this.index, { freq_hz, gain_db, q }, false);
     this.display.invalidate();
   }
@@ -141,7 +147,8 @@ export class EqGestures {
     clearTimeout(this.wheelTimer);
     if (this.isDragging) return;
     this.wheelTimer = window.setTimeout(() => {
-      this.change(index, { q: this.display.bands[index].q }, false);
+      const band = this.display.bands[index];
+      if (band) this.change(index, { q: band.q }, false);
     }, WHEEL_PAUSE_MS);
   }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** What a person does, besides moving controls: files, snapshots, references, deliveries. */
 import * as api from "./api.js";
-import { reload, reloadSoon, runChange } from "./changes.js";
+import { afterChanges, reload, reloadSoon, runChange } from "./changes.js";
 import { player } from "./listening.js";
 import * as store from "./store.js";
 
@@ -28,6 +28,8 @@ async function readSession() {
     store.session.value = await api.getSession();
     takeTracks(store.session.value.tracks);
     for (const job of await api.getJobs()) takeJob(job);
+    const running = Object.values(store.jobs.value).find(({ kind, state }) => kind === "delivery" && state === "running");
+    store.deliveryJob.value ??= running?.id ?? null; // after a reload
     reloadSoon();
   } catch (error) {
     store.tellError(error);
@@ -53,8 +55,13 @@ function takeJob(job) {
   const before = store.jobs.value[job.id];
   if (before && STATES.indexOf(before.state) > STATES.indexOf(job.state)) return; // a reply that is older than an event
   store.jobs.value = { ...store.jobs.value, [job.id]: job };
-  if (job.kind === "delivery" && job.state === "running") store.deliveryJob.value ??= job.id; // after a reload
-  const isShown = job.kind === "delivery" ? job.id === store.deliveryJob.value : job.kind === "analysis" && job.track === store.currentId.value;
+  const isDelivery = job.kind === "delivery";
+  const isShown = isDelivery
+    ? store.dialog.value === "deliver" && job.id === store.deliveryJob.value
+    : job.kind === "analysis" && job.track === store.currentId.value;
+  if (isDelivery && job.state === "done" && before && before.state !== "done" && !isShown) {
+    store.tell("The delivery is done: press Deliver (D) to download it.");
+  }
   if (job.state === "failed" && before && before.state !== "failed" && !isShown) store.tell(job.message, true);
   if (job.kind === "reference" && job.state === "done" && job.track === store.currentId.value) reloadSoon();
 }
@@ -155,10 +162,19 @@ export async function loadSettings(file) {
   await runChange((id) => api.putSettings(id, settings));
 }
 
+/** Saves the settings of a track as a file, with all changes until now. @param {string} url */
+export async function saveSettings(url) {
+  await afterChanges(async () => {});
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = "";
+  link.click();
+}
+
 /** @param {object} options */
 export async function deliver(options) {
   try {
-    const job = await api.postDelivery(options);
+    const job = await afterChanges(() => api.postDelivery(options));
     store.deliveryJob.value = job.id;
     takeJob(job);
   } catch (error) {

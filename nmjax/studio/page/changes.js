@@ -12,7 +12,10 @@ const [CURVES_PAUSE_MS, METERS_PAUSE_MS, METERS_POLL_MS] = [150, 700, 1200];
 const BANDS = ["bands", "side_bands"];
 const MERGED = ["amounts", "deliver", "reference_weights"];
 
-/** @type {{id: string, changes: Record<string, any>, transient: boolean}[]} */
+/**
+ * What is still to be sent, in order: changes of settings, and other requests, which must not overtake them.
+ * @type {({id: string, changes: Record<string, any>, transient: boolean} | {run: () => Promise<void>})[]}
+ */
 let queue = [];
 let busy = false;
 
@@ -58,7 +61,7 @@ export function change(changes, transient = false) {
   store.track.value = { ...track, state: applyChanges(track.state, changes) };
   if ([...BANDS, "amounts", "bypass", "solo"].some((name) => name in changes)) store.curvesAreExact.value = false;
   const last = queue.at(-1);
-  if (last?.transient && last.id === track.id) {
+  if (last && "changes" in last && last.transient && last.id === track.id) {
     queue[queue.length - 1] = { id: track.id, changes: mergeChanges(last.changes, changes), transient };
   } else {
     queue.push({ id: track.id, changes, transient });
@@ -70,17 +73,35 @@ async function send() {
   if (busy) return;
   busy = true;
   while (queue.length) {
-    const { id, changes, transient } = /** @type {typeof queue[0]} */ (queue.shift());
+    const next = /** @type {typeof queue[0]} */ (queue.shift());
+    if ("run" in next) {
+      await next.run();
+      continue;
+    }
+    const { id, changes, transient } = next;
     try {
       const reply = await patchState(id, transient ? { ...changes, transient } : changes);
       await accept(id, reply);
     } catch (error) {
       store.tellError(error);
-      queue = [];
+      queue = queue.filter((other) => "run" in other);
       await reload();
     }
   }
   busy = false;
+}
+
+/**
+ * Sends a request after the changes that are still waiting.
+ * @template T
+ * @param {() => Promise<T>} request
+ * @returns {Promise<T>}
+ */
+export function afterChanges(request) {
+  return new Promise((resolve, reject) => {
+    queue.push({ run: () => request().then(resolve, reject) });
+    send();
+  });
 }
 
 /** Takes the server's reply to a change, and waits until it can be played. */
@@ -108,9 +129,11 @@ export async function runChange(request) {
   const track = store.track.value;
   if (!track) return;
   try {
-    const reply = await request(track.id);
-    store.curvesAreExact.value = false;
-    if (reply?.state) await accept(track.id, reply);
+    await afterChanges(async () => {
+      const reply = await request(track.id);
+      store.curvesAreExact.value = false;
+      if (reply?.state) await accept(track.id, reply);
+    });
     await reload();
   } catch (error) {
     store.tellError(error);

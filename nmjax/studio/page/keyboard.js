@@ -78,7 +78,7 @@ const ACTIONS = {
 /** Whether a key belongs to the focused control, such as letters to a text field and the space bar to a button. */
 function isTaken(event) {
   const target = /** @type {HTMLElement} */ (event.target);
-  if (target.closest("dialog, select, textarea")) return true;
+  if (target.closest("select, textarea")) return true;
   if (target instanceof HTMLInputElement) {
     return target.type === "text" || (target.type === "range" ? event.key.startsWith("Arrow") || event.key === "Home" : event.key === " ");
   }
@@ -89,7 +89,7 @@ function isTaken(event) {
 
 /** @param {KeyboardEvent} event */
 function handleKey(event) {
-  if (event.defaultPrevented || isTaken(event) || !store.track.value) return;
+  if (event.defaultPrevented || store.dialog.value || isTaken(event) || !store.track.value) return;
   const key = event.key.toLowerCase();
   if (event.ctrlKey || event.metaKey) {
     if (key === "z") step(event.shiftKey ? "redo" : "undo");
@@ -112,7 +112,9 @@ function handleKey(event) {
 function giveBackFocus(event) {
   const target = /** @type {HTMLElement} */ (event.target);
   const control = /** @type {HTMLElement | null} */ (target.closest("button, select, input[type=checkbox], .switch"));
-  if (usesPointer && control && !target.closest("dialog, .menu")) /** @type {HTMLElement} */ (document.activeElement)?.blur();
+  if (usesPointer && control?.contains(document.activeElement) && !target.closest("dialog, .menu")) {
+    /** @type {HTMLElement} */ (document.activeElement).blur();
+  }
 }
 
 let usesPointer = false;

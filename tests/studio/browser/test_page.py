@@ -131,6 +131,28 @@ def test_after_a_click_the_space_bar_plays(track_page):
     assert loop.get_attribute("aria-pressed") == "false"
 
 
+def test_undo_does_not_overtake_a_change(track_page):
+    page = track_page
+    for key in ("1", "2", "Control+z"):
+        page.keyboard.press(key)
+    wait_until(page, "store.track.value.state.bypass.join() === 'eq' && store.track.value.can_redo", 20)
+    page.keyboard.press("Control+z")
+    wait_until(page, "store.track.value.state.bypass.length === 0", 20)
+
+
+def test_an_open_dialog_keeps_the_keys(track_page):
+    page = track_page
+    page.get_by_role("button", name="Deliver", exact=True).first.click()
+    page.wait_for_selector("dialog[open]")
+    assert page.evaluate("document.activeElement.closest('dialog') !== null")
+    for key in ("1", "Control+z"):
+        page.keyboard.press(key)
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+    idle(page)
+    assert state(page)["bypass"] == []
+
+
 def test_a_track_is_removed_only_after_a_question(track_page):
     page = track_page
     page.get_by_role("button", name=f"Remove {EXAMPLE.name}").click()

@@ -19,6 +19,8 @@ export class Player extends EventTarget {
     this.fetchPiece = fetchPiece;
     /** @type {AudioContext | null} */
     this.context = null;
+    /** @type {Promise<void>} */
+    this.isLoaded = Promise.resolve(); // the worklet of the context
     /** @type {AudioWorkletNode | null} */
     this.node = null;
     /** @type {AnalyserNode | null} */
@@ -46,10 +48,16 @@ export class Player extends EventTarget {
   async open(source, sides) {
     this.close();
     this.source = source;
-    if (!this.context || this.context.sampleRate !== source.sampleRate) {
-      await this.context?.close();
+    if (this.context?.sampleRate !== source.sampleRate) {
+      this.context?.close();
       this.context = new AudioContext({ sampleRate: source.sampleRate, latencyHint: "interactive" });
-      await this.context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url));
+      this.isLoaded = this.context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url));
+    }
+    try {
+      await this.isLoaded;
+    } catch (error) {
+      this.context = this.source = null; // the next time, everything is tried again
+      throw error;
     }
     if (this.source !== source) return;
     this.node = new AudioWorkletNode(this.context, "nmjax-player", {
@@ -117,6 +125,7 @@ export class Player extends EventTarget {
     if (this.context.state !== "running") {
       throw new Error("The browser cannot start its sound. Connect a sound device, then reload this page.");
     }
+    if (!this.source) return; // another track was chosen meanwhile
     if (this.position >= this.source.frames - 1) this.seek(0);
     this.playing = true;
     this.post({ type: "play" });

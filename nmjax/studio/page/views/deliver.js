@@ -16,6 +16,9 @@ const BITS = {
   flac: ["16", "24"],
 };
 
+/** The server says which of them are not ready yet. */
+const usableTracks = () => store.tracks.value.filter(({ status }) => status !== "failed");
+
 /** The request of the form's fields. @param {HTMLFormElement} form */
 function readForm(form) {
   const data = new FormData(form);
@@ -24,7 +27,7 @@ function readForm(form) {
   const typed = (name) => parseNumber(String(data.get(name)));
   const isOwn = goal === "own";
   return {
-    tracks: data.has("all") ? store.tracks.value.filter(({ status }) => status === "ready").map(({ id }) => id) : [store.currentId.value],
+    tracks: data.has("all") ? usableTracks().map(({ id }) => id) : [store.currentId.value],
     ...(goal === "presets" ? { deliver: data.getAll("preset") } : {}),
     lufs: isOwn ? typed("lufs") : goal === "clean" ? "clean" : null,
     true_peak: isOwn ? typed("true_peak") : null,
@@ -79,7 +82,7 @@ const [chosenFormat, chosenBits, isAlbum, isForAll] = [signal("wav"), signal("24
 
 function DeliverForm() {
   const { presets = [], formats = ["wav"] } = store.session.value ?? {};
-  const ready = store.tracks.value.filter(({ status }) => status === "ready");
+  const count = usableTracks().length;
   const state = store.track.value?.state;
   const bits = BITS[chosenFormat.value];
   const current = state?.deliver.name ?? "streaming";
@@ -112,7 +115,7 @@ function DeliverForm() {
       </select></label>`}
       <label class="choice"><input type="checkbox" name="report" defaultChecked=${true} /> Report page</label>
     </fieldset>
-    ${ready.length > 1 && html`<${TrackChoice} count=${ready.length} />`}
+    ${count > 1 && html`<${TrackChoice} count=${count} />`}
     ${state?.solo && html`<p class="note">You listen to one stage alone. The file has all stages that are on.</p>`}
     <div class="dialog-actions"><button type="submit" class="primary">Deliver</button></div>
   </form>`;

@@ -59,6 +59,10 @@ function askToRemove(id) {
 function SettingsMenu() {
   const track = store.track.value;
   const isReady = store.isMastered.value;
+  const save = (event) => {
+    event.preventDefault();
+    if (isReady && track) actions.saveSettings(settingsUrl(track.id));
+  };
   const closeOnEscape = (event) => {
     if (event.key !== "Escape" || !event.currentTarget.open) return;
     event.currentTarget.open = false;
@@ -68,7 +72,7 @@ function SettingsMenu() {
     <summary title="Settings file">Settings</summary>
     <div class="menu-items" onClick=${(event) => event.currentTarget.parentElement.removeAttribute("open")}>
       <a class=${classes({ button: true, quiet: true, "is-disabled": !isReady })}
-        href=${isReady && track ? settingsUrl(track.id) : undefined} download>Save settings</a>
+        href=${isReady && track ? settingsUrl(track.id) : undefined} download onClick=${save}>Save settings</a>
       <${FileButton} label="Load settings" className="quiet" accept=".json,application/json" disabled=${!isReady}
         onFiles=${([file]) => actions.loadSettings(file)} />
       <button type="button" class="quiet" disabled=${!isReady} onClick=${() => step("reset")}>Back to the suggestion</button>
