@@ -230,10 +230,10 @@ def test_a_delivery_has_the_settings_of_its_order(client, song, monkeypatch):
     """Tracks may be changed meanwhile, but not removed."""
     other = client.ready_track(song, "other.wav")
     whole = client.json("GET", f"/api/tracks/{other}/settings.json")
-    may_go_on, deliver_track = threading.Event(), deliveries.deliver_track
+    may_continue, deliver_track = threading.Event(), deliveries.deliver_track
 
     def wait_first(*given):
-        may_go_on.wait(60.0)
+        may_continue.wait(60.0)
         return deliver_track(*given)
 
     monkeypatch.setattr(deliveries, "deliver_track", wait_first)
@@ -242,7 +242,7 @@ def test_a_delivery_has_the_settings_of_its_order(client, song, monkeypatch):
         client.json("PATCH", f"/api/tracks/{other}/state", {"bypass": ["eq"]})
         assert "is being delivered" in client.json("DELETE", f"/api/tracks/{other}", status=400)["error"]
     finally:
-        may_go_on.set()
+        may_continue.set()
     done = client.finished_job(job["id"])
     delivered = json.loads(client.request("GET", done["result"]["tracks"][1]["settings"]["url"])[2])
     assert delivered["eq"]["bands"] == whole["eq"]["bands"]
