@@ -129,3 +129,15 @@ def test_the_report_prints_without_parting_a_heading_from_its_chart(page, tmp_pa
     assert set(styles) == {"avoid"}
     assert page.locator(".players").evaluate("(x) => getComputedStyle(x).display") == "none"
     page.emulate_media(media="screen")
+
+
+def test_a_page_that_is_printed_before_its_first_frame_has_its_charts(page):
+    """As a browser that is asked for a PDF at once does."""
+    early = page.context.browser.new_page()
+    early.add_init_script("window.requestAnimationFrame = () => 0")
+    early.goto(page.url)
+    is_drawn = "all => all.map((x) => x.querySelectorAll('path[d^=M], polyline').length > 0)"
+    assert not any(early.locator("nm-chart, nm-eq").evaluate_all(is_drawn))
+    early.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert all(early.locator("nm-chart, nm-eq").evaluate_all(is_drawn))
+    early.close()

@@ -15,11 +15,13 @@ export class Drawing extends OpenElement {
     this.frame = 0;
     this.redraw = () => this.invalidate(); // a canvas keeps the colors of the other scheme
     this.observer = new ResizeObserver(() => {
-      this.width = this.clientWidth;
-      this.height = this.clientHeight;
-      this.resized();
+      this.measure();
       this.invalidate();
     });
+    this.print = () => { // no frame comes before a page is printed
+      this.measure();
+      this.drawNow();
+    };
   }
 
   connectedCallback() {
@@ -30,9 +32,11 @@ export class Drawing extends OpenElement {
     this.isBuilt = true;
     this.observer.observe(this);
     DARK.addEventListener("change", this.redraw);
+    window.addEventListener("beforeprint", this.print);
   }
 
   disconnectedCallback() {
+    window.removeEventListener("beforeprint", this.print);
     this.observer.disconnect();
     DARK.removeEventListener("change", this.redraw);
     cancelAnimationFrame(this.frame);
@@ -48,12 +52,20 @@ export class Drawing extends OpenElement {
   /** Draws everything. */
   draw() {}
 
+  measure() {
+    this.width = this.clientWidth;
+    this.height = this.clientHeight;
+    this.resized();
+  }
+
+  drawNow() {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    if (this.width > 0 && this.isBuilt) this.draw();
+  }
+
   invalidate() {
-    if (this.frame || !this.isConnected) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = 0;
-      if (this.width > 0 && this.isBuilt) this.draw();
-    });
+    if (!this.frame && this.isConnected) this.frame = requestAnimationFrame(() => this.drawNow());
   }
 
   /**
