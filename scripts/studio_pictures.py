@@ -43,6 +43,7 @@ def take_pictures(page: Any, folder: Path) -> None:
     page.keyboard.press("Control+z")
     page.get_by_label("Style", exact=True).select_option("folk")
     wait_until(page, "store.track.value.state.style === 'folk' && store.track.value.state.model === '2'")
+    wait_until(page, "store.curves.value?.target")
     picture("reference")
     page.locator("body").click(position={"x": 5, "y": 450})
     page.keyboard.press("d")

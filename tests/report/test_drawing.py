@@ -136,8 +136,8 @@ def test_a_page_that_is_printed_before_its_first_frame_has_its_charts(page):
     early = page.context.browser.new_page()
     early.add_init_script("window.requestAnimationFrame = () => 0")
     early.goto(page.url)
-    is_drawn = "all => all.map((x) => x.querySelectorAll('path[d^=M], polyline').length > 0)"
-    assert not any(early.locator("nm-chart, nm-eq").evaluate_all(is_drawn))
+    is_drawn = "all => all.map((x) => x.querySelectorAll('svg path.chart-line[d], svg path.eq-total[d]').length > 0)"
+    assert not all(early.locator("nm-chart, nm-eq").evaluate_all(is_drawn))
     early.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert all(early.locator("nm-chart, nm-eq").evaluate_all(is_drawn))
     early.close()
