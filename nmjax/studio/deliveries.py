@@ -223,7 +223,7 @@ def delivered_file(folder: Path, name: str) -> Path:
     Raises:
         BadInputError: there is none, or the disk is full.
     """
-    if name == ARCHIVE_NAME and folder.is_dir() and not (folder / name).exists():
+    if name == ARCHIVE_NAME and folder.is_dir():
         _write_archive(folder)
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name == name and path.is_file() and not path.name.startswith("."):
@@ -232,7 +232,7 @@ def delivered_file(folder: Path, name: str) -> Path:
 
 
 def _write_archive(folder: Path) -> None:
-    """All files of a folder as one, without compression: audio would hardly get smaller."""
+    """All files of a folder as one, once; without compression, since audio would hardly get smaller."""
     path = folder / ARCHIVE_NAME
     with _archive_lock:
         if not path.exists():

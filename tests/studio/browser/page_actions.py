@@ -41,6 +41,11 @@ def wait_for_band(page, index, expected):
     )
 
 
+def close_dialog(page):
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+
+
 def idle(page):
     """Wait until the server's reply to the last change is shown."""
     page.wait_for_timeout(600)

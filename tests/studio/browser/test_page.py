@@ -8,7 +8,7 @@ import pytest
 
 from tests.studio.browser.conftest import EXAMPLE
 from tests.studio.browser.harness import wait_until
-from tests.studio.browser.page_actions import download, drop, idle, state, wait_for_band
+from tests.studio.browser.page_actions import close_dialog, download, drop, idle, state, wait_for_band
 
 pytestmark = pytest.mark.slow
 
@@ -97,8 +97,7 @@ def test_keys_choose_what_is_played(track_page):
     page.keyboard.press("1")
     page.keyboard.press("?")
     page.locator("dialog .keys").wait_for()
-    page.keyboard.press("Escape")
-    page.locator("dialog").wait_for(state="detached")
+    close_dialog(page)
     idle(page)
     assert state(page)["bypass"] == []
 
@@ -147,8 +146,7 @@ def test_an_open_dialog_keeps_the_keys(track_page):
     assert page.evaluate("document.activeElement.closest('dialog') !== null")
     for key in ("1", "Control+z"):
         page.keyboard.press(key)
-    page.keyboard.press("Escape")
-    page.locator("dialog").wait_for(state="detached")
+    close_dialog(page)
     idle(page)
     assert state(page)["bypass"] == []
 
