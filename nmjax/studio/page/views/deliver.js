@@ -89,7 +89,7 @@ function DeliverForm() {
   return html`<form class="deliver-form" onSubmit=${submit}>
     <fieldset>
       <legend>How loud</legend>
-      <label class="choice"><input type="radio" name="goal" value="presets" checked /> As these need it; each gets a file of its own</label>
+      <label class="choice"><input type="radio" name="goal" value="presets" checked /> For these targets; each gets a file of its own</label>
       <div class="preset-choices">
         ${presets.map(
           ({ name, lufs, true_peak }) => html`<label class="choice" key=${name}>
@@ -97,7 +97,7 @@ function DeliverForm() {
             <span class="note">${presetNumbers(lufs, true_peak)}</span></label>`,
         )}
       </div>
-      <label class="choice"><input type="radio" name="goal" value="clean" /> As loud as it stays clean</label>
+      <label class="choice"><input type="radio" name="goal" value="clean" /> The loudest that stays clean</label>
       <div class="choice own"><label><input type="radio" name="goal" value="own" /> Own numbers</label>
         <input class="number" type="text" name="lufs" inputmode="decimal" aria-label="Loudness in LUFS" defaultValue="−14.0" /> LUFS
         <input class="number" type="text" name="true_peak" inputmode="decimal" aria-label="Peak limit in dBTP" defaultValue="−1.0" /> dBTP
