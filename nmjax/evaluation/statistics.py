@@ -15,7 +15,7 @@ _INTERVAL_PERCENTILES = (2.5, 97.5)
 
 @dataclasses.dataclass(frozen=True)
 class ErrorRatio:
-    """A system's mean error over the input's, on the same examples.
+    """A system's mean error over that of another (the input, or another system), on the same examples.
 
     Attributes:
         value: the ratio.
@@ -38,7 +38,7 @@ class ErrorRatio:
 
 def error_ratio(
     error: Float[np.ndarray, " examples"],
-    input_error: Float[np.ndarray, " examples"],
+    base_error: Float[np.ndarray, " examples"],
     songs: Sequence[str],
     seed: int = 0,
 ) -> ErrorRatio:
@@ -48,28 +48,28 @@ def error_ratio(
 
     Args:
         error: the system's errors; pairs with a NaN are ignored.
-        input_error: the input's errors on the same examples.
+        base_error: errors of the input, or of another system, on the same examples.
         songs: song of each example.
         seed: of the bootstrap.
 
     Returns:
         NaN everywhere if there are no examples.
     """
-    usable = np.isfinite(error) & np.isfinite(input_error)
-    error, input_error = error[usable], input_error[usable]
-    if not len(error) or np.sum(input_error) == 0.0:
+    usable = np.isfinite(error) & np.isfinite(base_error)
+    error, base_error = error[usable], base_error[usable]
+    if not len(error) or np.sum(base_error) == 0.0:
         unknown = ("value", "ci_low", "ci_high", "worse_share", "worse_median", "worst_tenth_change")
         return ErrorRatio(**dict.fromkeys(unknown, math.nan), num_examples=len(error))
     _, song_index = np.unique(np.array(songs)[usable], return_inverse=True)
-    sums = np.stack([np.bincount(song_index, x) for x in (error, input_error)])
+    sums = np.stack([np.bincount(song_index, x) for x in (error, base_error)])
     sampled = np.random.default_rng(seed).integers(sums.shape[1], size=(_BOOTSTRAP_SAMPLES, sums.shape[1]))
-    system_sums, input_sums = sums[0][sampled].sum(axis=1), sums[1][sampled].sum(axis=1)
-    low, high = np.percentile(system_sums / np.maximum(input_sums, 1e-300), _INTERVAL_PERCENTILES)
-    change = error - input_error
+    system_sums, base_sums = sums[0][sampled].sum(axis=1), sums[1][sampled].sum(axis=1)
+    low, high = np.percentile(system_sums / np.maximum(base_sums, 1e-300), _INTERVAL_PERCENTILES)
+    change = error - base_error
     worse = change > 0.0
     worst_tenth = np.sort(change)[-max(1, len(change) // 10) :]
     return ErrorRatio(
-        value=float(np.sum(error) / np.sum(input_error)),
+        value=float(np.sum(error) / np.sum(base_error)),
         ci_low=float(low),
         ci_high=float(high),
         worse_share=float(np.mean(worse)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -47,14 +48,23 @@ def error_ratios(rows: list[dict], condition: str, metric: str, group: str | Non
         group: package to select; None for all.
     """
     selected = [r for r in rows if r["condition"] == condition and group in (None, r["group"])]
-    input_errors = {r["example"]: r[metric] for r in selected if r["system"] == INPUT}
-    by_system = {}
-    for system in _system_names(rows, condition):
-        system_rows = [r for r in selected if r["system"] == system and r["example"] in input_errors]
-        error = np.array([r[metric] for r in system_rows])
-        input_error = np.array([input_errors[r["example"]] for r in system_rows])
-        by_system[system] = error_ratio(error, input_error, [r["song"] for r in system_rows])
-    return by_system
+    return {s: paired_ratio(selected, metric, s, INPUT) for s in _system_names(rows, condition)}
+
+
+def paired_ratio(rows: list[dict], metric: str, system: str, base: str) -> ErrorRatio:
+    """Ratio of a system's error to that of another, over the examples that both have.
+
+    Args:
+        rows: rows of one condition.
+        metric: column of the error.
+        system: system whose error is divided.
+        base: system whose error divides.
+    """
+    base_errors = {r["example"]: r[metric] for r in rows if r["system"] == base}
+    system_rows = [r for r in rows if r["system"] == system and r["example"] in base_errors]
+    error = np.array([r[metric] for r in system_rows])
+    base_error = np.array([base_errors[r["example"]] for r in system_rows])
+    return error_ratio(error, base_error, [r["song"] for r in system_rows])
 
 
 def _system_names(rows: list[dict], condition: str) -> list[str]:
@@ -71,6 +81,7 @@ def to_markdown(rows: list[dict]) -> str:
         sections += [
             f"## Condition: {condition} ({examples} examples of {songs} songs)\n",
             _metric_table(rows, condition),
+            _paired_table(rows, condition),
             _worse_table(rows, condition),
             means_table(condition_rows, REFERENCE_METRICS, _REFERENCE_TITLE, range_metrics=DELIVERY_METRICS),
             means_table(condition_rows, STYLE_METRICS, _STYLE_TITLE),
@@ -80,21 +91,39 @@ def to_markdown(rows: list[dict]) -> str:
 
 
 def _metric_table(rows: list[dict], condition: str) -> str:
-    input_rows = [r for r in rows if r["condition"] == condition and r["system"] == INPUT]
     systems = _system_names(rows, condition)
     lines = ["Error relative to the input's, with 95 % intervals (bootstrap over songs).\n"]
     lines += _header_rows(["metric", "input's error", *systems])
-    for metric, unit in METRICS.items():
-        errors = np.array([r[metric] for r in input_rows])
-        if metric == _CHANGE_METRIC or not np.isfinite(errors).any():
-            continue
+    for metric, errors in _input_errors(rows, condition).items():
         ratios = error_ratios(rows, condition, metric).values()
-        lines.append(_row([metric, f"{np.nanmean(errors):.3g} {unit}".strip(), *map(_format_ratio, ratios)]))
+        lines.append(_row([metric, f"{np.nanmean(errors):.3g} {METRICS[metric]}".strip(), *map(_format_ratio, ratios)]))
     si_sdr_db = [
         np.nanmean([r[_CHANGE_METRIC] for r in rows if r["condition"] == condition and r["system"] == s])
         for s in systems
     ]
     lines.append(_row(["SI-SDR to the input", "", *(f"{x:.1f} dB" for x in si_sdr_db)]))
+    return "\n".join(lines) + "\n"
+
+
+def _input_errors(rows: list[dict], condition: str) -> dict[str, np.ndarray]:
+    """The input's errors, for the metrics that were computed."""
+    input_rows = [r for r in rows if r["condition"] == condition and r["system"] == INPUT]
+    errors = {m: np.array([r[m] for r in input_rows], np.float64) for m in METRICS if m != _CHANGE_METRIC}
+    return {metric: values for metric, values in errors.items() if np.isfinite(values).any()}
+
+
+def _paired_table(rows: list[dict], condition: str) -> str:
+    """Each system against the one before it: intervals of single systems overlap even where all songs improve."""
+    systems = _system_names(rows, condition)
+    if len(systems) < 2:
+        return ""
+    selected = [r for r in rows if r["condition"] == condition]
+    pairs = list(itertools.pairwise(systems))
+    lines = ["Error relative to that of the system before, on the same examples (bootstrap over songs).\n"]
+    lines += _header_rows(["metric", *(f"{system} / {base}" for base, system in pairs)])
+    for metric in _input_errors(rows, condition):
+        ratios = [paired_ratio(selected, metric, system, base) for base, system in pairs]
+        lines.append(_row([metric, *map(_format_ratio, ratios)]))
     return "\n".join(lines) + "\n"
 
 
