@@ -6,7 +6,9 @@ from nmjax.dsp.compressor import (
     CompressorState,
     compress,
     control_hop,
+    detector_level_db,
     gain_reduction_db,
+    level_gain_reduction_db,
     static_curve_db,
 )
 from nmjax.dsp.equalizer import Bands, equalize, response_db, response_phase
@@ -42,11 +44,13 @@ __all__ = [
     "bark_spectrum_db",
     "compress",
     "control_hop",
+    "detector_level_db",
     "equalize",
     "equalize_time_varying",
     "gain_reduction_db",
     "initial_meter_state",
     "integrated_loudness",
+    "level_gain_reduction_db",
     "loudness_range",
     "momentary_loudness",
     "mono_compatibility_db",

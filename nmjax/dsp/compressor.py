@@ -181,6 +181,24 @@ def gain_reduction_db(
     return settings.slope.astype(audio.dtype)[:, None] * envelope_db[:, 1:], state
 
 
+def detector_level_db(audio: Float[Array, "batch time channel"], sample_rate: float) -> Float[Array, "batch points"]:
+    """The level that `gain_reduction_db` compares with the threshold at its points, from silence, in dB."""
+    check_audio(audio)
+    state = initial_compressor_state(audio.shape[0], audio.shape[2], sample_rate, audio.dtype)
+    hop = control_hop(sample_rate)
+    return sine_level_db(_windowed_power(_power_history(audio, state.recent_power, hop), hop))
+
+
+def level_gain_reduction_db(
+    level_db: Float[Array, "batch points"], settings: Compressor, sample_rate: float
+) -> Float[Array, "batch points"]:
+    """What `gain_reduction_db` returns for the audio of a `detector_level_db`, for many settings of the same audio."""
+    check_settings(settings, COMPRESSOR_LIMITS, level_db.shape[0])
+    rest = jnp.zeros((level_db.shape[0],), level_db.dtype)
+    envelope_db = _envelope_db(level_db, rest, rest, settings, sample_rate)[1]
+    return settings.slope[:, None] * envelope_db[:, 1:]
+
+
 def level_window(hop: int, dtype) -> Float[Array, " window"]:
     """The Hann window of the level detector, oldest sample first, with sum 1; its ends are half a sample from 0."""
     positions = (np.arange(_WINDOW_POINTS * hop) + 0.5) / (_WINDOW_POINTS * hop)
@@ -195,7 +213,7 @@ def sine_level_db(power: Array) -> Array:
 def _overshoot_envelope_db(audio, settings, sample_rate, state, sidechain_hz) -> tuple[Array, CompressorState]:
     """The envelope in dB at the control points from sample 0 on, `[batch, points + 1]`, and the state."""
     check_audio(audio)
-    batch, time, channels = audio.shape
+    batch, _, channels = audio.shape
     check_settings(settings, COMPRESSOR_LIMITS, batch)
     initial = initial_compressor_state(batch, channels, sample_rate, audio.dtype)
     state = initial if state is None else state
@@ -211,11 +229,9 @@ def _overshoot_envelope_db(audio, settings, sample_rate, state, sidechain_hz) ->
             audio, high_pass(corner_hz, butterworth_q, sample_rate), state.sidechain_filter
         )
     hop = control_hop(sample_rate)
-    power = jnp.pad(jnp.mean(sidechain * sidechain, axis=2), ((0, 0), (0, -time % hop)))
-    power = jnp.concatenate([state.recent_power, power], axis=1)
-    overshoot = overshoot_db(sine_level_db(_windowed_power(power, hop)), settings)
-    overshoot = jnp.concatenate([state.overshoot_db[:, None], overshoot], axis=1)
-    envelope_db = _apply_ballistics(overshoot, state.envelope_db, settings, 1e3 * hop / sample_rate)
+    power = _power_history(sidechain, state.recent_power, hop)
+    level_db = sine_level_db(_windowed_power(power, hop))
+    overshoot, envelope_db = _envelope_db(level_db, state.overshoot_db, state.envelope_db, settings, sample_rate)
     recent_power = power[:, power.shape[1] - state.recent_power.shape[1] :]
     state = CompressorState(
         recent_power=recent_power,
@@ -224,6 +240,21 @@ def _overshoot_envelope_db(audio, settings, sample_rate, state, sidechain_hz) ->
         sidechain_filter=filter_state,
     )
     return envelope_db, state
+
+
+def _power_history(audio: Array, recent_power: Array, hop: int) -> Array:
+    """The mean power of the channels, after that of the last samples, up to a whole hop."""
+    power = jnp.pad(jnp.mean(audio * audio, axis=2), ((0, 0), (0, -audio.shape[1] % hop)))
+    return jnp.concatenate([recent_power, power], axis=1)
+
+
+def _envelope_db(
+    level_db: Array, last_overshoot_db: Array, last_envelope_db: Array, settings: Compressor, sample_rate: float
+) -> tuple[Array, Array]:
+    """Overshoot and envelope in dB from the last point before the levels on, `[batch, points + 1]` each."""
+    overshoot = jnp.concatenate([last_overshoot_db[:, None], overshoot_db(level_db, settings)], axis=1)
+    hop_ms = 1e3 * control_hop(sample_rate) / sample_rate
+    return overshoot, _apply_ballistics(overshoot, last_envelope_db, settings, hop_ms)
 
 
 def _windowed_power(power: Float[Array, "batch time"], hop: int) -> Float[Array, "batch points"]:

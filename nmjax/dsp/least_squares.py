@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 _MAX_STEPS, _MAX_TRIALS = 60, 12
 _FIRST_DAMPING, _LESS, _MORE = 1e-3, 0.2, 5.0
-_TOLERANCE = 1e-8  # relative decrease of the cost at which the search ends
+_TOLERANCE = 1e-8
 
 
 def minimize_squares(
@@ -21,6 +21,7 @@ def minimize_squares(
     start: Float[np.ndarray, " params"],
     low: Float[np.ndarray, " params"],
     high: Float[np.ndarray, " params"],
+    tolerance: float = _TOLERANCE,
 ) -> Float[np.ndarray, " params"]:
     """The parameters from `low` to `high` with the smallest sum of squares near `start`.
 
@@ -31,6 +32,7 @@ def minimize_squares(
         evaluate: the residuals `[residuals]` at parameters, and their Jacobian `[residuals, params]`.
         start: is moved into the bounds.
         low, high: bounds.
+        tolerance: relative decrease of the cost at which the search ends.
     """
     x, damping = np.clip(start, low, high), _FIRST_DAMPING
     residuals, jacobian = evaluate(x)
@@ -50,7 +52,7 @@ def minimize_squares(
             damping *= _MORE
         else:
             return x
-        is_converged = cost - trial_cost <= _TOLERANCE * cost
+        is_converged = cost - trial_cost <= tolerance * cost
         x, residuals, jacobian, cost, damping = trial, trial_residuals, trial_jacobian, trial_cost, damping * _LESS
         if is_converged:
             return x

@@ -1,4 +1,4 @@
-"""Compressor settings that move crest factor and loudness range towards a reference's, by gradient descent.
+"""Compressor settings that move crest factor and loudness range towards a reference's, by least squares.
 
 Under a slowly varying gain, both features depend only on the signal's power, K-weighted power and peak at each control
 point. So the optimization computes the compressor's gain, not its output.
@@ -7,33 +7,36 @@ point. So the optimization computes the compressor's gain, not its output.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp import Compressor, gain_reduction_db
+from nmjax.dsp import Compressor, detector_level_db, level_gain_reduction_db
 from nmjax.dsp.compressor import control_hop
 from nmjax.dsp.loudness import k_weight, weighted_energy
-from nmjax.dsp.numerics import safe_log
+from nmjax.dsp.numerics import db_to_amplitude
 from nmjax.models import SAMPLE_RATE
-from nmjax.models.processors import PROCESSORS
+from nmjax.reference.compressor_fit import (
+    MIN_RAW,
+    NUM_PARAMETERS,
+    RATIO_INDEX,
+    ErrorsAndSlopes,
+    compressor_from_raw,
+    fit_raw_parameters,
+    level_db,
+    raw_parameters,
+    with_slopes,
+)
 from nmjax.reference.dynamics_target import CREST_SCALE_DB, RANGE_SCALE_LU, DynamicsChange, DynamicsTarget, moved_away
-from nmjax.reference.gradient_descent import minimize
 from nmjax.runtime.stored_programs import stored_jit
 
-_STEPS, _LEARNING_RATE = 60, 0.2
 _FITTED_HARM = 0.2  # dB or LU by which a feature may move away from the reference, less than a measured one may
 _HARM_WEIGHT = 10.0  # cost of moving away by 1 dB or LU more
 _PROXIMITY_WEIGHT = 0.02  # cost of changing a raw parameter by 1
-_PARAMETERS = PROCESSORS["compressor"].settings
-NUM_PARAMETERS = len(_PARAMETERS)
-FREE_PARAMETERS = [i for i, row in enumerate(_PARAMETERS) if row.name not in ("knee_db", "makeup_db")]
-_MAX_RAW = 4.0  # limit of the start: at an end of its range a raw parameter would be infinite
-_RATIO_INDEX = [row.name for row in _PARAMETERS].index("ratio")
 _MIN_SLOPE = 0.02  # less compression is none
-_POWER_FLOOR = 1e-10
 _GATE_DB = 30.0  # excerpts further below the loudest one are ignored
 
 
@@ -62,41 +65,31 @@ def fit_compressor(
         Settings with fields `[1]`; `current` where the fit would compress next to nothing.
     """
     start = raw_parameters(current)
-    min_raw = np.full(len(start), -np.inf)
+    low = np.full(NUM_PARAMETERS, MIN_RAW)
     if not may_expand:
-        start[_RATIO_INDEX], min_raw[_RATIO_INDEX] = max(start[_RATIO_INDEX], 0.0), 0.0
-    compressor, slope = _optimize(audio, *(jnp.asarray(x, jnp.float32) for x in (start, min_raw)), target.numbers())
-    return current if abs(float(slope)) < _MIN_SLOPE else jax.tree.map(np.asarray, compressor)
+        start[RATIO_INDEX], low[RATIO_INDEX] = max(start[RATIO_INDEX], 0.0), 0.0  # raw 0 is a ratio of 1
+    excerpts, numbers = _measure(audio), target.numbers()
+    raw = fit_raw_parameters(lambda raw: _errors_and_slopes(raw, excerpts, numbers), start, _PROXIMITY_WEIGHT, low)
+    compressor = jax.tree.map(np.asarray, _finish(np.float32(raw), excerpts))
+    return current if abs(float(compressor.slope[0])) < _MIN_SLOPE else compressor
 
 
 def load_programs(audio: Float[np.ndarray, "blocks time channel"]) -> None:
     """Loads the compiled programs for excerpts like these."""
     _crest_and_slope_change.load(audio, audio)
-    raw = np.zeros(NUM_PARAMETERS, np.float32)
-    _optimize.load(audio, raw, raw, np.zeros(len(dataclasses.fields(DynamicsTarget)), np.float32))
+    _measure.load(audio)
+    blocks, raw = len(audio), np.zeros(NUM_PARAMETERS, np.float32)
+    by_point: Any = np.zeros((blocks, audio.shape[1] // control_hop(SAMPLE_RATE)), np.float32)
+    by_block: Any = np.zeros(blocks, np.float32)
+    excerpts = _Excerpts(by_point, by_point, by_point, by_point, by_block, by_block)
+    _errors_and_slopes.load(raw, excerpts, np.zeros(len(dataclasses.fields(DynamicsTarget)), np.float32))
+    _finish.load(raw, excerpts)
 
 
 def halved(compressor: Compressor) -> Compressor:
     """The compressor with half the gain in dB at every moment: makeup − (1 − 1/ratio)·envelope."""
     slope = 0.5 * (1.0 - 1.0 / np.asarray(compressor.ratio))
     return dataclasses.replace(compressor, ratio=1.0 / (1.0 - slope), makeup_db=0.5 * np.asarray(compressor.makeup_db))
-
-
-def raw_parameters(compressor: Compressor | None) -> Float[np.ndarray, " settings"]:
-    """Raw parameters to start a fit from; the middle of each range for None."""
-    if compressor is None:
-        return np.zeros(NUM_PARAMETERS)
-    raw = np.array([row.to_raw(float(getattr(compressor, row.name)[0])) for row in _PARAMETERS])
-    return np.clip(raw, -_MAX_RAW, _MAX_RAW)
-
-
-def compressor_from_raw(
-    raw: Float[Array, " settings"], makeup_db: float | Float[Array, ""] = 0.0, batch_size: int = 1
-) -> Compressor:
-    """Settings from raw parameters, with a make-up gain within its range; within a compiled function."""
-    values = [jnp.broadcast_to(row.from_raw(raw[i : i + 1]), (batch_size,)) for i, row in enumerate(_PARAMETERS)]
-    makeup_db = jnp.clip(makeup_db, _PARAMETERS[-1].low, _PARAMETERS[-1].high)
-    return dataclasses.replace(Compressor(*values), makeup_db=jnp.broadcast_to(makeup_db, (batch_size,)))
 
 
 def dynamics_change(
@@ -135,51 +128,69 @@ def _gate(loudness_db: Array) -> Array:
     return jnp.float32(loudness_db >= jnp.max(loudness_db) - _GATE_DB)
 
 
-@stored_jit()
-def _optimize(audio, start, min_raw, target):
-    """Settings of the least cost, whose make-up gain keeps the level, and the slope of the compressor.
+class _Excerpts(NamedTuple):
+    """What the fit needs of the excerpts, `[blocks, points]` each, and without a compressor `[blocks]` each."""
 
-    min_raw: lower limits of the raw parameters. target: the numbers of a `DynamicsTarget`.
-    """
-    crest_change_db, range_change_lu, current_range_lu, crest_to_reference_db, range_to_reference_lu = target
+    power: Array
+    weighted_power: Array
+    peak: Array
+    detector_db: Array
+    crest_db: Array
+    loudness_db: Array
+
+
+@stored_jit()
+def _measure(audio) -> _Excerpts:
     blocks, hop = len(audio), control_hop(SAMPLE_RATE)
     trimmed = audio[:, : audio.shape[1] // hop * hop]
     hops = trimmed.reshape(blocks, -1, hop, trimmed.shape[2])
     power, peak = jnp.mean(hops**2, axis=(2, 3)), jnp.max(jnp.abs(hops), axis=(2, 3))
     weighted_power = jnp.mean(weighted_energy(k_weight(trimmed, SAMPLE_RATE)[0]).reshape(blocks, -1, hop), axis=2)
-    free_mask = jnp.zeros(len(_PARAMETERS)).at[jnp.array(FREE_PARAMETERS)].set(1.0)
-    crest_before_db, loudness_before_db = _crest_db(peak, power), level_db(jnp.mean(weighted_power, axis=1))
+    return _Excerpts(
+        power=power,
+        weighted_power=weighted_power,
+        peak=peak,
+        detector_db=detector_level_db(trimmed, SAMPLE_RATE),
+        crest_db=_crest_db(peak, power),
+        loudness_db=level_db(jnp.mean(weighted_power, axis=1)),
+    )
 
-    def changes_for(raw):
-        """Crest factor, loudness range and level."""
-        gain_db = -gain_reduction_db(trimmed, compressor_from_raw(raw, batch_size=blocks), SAMPLE_RATE)[0]
-        gain = jnp.exp(gain_db * (np.log(10.0) / 20.0))
-        crest_db = _gated_mean(_crest_db(peak * gain, power * gain**2) - crest_before_db, loudness_before_db)
-        slope = _regression_slope(
-            loudness_before_db, level_db(jnp.mean(weighted_power * gain**2, axis=1)) - loudness_before_db
-        )
-        level_change_db = level_db(jnp.mean(power * gain**2)) - level_db(jnp.mean(power))
-        return jnp.stack([crest_db, slope * current_range_lu, level_change_db])
 
-    def objective(offset):
-        raw = jnp.maximum(start + free_mask * offset, min_raw)
-        crest_db, range_lu, _ = changes_for(raw)
-        crest_error = ((crest_db - crest_change_db) / CREST_SCALE_DB) ** 2
-        range_error = ((range_lu - range_change_lu) / RANGE_SCALE_LU) ** 2
+@stored_jit()
+def _errors_and_slopes(raw, excerpts: _Excerpts, target) -> ErrorsAndSlopes:
+    """Errors of the dynamics. target: the numbers of a `DynamicsTarget`."""
+    crest_change_db, range_change_lu, current_range_lu, crest_to_reference_db, range_to_reference_lu = target
+
+    def errors(raw):
+        crest_db, slope, _ = _changes(raw, excerpts)
+        range_lu = slope * current_range_lu
         harm = jnp.stack([moved_away(crest_db, crest_to_reference_db), moved_away(range_lu, range_to_reference_lu)])
-        range_error += _HARM_WEIGHT * jnp.sum(jnp.maximum(harm - _FITTED_HARM, 0.0) ** 2)
-        return crest_error + range_error + _PROXIMITY_WEIGHT * jnp.sum(offset**2)
+        harm_errors = np.sqrt(_HARM_WEIGHT) * jnp.maximum(harm - _FITTED_HARM, 0.0)
+        crest_error = (crest_db - crest_change_db) / CREST_SCALE_DB
+        range_error = (range_lu - range_change_lu) / RANGE_SCALE_LU
+        return jnp.concatenate([jnp.stack([crest_error, range_error]), harm_errors])
 
-    best, _ = minimize(objective, jnp.zeros(len(_PARAMETERS)), _STEPS, _LEARNING_RATE)
-    raw = jnp.maximum(start + free_mask * best, min_raw)
-    compressor = compressor_from_raw(raw, -changes_for(raw)[2])
-    return compressor, compressor.slope[0]
+    return with_slopes(errors, raw)
+
+
+@stored_jit()
+def _finish(raw, excerpts: _Excerpts) -> Compressor:
+    """Settings whose make-up gain keeps the level."""
+    return compressor_from_raw(raw, -_changes(raw, excerpts)[2])
+
+
+def _changes(raw: Array, excerpts: _Excerpts) -> tuple[Array, Array, Array]:
+    """Change of the crest factor in dB, of the loudness in dB per dB, and of the level in dB by a compressor."""
+    settings = compressor_from_raw(raw, batch_size=len(excerpts.detector_db))
+    gain = db_to_amplitude(-level_gain_reduction_db(excerpts.detector_db, settings, SAMPLE_RATE))
+    power, loudness_db = excerpts.power * gain**2, level_db(jnp.mean(excerpts.weighted_power * gain**2, axis=1))
+    crest_change_db = _crest_db(excerpts.peak * gain, power) - excerpts.crest_db
+    return (
+        _gated_mean(crest_change_db, excerpts.loudness_db),
+        _regression_slope(excerpts.loudness_db, loudness_db - excerpts.loudness_db),
+        level_db(jnp.mean(power)) - level_db(jnp.mean(excerpts.power)),
+    )
 
 
 def _crest_db(peak: Array, power: Array) -> Array:
     return 2.0 * level_db(jnp.max(peak, axis=1)) - level_db(jnp.mean(power, axis=1))
-
-
-def level_db(power: Array) -> Array:
-    """Power in dB, at least −100."""
-    return safe_log(power, _POWER_FLOOR) * (10.0 / np.log(10.0))

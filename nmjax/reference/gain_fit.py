@@ -6,30 +6,47 @@ compressed or expanded, a compressor's gain explains most of it; what it does no
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nmjax.dsp import Compressor, gain_reduction_db
+from nmjax.dsp import Compressor, detector_level_db, level_gain_reduction_db
 from nmjax.dsp.compressor import control_hop
 from nmjax.models import SAMPLE_RATE
-from nmjax.reference.dynamics import (
-    FREE_PARAMETERS,
-    NUM_PARAMETERS,
+from nmjax.reference.compressor_fit import (
+    ErrorsAndSlopes,
     compressor_from_raw,
+    fit_raw_parameters,
     level_db,
     raw_parameters,
+    with_slopes,
 )
-from nmjax.reference.gradient_descent import minimize
 from nmjax.runtime.stored_programs import stored_jit
 
 _SMOOTH_SECONDS = 0.2
 _RANGE_DB = 40.0  # moments further below the loudest one are ignored
-_STEPS, _LEARNING_RATE = 120, 0.2
 _PROXIMITY_WEIGHT = 0.002  # dB² for changing a raw parameter by 1
 _AUDIBLE_DB2 = 0.04  # a target gain with less variance is none
 _MIN_EXPLAINED = 0.3  # of the variance of the target gain; less can be a chance fit to what the EQ leaves
+
+
+class _Moments(NamedTuple):
+    """What the fit needs of the excerpts, `[blocks, points]` each.
+
+    Attributes:
+        power: mean square of each hop.
+        detector_db: the level that a compressor compares with its threshold.
+        target_db: the gain that leads to the reference.
+        weight: of each moment; the sum is 1.
+    """
+
+    power: Array
+    detector_db: Array
+    target_db: Array
+    weight: Array
 
 
 def fit_compressor_to_mix(
@@ -51,39 +68,57 @@ def fit_compressor_to_mix(
     """
     hop, frames = control_hop(SAMPLE_RATE), min(audio.shape[1], reference.shape[1])
     audio, reference = (x[:, : frames // hop * hop] for x in (audio, reference))
-    start = jnp.asarray(raw_parameters(current), jnp.float32)
-    compressor, explained = _optimize(audio, reference, start, strength)
+    moments = _measure(audio, reference, np.float32(strength))
+    start = raw_parameters(current)
+    raw = fit_raw_parameters(lambda raw: _errors_and_slopes(raw, moments), start, _PROXIMITY_WEIGHT)
+    compressor, explained = _finish(np.float32(raw), moments)
     return None if float(explained) < _MIN_EXPLAINED else jax.tree.map(np.asarray, compressor)
 
 
 @stored_jit()
-def _optimize(audio, reference, start, strength):
-    """Settings whose make-up gain keeps the level, and the share of the target gain's variance that they explain."""
+def _measure(audio, reference, strength) -> _Moments:
     hop = control_hop(SAMPLE_RATE)
     powers = [jnp.mean(x.reshape(len(x), -1, hop, x.shape[2]) ** 2, axis=(2, 3)) for x in (audio, reference)]
     level, target_level = (level_db(_smooth(x)) for x in powers)
     active = (level > level.max() - _RANGE_DB) & (target_level > target_level.max() - _RANGE_DB)
-    weight = active / jnp.maximum(jnp.sum(active), 1.0)
-    free_mask = jnp.zeros(NUM_PARAMETERS).at[jnp.array(FREE_PARAMETERS)].set(1.0)
+    return _Moments(
+        power=powers[0],
+        detector_db=detector_level_db(audio, SAMPLE_RATE),
+        target_db=strength * (target_level - level),
+        weight=active / jnp.maximum(jnp.sum(active), 1.0),
+    )
 
-    def gain_db(raw):
-        return -gain_reduction_db(audio, compressor_from_raw(raw, batch_size=len(audio)), SAMPLE_RATE)[0]
 
-    def variance(values):
-        return jnp.sum(weight * (values - jnp.sum(weight * values)) ** 2)
+@stored_jit()
+def _errors_and_slopes(raw, moments: _Moments) -> ErrorsAndSlopes:
+    """Errors whose sum of squares is the variance that remains of the target gain."""
 
-    target_db = strength * (target_level - level)
+    def errors(raw):
+        return _deviations(moments.target_db - _smooth(_gain_db(raw, moments)), moments.weight)
 
-    def objective(offset):
-        error_db = target_db - _smooth(gain_db(start + free_mask * offset))
-        return variance(error_db) + _PROXIMITY_WEIGHT * jnp.sum(offset**2)
+    return with_slopes(errors, raw)
 
-    best, _ = minimize(objective, jnp.zeros(NUM_PARAMETERS), _STEPS, _LEARNING_RATE)
-    raw = start + free_mask * best
-    remaining = variance(target_db - _smooth(gain_db(raw)))
-    explained = (variance(target_db) - remaining) / jnp.maximum(variance(target_db), _AUDIBLE_DB2)
-    change = jnp.mean(powers[0] * 10.0 ** (gain_db(raw) / 10.0)) / jnp.maximum(jnp.mean(powers[0]), 1e-20)
+
+@stored_jit()
+def _finish(raw, moments: _Moments) -> tuple[Compressor, Array]:
+    """Settings whose make-up gain keeps the level, and the share of the target gain's variance that they explain."""
+    gain_db = _gain_db(raw, moments)
+    remaining, variance = (
+        jnp.sum(_deviations(x, moments.weight) ** 2) for x in (moments.target_db - _smooth(gain_db), moments.target_db)
+    )
+    change = jnp.mean(moments.power * 10.0 ** (gain_db / 10.0)) / jnp.maximum(jnp.mean(moments.power), 1e-20)
+    explained = (variance - remaining) / jnp.maximum(variance, _AUDIBLE_DB2)
     return compressor_from_raw(raw, -level_db(change)), explained
+
+
+def _gain_db(raw: Array, moments: _Moments) -> Array:
+    settings = compressor_from_raw(raw, batch_size=len(moments.detector_db))
+    return -level_gain_reduction_db(moments.detector_db, settings, SAMPLE_RATE)
+
+
+def _deviations(values: Array, weight: Array) -> Array:
+    """Deviations from the weighted mean, whose squares add up to the weighted variance."""
+    return (jnp.sqrt(weight) * (values - jnp.sum(weight * values))).ravel()
 
 
 def _smooth(values: Array) -> Array:

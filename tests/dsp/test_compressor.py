@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.dsp import Compressor, compress, control_hop, gain_reduction_db, static_curve_db
+from nmjax.dsp import (
+    Compressor,
+    compress,
+    control_hop,
+    detector_level_db,
+    gain_reduction_db,
+    level_gain_reduction_db,
+    static_curve_db,
+)
 from nmjax.dsp.compressor import STREAM_BLOCK
 from nmjax.dsp.compressor_per_sample import compress_per_sample
 
@@ -269,3 +277,20 @@ def test_invalid_arguments_are_reported():
     _, state = RENDER(audio, compressor(), RATE)
     with pytest.raises(ValueError, match=r"state must be of shape \[1, 224\]"):
         compress(audio, compressor(), 96_000.0, state)
+
+
+@pytest.mark.parametrize("rate", [44_100, 96_000])
+def test_the_reduction_follows_from_the_level_alone(rate):
+    audio = jnp.asarray(beat(rate=rate)[:, :-5])  # not a whole number of hops
+    level_db = detector_level_db(audio, rate)
+    for settings in (compressor(), compressor(ratio=0.8, attack_ms=1.0)):
+        np.testing.assert_allclose(
+            level_gain_reduction_db(level_db, settings, rate), REDUCTION(audio, settings, rate)[0], atol=1e-4
+        )
+
+
+def test_the_detector_reads_the_peak_of_a_sine():
+    """The level is on the scale of the threshold: 0.5 is −6.02 dB."""
+    sine = 0.5 * np.sin(2 * np.pi * 1e3 * np.arange(RATE) / RATE)
+    level_db = detector_level_db(jnp.asarray(sine[None, :, None], jnp.float32), RATE)
+    np.testing.assert_allclose(np.asarray(level_db)[0, 100:], 20 * np.log10(0.5), atol=0.05)
