@@ -22,9 +22,9 @@ from nmjax.evaluation.listening_test import write_page
 from nmjax.evaluation.metrics import lufs, normalize_loudness
 from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal, render_prediction
-from nmjax.mastering.master import plan_render
 from nmjax.mastering.network import Network
-from nmjax.mastering.references import features_from_chunks
+from nmjax.mastering.reference_features import features_from_chunks
+from nmjax.mastering.track_analysis import plan_render
 from nmjax.mastering.types import MasteringOptions
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference.bands import CENTERS_HZ

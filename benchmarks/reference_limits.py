@@ -24,9 +24,9 @@ from nmjax.audio.loudness_meter import LoudnessMeter
 from nmjax.dsp.loudness import channel_weights
 from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal, process_chain
-from nmjax.mastering.master import plan_render
-from nmjax.mastering.references import features_from_chunks
+from nmjax.mastering.reference_features import features_from_chunks
 from nmjax.mastering.render import equalize_side_stream, equalize_stream
+from nmjax.mastering.track_analysis import plan_render
 from nmjax.mastering.types import MasteringOptions, RenderPlan
 from nmjax.models import MODEL_LUFS
 from nmjax.reference.reference_target import ReferenceTarget

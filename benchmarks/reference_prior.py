@@ -19,7 +19,7 @@ import numpy as np
 from nmjax.data import find_all_songs, parse_sources
 from nmjax.dsp import Bands, response_db
 from nmjax.evaluation.examples import plan_examples, read_excerpt
-from nmjax.mastering.references import features_from_chunks
+from nmjax.mastering.reference_features import features_from_chunks
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.spectral_encoder import BAND_EDGES_HZ
 from nmjax.reference import eq_fit

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from nmjax.audio import reader
-from nmjax.mastering.references import features_from_chunks
+from nmjax.mastering.reference_features import features_from_chunks
 from nmjax.reference import target_file
 from nmjax.reference.bands import NUM_BANDS
 from nmjax.reference.features import TrackFeatures

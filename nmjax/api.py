@@ -29,21 +29,17 @@ from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import inspect_file, scan_track
-from nmjax.mastering.master import analyze_track, render_track
+from nmjax.mastering.master import render_track
 from nmjax.mastering.network import Network, load
 from nmjax.mastering.option_checks import check_network_options, check_target
-from nmjax.mastering.references import (
-    build_reference_target,
-    check_reference,
-    features_from_chunks,
-    read_reference_features,
-    reference_audio,
-)
+from nmjax.mastering.reference_features import check_reference, features_from_chunks, read_reference_features
+from nmjax.mastering.references import build_reference_target, reference_audio
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.request_readers import WeightedFile
 from nmjax.mastering.resolve import load_network, resolve_options
 from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings.file import StoredSettings, read_settings, settings_from_json
+from nmjax.mastering.track_analysis import analyze_track
 from nmjax.mastering.types import InputSignal
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget

@@ -26,10 +26,11 @@ from nmjax.mastering.analysis import SourceSignal, encode_signal, process_chain,
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.meter import StreamMeter
 from nmjax.mastering.delivery.plan import DeliverySpec, StreamOpener, max_reachable_lufs
-from nmjax.mastering.master import plan_render
 from nmjax.mastering.network import Network, PooledFrames
-from nmjax.mastering.references import features_from_chunks, read_excerpts
+from nmjax.mastering.reference_features import features_from_chunks
+from nmjax.mastering.references import read_excerpts
 from nmjax.mastering.source import input_signal, measure_source
+from nmjax.mastering.track_analysis import plan_render
 from nmjax.mastering.types import AlbumSettings, MasteringOptions
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction
 from nmjax.reference.features import TrackFeatures

@@ -98,10 +98,12 @@ def _run(options: InferOptions) -> int:
     with contextlib.ExitStack() as stack:
         watches_source = options.report or options.null_test or options.plot
         is_elsewhere = options.scheduler or options.workers
-        early_scans = None if watches_source or is_elsewhere else start_early_scans()
+        is_single, early_scans = not options.is_batch, None
+        if not (watches_source or is_elsewhere):
+            early_scans = start_early_scans(is_single, with_features=is_single and options.has_reference)
         if early_scans:
             stack.callback(early_scans.close)
-            if not options.is_batch:
+            if is_single:
                 early_scans.request(Path(options.inputs[0]))
         with without_collection():
             from nmjax.cli.infer_run import run_infer  # JAX and all that follows, while the track is measured

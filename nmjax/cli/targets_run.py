@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmjax.cli.targets import TargetsOptions
+from nmjax.mastering.reference_features import read_reference_features
 from nmjax.mastering.request_readers import WeightedFile
 from nmjax.reference import target_file
 from nmjax.reference.bands import CENTERS_HZ
@@ -87,8 +88,6 @@ def _read_target(file: WeightedFile) -> _Target:
         raise BadInputError(f"There is no file and no style '{file.path}'; {suggest(file.path, STYLE_NAMES)}")
     if path.suffix.lower() == ".json" and not file.section:
         return _Target(path.name, *target_file.read(path), file.weight)
-    from nmjax.mastering.references import read_reference_features  # it imports JAX, which target files do not need
-
     features, name = read_reference_features(file)
     return _Target(path.name, dataclasses.replace(features, frames=None), name, file.weight)
 

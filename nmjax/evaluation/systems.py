@@ -20,12 +20,12 @@ from nmjax.evaluation.metrics import Audio, band_edges_hz, band_levels_db, lufs,
 from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal, predict_settings, render_prediction
 from nmjax.mastering.delivery.plan import MIN_LUFS, PRESETS, apply_delivery_plan, plan_delivery
-from nmjax.mastering.master import plan_render
 from nmjax.mastering.network import Network, load
-from nmjax.mastering.references import MIN_SECONDS, features_from_chunks
+from nmjax.mastering.reference_features import MIN_SECONDS, features_from_chunks
 from nmjax.mastering.render import equalize_stream
 from nmjax.mastering.request import AUTO
 from nmjax.mastering.source import measure_source
+from nmjax.mastering.track_analysis import plan_render
 from nmjax.mastering.types import InputSignal, MasteringOptions
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference import eq_fit

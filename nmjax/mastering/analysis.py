@@ -96,9 +96,12 @@ def _encoder_inputs(
 
 def predict_settings(signal: SourceSignal, network: Network, analysis_seconds: float | None = None) -> Prediction:
     """Predicts settings for a signal, with its `input_gain_db`; arguments as in `encoder_input_chunks`."""
-    return with_input_gain(
-        network.decode_pooled(encode_signal(signal, network, analysis_seconds).mean), signal.input_gain_db
-    )
+    return decode_settings(encode_signal(signal, network, analysis_seconds), signal, network)
+
+
+def decode_settings(pooled: PooledFrames, signal: SourceSignal, network: Network) -> Prediction:
+    """The settings for a signal that the network has encoded, with its `input_gain_db`."""
+    return with_input_gain(network.decode_pooled(pooled.mean), signal.input_gain_db)
 
 
 def load_programs(network: Network, sample_rate: int, channels: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,38 +15,71 @@ if TYPE_CHECKING:
     from nmjax.audio.streams import AudioChunks
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
     from nmjax.mastering.diagnosis.scan import TrackStatistics
+    from nmjax.reference.features import TrackFeatures
 
-Measurements = tuple["LoudnessScan", "TrackStatistics"]
+
+class Measurements(NamedTuple):
+    """Of a track. statistics: for its diagnosis; features: for a match; None where they were not asked for."""
+
+    scan: LoudnessScan
+    statistics: TrackStatistics | None = None
+    features: TrackFeatures | None = None
+
+
+_SCAN, _STATISTICS, _FEATURES = Measurements._fields
+
+
+class _Request(NamedTuple):
+    """One pass over a file. names: fields of `Measurements` to measure."""
+
+    path: Path
+    names: tuple[str, ...]
 
 
 class _Result(NamedTuple):
-    """Of one file. stamp: size and time of the file before it was read; measurements: None where it cannot be read."""
+    """Of a request. stamp: size and time of the file before it was read; values: None where it cannot be read."""
 
-    path: Path
+    request: _Request
     stamp: tuple[int, int] | None
-    measurements: Measurements | None
+    values: dict[str, Any] | None
 
 
 class EarlyScans:
     """Measures the loudness of tracks, and what their diagnosis needs, in a child process, in the order of requests.
 
     Call `close` at the end.
+
+    Args:
+        loudness_first: in two passes, the first of which ends early, and takes little time.
+        with_features: also what a match needs, in that pass.
     """
 
-    def __init__(self):
-        self._task = ForkedTask(_scan_requested)
+    def __init__(self, loudness_first: bool = False, with_features: bool = False):
+        first, rest = (_SCAN, _FEATURES) if with_features else (_SCAN,), (_STATISTICS,)
+        self._passes = (first, rest) if loudness_first else ((*first, *rest),)
+        self._task = ForkedTask(_measure_requested)
         self._messages = self._task.messages()
-        self._requested: list[Path] = []
-        self._measurements: Measurements | None = None
+        self._requested: list[_Request] = []
+        self._first: tuple[Path, dict[str, Any] | None] | None = None  # file and values of a first pass
 
     def request(self, path: Path) -> None:
         """Starts to measure a file after those before it.
 
         Request few at a time: the child waits with its second result until the first is read.
         """
-        with contextlib.suppress(OSError):  # the child has ended
-            self._task.send(path)
-            self._requested.append(path)
+        for names in self._passes:
+            with contextlib.suppress(OSError):  # the child has ended
+                self._task.send(request := _Request(path, names))
+                self._requested.append(request)
+
+    def wait_for_loudness(self, path: Path) -> Measurements | None:
+        """The measurements but for the statistics, where they are known before `wait` returns."""
+        if len(self._passes) == 1:
+            return None
+        if not self._first or self._first[0] != path:
+            self._first = path, self._values(_Request(path, self._passes[0]))
+        values = self._first[1]
+        return Measurements(**values) if values else None
 
     def wait(self, path: Path, watch: Callable[[AudioChunks], AudioChunks] = iter) -> Measurements | None:
         """The measurements of a file; None where it was not requested, cannot be read, or has changed since.
@@ -54,26 +88,32 @@ class EarlyScans:
             path: the file.
             watch: is given silence in chunks `[frames, 1]` of the lengths that the child reads, as it reads them.
         """
-        self._measurements = None
-        for _ in watch(self._chunks(path)):
-            pass
-        return self._measurements
+        first, self._first = self.wait_for_loudness(path), None
+        values = self._values(_Request(path, self._passes[-1]), watch)
+        if values is None or (first is None and len(self._passes) > 1):
+            return None
+        return first._replace(**values) if first else Measurements(**values)
 
-    def _chunks(self, path: Path) -> AudioChunks:
-        """Silence, until the measurements of a file are there."""
+    def _values(self, request: _Request, watch: Callable[[AudioChunks], AudioChunks] = iter) -> dict[str, Any] | None:
+        """What was measured at a request."""
+        values: list[dict[str, Any] | None] = []
+        for _ in watch(self._chunks_until_result(request, values.append)):
+            pass
+        return values[0] if values else None
+
+    def _chunks_until_result(self, request: _Request, found: Callable[[dict[str, Any] | None], None]) -> AudioChunks:
+        """Silence, until the values of a request are there, which `found` is called with."""
         import numpy as np
 
-        while path in self._requested:
+        while request in self._requested:
             message = next(self._messages, None)
             if message is None:  # the child has ended
                 self._requested.clear()
             elif isinstance(message, _Result):
-                self._requested.remove(message.path)
-                if message.path == path:
-                    if message.measurements and message.stamp == _stamp(path):
-                        self._measurements = message.measurements
-                    return
-            elif self._requested[0] == path:
+                self._requested.remove(message.request)
+                if message.request == request:
+                    return found(message.values if message.stamp == _stamp(request.path) else None)
+            elif self._requested[0] == request:
                 yield np.broadcast_to(np.float32(0.0), (message, 1))
 
     def close(self) -> None:
@@ -81,9 +121,9 @@ class EarlyScans:
         self._task.close()
 
 
-def start_early_scans() -> EarlyScans | None:
+def start_early_scans(loudness_first: bool = False, with_features: bool = False) -> EarlyScans | None:
     """Starts the child process; None where this one cannot fork any more. Close what is returned."""
-    return EarlyScans() if can_fork() else None
+    return EarlyScans(loudness_first, with_features) if can_fork() else None
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -94,26 +134,43 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _scan_requested(requests: Iterator[Any], send: Callable[[Any], None]) -> None:
-    for path in requests:
-        stamp, measurements = _stamp(path), None
+def _measure_requested(requests: Iterator[Any], send: Callable[[Any], None]) -> None:
+    for request in requests:
+        stamp, values = _stamp(request.path), None
         with contextlib.suppress(Exception):  # whoever reads the file next reports what is wrong with it
-            measurements = _scan(path, send)
-        send(_Result(path, stamp, measurements))
+            values = _measure(request, send)
+        send(_Result(request, stamp, values))
 
 
-def _scan(path: Path, send: Callable[[Any], None]) -> Measurements:
+def _measure(request: _Request, send: Callable[[Any], None]) -> dict[str, Any]:
+    """Makes the pass of a request; sends the length of each chunk that it has read."""
     from nmjax.audio import reader
+    from nmjax.audio.streams import StreamBranch
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
     from nmjax.mastering.diagnosis.scan import TrackScan
+    from nmjax.mastering.reference_features import features_from_chunks
 
-    def watched_chunks() -> AudioChunks:
-        for chunk in reader.read_chunks(path):
-            track_scan.update(chunk)
+    info, names, values = reader.probe(request.path), request.names, {}
+    track_scan = TrackScan(info.sample_rate, info.channels) if _STATISTICS in names else None
+
+    def read_chunks() -> AudioChunks:
+        for chunk in reader.read_chunks(request.path):
+            if track_scan:
+                track_scan.update(chunk)
             yield chunk
             send(len(chunk))
 
-    info = reader.probe(path)
-    track_scan = TrackScan(info.sample_rate, info.channels)
-    scan = LoudnessScan(watched_chunks(), info.sample_rate, info.channels, max_limiting_db=None)
-    return scan, track_scan.result()
+    with contextlib.ExitStack() as stack:
+        chunks, branch = read_chunks(), None
+        if _FEATURES in names:
+            branch = stack.enter_context(StreamBranch(partial(features_from_chunks, sample_rate=info.sample_rate)))
+            chunks = branch.watch(chunks)
+        if _SCAN in names:
+            values[_SCAN] = LoudnessScan(chunks, info.sample_rate, info.channels, max_limiting_db=None)
+        for _ in chunks:
+            pass
+        if branch:
+            values[_FEATURES] = branch.result()
+    if track_scan:
+        values[_STATISTICS] = track_scan.result()
+    return values

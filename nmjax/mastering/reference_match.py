@@ -7,9 +7,11 @@ from functools import partial
 from typing import NamedTuple
 
 from nmjax.audio.streams import AudioChunks, StreamBranch, take_section
-from nmjax.mastering.analysis import SourceSignal, predict_settings
-from nmjax.mastering.network import Network
-from nmjax.mastering.references import Excerpts, features_and_excerpts, features_from_chunks, read_excerpts
+from nmjax.mastering.analysis import SourceSignal, encode_signal
+from nmjax.mastering.network import Network, PooledFrames
+from nmjax.mastering.reference_features import features_from_chunks
+from nmjax.mastering.references import Excerpts, features_and_excerpts, read_excerpts
+from nmjax.mastering.types import MasteringOptions
 from nmjax.models import Prediction
 from nmjax.reference.alignment import align, plays_the_same
 from nmjax.reference.features import TrackFeatures
@@ -17,11 +19,46 @@ from nmjax.reference.match import ReferenceMatch, match_settings
 from nmjax.reference.reference_target import ReferenceTarget
 
 
+class SignalAnalysis(NamedTuple):
+    """What a network and a match need of a signal.
+
+    Attributes:
+        pooled: by the network's encoder.
+        features: for a match; None where there is no reference.
+        excerpts: the same; None where they are read when they are needed.
+    """
+
+    pooled: PooledFrames
+    features: TrackFeatures | None = None
+    excerpts: Excerpts | None = None
+
+
+def analyze_signal(signal: SourceSignal, network: Network, options: MasteringOptions) -> SignalAnalysis:
+    """Analyzes a signal in one pass.
+
+    Args:
+        signal: the signal.
+        network: encodes it.
+        options: whether there is a reference, and how much is analyzed.
+    """
+    if not options.reference_target:
+        return SignalAnalysis(encode_signal(signal, network, options.analysis_seconds))
+
+    def measure(chunks: AudioChunks) -> tuple[TrackFeatures, Excerpts]:
+        return features_and_excerpts(dataclasses.replace(signal, read_chunks=lambda: chunks))
+
+    with StreamBranch(measure) as branch:
+        watched = dataclasses.replace(signal, read_chunks=lambda: branch.watch(signal.read_chunks()))
+        pooled = encode_signal(watched, network, options.analysis_seconds)
+        return SignalAnalysis(pooled, *branch.result())
+
+
 def match_reference(
     prediction: Prediction,
     signal: SourceSignal,
     reference_target: ReferenceTarget,
-    measured: tuple[TrackFeatures, Excerpts] | None = None,
+    features: TrackFeatures | None = None,
+    excerpts: Excerpts | None = None,
 ) -> ReferenceMatch:
     """Move a signal's predicted settings towards the reference.
 
@@ -29,38 +66,21 @@ def match_reference(
         prediction: of the signal.
         signal: the track.
         reference_target: the reference.
-        measured: `features_and_excerpts` of the signal, where they are known; None measures them.
+        features, excerpts: of the signal, where they are known; otherwise they are read.
     """
-    features, excerpts = measured or features_and_excerpts(signal)
+    if features is None:
+        features, excerpts = features_and_excerpts(signal)
+    load_excerpts = partial(read_excerpts, signal) if excerpts is None else lambda: excerpts
     passage = recognize_passage(features, signal, reference_target)
     if passage is None:
-        return match_settings(prediction, features, reference_target, load_excerpts=lambda: excerpts)
+        return match_settings(prediction, features, reference_target, load_excerpts)
     return match_settings(
         prediction,
         passage.features,
         passage.reference_target,
-        load_excerpts=lambda: excerpts if passage.track is None else read_excerpts(passage.track),
+        load_excerpts=load_excerpts if passage.track is None else partial(read_excerpts, passage.track),
         load_reference_excerpts=partial(read_excerpts, passage.reference) if passage.reference else None,
     )
-
-
-def predict_and_measure(
-    signal: SourceSignal, network: Network, analysis_seconds: float | None
-) -> tuple[Prediction, tuple[TrackFeatures, Excerpts]]:
-    """The settings that a network predicts, and `features_and_excerpts` of the signal, in one pass.
-
-    Args:
-        signal: the signal.
-        network: the network.
-        analysis_seconds: as in `analysis.predict_settings`.
-    """
-
-    def measure(chunks: AudioChunks) -> tuple[TrackFeatures, Excerpts]:
-        return features_and_excerpts(dataclasses.replace(signal, read_chunks=lambda: chunks))
-
-    with StreamBranch(measure) as branch:
-        watched = dataclasses.replace(signal, read_chunks=lambda: branch.watch(signal.read_chunks()))
-        return predict_settings(watched, network, analysis_seconds), branch.result()
 
 
 class Passage(NamedTuple):

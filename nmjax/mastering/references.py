@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio import reader
-from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_excerpts, take_section
+from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_excerpts
 from nmjax.audio.units import db_to_amplitude
 from nmjax.mastering.analysis import SourceSignal
-from nmjax.mastering.diagnosis.file_quality import steep_cutoff_hz
-from nmjax.mastering.request_readers import Section, WeightedFile
+from nmjax.mastering.reference_features import finish_features, read_section
+from nmjax.mastering.request_readers import WeightedFile
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference import target_file
 from nmjax.reference.dynamics_match import load_programs
@@ -24,8 +24,6 @@ from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
 
 Excerpts = Float[np.ndarray, "blocks time channel"]
-MIN_SECONDS = 3.0  # of a reference
-_SECTION_TOLERANCE_S = 1.0  # people round up
 _NUM_EXCERPTS, _EXCERPT_SECONDS = 8, 3.0  # of a track whose dynamics are matched
 MATCH_ASPECTS = ("tone", "dynamics", "width")
 
@@ -72,88 +70,12 @@ def build_reference_target(
     )
 
 
-def read_reference_features(file: WeightedFile) -> tuple[TrackFeatures, str]:
-    """Features and name of a target file (.json), a music file, or a section of one.
-
-    Raises:
-        BadInputError: as `features_from_file`; a section of a target file.
-    """
-    path = Path(file.path)
-    if path.suffix.lower() != ".json":
-        return features_from_file(path, file.section), section_name(path.name, file.section)
-    if file.section:
-        raise BadInputError(f"'{path}' is a target file, which has no sections; leave the times out.")
-    return target_file.read(path)
-
-
 def reference_audio(file: WeightedFile) -> ReferenceAudio | None:
     """The audio of a music file or of a section of one; None for a target file."""
     path = Path(file.path)
     if path.suffix.lower() == ".json":
         return None
-    return ReferenceAudio(partial(_read_section, path, file.section), reader.probe(path).sample_rate)
-
-
-def _read_section(path: Path, section: Section | None) -> AudioChunks:
-    chunks = reader.read_chunks(path)
-    if section is None:
-        return chunks
-    sample_rate = reader.probe(path).sample_rate
-    return take_section(chunks, *(round(x * sample_rate) for x in section))
-
-
-def features_from_file(path: Path, section: Section | None = None) -> TrackFeatures:
-    """Features of a music file of any sample rate and number of channels.
-
-    Args:
-        path: the file.
-        section: the section to analyze; None for the whole file.
-
-    Raises:
-        BadInputError: the file cannot be read, the section begins or ends after its end, or what is analyzed is shorter
-            than 3 s or silent.
-    """
-    info = reader.probe(path)
-    if section:
-        check_section(section, info.frames / info.sample_rate, f"'{path}'")
-    chunks = _read_section(path, section)
-    return check_reference(features_from_chunks(chunks, info.sample_rate), f"'{section_name(str(path), section)}'")
-
-
-def check_section(section: Section, length_s: float, name: str) -> None:
-    """Refuses a section beyond the end of its file.
-
-    Args:
-        section: the section.
-        length_s: of the file.
-        name: of the file, for messages.
-
-    Raises:
-        BadInputError: it begins or ends after the file.
-    """
-    if section.start >= length_s:
-        raise BadInputError(f"{name} is {length_s:.1f} s long; its section must begin before that.")
-    if section.end > length_s + _SECTION_TOLERANCE_S:
-        raise BadInputError(f"{name} is {length_s:.1f} s long; its section must end by then.")
-
-
-def section_name(name: str, section: Section | None) -> str:
-    """The name of a file or of a section of it, such as song.flac@1:20-1:50."""
-    if section is None:
-        return name
-    times = (f"{int(x // 60)}:{x % 60:04.1f}".removesuffix(".0") for x in section)
-    return f"{name}@{'-'.join(times)}"
-
-
-def features_from_chunks(chunks: AudioChunks, sample_rate: int) -> TrackFeatures:
-    """Features of audio in chunks `[time, channel]` of any sample rate.
-
-    Bands above the cut-off of a lossy codec count as unknown, like those above half the sample rate.
-    """
-    extractor = FeatureExtractor()
-    for chunk in prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE)):
-        extractor.update(chunk)
-    return _finish(extractor, sample_rate)
+    return ReferenceAudio(partial(read_section, path, file.section), reader.probe(path).sample_rate)
 
 
 def features_and_excerpts(signal: SourceSignal) -> tuple[TrackFeatures, Excerpts]:
@@ -166,12 +88,7 @@ def features_and_excerpts(signal: SourceSignal) -> tuple[TrackFeatures, Excerpts
             yield chunk
 
     excerpts = _take_excerpts(watch(), signal)
-    return _finish(extractor, signal.sample_rate), excerpts
-
-
-def _finish(extractor: FeatureExtractor, sample_rate: int) -> TrackFeatures:
-    cutoff = steep_cutoff_hz(extractor.level_db(), extractor.bin_hz)
-    return extractor.features(max_hz=np.nanmin([sample_rate / 2, SAMPLE_RATE / 2, cutoff]))
+    return finish_features(extractor, signal.sample_rate), excerpts
 
 
 def load_match_programs(channels: int) -> None:
@@ -197,22 +114,6 @@ def _take_excerpts(chunks: AudioChunks, signal: SourceSignal) -> Excerpts:
     audio = np.concatenate(list(chunks))
     excerpt_frames = min(int(_EXCERPT_SECONDS * SAMPLE_RATE), len(audio))
     return gain * audio[: len(audio) // excerpt_frames * excerpt_frames].reshape(-1, excerpt_frames, audio.shape[1])
-
-
-def check_reference(features: TrackFeatures, name: str) -> TrackFeatures:
-    """The features, if a track can be matched to them.
-
-    Raises:
-        BadInputError: the reference is shorter than 3 s or silent.
-    """
-    if features.seconds < MIN_SECONDS - 0.01:
-        raise BadInputError(
-            f"{name} is {features.seconds:.1f} s long; a reference needs at least {MIN_SECONDS:g} s. "
-            "Best give a whole song."
-        )
-    if features.silent:
-        raise BadInputError(f"{name} is silent; give another reference.")
-    return features
 
 
 def _check_fraction(value: float, label: str) -> float:

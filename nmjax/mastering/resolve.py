@@ -16,7 +16,8 @@ from nmjax.mastering.option_checks import (
     check_network_options,
     check_repair_names,
 )
-from nmjax.mastering.references import build_reference_target, read_reference_features, reference_audio
+from nmjax.mastering.reference_features import read_reference_features
+from nmjax.mastering.references import build_reference_target, reference_audio
 from nmjax.mastering.request import CLEAN, KEEP, MasteringRequest
 from nmjax.mastering.request_readers import WeightedFile, split_bands
 from nmjax.mastering.settings.file import StoredSettings, read_settings

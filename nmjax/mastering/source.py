@@ -49,6 +49,7 @@ def input_signal(info: AudioInfo, progress: StreamTap = no_tap, early_scans: Ear
         channels=info.channels,
         name=f"'{info.path}'",
         bits=container_bits(info),
+        wait_for_loudness=(lambda: early_scans.wait_for_loudness(info.path)) if early_scans else None,
         wait_for_scan=(lambda: early_scans.wait(info.path, watch)) if early_scans else None,
     )
 
@@ -118,7 +119,7 @@ def _measure(
 ) -> tuple[LoudnessScan, TrackStatistics | None]:
     """Measures a track in one pass, unless that has been done."""
     if signal.wait_for_scan and (measurements := signal.wait_for_scan()):
-        return measurements
+        return measurements.scan, measurements.statistics
     track_scan = TrackScan(signal.sample_rate, signal.channels) if needs_statistics else None
     chunks = tap("source", signal.read_chunks())
     scan = _loudness_scan(watch_in_thread(chunks, track_scan.update) if track_scan else chunks, signal)

@@ -13,7 +13,7 @@ from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec, StreamOpener
 from nmjax.mastering.delivery.write import DeliveryResult
 from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures
 from nmjax.mastering.diagnosis.finding import Finding
-from nmjax.mastering.diagnosis.scan import TrackStatistics
+from nmjax.mastering.early_scan import Measurements
 from nmjax.mastering.network import Network
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan
@@ -111,8 +111,9 @@ class InputSignal:
         channels: number of channels.
         name: what messages call it.
         bits: of the samples in its file; None where unknown.
-        wait_for_scan: returns the measurements that have been started already, or None where they failed; None for
-            none.
+        wait_for_loudness: returns what is known before the diagnosis of measurements that have been started already, or
+            None where that is nothing or they failed; None for none.
+        wait_for_scan: returns all of them.
     """
 
     read_chunks: StreamOpener
@@ -120,7 +121,8 @@ class InputSignal:
     channels: int
     name: str
     bits: int | None = None
-    wait_for_scan: Callable[[], tuple[LoudnessScan, TrackStatistics] | None] | None = None
+    wait_for_loudness: Callable[[], Measurements | None] | None = None
+    wait_for_scan: Callable[[], Measurements | None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -107,7 +106,9 @@ def fit_fixed_count(
     gain_db = np.interp(np.log(start_hz), np.log(freq_hz), target_db - np.mean(target_db))
     filters = Filters(start_hz, gain_db, np.full(count, _START_Q), np.ones(count))
     target = TargetCurve(freq_hz, target_db, np.ones(len(freq_hz)))
-    fitted, _, _ = run_adam(_as_float32(filters), _as_float32(target), _as_float32(NO_LIMITS), 0.0, _STEPS)
+    fitted, _, _ = run_adam(
+        _as_float32(filters), _as_float32(target), _as_float32(NO_LIMITS), np.float32(0.0), np.int32(_STEPS)
+    )
     fitted_hz, fitted_gain_db, fitted_q = (x[None] for x in fitted)
     return Bands(freq_hz=fitted_hz, gain_db=fitted_gain_db, q=fitted_q)
 
@@ -117,9 +118,8 @@ def _as_float32(arrays: Arrays) -> Arrays:
 
 
 def _optimize(filters: Filters, fitting: _Fitting, steps: int = _STEPS) -> _EqFit:
-    fitted, residual_db, cost = run_adam(
-        _as_float32(filters), fitting.target, _as_float32(fitting.limits), fitting.gain_penalty, steps
-    )
+    limits, gain_penalty = _as_float32(fitting.limits), np.float32(fitting.gain_penalty)
+    fitted, residual_db, cost = run_adam(_as_float32(filters), fitting.target, limits, gain_penalty, np.int32(steps))
     freq_hz, gain_db, q = (np.array(x, np.float64) for x in fitted)
     return _EqFit(Filters(freq_hz, gain_db, q, filters.active), np.asarray(residual_db, np.float64), float(cost))
 
@@ -192,5 +192,5 @@ def _to_bands(filters: Filters) -> Bands:
     order = order[np.abs(filters.gain_db[order]) >= _NEGLIGIBLE_DB]
     if not len(order):
         filters, order = Filters(*(np.array([value]) for value in _PADDING)), np.array([0])
-    freq_hz, gain_db, q, _ = (jnp.asarray(x[order][None], jnp.float32) for x in filters)
-    return Bands(freq_hz=freq_hz, gain_db=gain_db, q=q)
+    rows: Any = _as_float32([x[order][None] for x in filters[:3]])
+    return Bands(*rows)

@@ -18,9 +18,16 @@ from jaxtyping import Bool, Float
 from nmjax.audio import reader
 from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.loudness_meter import LoudnessMeter
-from nmjax.dsp.width import CROSSOVER_HZ
 from nmjax.reference.band_sums import BandSums
-from nmjax.reference.bands import ACTIVE_RANGE_DB, CENTERS_HZ, EDGES_HZ, FLOOR_DB, MONO_DB, NUM_BANDS
+from nmjax.reference.bands import (
+    ACTIVE_RANGE_DB,
+    CENTERS_HZ,
+    EDGES_HZ,
+    FLOOR_DB,
+    MONO_DB,
+    NUM_BANDS,
+    WIDTH_FROM_HZ,
+)
 from nmjax.reference.frame_matching import FINE_EDGES_HZ, FrameLevels, frame_levels
 
 SAMPLE_RATE = 44_100  # Hz, of the audio that is analyzed
@@ -252,5 +259,5 @@ def _spectrum_analysis() -> _SpectrumAnalysis:
         power_scale=2.0 / (_WINDOW * float(np.sum(window.astype(np.float64) ** 2))),
         bands=BandSums(EDGES_HZ, _WINDOW, SAMPLE_RATE),
         fine_bands=BandSums(FINE_EDGES_HZ, _WINDOW, SAMPLE_RATE),
-        width_bins=slice(round(CROSSOVER_HZ * _WINDOW / SAMPLE_RATE), None),  # where the width processor works
+        width_bins=slice(round(WIDTH_FROM_HZ * _WINDOW / SAMPLE_RATE), None),
     )

@@ -64,9 +64,12 @@ class _Decoded(NamedTuple):
     q: Array
 
 
-@stored_jit(static_argnums=(3, 4))
-def run_adam(filters: Filters, target: TargetCurve, limits: ResponseLimits, gain_penalty: float, steps: int):
-    """Optimize the active filters: (frequency, gain, Q), the residual in dB without its weighted mean, and the cost."""
+@stored_jit()
+def run_adam(filters: Filters, target: TargetCurve, limits: ResponseLimits, gain_penalty, steps):
+    """Optimize the active filters: (frequency, gain, Q), the residual in dB without its weighted mean, and the cost.
+
+    gain_penalty: dB² per dB of a gain, a float32; steps: of gradient descent, an int32.
+    """
     start_hz, start_gain_db, start_q, active = (jnp.asarray(x) for x in filters)
     curve = jax.tree.map(jnp.asarray, target)
 

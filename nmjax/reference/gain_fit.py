@@ -66,8 +66,6 @@ def fit_compressor_to_mix(
     Returns:
         Settings with fields `[1]`; None where no compressor explains the difference.
     """
-    hop, frames = control_hop(SAMPLE_RATE), min(audio.shape[1], reference.shape[1])
-    audio, reference = (x[:, : frames // hop * hop] for x in (audio, reference))
     moments = _measure(audio, reference, np.float32(strength))
     start = raw_parameters(current)
     raw = fit_raw_parameters(lambda raw: _errors_and_slopes(raw, moments), start, _PROXIMITY_WEIGHT)
@@ -77,7 +75,8 @@ def fit_compressor_to_mix(
 
 @stored_jit()
 def _measure(audio, reference, strength) -> _Moments:
-    hop = control_hop(SAMPLE_RATE)
+    hop, frames = control_hop(SAMPLE_RATE), min(audio.shape[1], reference.shape[1])
+    audio, reference = (x[:, : frames // hop * hop] for x in (audio, reference))
     powers = [jnp.mean(x.reshape(len(x), -1, hop, x.shape[2]) ** 2, axis=(2, 3)) for x in (audio, reference)]
     level, target_level = (level_db(_smooth(x)) for x in powers)
     active = (level > level.max() - _RANGE_DB) & (target_level > target_level.max() - _RANGE_DB)

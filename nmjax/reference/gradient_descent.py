@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 
 class Minimum(NamedTuple):
@@ -18,26 +18,26 @@ class Minimum(NamedTuple):
 
 
 def minimize(
-    cost: Callable[[Array], Array], start: Float[Array, "*shape"], steps: int, learning_rate: float
+    cost: Callable[[Array], Array], start: Float[Array, "*shape"], steps: int | Int[Array, ""], learning_rate: float
 ) -> Minimum:
     """Minimize `cost` by Adam and return the best iterate, which need not be the last.
 
     Args:
         cost: differentiable function of the parameters, returns a scalar.
         start: initial parameters.
-        steps: number of gradient steps.
+        steps: number of gradient steps; a traced one serves any number with one program.
         learning_rate: of the first step; it decays to 0 along half a cosine.
     """
     import optax  # where there is a reference; otherwise nobody waits for it
 
-    adam = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
+    adam = optax.adam(lambda count: 0.5 * learning_rate * (1.0 + jnp.cos(jnp.pi * count / steps)))
 
-    def step(loop_state, _):
+    def step(_, loop_state):
         params, state, best, best_cost = loop_state
         value, gradient = jax.value_and_grad(cost)(params)
         best = jnp.where(value < best_cost, params, best)
         updates, state = adam.update(gradient, state)
-        return (optax.apply_updates(params, updates), state, best, jnp.minimum(value, best_cost)), None
+        return optax.apply_updates(params, updates), state, best, jnp.minimum(value, best_cost)
 
-    (_, _, best, best_cost), _ = jax.lax.scan(step, (start, adam.init(start), start, jnp.inf), None, steps)
-    return Minimum(best, jnp.asarray(best_cost))
+    _, _, best, best_cost = jax.lax.fori_loop(0, steps, step, (start, adam.init(start), start, jnp.float32(jnp.inf)))
+    return Minimum(best, best_cost)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from nmjax.audio.units import db_to_amplitude
@@ -75,7 +74,8 @@ def _match_side(settings: Settings, track: TrackFeatures, reference_target: Refe
         prior=reference_target.prior,
         limits=reference_target.limits,
     )
-    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
+    gate: Any = np.ones_like(bands.q)
+    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, gate)
     return dataclasses.replace(settings, eq=eq, eq_side=eq_side)
 
 

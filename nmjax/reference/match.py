@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -111,7 +111,7 @@ def match_settings(
             called only if the compressor is matched.
         load_reference_excerpts: the same for the reference, of another mix of the same passage.
     """
-    settings = prediction.settings
+    settings = jax.tree.map(np.asarray, prediction.settings)  # each operation of JAX would be a program to load
     if track.silent or reference_target.strength == 0.0:
         return ReferenceMatch(prediction, reference_target, eq_response_db(settings.eq))
     limits = _response_limits(track, reference_target)
@@ -188,7 +188,8 @@ def _match_tone(
         limits=limits,
         tolerance_db=_PASSAGE_TOLERANCE_DB if reference_target.same_passage else eq_fit.TOLERANCE_DB,
     )
-    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
+    gate: Any = np.ones_like(bands.q)
+    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, gate)
     level_db = np.average(eq_response_db(eq) - target_eq_db, weights=correction.weight)
     return _ToneMatch(
         settings=dataclasses.replace(settings, eq=eq),

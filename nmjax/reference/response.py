@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp import Bands, response_db
 from nmjax.models import SAMPLE_RATE
@@ -26,7 +26,7 @@ def pad_bands(bands: Bands) -> Bands:
     """Pad with filters of 0 dB to MAX_BANDS, so that one compiled program serves any number."""
     padding = ((0, 0), (0, max(0, MAX_BANDS - bands.q.shape[1])))
 
-    def pad(values: Array, neutral: float) -> Any:
+    def pad(values: Any, neutral: float) -> Any:
         return np.pad(values, padding, constant_values=neutral)
 
     return Bands(freq_hz=pad(bands.freq_hz, 1e3), gain_db=pad(bands.gain_db, 0.0), q=pad(bands.q, 1.0))

@@ -7,9 +7,8 @@ section of the same song differs in its side because other instruments play, and
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -86,7 +85,8 @@ def fit_side_eq(
     scaled, side_bands = scale_pair_into_limits(bands, side_bands, response_limits, side_limits)
     if not np.asarray(side_bands.gain_db).any():
         return bands, None
-    return scaled, EqSettings(side_bands.freq_hz, side_bands.gain_db, side_bands.q, jnp.ones_like(side_bands.q))
+    gate: Any = np.ones_like(side_bands.q)
+    return scaled, EqSettings(side_bands.freq_hz, side_bands.gain_db, side_bands.q, gate)
 
 
 class SideDifference(NamedTuple):

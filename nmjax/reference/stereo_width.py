@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -100,14 +100,16 @@ def fit_width_to_curve(side_gain_db: Float[np.ndarray, " bands"], weight: Float[
     error_db = 20.0 * np.log10(np.abs(gain) + 1e-9) - side_gain_db
     cost = np.average(error_db**2, axis=2, weights=weight)
     best_low, best_high = np.unravel_index(np.argmin(cost), cost.shape)
-    return Width(*(jnp.full(1, x, jnp.float32) for x in (low[best_low], high[best_high])))
+    return _to_width(low[best_low], high[best_high])
 
 
 def scale_width(width: Width, gain_db: float) -> Width:
     """The width with both factors changed by a gain, within the ranges that the model uses."""
     factor = 10.0 ** (gain_db / 20.0)
-    low, high = (jnp.clip(getattr(width, row.name) * factor, row.low, row.high) for row in PROCESSORS["width"].settings)
-    return Width(low=low, high=high)
+    values = (
+        float(np.clip(getattr(width, row.name)[0] * factor, row.low, row.high)) for row in PROCESSORS["width"].settings
+    )
+    return _to_width(*values)
 
 
 def width_gain_db(width: Width | None) -> Float[np.ndarray, " bands"]:
@@ -157,4 +159,9 @@ def fit_width(
             factors = np.clip(requested, low, high)
     if current is None and np.allclose(factors, 1.0, atol=_MIN_FACTOR):
         return None
-    return Width(*(jnp.full(1, value, jnp.float32) for value in factors))
+    return _to_width(*factors)
+
+
+def _to_width(low: float, high: float) -> Width:
+    arrays: Any = (np.full(1, x, np.float32) for x in (low, high))
+    return Width(*arrays)

@@ -21,7 +21,7 @@ _TUNABLES = (
     f"{_HUGE_PAGES}=1",
     f"glibc.malloc.mmap_threshold={32 << 20}",  # the largest that glibc accepts
     f"glibc.malloc.trim_threshold={256 << 20}",  # freed memory that a process keeps
-    "glibc.malloc.arena_max=2",  # each arena keeps freed memory of its own
+    "glibc.malloc.arena_max=1",  # a second arena would keep freed memory of its own, and use no pages of 2 MB
 )
 
 

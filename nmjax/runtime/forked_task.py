@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import queue
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 _TASKS_FOLDER = "/proc/self/task"
+_END = object()  # of the messages
 
 
 def can_fork() -> bool:
@@ -87,12 +90,24 @@ def _run_child(
             signal.signal(number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDWR), 2)
         with os.fdopen(request_reader, "rb") as reader, os.fdopen(message_writer, "wb") as writer:
-
-            def send(message: Any) -> None:
-                pickle.dump(message, writer, pickle.HIGHEST_PROTOCOL)
-                writer.flush()  # fails where the parent has ended, and with it this process
-
-            function(_unpickled(reader), send)
+            messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            thread = threading.Thread(target=_write_messages, args=(messages.get, writer), daemon=True)
+            thread.start()
+            try:
+                function(_unpickled(reader), messages.put)
+            finally:
+                messages.put(_END)
+                thread.join()
         code = 0
     finally:
         os._exit(code)
+
+
+def _write_messages(next_message: Callable[[], Any], writer: BinaryIO) -> None:
+    """Writes messages beside the work, which need not wait until the parent reads them."""
+    try:
+        while (message := next_message()) is not _END:
+            pickle.dump(message, writer, pickle.HIGHEST_PROTOCOL)
+            writer.flush()
+    except OSError:  # the parent has ended
+        os._exit(1)

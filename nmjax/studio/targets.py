@@ -15,7 +15,7 @@ import numpy as np
 from nmjax.audio import reader
 from nmjax.audio.streams import AudioChunks, resample_stream, take_section
 from nmjax.mastering.pretrained import DEFAULT_MODEL, REFERENCE_MODEL
-from nmjax.mastering.references import (
+from nmjax.mastering.reference_features import (
     MIN_SECONDS,
     check_reference,
     check_section,

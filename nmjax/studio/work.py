@@ -151,13 +151,13 @@ def _watched(job: Job, signal: SourceSignal) -> SourceSignal:
 
 
 def _match(job: Job, track: Track, signal: SourceSignal, suggestion: Suggestion, edits: Edits) -> Suggestion:
-    """A suggestion matched to a target, as `mastering.master.plan_render` does it."""
+    """A suggestion matched to a target, as `mastering.track_analysis.plan_render` does it."""
     check_references(edits, track.reference_files)
     job.advance(0.7, "Matching the target")
     if track.measured is None:
         track.measured = features_and_excerpts(_watched(job, signal))
     target = build_target(edits, track.reference_files, track.references)
-    match = match_reference(suggestion.prediction, signal, target, track.measured)
+    match = match_reference(suggestion.prediction, signal, target, *track.measured)
     return dataclasses.replace(
         suggestion,
         prediction=match.prediction,

@@ -11,7 +11,7 @@ from rich.console import Console
 from nmjax.cli.main import main
 from nmjax.cli.targets import TargetsOptions
 from nmjax.cli.targets_run import show_targets
-from nmjax.mastering.references import features_from_chunks
+from nmjax.mastering.reference_features import features_from_chunks
 from nmjax.mastering.request_readers import read_weighted_file
 from nmjax.reference import target_file
 from nmjax.reference.bands import CENTERS_HZ

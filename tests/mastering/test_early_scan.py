@@ -10,15 +10,17 @@ import pytest
 from nmjax.audio import reader
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.inspection import scan_track
+from nmjax.mastering.reference_features import features_from_file
 from tests.synthetic_audio import music, write_audio
 
 SCRIPT = """
 import json, sys
 from pathlib import Path
 from nmjax.mastering.early_scan import start_early_scans
-scans = start_early_scans()
+scans = start_early_scans(loudness_first="first" in sys.argv, with_features="features" in sys.argv)
 path = Path(sys.argv[1])
 scans.request(path)
+first = scans.wait_for_loudness(path)
 chunks = []
 def watch(silence):
     for chunk in silence:
@@ -29,41 +31,49 @@ frames = sum(map(len, chunks))
 if measurements is None:
     print("null")
 else:
-    loudness, statistics = measurements
+    loudness, statistics, features = measurements
     from nmjax.mastering.diagnosis.diagnosis import diagnose
     from nmjax.mastering.diagnosis.inspection import loudness_measures
     findings = diagnose(statistics, loudness_measures(loudness), 16)
     values = [[finding.name, finding.value] for finding in findings]
-    print(json.dumps([frames, loudness.frames, loudness.lufs, loudness.true_peak, values]))
+    assert (first is not None) == ("first" in sys.argv) and (features is not None) == ("features" in sys.argv)
+    assert first is None or (first.scan.lufs == loudness.lufs and first.statistics is None)
+    extra = features.mid_db.tolist() if features else []
+    print(json.dumps([frames, loudness.frames, loudness.lufs, loudness.true_peak, values, extra]))
 scans.close()
 """
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
 
 
-def early(path):
-    result = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True, timeout=120)
+def early(path, *words):
+    command = [sys.executable, "-c", SCRIPT, str(path), *words]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
 
-def test_equals_the_measurement_in_this_process(tmp_path):
+@pytest.mark.parametrize("words", [(), ("first",), ("first", "features"), ("features",)], ids=" ".join)
+def test_equals_the_measurement_in_this_process(tmp_path, words):
     audio = music(8.0)
     audio[:, 1] += 0.02  # a DC offset to find
     write_audio(tmp_path / "track.wav", audio)
-    frames, measured_frames, lufs, true_peak, findings = early(tmp_path / "track.wav")
+    frames, measured_frames, lufs, true_peak, findings, mid_db = early(tmp_path / "track.wav", *words)
     statistics, loudness = scan_track(reader.read_chunks(tmp_path / "track.wav"), 44_100, 2)
     assert frames == measured_frames == len(audio)
     assert (lufs, true_peak) == (loudness.lufs, loudness.true_peak)
     expected = [[finding.name, finding.value] for finding in diagnose(statistics, loudness, 16)]
     assert findings == expected and "dc_offset" in dict(findings)
+    expected_db = features_from_file(tmp_path / "track.wav").mid_db if "features" in words else []
+    np.testing.assert_array_equal(mid_db, expected_db)
 
 
+@pytest.mark.parametrize("words", [(), ("first", "features")], ids=" ".join)
 @pytest.mark.parametrize("content", [None, b"RIFF"])
-def test_a_file_that_cannot_be_read_has_no_measurements(tmp_path, content):
+def test_a_file_that_cannot_be_read_has_no_measurements(tmp_path, content, words):
     if content:
         (tmp_path / "track.wav").write_bytes(content)
-    assert early(tmp_path / "track.wav") is None
+    assert early(tmp_path / "track.wav", *words) is None
 
 
 def test_damage_is_reported_in_one_sentence(tmp_path):

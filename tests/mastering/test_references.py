@@ -14,7 +14,8 @@ from nmjax.audio import reader
 from nmjax.cli.main import main
 from nmjax.evaluation.metrics import band_levels_db
 from nmjax.mastering.analysis import SourceSignal
-from nmjax.mastering.references import features_from_file, read_excerpts, read_reference_features
+from nmjax.mastering.reference_features import features_from_file, read_reference_features
+from nmjax.mastering.references import read_excerpts
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.request_readers import read_section_of_file, read_weighted_file
 from nmjax.mastering.resolve import resolve_options

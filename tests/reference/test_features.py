@@ -6,8 +6,9 @@ import pytest
 from scipy.signal import welch
 
 from nmjax.audio import reader
+from nmjax.dsp.width import CROSSOVER_HZ
 from nmjax.evaluation.metrics import loudness_range_lu
-from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
+from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS, WIDTH_FROM_HZ
 from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.frame_matching import FrameLevels
 from tests.synthetic_audio import music
@@ -103,3 +104,7 @@ def test_two_equal_channels_have_no_side():
     mono = audio.mean(axis=1, keepdims=True)
     assert not track_features(split_chunks(mono)).has_side
     assert not track_features(split_chunks(np.repeat(mono, 2, axis=1))).has_side
+
+
+def test_the_width_is_that_above_the_crossover_of_the_width_processor():
+    assert WIDTH_FROM_HZ == CROSSOVER_HZ

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmjax.audio.loudness_meter import LoudnessMeter
-from nmjax.mastering.references import features_from_chunks
+from nmjax.mastering.reference_features import features_from_chunks
 from nmjax.mastering.request import ALLOW_NAMES
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.limits import DEFAULT_LIMITS, EXPANSION, NARROW_BASS, largest_factor, match_limits

@@ -1,0 +1,118 @@
+"""Features of reference files. Without JAX, so that a process that was forked early can measure them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nmjax.audio import reader
+from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_section
+from nmjax.mastering.diagnosis.file_quality import steep_cutoff_hz
+from nmjax.mastering.request_readers import Section, WeightedFile
+from nmjax.reference.features import SAMPLE_RATE, FeatureExtractor, TrackFeatures
+from nmjax.runtime.errors import BadInputError
+
+MIN_SECONDS = 3.0  # of a reference
+_SECTION_TOLERANCE_S = 1.0  # people round up
+
+
+def read_reference_features(file: WeightedFile) -> tuple[TrackFeatures, str]:
+    """Features and name of a target file (.json), a music file, or a section of one.
+
+    Raises:
+        BadInputError: as `features_from_file`; a section of a target file.
+    """
+    path = Path(file.path)
+    if path.suffix.lower() != ".json":
+        return features_from_file(path, file.section), section_name(path.name, file.section)
+    if file.section:
+        raise BadInputError(f"'{path}' is a target file, which has no sections; leave the times out.")
+    from nmjax.reference import target_file  # pydantic, which music files do not need
+
+    return target_file.read(path)
+
+
+def features_from_file(path: Path, section: Section | None = None) -> TrackFeatures:
+    """Features of a music file of any sample rate and number of channels.
+
+    Args:
+        path: the file.
+        section: the section to analyze; None for the whole file.
+
+    Raises:
+        BadInputError: the file cannot be read, the section begins or ends after its end, or what is analyzed is shorter
+            than 3 s or silent.
+    """
+    info = reader.probe(path)
+    if section:
+        check_section(section, info.frames / info.sample_rate, f"'{path}'")
+    chunks = read_section(path, section)
+    return check_reference(features_from_chunks(chunks, info.sample_rate), f"'{section_name(str(path), section)}'")
+
+
+def read_section(path: Path, section: Section | None) -> AudioChunks:
+    """The chunks of a file or of a section of it."""
+    chunks = reader.read_chunks(path)
+    if section is None:
+        return chunks
+    sample_rate = reader.probe(path).sample_rate
+    return take_section(chunks, *(round(x * sample_rate) for x in section))
+
+
+def check_section(section: Section, length_s: float, name: str) -> None:
+    """Refuses a section beyond the end of its file.
+
+    Args:
+        section: the section.
+        length_s: of the file.
+        name: of the file, for messages.
+
+    Raises:
+        BadInputError: it begins or ends after the file.
+    """
+    if section.start >= length_s:
+        raise BadInputError(f"{name} is {length_s:.1f} s long; its section must begin before that.")
+    if section.end > length_s + _SECTION_TOLERANCE_S:
+        raise BadInputError(f"{name} is {length_s:.1f} s long; its section must end by then.")
+
+
+def section_name(name: str, section: Section | None) -> str:
+    """The name of a file or of a section of it, such as song.flac@1:20-1:50."""
+    if section is None:
+        return name
+    times = (f"{int(x // 60)}:{x % 60:04.1f}".removesuffix(".0") for x in section)
+    return f"{name}@{'-'.join(times)}"
+
+
+def features_from_chunks(chunks: AudioChunks, sample_rate: int) -> TrackFeatures:
+    """Features of audio in chunks `[time, channel]` of any sample rate.
+
+    Bands above the cut-off of a lossy codec count as unknown, like those above half the sample rate.
+    """
+    extractor = FeatureExtractor()
+    for chunk in prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE)):
+        extractor.update(chunk)
+    return finish_features(extractor, sample_rate)
+
+
+def finish_features(extractor: FeatureExtractor, sample_rate: int) -> TrackFeatures:
+    """The features of what an extractor was given, from a file of this sample rate in Hz."""
+    cutoff = steep_cutoff_hz(extractor.level_db(), extractor.bin_hz)
+    return extractor.features(max_hz=np.nanmin([sample_rate / 2, SAMPLE_RATE / 2, cutoff]))
+
+
+def check_reference(features: TrackFeatures, name: str) -> TrackFeatures:
+    """The features, if a track can be matched to them.
+
+    Raises:
+        BadInputError: the reference is shorter than 3 s or silent.
+    """
+    if features.seconds < MIN_SECONDS - 0.01:
+        raise BadInputError(
+            f"{name} is {features.seconds:.1f} s long; a reference needs at least {MIN_SECONDS:g} s. "
+            "Best give a whole song."
+        )
+    if features.silent:
+        raise BadInputError(f"{name} is silent; give another reference.")
+    return features
