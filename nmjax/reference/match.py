@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -131,7 +132,7 @@ def match_settings(
         NARROW_BASS: width_match.lacks_narrow_bass,
     }
     return ReferenceMatch(
-        prediction=dataclasses.replace(prediction, settings=settings, gate_logit=None),
+        prediction=dataclasses.replace(prediction, settings=jax.tree.map(jnp.asarray, settings), gate_logit=None),
         reference_target=reference_target,
         target_eq_db=tone.target_eq_db,
         notes=_notes(track, reference_target, tone, settings.width),
