@@ -71,7 +71,8 @@ def fit_compressor(
     excerpts, numbers = _measure(audio), target.numbers()
     raw = fit_raw_parameters(lambda raw: _errors_and_slopes(raw, excerpts, numbers), start, _PROXIMITY_WEIGHT, low)
     compressor = jax.tree.map(np.asarray, _finish(np.float32(raw), excerpts))
-    return current if abs(float(compressor.slope[0])) < _MIN_SLOPE else compressor
+    slope = 1.0 - 1.0 / float(np.asarray(compressor.ratio)[0])
+    return current if abs(slope) < _MIN_SLOPE else compressor
 
 
 def load_programs(audio: Float[np.ndarray, "blocks time channel"]) -> None:
