@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, decode_settings, encode_signal, with_input_gain
+from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.intensity import apply_intensity, correction_shares
 from nmjax.mastering.network import Network
 from nmjax.mastering.reference_match import SignalAnalysis, analyze_signal, match_reference
@@ -35,7 +37,7 @@ def analyze_track(
         BadInputError: the signal or the settings cannot be used.
     """
     notes = list(options.settings.notes) if options.settings else []
-    analysis = _analyze_early(signal, network, options)
+    early = _analyze_early(signal, network, options)
     source = measure_source(signal, options, tap, report_findings, folder)
     if not options.settings:
         notes += unneeded_repair_notes(options.repair, source.repairs)
@@ -47,21 +49,28 @@ def analyze_track(
         lufs=options.album.lufs if options.album else source.scan.lufs,
         frames=source.scan.frames,
     )
+    # Another scan is that of a repaired track, or of a file that has changed.
+    analysis = early.analysis if early and early.scan is source.scan else None
+    render_plan = plan_render(repaired, network, options, notes, analysis)
     return AnalyzedTrack(
         input_signal=signal,
         original=source.original,
         input_scan=source.scan,
         signal=repaired,
-        render_plan=dataclasses.replace(
-            plan_render(repaired, network, options, notes, None if source.repairs.active() else analysis),
-            repairs=source.repairs,
-        ),
+        render_plan=dataclasses.replace(render_plan, repairs=source.repairs),
         notes=notes,
         findings=source.findings,
     )
 
 
-def _analyze_early(signal: InputSignal, network: Network | None, options: MasteringOptions) -> SignalAnalysis | None:
+class _EarlyAnalysis(NamedTuple):
+    """An analysis of a signal, and the scan that its loudness is from."""
+
+    analysis: SignalAnalysis
+    scan: LoudnessScan
+
+
+def _analyze_early(signal: InputSignal, network: Network | None, options: MasteringOptions) -> _EarlyAnalysis | None:
     """What the network needs of a signal, while its diagnosis is still measured elsewhere; None where it is not."""
     if not network or options.settings or options.album or not signal.wait_for_loudness:
         return None
@@ -71,7 +80,7 @@ def _analyze_early(signal: InputSignal, network: Network | None, options: Master
     scan = measured.scan
     source = SourceSignal(signal.read_chunks, signal.sample_rate, scan.lufs, scan.frames)
     pooled = encode_signal(source, network, options.analysis_seconds)
-    return SignalAnalysis(pooled, measured.features)
+    return _EarlyAnalysis(SignalAnalysis(pooled, measured.features), scan)
 
 
 def plan_render(
