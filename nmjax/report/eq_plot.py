@@ -15,6 +15,9 @@ from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.types import MasteringResult
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.match import ReferenceMatch
+from nmjax.runtime.number_format import format_signed
+
+_MIN_VISIBLE_DB = 0.05  # a smaller gain would be 0.0 in the legend
 
 
 class EqPlotter:
@@ -60,9 +63,10 @@ def plot_eq(
         side_bands: of the side's equalizer, whose response is added.
     """
     freq_hz = np.geomspace(20.0, min(20_000.0, sample_rate / 2), 600)
+    visible = np.flatnonzero(np.abs(np.asarray(bands.gain_db)[0]) >= _MIN_VISIBLE_DB)  # others are closed
     single_bands = [
         Bands(freq_hz=bands.freq_hz[:, i : i + 1], gain_db=bands.gain_db[:, i : i + 1], q=bands.q[:, i : i + 1])
-        for i in range(bands.q.shape[1])
+        for i in (visible if len(visible) else [0])
     ]
     responses = [
         np.asarray(response_db(band, jnp.asarray(freq_hz, jnp.float32), sample_rate))[0] for band in single_bands
@@ -78,7 +82,7 @@ def plot_eq(
         path,
         freq_hz=freq_hz,
         band_db=np.stack(responses),
-        names=[f"{float(b.freq_hz[0, 0]):,.0f} Hz {float(b.gain_db[0, 0]):+.1f} dB" for b in single_bands],
+        names=[f"{float(b.freq_hz[0, 0]):,.0f} Hz {format_signed(float(b.gain_db[0, 0]), 'dB')}" for b in single_bands],
         title=title,
         target=target,
         side=side,
