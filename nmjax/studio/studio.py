@@ -134,7 +134,7 @@ class Studio:
 
     @contextlib.contextmanager
     def _failure_of(self, track: Track) -> Iterator[None]:
-        """Notes on the track what its analysis failed with."""
+        """Notes on the track what its analysis failed with; one that was removed since leaves no files."""
         try:
             yield
         except JobCanceled:
@@ -147,6 +147,8 @@ class Studio:
             track.status, track.error = "failed", f"This track cannot be used ({type(error).__name__}: {error})."
             raise
         finally:
+            if track.id not in self._tracks:  # what was written while its folder was being deleted
+                self.discard_folder(track.folder)
             self.hub.publish("track", track.brief())
 
     def changed(self, track: Track) -> None:
