@@ -15,7 +15,7 @@ _INTERVAL_PERCENTILES = (2.5, 97.5)
 
 @dataclasses.dataclass(frozen=True)
 class ErrorRatio:
-    """A system's mean error over that of another (the input, or another system), on the same examples.
+    """A system's mean error over that of the input or of another system, on the same examples.
 
     Attributes:
         value: the ratio.

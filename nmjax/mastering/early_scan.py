@@ -65,7 +65,7 @@ class EarlyScans:
     def request(self, path: Path) -> None:
         """Starts to measure a file after those before it.
 
-        Request few at a time: the child waits with its second result until the first is read.
+        Request few at a time: results stay in the memory of the child until they are read.
         """
         for names in self._passes:
             with contextlib.suppress(OSError):  # the child has ended

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from nmjax.audio.units import db_to_amplitude
 from nmjax.dsp import Width
 from nmjax.models import Settings
-from nmjax.models.parameters import EqSettings
 from nmjax.reference import side_eq, stereo_width
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.limits import NARROW_BASS
 from nmjax.reference.reference_target import ReferenceTarget
-from nmjax.reference.response import bands_response_db, eq_response_db
+from nmjax.reference.response import bands_response_db, eq_response_db, open_settings
 
 _AUDIBLY_NARROWER = 0.9  # factor of the bass's side
 _MIN_HIGH = db_to_amplitude(-12.0)  # smallest factor of the side above the bass toward another song
@@ -74,9 +73,7 @@ def _match_side(settings: Settings, track: TrackFeatures, reference_target: Refe
         prior=reference_target.prior,
         limits=reference_target.limits,
     )
-    gate: Any = np.ones_like(bands.q)
-    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, gate)
-    return dataclasses.replace(settings, eq=eq, eq_side=eq_side)
+    return dataclasses.replace(settings, eq=open_settings(bands), eq_side=eq_side)
 
 
 def _match_width(settings: Settings, track: TrackFeatures, reference_target: ReferenceTarget) -> WidthMatch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from nmjax.reference.limits import EXPANSION, NARROW_BASS, NO_LIMITS, ResponseLi
 from nmjax.reference.match_notes import match_notes
 from nmjax.reference.outcome import BOOST, CUT, MatchOutcome, limit_note, match_outcome, width_note
 from nmjax.reference.reference_target import ReferenceTarget
-from nmjax.reference.response import bands_response_db, eq_response_db
+from nmjax.reference.response import bands_response_db, eq_response_db, open_settings
 from nmjax.reference.target_eq import (
     WithinLimits,
     eq_correction_db,
@@ -189,8 +189,7 @@ def _match_tone(
         limits=limits,
         tolerance_db=_PASSAGE_TOLERANCE_DB if reference_target.same_passage else eq_fit.TOLERANCE_DB,
     )
-    gate: Any = np.ones_like(bands.q)
-    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, gate)
+    eq = open_settings(bands)
     level_db = np.average(eq_response_db(eq) - target_eq_db, weights=correction.weight)
     return _ToneMatch(
         settings=dataclasses.replace(settings, eq=eq),

@@ -40,6 +40,12 @@ def bands_response_db(
     return np.asarray(response, np.float64)[0]
 
 
+def open_settings(bands: Bands) -> EqSettings:
+    """The settings of an equalizer whose bands are all open."""
+    gate: Any = np.ones_like(bands.q)
+    return EqSettings(bands.freq_hz, bands.gain_db, bands.q, gate)
+
+
 def eq_response_db(eq: EqSettings, sample_rate: float = SAMPLE_RATE) -> Float[np.ndarray, " bands"]:
     """The response of one track's EQ at `CENTERS_HZ` in dB; sample_rate: at which its bands have it."""
     return bands_response_db(eq.bands(), CENTERS_HZ, sample_rate)

@@ -7,7 +7,7 @@ section of the same song differs in its side because other instruments play, and
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -19,7 +19,7 @@ from nmjax.reference.bands import ACTIVE_RANGE_DB, CENTERS_HZ
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.limits import BASS_HZ, NARROW_BASS, NO_LIMITS, MatchLimits
 from nmjax.reference.posterior import Prior
-from nmjax.reference.response import bands_response_db, scale_pair_into_limits
+from nmjax.reference.response import bands_response_db, open_settings, scale_pair_into_limits
 from nmjax.reference.target_eq import limits_of_sound, long_term_correction, usable_bands
 
 MAX_SIDE_BANDS = 6
@@ -85,8 +85,7 @@ def fit_side_eq(
     scaled, side_bands = scale_pair_into_limits(bands, side_bands, response_limits, side_limits)
     if not np.asarray(side_bands.gain_db).any():
         return bands, None
-    gate: Any = np.ones_like(side_bands.q)
-    return scaled, EqSettings(side_bands.freq_hz, side_bands.gain_db, side_bands.q, gate)
+    return scaled, open_settings(side_bands)
 
 
 class SideDifference(NamedTuple):

@@ -92,7 +92,7 @@ class Studio:
 
     @staticmethod
     def discard_folder(folder: Path) -> None:
-        """Remove what a failed upload left."""
+        """Remove the folder of a track, or what a failed upload left."""
         shutil.rmtree(folder, ignore_errors=True)
 
     def add_track(self, folder: Path, name: str, upload: Path) -> Track:
@@ -252,7 +252,7 @@ class Studio:
         with track.lock:
             track.revision += 1  # ends a pass
             track.close()
-        shutil.rmtree(track.folder, ignore_errors=True)
+        self.discard_folder(track.folder)
         self.publish_tracks()
 
     def deliver(self, order: DeliveryOrder) -> Job:
