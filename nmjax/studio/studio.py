@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nmjax.runtime.errors import BadInputError
@@ -120,21 +120,33 @@ class Studio:
         with self._lock:
             self._tracks[track.id] = track
         self.publish_tracks()
-        self.jobs.submit("analysis", track.id, lambda job: self._decode(job, track), is_short=True)
+        self.jobs.submit("analysis", track.id, self._work_on(track, self._decode), is_short=True)
 
     def _decode(self, job: Job, track: Track) -> None:
         with self._failure_of(track):
             decode_track(job, track)
-            self.jobs.submit("analysis", track.id, lambda job: self._analyze(job, track))
+            self.jobs.submit("analysis", track.id, self._work_on(track, self._analyze))
 
     def _analyze(self, job: Job, track: Track) -> None:
         with self._failure_of(track):
             analyze_track(job, track)
         self.passes.request(track, 0.0)
 
+    def _work_on(self, track: Track, work: Callable[[Job, Track], None]) -> Callable[[Job], None]:
+        """The work of a job on a track, which leaves no files of one that was removed meanwhile."""
+
+        def work_on_track(job: Job) -> None:
+            try:
+                work(job, track)
+            finally:
+                if track.id not in self._tracks:  # its folder was deleted while files were still written
+                    self.discard_folder(track.folder)
+
+        return work_on_track
+
     @contextlib.contextmanager
     def _failure_of(self, track: Track) -> Iterator[None]:
-        """Notes on the track what its analysis failed with; one that was removed since leaves no files."""
+        """Notes on the track what its analysis failed with."""
         try:
             yield
         except JobCanceled:
@@ -147,8 +159,6 @@ class Studio:
             track.status, track.error = "failed", f"This track cannot be used ({type(error).__name__}: {error})."
             raise
         finally:
-            if track.id not in self._tracks:  # what was written while its folder was being deleted
-                self.discard_folder(track.folder)
             self.hub.publish("track", track.brief())
 
     def changed(self, track: Track) -> None:
@@ -187,7 +197,7 @@ class Studio:
             self._completions[track.id] = job = self.jobs.prepare("analysis", track.id)
         if superseded:
             superseded.cancel()
-        self.jobs.start(job, lambda job: self._complete(job, track))
+        self.jobs.start(job, self._work_on(track, self._complete))
 
     def _complete(self, job: Job, track: Track) -> None:
         is_made = False
@@ -221,7 +231,7 @@ class Studio:
         """
         reference = store_reference(folder, name, file)
 
-        def work(job: Job) -> None:
+        def work(job: Job, track: Track) -> None:
             try:
                 track.reference_files[reference.id] = reference
                 measure_reference(job, track, ReferenceChoice(id=reference.id))
@@ -233,7 +243,7 @@ class Studio:
                 raise
             self.changed(track)
 
-        return self.jobs.submit("reference", track.id, work)
+        return self.jobs.submit("reference", track.id, self._work_on(track, work))
 
     def remove_track(self, track: Track) -> None:
         """Forget a track and delete its files.
