@@ -103,6 +103,10 @@ class LossConfig(_FrozenModel, frozen=True):
     fft_sizes: Annotated[tuple[Annotated[int, Field(ge=16, le=65_536, multiple_of=4)], ...], Field(min_length=1)]
 
 
+# Modules that training may leave as they are, by the path of their parameters. `two_branch` has a spectral branch.
+FrozenModule = Literal["encoder", "encoder/spectral", "decoder", "processors", "residual"]
+
+
 class TrainConfig(_FrozenModel, frozen=True):
     """The optimizer, and when to validate, save, skip and roll back. See `nmjax.training`."""
 
@@ -115,7 +119,7 @@ class TrainConfig(_FrozenModel, frozen=True):
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     max_loss_ratio: Annotated[float, Field(gt=1)]
     max_skipped: PositiveInt
-    frozen: tuple[Literal["encoder", "decoder", "processors", "residual"], ...]
+    frozen: tuple[FrozenModule, ...]
     validate_every: PositiveInt
     checkpoint_every: PositiveInt
 

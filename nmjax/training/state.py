@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from nmjax.config import Config, TrainConfig
+from nmjax.config import Config, FrozenModule, TrainConfig
 from nmjax.models import MasteringModel
 
 _MIN_GOOD_UPDATES = 50  # good updates before the running mean of the loss is used
@@ -82,8 +82,21 @@ def build_optimizer(config: TrainConfig) -> optax.GradientTransformation:
         ),
         optax.masked(
             optax.set_to_zero(),
-            path_mask(lambda keys: keys[-2:] == ["conv", "bias"] or keys[0] in config.frozen),
+            path_mask(lambda keys: keys[-2:] == ["conv", "bias"] or is_frozen(keys, config.frozen)),
         ),
+    )
+
+
+def is_frozen(keys: Sequence[str], frozen: Sequence[FrozenModule]) -> bool:
+    """Whether the parameter at this path belongs to one of the modules of `train.frozen`."""
+    path = "/".join(keys)
+    return any(path.startswith(f"{module}/") for module in frozen)
+
+
+def stop_frozen_gradients(params: dict, frozen: Sequence[FrozenModule]) -> dict:
+    """The same parameters, those of frozen modules without a gradient, so that none is computed."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, x: jax.lax.stop_gradient(x) if is_frozen([k.key for k in path], frozen) else x, params
     )
 
 

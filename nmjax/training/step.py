@@ -25,7 +25,7 @@ from nmjax.training.augment import AugmentationDraws, EqDistribution
 from nmjax.training.damage import damage_batch
 from nmjax.training.degrade import DegradationDraws
 from nmjax.training.random_inputs import draw_uniforms, per_example
-from nmjax.training.state import TrainState, apply_update, build_optimizer
+from nmjax.training.state import TrainState, apply_update, build_optimizer, stop_frozen_gradients
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -154,7 +154,7 @@ def _loss(
     params: dict, collections: dict, batch: Batch, inputs: LossInputs, *, model: MasteringModel, config: Config
 ) -> tuple[Array, tuple[Metrics, dict]]:
     """The loss of a micro-batch as it was read, and (metrics, updated BatchNorm statistics)."""
-    params = {name: jax.lax.stop_gradient(x) if name in config.train.frozen else x for name, x in params.items()}
+    params = stop_frozen_gradients(params, config.train.frozen)
     draws = _draw_examples(batch, inputs, config)
     batch = augment.augment_batch(batch, draws.augmentation, config.augment, inputs.eq_distribution, SAMPLE_RATE)
     pair = make_pair(batch, draws.degradation, config)

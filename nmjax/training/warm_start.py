@@ -59,6 +59,14 @@ def transfer_params(fresh: dict, previous: dict, gates: str = "soft") -> tuple[d
     return merged, report
 
 
+def as_spectral_branch(variables: dict) -> dict:
+    """Variables of a network with the spectral encoder, which becomes the spectral branch of an encoder with two."""
+    return {
+        collection: {**tree, "encoder": {"spectral": tree["encoder"]}} if "encoder" in tree else tree
+        for collection, tree in variables.items()
+    }
+
+
 def init_from_checkpoint(fresh: dict, config: Config, folder: Path, report: Callable[[str], None]) -> dict:
     """Fresh variables with everything that a checkpoint has for them.
 
@@ -72,7 +80,10 @@ def init_from_checkpoint(fresh: dict, config: Config, folder: Path, report: Call
         BadInputError: See `find_warm_start`.
     """
     checkpoints, step = find_warm_start(config, folder, report)
-    variables, merge_report = transfer_params(fresh, checkpoints.restore_model(step), config.model.gates)
+    previous = checkpoints.restore_model(step)
+    if config.model.encoder == "two_branch" and _encoder(checkpoints, step) == "spectral":
+        previous = as_spectral_branch(previous)
+    variables, merge_report = transfer_params(fresh, previous, config.model.gates)
     report(
         f"Warm start from {checkpoints.folder / str(step)}: "
         f"{len(merge_report.transferred)} arrays transferred, {len(merge_report.new)} new."
@@ -92,6 +103,7 @@ def find_warm_start(config: Config, folder: Path, report: Callable[[str], None])
 
     Raises:
         BadInputError: No usable checkpoint, or one of a later phase or with another encoder, width or frequency map.
+            The encoder with two branches can start from the spectral one, which becomes its spectral branch.
     """
     checkpoints, step = find_checkpoint(folder, report)
     previous = restore_config(checkpoints.meta(step)["config"])
@@ -102,12 +114,16 @@ def find_warm_start(config: Config, folder: Path, report: Callable[[str], None])
         )
     for name in ("encoder", "width", "frequency_map"):
         current, other = getattr(config.model, name), getattr(previous.model, name)
-        if current != other:
+        if current != other and (current, other) != ("two_branch", "spectral"):
             raise BadInputError(
                 f"'{folder}' was trained with model.{name}={other}, but this run has {current}. "
                 f"Set model.{name}={other}."
             )
     return checkpoints, step
+
+
+def _encoder(checkpoints: Checkpoints, step: int) -> str:
+    return restore_config(checkpoints.meta(step)["config"]).model.encoder
 
 
 def _module_names(names: list[str]) -> list[str]:

@@ -201,6 +201,15 @@ def test_frozen_modules_keep_their_values_and_the_others_are_updated():
     assert float(metrics["grad_norm"]) > 0.0
 
 
+def test_the_spectral_branch_can_be_frozen_alone():
+    overrides = ("model.encoder=two_branch", "train.frozen=[encoder/spectral]", "train.warmup_steps=0")
+    state = make_state(config := tiny_config("1a", *overrides))
+    after, _ = train_step(config)(state, make_batch(), random_inputs())
+    before_branches, after_branches = (x.variables["params"]["encoder"] for x in (state, after))
+    assert_equal(after_branches["spectral"], before_branches["spectral"])
+    assert is_changed(after_branches["waveform"], before_branches["waveform"])
+
+
 def test_a_segment_is_rendered_with_the_settings_of_the_whole_excerpt():
     """The segment is inside the signal, in source and target alike, and a validation takes the middle."""
     config = tiny_config("1a", "loss.segment_seconds=0.1")

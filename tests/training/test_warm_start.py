@@ -14,7 +14,8 @@ from nmjax.models import PHASES, MasteringModel
 from nmjax.models.decoder import FIVE_BANDS_HZ, TEN_BANDS_HZ, AdaptiveDecoder, ParametricDecoder
 from nmjax.models.processors import ProcessorDecoders
 from nmjax.runtime.checkpoints import MergeReport, merge_variables
-from nmjax.training.warm_start import nearest_bands, transfer_params
+from nmjax.training.warm_start import as_spectral_branch, nearest_bands, transfer_params
+from tests.models.helpers import init_shapes, random_variables
 
 WIDTH = 0.05
 INITIAL_GATE = 1.0 / (1.0 + np.exp(-2.0))
@@ -143,6 +144,24 @@ def test_2_started_from_an_earlier_phase_renders_the_same(earlier):
     assert np.max(np.abs(after - before)) <= TOLERANCE_001_DB * np.max(np.abs(before))
     assert np.max(np.abs(before - AUDIO)) > 0.1
     np.testing.assert_array_equal(prediction.settings.compressor.ratio, np.ones(2))
+
+
+@pytest.mark.parametrize("phase", ["1a", "2"])
+def test_two_branches_started_from_the_spectral_encoder_predict_the_same(phase):
+    """The spectral encoder becomes their spectral branch; the waveform branch adds nothing to z yet."""
+    audio = AUDIO if phase == "2" else AUDIO[..., :1]
+    one, two = (MasteringModel(phase, WIDTH, encoder_kind=kind) for kind in ("spectral", "two_branch"))
+    source = random_variables(init_shapes(one, audio[:, :64]), seed=4)
+    fresh = jax.jit(two.init)(jax.random.key(6, impl="rbg"), audio[:, :64])
+    variables, report = transfer_params(fresh, as_spectral_branch(source))
+    before, after = (
+        jax.jit(functools.partial(model.apply, method="predict"))(v, audio)
+        for model, v in ((one, source), (two, variables))
+    )
+    np.testing.assert_allclose(after.z, before.z, atol=1e-5)
+    assert np.max(np.abs(before.z)) > 0.1
+    assert report.unused == report.mismatched == []
+    assert all("/encoder/waveform/" in name for name in report.new)
 
 
 def test_bands_that_were_not_copied_keep_their_frequencies_at_0_db():
