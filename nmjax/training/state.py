@@ -41,6 +41,11 @@ class TrainState(struct.PyTreeNode):
     ema_variables: dict
     opt_state: optax.OptState
 
+    @property
+    def good_updates(self) -> jax.Array:
+        """Number of updates that were not skipped."""
+        return self.step - self.skipped
+
 
 def initial_variables(model: MasteringModel, seed: int) -> dict:
     """Untrained variables; the same for the same seed.
@@ -133,15 +138,14 @@ def apply_update(
         grad_norm: Norm of the gradient before clipping.
         config: Decay rates and limits.
     """
-    good_updates = state.step - state.skipped
+    good_updates = state.good_updates
     is_good = (
         jnp.isfinite(loss)
         & jnp.isfinite(grad_norm)
         & ((good_updates < _MIN_GOOD_UPDATES) | (loss < config.max_loss_ratio * state.loss_ema))
     )
     loss_rate = jnp.maximum(_LOSS_EMA_RATE, 1.0 / (good_updates + 1.0))
-    # A young average forgets the initial weights quickly.
-    decay = jnp.minimum(config.ema_decay, (1.0 + good_updates) / (10.0 + good_updates))
+    decay = young_decay(config.ema_decay, good_updates)
     # In this form the average of equal values is bit-identical to the value.
     ema_variables = jax.tree.map(
         lambda a, b: b if config.ema_decay == 0.0 else a + (1.0 - decay) * (b - a), state.ema_variables, variables
@@ -160,6 +164,11 @@ def apply_update(
         ema_variables=keep_if_bad(ema_variables, state.ema_variables),
         opt_state=keep_if_bad(opt_state, state.opt_state),
     )
+
+
+def young_decay(decay: float, updates: jax.Array) -> jax.Array:
+    """The decay of a running mean after so many updates: a young one forgets its initial value quickly."""
+    return jnp.minimum(decay, (1.0 + updates) / (10.0 + updates))
 
 
 def count_params(tree: Any) -> int:

@@ -25,7 +25,7 @@ from nmjax.training.augment import AugmentationDraws, EqDistribution
 from nmjax.training.damage import damage_batch
 from nmjax.training.degrade import DegradationDraws
 from nmjax.training.random_inputs import draw_uniforms, per_example
-from nmjax.training.state import TrainState, apply_update, build_optimizer, stop_frozen_gradients
+from nmjax.training.state import TrainState, apply_update, build_optimizer, stop_frozen_gradients, young_decay
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -77,12 +77,14 @@ class LossInputs(NamedTuple):
         data_key: Key of the degradation and the augmentation.
         dropout_key: Key of dropout and of hard gates.
         gate_l1_warmup: Current share of the weight of the gates' L1 term, 0 to 1.
+        statistics_decay: Current decay of BatchNorm's running statistics, at most `model.bn_momentum`.
     """
 
     eq_distribution: EqDistribution
     data_key: Key[Array, ""]
     dropout_key: Key[Array, ""]
     gate_l1_warmup: Array
+    statistics_decay: Array
 
 
 def make_pair(batch: Batch, draws: DegradationDraws, config: Config) -> Pair:
@@ -199,7 +201,12 @@ def _gradients(
     collections = {name: x for name, x in variables.items() if name != "params"}
     loss = partial(_loss, model=model, config=config)
     grads, (metrics, new_stats) = jax.grad(loss, has_aux=True)(variables["params"], collections, batch, inputs)
-    return {**variables, **new_stats}, _Gradients(grads, metrics)
+    # BatchNorm's variances start at 1, far above those of audio. At a decay of 0.95 a new residual was louder than the
+    # music in the validation after 50 steps, and better than nothing after 100.
+    scale = (1.0 - inputs.statistics_decay) / (1.0 - config.model.bn_momentum)
+    old_stats = {name: collections[name] for name in new_stats}
+    young_stats = jax.tree.map(lambda old, new: old + scale * (new - old), old_stats, dict(new_stats))
+    return {**variables, **young_stats}, _Gradients(grads, metrics)
 
 
 def _micro_batches(batch: Batch, count: int) -> Batch:
@@ -221,6 +228,7 @@ def _accumulate_gradients(
             data_key=data_key,
             dropout_key=jax.random.fold_in(dropout_key, number),
             gate_l1_warmup=gate_l1_warmup,
+            statistics_decay=young_decay(config.model.bn_momentum, state.good_updates),
         )
         return _gradients(variables, micro_batch, inputs, model=model, config=config)
 

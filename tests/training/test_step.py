@@ -201,6 +201,25 @@ def test_frozen_modules_keep_their_values_and_the_others_are_updated():
     assert float(metrics["grad_norm"]) > 0.0
 
 
+def test_young_running_statistics_follow_the_batches():
+    """Their decay after the first updates is 1/10, 2/11, 3/12, …, at most `model.bn_momentum`."""
+
+    def statistics_after_a_step(momentum):
+        config = tiny_config("1a", "model.encoder=tcn", f"model.bn_momentum={momentum}")
+        return train_step(config)(make_state(config), make_batch(), random_inputs())[0].variables["batch_stats"]
+
+    initial = make_state(tiny_config("1a", "model.encoder=tcn")).variables["batch_stats"]
+    of_batch = statistics_after_a_step(0.0)
+    assert is_changed(of_batch, initial)
+    for momentum, decay in ((0.99, 0.1), (0.05, 0.05)):
+        expected = jax.tree.map(lambda a, b, d=decay: d * a + (1.0 - d) * b, initial, of_batch)
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-7),
+            statistics_after_a_step(momentum),
+            expected,
+        )
+
+
 def test_the_spectral_branch_can_be_frozen_alone():
     overrides = ("model.encoder=two_branch", "train.frozen=[encoder/spectral]", "train.warmup_steps=0")
     state = make_state(config := tiny_config("1a", *overrides))
