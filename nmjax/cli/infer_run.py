@@ -64,7 +64,7 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
         line = f"The master is {lossy_name}, like the track. To lose no more quality, name a lossless file: -o NAME.wav"
         print_line(console, f"{line} or .flac.")
     with _loading_match_programs(options, info.channels) if early_scans else contextlib.nullcontext():
-        mastering_options = _resolve_options(options, console)
+        mastering_options = _resolve_options(options, console, early_scans)
     with console.status("Loading the network; the first start also compiles it …"):
         network = load_network(request, mastering_options, lambda message: print_line(console, message))
         if network and early_scans:  # while the track is measured
@@ -151,7 +151,7 @@ def _run_batch(options: InferOptions, console: Console, early_scans: EarlyScans 
         print_line(console, message)
 
     jobs = find_batch_jobs(batch_request, log)
-    mastering_options = _resolve_options(options, console, (file for job in jobs for file in job.files))
+    mastering_options = _resolve_options(options, console, outputs=(file for job in jobs for file in job.files))
     network = load_network(batch_request.mastering, mastering_options, log)
     summary = run_batch(batch_request, jobs, network, mastering_options, console, early_scans)
     _save_target(options, mastering_options, console)
@@ -160,7 +160,9 @@ def _run_batch(options: InferOptions, console: Console, early_scans: EarlyScans 
     return summary.exit_code
 
 
-def _resolve_options(options: InferOptions, console: Console, outputs: Iterable[Path] = ()) -> MasteringOptions:
+def _resolve_options(
+    options: InferOptions, console: Console, early_scans: EarlyScans | None = None, outputs: Iterable[Path] = ()
+) -> MasteringOptions:
     """The checked options; a target file that cannot be saved is reported before any work."""
     request, target = options.mastering_request, options.save_target
     if target:
@@ -179,7 +181,8 @@ def _resolve_options(options: InferOptions, console: Console, outputs: Iterable[
     if note := custom_delivery_note(request, resolve_delivery_specs(request)):
         print_line(console, note)
     with console.status("Analyzing the reference …") if request.has_reference else contextlib.nullcontext():
-        mastering_options = resolve_options(request)
+        find_features = early_scans.wait_for_reference if early_scans else lambda _: None
+        mastering_options = resolve_options(request, find_features=find_features)
     if target and mastering_options.reference_target:
         _check_target_file(target, mastering_options.reference_target, options.force)
     return mastering_options

@@ -15,25 +15,36 @@ if TYPE_CHECKING:
     from nmjax.audio.streams import AudioChunks
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
     from nmjax.mastering.diagnosis.scan import TrackStatistics
+    from nmjax.mastering.reference_features import Excerpts
+    from nmjax.mastering.request_readers import Section, WeightedFile
     from nmjax.reference.features import TrackFeatures
 
 
 class Measurements(NamedTuple):
-    """Of a track. statistics: for its diagnosis; features: for a match; None where they were not asked for."""
+    """Of a track. What was not asked for is None.
+
+    Attributes:
+        scan: its loudness.
+        statistics: for its diagnosis.
+        features: for a match.
+        excerpts: the same, where the length in the file's header is that of the track.
+    """
 
     scan: LoudnessScan
     statistics: TrackStatistics | None = None
     features: TrackFeatures | None = None
+    excerpts: Excerpts | None = None
 
 
-_SCAN, _STATISTICS, _FEATURES = Measurements._fields
+_SCAN, _STATISTICS, _FEATURES, _EXCERPTS = Measurements._fields
 
 
 class _Request(NamedTuple):
-    """One pass over a file. names: fields of `Measurements` to measure."""
+    """One pass over a file. names: fields of `Measurements` to measure; section: of a reference, None for all of it."""
 
     path: Path
     names: tuple[str, ...]
+    section: Section | None = None
 
 
 class _Result(NamedTuple):
@@ -55,7 +66,7 @@ class EarlyScans:
     """
 
     def __init__(self, loudness_first: bool = False, with_features: bool = False):
-        first, rest = (_SCAN, _FEATURES) if with_features else (_SCAN,), (_STATISTICS,)
+        first, rest = (_SCAN, _FEATURES, _EXCERPTS) if with_features else (_SCAN,), (_STATISTICS,)
         self._passes = (first, rest) if loudness_first else ((*first, *rest),)
         self._task = ForkedTask(_measure_requested)
         self._messages = self._task.messages()
@@ -68,9 +79,24 @@ class EarlyScans:
         Request few at a time: results stay in the memory of the child until they are read.
         """
         for names in self._passes:
-            with contextlib.suppress(OSError):  # the child has ended
-                self._task.send(request := _Request(path, names))
-                self._requested.append(request)
+            self._send(_Request(path, names))
+
+    def request_reference(self, file: WeightedFile) -> None:
+        """Starts to measure the features of a music file or of a section of one, after what was requested before."""
+        self._send(_reference_request(file))
+
+    def _send(self, request: _Request) -> None:
+        with contextlib.suppress(OSError):  # the child has ended
+            self._task.send(request)
+            self._requested.append(request)
+
+    def wait_for_reference(self, file: WeightedFile) -> TrackFeatures | None:
+        """The features of a reference; None where it was not requested, cannot be used, or has changed since.
+
+        Wait for files in the order in which they were requested: what is passed over is forgotten.
+        """
+        values = self._values(_reference_request(file))
+        return values[_FEATURES] if values else None
 
     def wait_for_loudness(self, path: Path) -> Measurements | None:
         """The measurements but for the statistics, where they are known before `wait` returns."""
@@ -121,6 +147,10 @@ class EarlyScans:
         self._task.close()
 
 
+def _reference_request(file: WeightedFile) -> _Request:
+    return _Request(Path(file.path), (_FEATURES,), file.section)
+
+
 def start_early_scans(loudness_first: bool = False, with_features: bool = False) -> EarlyScans | None:
     """Starts the child process; None where this one cannot fork any more. Close what is returned."""
     return EarlyScans(loudness_first, with_features) if can_fork() else None
@@ -138,8 +168,15 @@ def _measure_requested(requests: Iterator[Any], send: Callable[[Any], None]) -> 
     for request in requests:
         stamp, values = _stamp(request.path), None
         with contextlib.suppress(Exception):  # whoever reads the file next reports what is wrong with it
-            values = _measure(request, send)
+            is_reference = request.names == (_FEATURES,)
+            values = _measure_reference(request) if is_reference else _measure(request, send)
         send(_Result(request, stamp, values))
+
+
+def _measure_reference(request: _Request) -> dict[str, Any]:
+    from nmjax.mastering.reference_features import features_from_file
+
+    return {_FEATURES: features_from_file(request.path, request.section)}
 
 
 def _measure(request: _Request, send: Callable[[Any], None]) -> dict[str, Any]:
@@ -148,7 +185,7 @@ def _measure(request: _Request, send: Callable[[Any], None]) -> dict[str, Any]:
     from nmjax.audio.streams import StreamBranch
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
     from nmjax.mastering.diagnosis.scan import TrackScan
-    from nmjax.mastering.reference_features import features_from_chunks
+    from nmjax.mastering.reference_features import features_and_excerpts
 
     info, names, values = reader.probe(request.path), request.names, {}
     track_scan = TrackScan(info.sample_rate, info.channels) if _STATISTICS in names else None
@@ -163,14 +200,17 @@ def _measure(request: _Request, send: Callable[[Any], None]) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         chunks, branch = read_chunks(), None
         if _FEATURES in names:
-            branch = stack.enter_context(StreamBranch(partial(features_from_chunks, sample_rate=info.sample_rate)))
+            measure = partial(features_and_excerpts, sample_rate=info.sample_rate, frames=info.frames)
+            branch = stack.enter_context(StreamBranch(measure))
             chunks = branch.watch(chunks)
         if _SCAN in names:
             values[_SCAN] = LoudnessScan(chunks, info.sample_rate, info.channels, max_limiting_db=None)
         for _ in chunks:
             pass
         if branch:
-            values[_FEATURES] = branch.result()
+            values[_FEATURES], values[_EXCERPTS] = branch.result()
+            if values[_SCAN].frames != info.frames:
+                del values[_EXCERPTS]  # they are not where they should be
     if track_scan:
         values[_STATISTICS] = track_scan.result()
     return values

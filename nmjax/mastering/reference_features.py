@@ -1,31 +1,41 @@
-"""Features of reference files. Without JAX, so that a process that was forked early can measure them."""
+"""Features of files, and excerpts to match dynamics with. Without JAX, so that a process forked early can take them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from nmjax.audio import reader
-from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_section
+from nmjax.audio.streams import AudioChunks, prefetch, resample_stream, take_excerpts, take_section
 from nmjax.mastering.diagnosis.file_quality import steep_cutoff_hz
 from nmjax.mastering.request_readers import Section, WeightedFile
 from nmjax.reference.features import SAMPLE_RATE, FeatureExtractor, TrackFeatures
 from nmjax.runtime.errors import BadInputError
 
+Excerpts = Float[np.ndarray, "blocks time channel"]
+NUM_EXCERPTS, EXCERPT_FRAMES = 8, 3 * SAMPLE_RATE  # of a track whose dynamics are matched
 MIN_SECONDS = 3.0  # of a reference
 _SECTION_TOLERANCE_S = 1.0  # people round up
 
 
-def read_reference_features(file: WeightedFile) -> tuple[TrackFeatures, str]:
+def read_reference_features(
+    file: WeightedFile, find_features: Callable[[WeightedFile], TrackFeatures | None] = lambda _: None
+) -> tuple[TrackFeatures, str]:
     """Features and name of a target file (.json), a music file, or a section of one.
+
+    Args:
+        file: the file.
+        find_features: features of a music file that were measured before; None where they were not.
 
     Raises:
         BadInputError: as `features_from_file`; a section of a target file.
     """
     path = Path(file.path)
     if path.suffix.lower() != ".json":
-        return features_from_file(path, file.section), section_name(path.name, file.section)
+        return find_features(file) or features_from_file(path, file.section), section_name(path.name, file.section)
     if file.section:
         raise BadInputError(f"'{path}' is a target file, which has no sections; leave the times out.")
     from nmjax.reference import target_file  # pydantic, which music files do not need
@@ -94,6 +104,44 @@ def features_from_chunks(chunks: AudioChunks, sample_rate: int) -> TrackFeatures
     for chunk in prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE)):
         extractor.update(chunk)
     return finish_features(extractor, sample_rate)
+
+
+def features_and_excerpts(chunks: AudioChunks, sample_rate: int, frames: int) -> tuple[TrackFeatures, Excerpts]:
+    """What `features_from_chunks` and `match_excerpts` return, in one pass.
+
+    Args:
+        chunks: audio of any sample rate.
+        sample_rate: Hz.
+        frames: length of the audio.
+    """
+    extractor = FeatureExtractor()
+
+    def watch() -> Iterator[np.ndarray]:
+        for chunk in prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE)):
+            extractor.update(chunk)
+            yield chunk
+
+    excerpts = match_excerpts(watch(), frames, sample_rate)
+    return finish_features(extractor, sample_rate), excerpts
+
+
+def match_excerpts(chunks: AudioChunks, frames: int, sample_rate: int) -> Excerpts:
+    """Eight evenly spaced excerpts of 3 s; it reads all chunks.
+
+    A track of less than 24 s has fewer, and one of less than 3 s is one block: few shapes need few compiled programs.
+
+    Args:
+        chunks: audio at 44.1 kHz.
+        frames: length of the audio at its own sample rate.
+        sample_rate: that rate, in Hz.
+    """
+    excerpt_seconds = EXCERPT_FRAMES / SAMPLE_RATE
+    total_frames = round(frames * SAMPLE_RATE / sample_rate)
+    if total_frames > NUM_EXCERPTS * EXCERPT_FRAMES:
+        chunks = take_excerpts(chunks, total_frames, SAMPLE_RATE, NUM_EXCERPTS * excerpt_seconds, excerpt_seconds)
+    audio = np.concatenate(list(chunks))
+    size = min(EXCERPT_FRAMES, len(audio))
+    return audio[: len(audio) // size * size].reshape(-1, size, audio.shape[1])
 
 
 def finish_features(extractor: FeatureExtractor, sample_rate: int) -> TrackFeatures:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from nmjax.audio.streams import AudioChunks, StreamBranch, take_section
 from nmjax.mastering.analysis import SourceSignal, encode_signal
 from nmjax.mastering.network import Network, PooledFrames
-from nmjax.mastering.reference_features import features_from_chunks
-from nmjax.mastering.references import Excerpts, features_and_excerpts, read_excerpts
+from nmjax.mastering.reference_features import Excerpts, features_and_excerpts, features_from_chunks
+from nmjax.mastering.references import at_model_level, read_excerpts
 from nmjax.mastering.types import MasteringOptions
 from nmjax.models import Prediction
 from nmjax.reference.alignment import align, plays_the_same
@@ -20,17 +20,19 @@ from nmjax.reference.reference_target import ReferenceTarget
 
 
 class SignalAnalysis(NamedTuple):
-    """What a network and a match need of a signal.
+    """What a network and a match need of a signal, and the match.
 
     Attributes:
         pooled: by the network's encoder.
         features: for a match; None where there is no reference.
-        excerpts: the same; None where they are read when they are needed.
+        excerpts: the same, at the level of the signal; None where they are read when they are needed.
+        match: None where it was not made yet.
     """
 
     pooled: PooledFrames
     features: TrackFeatures | None = None
     excerpts: Excerpts | None = None
+    match: ReferenceMatch | None = None
 
 
 def analyze_signal(signal: SourceSignal, network: Network, options: MasteringOptions) -> SignalAnalysis:
@@ -45,7 +47,7 @@ def analyze_signal(signal: SourceSignal, network: Network, options: MasteringOpt
         return SignalAnalysis(encode_signal(signal, network, options.analysis_seconds))
 
     def measure(chunks: AudioChunks) -> tuple[TrackFeatures, Excerpts]:
-        return features_and_excerpts(dataclasses.replace(signal, read_chunks=lambda: chunks))
+        return features_and_excerpts(chunks, signal.sample_rate, signal.frames)
 
     with StreamBranch(measure) as branch:
         watched = dataclasses.replace(signal, read_chunks=lambda: branch.watch(signal.read_chunks()))
@@ -66,11 +68,11 @@ def match_reference(
         prediction: of the signal.
         signal: the track.
         reference_target: the reference.
-        features, excerpts: of the signal, where they are known; otherwise they are read.
+        features, excerpts: of the signal, at its own level, where they are known; otherwise they are read.
     """
     if features is None:
-        features, excerpts = features_and_excerpts(signal)
-    load_excerpts = partial(read_excerpts, signal) if excerpts is None else lambda: excerpts
+        features, excerpts = features_and_excerpts(signal.read_chunks(), signal.sample_rate, signal.frames)
+    load_excerpts = partial(read_excerpts, signal) if excerpts is None else partial(at_model_level, excerpts, signal)
     passage = recognize_passage(features, signal, reference_target)
     if passage is None:
         return match_settings(prediction, features, reference_target, load_excerpts)

@@ -36,6 +36,7 @@ def resolve_options(
     request: MasteringRequest,
     reference_target: ReferenceTarget | None = None,
     settings: StoredSettings | None = None,
+    find_features: Callable[[WeightedFile], TrackFeatures | None] = lambda _: None,
 ) -> MasteringOptions:
     """Checked options; reads the references and the settings file of the request.
 
@@ -43,6 +44,7 @@ def resolve_options(
         request: the request.
         reference_target: a target made of references in memory, instead of the request's files.
         settings: settings in memory, instead of the request's file.
+        find_features: features of a reference that were measured before; None where they were not.
 
     Raises:
         BadInputError: options that contradict each other or have no effect, or a file that cannot be read.
@@ -51,7 +53,8 @@ def resolve_options(
     has_settings = request.settings is not None or settings is not None
     check_combinations(request, has_reference, has_settings)
     if request.has_reference:
-        reference_target = read_reference_target(request)
+        tracks = [read_reference_features(file, find_features) for file in request.reference_files()]
+        reference_target = combine_references(request, tracks)
     delivery_specs = resolve_delivery_specs(request)
     if request.matches_loudness:
         lufs = _file_lufs(request.lufs_from) if request.lufs_from else _reference_lufs(reference_target)
@@ -169,17 +172,8 @@ def load_named_network(ckpt: str | None, model: str | None, log: Callable[[str],
     return load(Path(ckpt), log) if ckpt else pretrained.load_shipped(model, log)
 
 
-def read_reference_target(request: MasteringRequest) -> ReferenceTarget:
-    """The target that the reference files of a request make together.
-
-    Raises:
-        BadInputError: a file cannot be used, or a weight is out of its range.
-    """
-    return combine_references(request, [read_reference_features(file) for file in request.reference_files()])
-
-
 def combine_references(request: MasteringRequest, tracks: Sequence[tuple[TrackFeatures, str]]) -> ReferenceTarget:
-    """The same from files that were read already.
+    """The target that the reference files of a request make together.
 
     Args:
         request: the request.

@@ -71,7 +71,7 @@ class _EarlyAnalysis(NamedTuple):
 
 
 def _analyze_early(signal: InputSignal, network: Network | None, options: MasteringOptions) -> _EarlyAnalysis | None:
-    """What the network needs of a signal, while its diagnosis is still measured elsewhere; None where it is not."""
+    """The analysis of a signal and its match while its diagnosis is still measured elsewhere; None where it is not."""
     if not network or options.settings or options.album or not signal.wait_for_loudness:
         return None
     measured = signal.wait_for_loudness()
@@ -80,7 +80,12 @@ def _analyze_early(signal: InputSignal, network: Network | None, options: Master
     scan = measured.scan
     source = SourceSignal(signal.read_chunks, signal.sample_rate, scan.lufs, scan.frames)
     pooled = encode_signal(source, network, options.analysis_seconds)
-    return _EarlyAnalysis(SignalAnalysis(pooled, measured.features), scan)
+    analysis = SignalAnalysis(pooled, measured.features, measured.excerpts)
+    if options.reference_target:
+        prediction = decode_settings(pooled, source, network)
+        match = match_reference(prediction, source, options.reference_target, analysis.features, analysis.excerpts)
+        analysis = analysis._replace(match=match)
+    return _EarlyAnalysis(analysis, scan)
 
 
 def plan_render(
@@ -97,7 +102,7 @@ def plan_render(
         network: predicts the settings where neither a file nor an album has them.
         options: the options.
         notes: messages for the user are appended.
-        analysis: of the signal by the network, where that was done before.
+        analysis: of the signal by the network, and its match, where they were made before.
     """
     overrides, stored_settings = options.overrides, options.settings
     eq_sample_rate, residual_amount, match = SAMPLE_RATE, 1.0, None
@@ -116,8 +121,9 @@ def plan_render(
     else:
         raise BadInputError("There is neither a network nor settings to render; give one of them.")
     if options.reference_target and not options.album:
-        features, excerpts = (analysis.features, analysis.excerpts) if analysis else (None, None)
-        match = match_reference(prediction, signal, options.reference_target, features, excerpts)
+        known = (analysis.features, analysis.excerpts) if analysis else (None, None)
+        match = analysis.match if analysis else None
+        match = match or match_reference(prediction, signal, options.reference_target, *known)
         prediction = match.prediction
     notes += match.notes if match else ()
     if not stored_settings:

@@ -11,8 +11,8 @@ from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.diagnosis.inspection import container_bits
+from nmjax.mastering.reference_features import features_and_excerpts
 from nmjax.mastering.reference_match import match_reference
-from nmjax.mastering.references import features_and_excerpts
 from nmjax.mastering.repair.plan import RepairPlan, repaired_opener
 from nmjax.mastering.types import InputSignal
 from nmjax.studio.analysis import Analysis, analyze_source, repair_key, suggest_settings
@@ -155,7 +155,7 @@ def _match(job: Job, track: Track, signal: SourceSignal, suggestion: Suggestion,
     check_references(edits, track.reference_files)
     job.advance(0.7, "Matching the target")
     if track.measured is None:
-        track.measured = features_and_excerpts(_watched(job, signal))
+        track.measured = features_and_excerpts(_watched(job, signal).read_chunks(), signal.sample_rate, signal.frames)
     target = build_target(edits, track.reference_files, track.references)
     match = match_reference(suggestion.prediction, signal, target, *track.measured)
     return dataclasses.replace(

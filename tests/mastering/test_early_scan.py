@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from nmjax.audio import reader
+from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.inspection import scan_track
 from nmjax.mastering.reference_features import features_from_file
+from nmjax.mastering.references import at_model_level, read_excerpts
 from tests.synthetic_audio import music, write_audio
 
 SCRIPT = """
@@ -31,14 +33,15 @@ frames = sum(map(len, chunks))
 if measurements is None:
     print("null")
 else:
-    loudness, statistics, features = measurements
+    loudness, statistics, features, excerpts = measurements
     from nmjax.mastering.diagnosis.diagnosis import diagnose
     from nmjax.mastering.diagnosis.inspection import loudness_measures
     findings = diagnose(statistics, loudness_measures(loudness), 16)
     values = [[finding.name, finding.value] for finding in findings]
     assert (first is not None) == ("first" in sys.argv) and (features is not None) == ("features" in sys.argv)
     assert first is None or (first.scan.lufs == loudness.lufs and first.statistics is None)
-    extra = features.mid_db.tolist() if features else []
+    assert (excerpts is None) == (features is None)
+    extra = [features.mid_db.tolist(), excerpts.tolist()] if features else []
     print(json.dumps([frames, loudness.frames, loudness.lufs, loudness.true_peak, values, extra]))
 scans.close()
 """
@@ -58,14 +61,17 @@ def test_equals_the_measurement_in_this_process(tmp_path, words):
     audio = music(8.0)
     audio[:, 1] += 0.02  # a DC offset to find
     write_audio(tmp_path / "track.wav", audio)
-    frames, measured_frames, lufs, true_peak, findings, mid_db = early(tmp_path / "track.wav", *words)
+    frames, measured_frames, lufs, true_peak, findings, extra = early(tmp_path / "track.wav", *words)
     statistics, loudness = scan_track(reader.read_chunks(tmp_path / "track.wav"), 44_100, 2)
     assert frames == measured_frames == len(audio)
     assert (lufs, true_peak) == (loudness.lufs, loudness.true_peak)
     expected = [[finding.name, finding.value] for finding in diagnose(statistics, loudness, 16)]
     assert findings == expected and "dc_offset" in dict(findings)
-    expected_db = features_from_file(tmp_path / "track.wav").mid_db if "features" in words else []
-    np.testing.assert_array_equal(mid_db, expected_db)
+    if "features" in words:
+        mid_db, excerpts = extra
+        np.testing.assert_array_equal(mid_db, features_from_file(tmp_path / "track.wav").mid_db)
+        signal = SourceSignal(lambda: reader.read_chunks(tmp_path / "track.wav"), 44_100, lufs, len(audio))
+        np.testing.assert_allclose(at_model_level(np.array(excerpts, np.float32), signal), read_excerpts(signal))
 
 
 @pytest.mark.parametrize("words", [(), ("first", "features")], ids=" ".join)

@@ -9,7 +9,7 @@ import nmjax
 from nmjax.mastering import pretrained
 from nmjax.mastering.network import load
 from nmjax.mastering.request import MasteringRequest, WeightedFile
-from nmjax.mastering.resolve import load_network, read_reference_target
+from nmjax.mastering.resolve import load_network, resolve_options
 from nmjax.mastering.types import MasteringOptions
 from nmjax.runtime.errors import BadInputError
 from tests.synthetic_audio import music, write_audio
@@ -39,7 +39,7 @@ def test_the_best_network_is_the_default():
 def test_a_reference_selects_another_network(tmp_path):
     """Of which the settings say all."""
     path = write_audio(tmp_path / "a.wav", music(4.0))
-    target = read_reference_target(MasteringRequest(references=(WeightedFile(str(path)),)))
+    target = resolve_options(MasteringRequest(references=(WeightedFile(str(path)),))).reference_target
     options = MasteringOptions(reference_target=target)
 
     def load_for(model=None, **request):
