@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +38,9 @@ def analyze_track(
         BadInputError: the signal or the settings cannot be used.
     """
     notes = list(options.settings.notes) if options.settings else []
-    early = _analyze_early(signal, network, options)
-    source = measure_source(signal, options, tap, report_findings, folder)
+    with ThreadPoolExecutor(1) as pool:
+        early = _analyze_early(signal, network, options, pool)
+        source = measure_source(signal, options, tap, report_findings, folder)
     if not options.settings:
         notes += unneeded_repair_notes(options.repair, source.repairs)
     else:
@@ -50,7 +52,7 @@ def analyze_track(
         frames=source.scan.frames,
     )
     # Another scan is that of a repaired track, or of a file that has changed.
-    analysis = early.analysis if early and early.scan is source.scan else None
+    analysis = early.result() if early and early.scan is source.scan else None
     render_plan = plan_render(repaired, network, options, notes, analysis)
     return AnalyzedTrack(
         input_signal=signal,
@@ -64,14 +66,24 @@ def analyze_track(
 
 
 class _EarlyAnalysis(NamedTuple):
-    """An analysis of a signal, and the scan that its loudness is from."""
+    """An analysis of a signal, its match, which is made in a thread, and the scan that its loudness is from."""
 
     analysis: SignalAnalysis
+    match: Future[ReferenceMatch] | None
     scan: LoudnessScan
 
+    def result(self) -> SignalAnalysis:
+        """The analysis with its match."""
+        return self.analysis._replace(match=self.match.result()) if self.match else self.analysis
 
-def _analyze_early(signal: InputSignal, network: Network | None, options: MasteringOptions) -> _EarlyAnalysis | None:
-    """The analysis of a signal and its match while its diagnosis is still measured elsewhere; None where it is not."""
+
+def _analyze_early(
+    signal: InputSignal, network: Network | None, options: MasteringOptions, pool: Executor
+) -> _EarlyAnalysis | None:
+    """The analysis of a signal, while its diagnosis is still measured elsewhere; None where it is not.
+
+    The match begins too. It is of no use where the diagnosis finds something to repair, and takes longer than that.
+    """
     if not network or options.settings or options.album or not signal.wait_for_loudness:
         return None
     measured = signal.wait_for_loudness()
@@ -80,12 +92,12 @@ def _analyze_early(signal: InputSignal, network: Network | None, options: Master
     scan = measured.scan
     source = SourceSignal(signal.read_chunks, signal.sample_rate, scan.lufs, scan.frames)
     pooled = encode_signal(source, network, options.analysis_seconds)
-    analysis = SignalAnalysis(pooled, measured.features, measured.excerpts)
+    match = None
     if options.reference_target:
         prediction = decode_settings(pooled, source, network)
-        match = match_reference(prediction, source, options.reference_target, analysis.features, analysis.excerpts)
-        analysis = analysis._replace(match=match)
-    return _EarlyAnalysis(analysis, scan)
+        known = measured.features, measured.excerpts
+        match = pool.submit(match_reference, prediction, source, options.reference_target, *known)
+    return _EarlyAnalysis(SignalAnalysis(pooled, measured.features, measured.excerpts), match, scan)
 
 
 def plan_render(
