@@ -151,7 +151,9 @@ class Network:
 def _jit_method(config: Config, method: str):
     model = build_model(config)
     return StoredJit(
-        lambda variables, *arguments: model.apply(variables, *arguments, method=method), name=f"{method} of {config}"
+        lambda variables, *arguments: model.apply(variables, *arguments, method=method),
+        name=f"{method} of {config}",
+        compiles_fast=method != "predict_residual",
     )
 
 
@@ -174,7 +176,8 @@ def _jit_frame_sum(config: Config):
         frame_index = jnp.arange(frames.shape[1])
         return jnp.sum(jnp.where(((frame_index >= first) & (frame_index < end))[None, :, None], frames, 0.0), axis=1)
 
-    return StoredJit(frame_sum, name=f"frame_sum of {config}")
+    has_convolutions = config.model.encoder in ("tcn", "two_branch")
+    return StoredJit(frame_sum, name=f"frame_sum of {config}", compiles_fast=not has_convolutions)
 
 
 def _activity_mask(audio: np.ndarray, valid: int) -> np.ndarray:
