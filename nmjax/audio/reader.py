@@ -65,7 +65,7 @@ def probe(path: Path | str) -> AudioInfo:
     """
     path = Path(path)
     if not path.is_file():
-        problem = "a folder, not a file" if path.is_dir() else "missing"
+        problem = "a folder, not a file" if path.is_dir() else "not a regular file" if path.exists() else "missing"
         raise BadInputError(f"'{path}' is {problem}. Give an audio file.")
     try:
         with _open_decoder(path) as info:

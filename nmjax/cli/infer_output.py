@@ -76,7 +76,7 @@ def _print_settings(result: MasteringResult, title: str, overrides: Overrides, c
     if not eq_bypassed:
         _print_bands(result, overrides, console)
     settings = plan.prediction.settings
-    for name in active_processors(settings):
+    for name in active_processors(settings, result.info.channels):
         by_hand = overrides.processors.get(name, ())
         text = describe_settings(name, getattr(settings, name), by_hand)
         print_line(console, f"{name.capitalize() + ':':12}{text}")

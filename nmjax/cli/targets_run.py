@@ -84,6 +84,8 @@ def _read_target(file: WeightedFile) -> _Target:
     path = Path(file.path)
     if file.path in STYLE_NAMES and not path.exists() and not file.section:
         return _Target(file.path, *target_file.read(style_file(file.path)), file.weight)
+    if file.path in STYLE_NAMES and not path.exists():
+        raise BadInputError(f"'{file.path}' is a style, which has no sections; leave the times out.")
     if not path.exists() and not path.suffix:
         raise BadInputError(f"There is no file and no style '{file.path}'; {suggest(file.path, STYLE_NAMES)}")
     if path.suffix.lower() == ".json" and not file.section:

@@ -57,8 +57,12 @@ def features_from_file(path: Path, section: Section | None = None) -> TrackFeatu
     info = reader.probe(path)
     if section:
         check_section(section, info.frames / info.sample_rate, f"'{path}'")
-    chunks = read_section(path, section)
-    return check_reference(features_from_chunks(chunks, info.sample_rate), f"'{section_name(str(path), section)}'")
+    features = features_from_chunks(read_section(path, section), info.sample_rate)
+    if section and features.seconds == 0.0:  # the header of an MP3 may promise more than the file holds
+        raise BadInputError(f"'{path}' ends before its section begins; choose an earlier one.")
+    if section:
+        check_section(section, section.start + features.seconds, f"'{path}'")
+    return check_reference(features, f"'{section_name(str(path), section)}'")
 
 
 def read_section(path: Path, section: Section | None) -> AudioChunks:

@@ -132,12 +132,19 @@ def _jit_equalize(audio, bands, sample_rate, state):
     return equalize(audio, bands, sample_rate, state)
 
 
-def active_processors(settings: Settings) -> list[str]:
-    """Names of the processors that change the signal, in the order of the chain."""
+def active_processors(settings: Settings, channels: int = 2) -> list[str]:
+    """Names of the processors that change the signal, in the order of the chain.
+
+    Args:
+        settings: of all processors.
+        channels: of the signal; only two of them have a width.
+    """
     return [
         name
         for name, processor in PROCESSORS.items()
-        if (values := getattr(settings, name)) is not None and not processor.is_neutral(values)
+        if (values := getattr(settings, name)) is not None
+        and not processor.is_neutral(values)
+        and (name != "width" or channels == 2)
     ]
 
 

@@ -51,7 +51,8 @@ def summary_sentences(result: MasteringResult) -> list[str]:
         return []
     repaired = [repair.label for repair in result.render_plan.repairs.active().values()]
     sentences = [f"Repaired first: {', '.join(repaired)}."] if repaired else []
-    sentences += [describe_processing(result.render_plan, result.info.sample_rate, _eq_purpose(result))]
+    info = result.info
+    sentences += [describe_processing(result.render_plan, info.sample_rate, info.channels, _eq_purpose(result))]
     if outcome := result.render_plan.match_outcome:
         sentences.append(outcome.sentence)
     if loudness_range := _describe_loudness_range(result):
@@ -71,16 +72,17 @@ def _eq_purpose(result: MasteringResult) -> EqPurpose:
     return EqPurpose(f", as your network predicts after {result.network.step:,} steps")
 
 
-def describe_processing(plan: RenderPlan, sample_rate: int, purpose: EqPurpose) -> str:
+def describe_processing(plan: RenderPlan, sample_rate: int, channels: int, purpose: EqPurpose) -> str:
     """One or two sentences about the EQ and the processors, without the loudness.
 
     Args:
         plan: what was rendered.
         sample_rate: of the track, in Hz.
+        channels: of the track.
         purpose: what the EQ is for where it matches no reference.
     """
-    processors = describe_processors(plan.prediction.settings)
-    if plan.match:
+    processors = _describe_processors(plan.prediction.settings, channels)
+    if plan.match and "eq" in plan.match.reference_target.matched_stages:
         purpose = EqPurpose(f" moves the tone toward {plan.match.reference_target.name}")
     elif plan.eq_scale < 1.0:
         purpose = purpose._replace(small="")
@@ -138,10 +140,10 @@ def eq_response_db(
     return np.asarray(compiled_response_db(bands, freq_hz, sample_rate), np.float64)[0]
 
 
-def describe_processors(settings: Settings) -> str:
+def _describe_processors(settings: Settings, channels: int) -> str:
     """The processors that change the signal, as the end of a sentence; empty where there is none."""
     descriptions = {"compressor": _describe_compressor, "saturator": _describe_saturator, "width": _describe_width}
-    parts = [descriptions[name](getattr(settings, name)) for name in active_processors(settings)]
+    parts = [descriptions[name](getattr(settings, name)) for name in active_processors(settings, channels)]
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
 
 

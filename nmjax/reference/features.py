@@ -51,7 +51,7 @@ class TrackFeatures:
         side_db: levels of half of left − right, at least −120; meaningless unless `stereo`.
         std_error_db: standard error of mid_db about its mean over the bands, from its variation between blocks of 3 s.
         crest_db: peak over RMS of blocks of 3 s, the median.
-        loudness_range: LU; NaN below 3 s.
+        loudness_range: LU; NaN below 3 s, and where nothing is above −70 LUFS.
         seconds: duration.
         stereo: whether there are two channels.
         max_hz: highest frequency the file can hold.
@@ -171,16 +171,17 @@ class FeatureExtractor:
         powers = np.array(self._block_powers or [np.zeros((2, NUM_BANDS))])
         mean = powers.mean(axis=0)
         meter = self._loudness_meter
+        lufs = meter.integrated_lufs() if meter else -math.inf
         return TrackFeatures(
             mid_db=_db(mean[0]),
             side_db=_db(mean[1]),
             std_error_db=_std_error_db(powers[:, 0]),
             crest_db=self._median_crest_db(),
-            loudness_range=meter.loudness_range_lu() if meter else math.nan,
+            loudness_range=meter.loudness_range_lu() if meter and math.isfinite(lufs) else math.nan,
             seconds=self._num_samples / SAMPLE_RATE,
             stereo=self._num_channels == 2,
             max_hz=float(max_hz),
-            lufs=meter.integrated_lufs() if meter else -math.inf,
+            lufs=lufs,
             frames=self._frame_levels(),
             outline=np.concatenate(self._outline) if self._outline else None,
         )

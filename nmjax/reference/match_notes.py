@@ -10,6 +10,7 @@ from nmjax.reference.features import TrackFeatures
 from nmjax.reference.frame_matching import FrameLevels, tone_difference
 from nmjax.reference.posterior import Prior
 from nmjax.reference.target_eq import matchable_frames, usable_bands
+from nmjax.runtime.number_format import format_signed
 
 # Standard error from which on three quarters of a degradation remain, docs/explanation/reference.md.
 _LOW_CONFIDENCE_DB = 3.0
@@ -98,7 +99,7 @@ def _describe_difference(track: TrackFeatures, reference: TrackFeatures) -> str:
     difference_db = reference.mid_db - track.mid_db
     difference_db = np.where(usable, difference_db - np.median(difference_db[usable]), 0.0)
     band = int(np.argmax(np.abs(difference_db)))
-    text = f"its tone differs most at {CENTERS_HZ[band]:,.0f} Hz ({difference_db[band]:+.1f} dB)"
+    text = f"its tone differs most at {CENTERS_HZ[band]:,.0f} Hz ({format_signed(difference_db[band], 'dB')})"
     if track.stereo and reference.stereo:
-        text += f", its width by {reference.width_db - track.width_db:+.1f} dB"
+        text += f", its width by {format_signed(reference.width_db - track.width_db, 'dB')}"
     return text

@@ -70,7 +70,7 @@ def _summary(track: Track, delivered: Prepared) -> list[str]:
     purpose = SIMILAR_MUSIC if is_prediction else NO_PURPOSE
     if edits.intensity < 1.0:
         purpose = purpose._replace(small="")
-    return [describe_processing(delivered.plan, track.sample_rate, purpose), *_describe_gain(track)]
+    return [describe_processing(delivered.plan, track.sample_rate, track.channels, purpose), *_describe_gain(track)]
 
 
 def _loudness_change_db(track: Track) -> float | None:

@@ -1,5 +1,8 @@
 """Encoded files hold the samples that were given, rounded and clipped."""
 
+import struct
+import time
+
 import numpy as np
 import pytest
 import soundfile
@@ -23,6 +26,21 @@ def test_floats_are_written_unchanged(tmp_path):
     audio = (3.0 * music(0.1)).astype(np.float32)
     writer.encode_audio(tmp_path / "x.wav", [audio], 48_000, 2, "WAV", "FLOAT")
     np.testing.assert_array_equal(soundfile.read(str(tmp_path / "x.wav"), dtype="float32")[0], audio)
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF"])
+def test_floats_are_the_same_file_at_any_time(tmp_path, container):
+    """libsndfile stores the time in the chunk of the peak."""
+    audio = music(0.1).astype(np.float32)
+    files = [tmp_path / "a", tmp_path / "b"]
+    for file in files:
+        writer.encode_audio(file, [audio], 48_000, 2, container, "FLOAT")
+        time.sleep(1.1)
+    content = files[0].read_bytes()
+    assert content == files[1].read_bytes()
+    start = content.index(b"PEAK")
+    order = ">" if container == "AIFF" else "<"
+    assert struct.unpack(f"{order}If", content[start + 12 : start + 20]) == (0, np.abs(audio[:, 0]).max())
 
 
 def test_an_impossible_format_is_refused(tmp_path):

@@ -76,6 +76,7 @@ def test_an_average_of_music_targets_and_styles_is_saved_with_weights_and_a_tilt
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
+        (["warm@1-3"], "'warm' is a style, which has no sections; leave the times out."),
         (["warmm"], "no file and no style 'warmm'; did you mean 'warm'"),
         (["warm", "--save", "a.txt"], "must end in .json"),
         (["--save", "a.json"], "--save needs targets or music"),

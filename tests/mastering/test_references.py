@@ -371,6 +371,26 @@ def test_a_section_of_a_reference_is_analyzed_alone(tmp_path):
             read_reference_features(read_weighted_file(f"{path}@{times}"))
 
 
+def test_a_section_must_end_where_the_audio_does_whatever_the_header_says(tmp_path):
+    path = tmp_path / "ref.mp3"
+    soundfile.write(path, music(12.0), RATE, format="MP3")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    assert read_reference_features(read_weighted_file(f"{path}@0-3"))[0].seconds == pytest.approx(3.0)
+    with pytest.raises(BadInputError, match=r"is [34]\.\d s long; its section must end by then"):
+        read_reference_features(read_weighted_file(f"{path}@0:01-0:08"))
+    with pytest.raises(BadInputError, match=r"ends before its section begins|must begin before that"):
+        read_reference_features(read_weighted_file(f"{path}@0:06-0:10"))
+
+
+@pytest.mark.slow
+def test_a_match_of_strength_0_does_not_name_its_reference(tmp_path, capsys):
+    track, reference = (
+        write_audio(tmp_path / f"{name}.wav", music(6.0, seed=seed), RATE) for seed, name in enumerate("ab")
+    )
+    assert main(["infer", str(track), "--reference", str(reference), "--reference-strength", "0"]) in (0, 3)
+    assert "toward b.wav" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("rate", [RATE, 48_000])
 def test_bands_above_the_cut_off_of_a_lossy_reference_are_unknown(tmp_path, rate):
     audio = music(8.0, rate=rate)

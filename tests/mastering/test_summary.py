@@ -15,12 +15,12 @@ from tests.dsp.oracles import peaking_sos
 COMPRESSOR = Compressor(*(jnp.array([x], jnp.float32) for x in (-22.4, 1.06, 6.0, 60.0, 4.0, 0.329)))
 
 
-def describe(gains_db, rate=44_100, purpose=SIMILAR_MUSIC, **processors):
+def describe(gains_db, rate=44_100, purpose=SIMILAR_MUSIC, channels=2, **processors):
     columns = (jnp.asarray([x], jnp.float32) for x in ([100.0, 5000.0], gains_db, [1.0, 1.0], [1.0, 1.0]))
     eq = EqSettings(*columns)
     settings = at_model_level(eq).replace(**processors)
     prediction = Prediction(settings=settings, z=jnp.zeros((1, 512)))
-    return describe_processing(RenderPlan(prediction, 44_100, eq.bands(), 0.0), rate, purpose)
+    return describe_processing(RenderPlan(prediction, 44_100, eq.bands(), 0.0), rate, channels, purpose)
 
 
 @pytest.mark.parametrize("gain_db", [0.3, -0.6])
@@ -52,7 +52,7 @@ def test_the_largest_gain_is_that_of_all_bands_together():
     expected_db = 20.0 * np.log10(np.abs(sosfreqz(sections, freq_hz, fs=44_100)[1])).max()
     eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones((1, 2)))
     plan = RenderPlan(Prediction(settings=at_model_level(eq), z=jnp.zeros((1, 512))), 44_100, bands, 0.0)
-    assert f"At most {expected_db:.1f} dB of EQ" in describe_processing(plan, 44_100, SIMILAR_MUSIC)
+    assert f"At most {expected_db:.1f} dB of EQ" in describe_processing(plan, 44_100, 2, SIMILAR_MUSIC)
 
 
 def test_the_processors_that_act_are_named():
@@ -78,3 +78,9 @@ def test_closed_bands_are_counted():
         "1 of 10 bands is closed.",
         "2 of 10 bands are closed.",
     ]
+
+
+def test_the_width_of_a_mono_track_is_not_named():
+    width = Width(low=jnp.array([1.2], jnp.float32), high=jnp.array([1.3], jnp.float32))
+    assert "a wider stereo image" in describe([3.0, 0.0], width=width)
+    assert "stereo" not in describe([3.0, 0.0], width=width, channels=1)

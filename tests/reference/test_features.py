@@ -93,6 +93,8 @@ def test_loudness_matches_pyloudnorm(channels):
 def test_silence_and_short_audio():
     silence = track_features(split_chunks(np.zeros((RATE, 2))))
     assert silence.silent and silence.crest_db == 0.0 and silence.lufs == -np.inf
+    quiet = track_features(split_chunks(3e-4 * music(6.0)))  # below −70 LUFS nothing counts
+    assert not quiet.silent and np.isnan(quiet.loudness_range) and quiet.lufs == -np.inf
     short = track_features(split_chunks(music(0.2)))
     assert not short.silent and np.isnan(short.loudness_range) and np.all(short.std_error_db == 6.0)
     assert track_features([]).silent and track_features([np.zeros((0, 2), np.float32)]).silent

@@ -50,7 +50,7 @@ def _silent_track() -> Finding:
         value=100.0,
         unit="%",
         severity=Severity.PROBLEM,
-        sentence="The track is silent.",
+        sentence="The track is silent, or so quiet that it counts as silent.",
         remedy="Check the export.",
     )
 
