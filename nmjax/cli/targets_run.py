@@ -82,10 +82,10 @@ def check_new_file(path: Path | None, suffix: str, flag: str, force: bool) -> No
 def _read_target(file: WeightedFile) -> _Target:
     """A target file, a style or music; a file in the current folder comes before a style of that name."""
     path = Path(file.path)
-    if file.path in STYLE_NAMES and not path.exists() and not file.section:
-        return _Target(file.path, *target_file.read(style_file(file.path)), file.weight)
     if file.path in STYLE_NAMES and not path.exists():
-        raise BadInputError(f"'{file.path}' is a style, which has no sections; leave the times out.")
+        if file.section:
+            raise BadInputError(f"'{file.path}' is a style, which has no sections; leave the times out.")
+        return _Target(file.path, *target_file.read(style_file(file.path)), file.weight)
     if not path.exists() and not path.suffix:
         raise BadInputError(f"There is no file and no style '{file.path}'; {suggest(file.path, STYLE_NAMES)}")
     if path.suffix.lower() == ".json" and not file.section:
