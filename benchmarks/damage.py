@@ -4,10 +4,10 @@
 
 Excerpts of each song of a CSV's column `target`, damaged as by `nmjax.evaluation.damage`: each kind with a drive of 4
 to 8 and of 8 to 14 dB, and untouched. The gain is SI-SDR after minus SI-SDR before. `shuffled`: the residual gets z of
-another example of the same kind and drive; `zero`: z = 0; both show what z contributes. `gated`: the residual only
-where the diagnosis finds saturation in the excerpt, as in the repair `saturation`. On hard clipping, the exact
-declipper for comparison, at the highest and lowest samples: the clipper works at four times the rate, so the tops are
-not flat. The interval is that of the mean, by bootstrap over songs.
+another example of the same kind and drive; `zero`: z = 0; both show what z contributes. `found`: excerpts in which
+the diagnosis finds saturation or clipping; `repair`: the gain of `--repair clip,saturation`, which uses the curve of
+the shipped network, and the declipper above the ceiling; `auto`: that of `--repair auto`, which leaves alone what is
+uncertain. The interval is that of the mean, by bootstrap over songs.
 """
 
 import argparse
@@ -18,16 +18,16 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import soundfile
+from repair import repair
 
-from nmjax.dsp.declip import declip
 from nmjax.evaluation.damage import CURVES, apply_damage, random_damage
 from nmjax.evaluation.metrics import lufs, si_sdr_db
 from nmjax.evaluation.statistics import error_ratio
 from nmjax.mastering.analysis import SourceSignal, predict_settings, render_prediction
-from nmjax.mastering.diagnosis.saturation import SaturationScan, find_saturation
 from nmjax.mastering.network import load
 
 RATE, DRIVES_DB = 44_100, ((4.0, 8.0), (8.0, 14.0))
+REPAIRS = ("clip", "saturation")
 LEAST_UNTOUCHED_DB = 40.0  # SI-SDR of clean music that counts as unharmed
 
 
@@ -92,17 +92,11 @@ def render_variants(items, network):
     }
 
 
-def is_found(audio):
-    """Whether the diagnosis finds saturation in an excerpt."""
-    scan = SaturationScan(audio.shape[1])
-    scan.update(np.ascontiguousarray(audio.T))
-    return bool(find_saturation(scan.result()))
-
-
-def declip_exactly(item):
-    """The item restored by the consistent declipper, with its highest and lowest samples as levels."""
-    source = item.source.astype(np.float32)
-    return declip(source, np.stack([source.max(axis=0), -source.min(axis=0)], axis=1) * 0.995, RATE)
+def repair_excerpt(audio):
+    """Whether the diagnosis finds clipping or saturation, and the results of `--repair clip,saturation` and `auto`."""
+    source = audio.astype(np.float32)
+    findings, _, named = repair(source, REPAIRS)
+    return bool(findings & {"clipping", "saturation"}), named, repair(source)[2]
 
 
 def mean_with_interval(values, songs):
@@ -112,8 +106,8 @@ def mean_with_interval(values, songs):
 
 
 def print_gains(excerpts, network, rng):
-    print("| damage | drive, dB | SI-SDR, dB | gain | worst | shuffled z | z = 0 | found | gated | exact declipper |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("| damage | drive, dB | SI-SDR, dB | network | worst | shuffled z | z = 0 | found | repair | worst | auto |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for kind in CURVES:
         for drives_db in DRIVES_DB:
             items = list(damaged_items(excerpts, kind, drives_db, rng))
@@ -124,29 +118,28 @@ def print_gains(excerpts, network, rng):
                 return [si_sdr_db(y, item.clean) for y, item in zip(outputs, items, strict=True)] - before
 
             gain = {name: gains(outputs) for name, outputs in render_variants(items, network).items()}
-            found = np.array([is_found(item.source) for item in items])
-            exact = f"{np.mean(gains([declip_exactly(item) for item in items])):+.1f}" if kind == "hard" else ""
+            found, *repaired = zip(*(repair_excerpt(item.source) for item in items), strict=True)
+            named, auto = map(gains, repaired)
             print(
                 f"| {kind} | {drives_db[0]:g}–{drives_db[1]:g} | {before.mean():.1f} |"
                 f" {mean_with_interval(gain['true'], songs)} | {gain['true'].min():+.1f} |"
-                f" {gain['shuffled'].mean():+.1f} | {gain['zero'].mean():+.1f} | {100.0 * found.mean():.0f} % |"
-                f" {np.where(found, gain['true'], 0.0).mean():+.1f} | {exact} |",
+                f" {gain['shuffled'].mean():+.1f} | {gain['zero'].mean():+.1f} | {100.0 * np.mean(found):.0f} % |"
+                f" {mean_with_interval(named, songs)} | {named.min():+.1f} | {mean_with_interval(auto, songs)} |",
                 flush=True,
             )
 
 
 def print_harm(excerpts, network):
-    result, found = [], []
+    results, found = [], []
     for song, clean in excerpts:
         (output,) = render_all(predict_all([Item(song, clean, clean)], network), network)
-        result.append(si_sdr_db(output, clean))
-        found.append(is_found(clean))
-    result, harmed = np.array(result), np.array(result) < LEAST_UNTOUCHED_DB
-    print(
-        f"\nUntouched: SI-SDR {np.median(result):.1f} dB (median), {result.min():.1f} dB (worst); "
-        f"{100.0 * np.mean(~harmed):.0f} % of {len(result)} at {LEAST_UNTOUCHED_DB:g} dB or more. "
-        f"Gated: saturation found in {np.sum(found)}, below {LEAST_UNTOUCHED_DB:g} dB {np.sum(harmed & found)}."
-    )
+        is_found, *repaired = repair_excerpt(clean)
+        results.append([si_sdr_db(y, clean) for y in (output, *repaired)])
+        found.append(is_found)
+    print(f"\nUntouched: something is found in {sum(found)} of {len(found)} excerpts.")
+    for name, values in zip(("network", "repair", "auto"), np.array(results).T, strict=True):
+        unharmed = np.sum(values >= LEAST_UNTOUCHED_DB)
+        print(f"{name}: {unharmed} at {LEAST_UNTOUCHED_DB:g} dB SI-SDR or more, worst {values.min():.1f} dB.")
 
 
 def main():

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from nmjax.mastering.analysis import SourceSignal, predict_settings
 from nmjax.mastering.network import Network
 from nmjax.mastering.pretrained import RESTORATION_MODEL, load_shipped
 from nmjax.mastering.repair.base import DiagnosedTrack
+from nmjax.mastering.repair.curve import Curve
 from nmjax.models.inverse_curve import KNOTS
 
 _MIN_SLOPE = 0.05  # so that no level becomes zero, whatever the network predicts
-
-
-class Curve(NamedTuple):
-    """Magnitudes, ascending, and what they become in the positive and in the negative half; full scale ±1."""
-
-    levels: Float[np.ndarray, " points"]
-    positive: Float[np.ndarray, " points"]
-    negative: Float[np.ndarray, " points"]
 
 
 def predict_curve(track: DiagnosedTrack) -> Curve:

@@ -23,7 +23,7 @@ _MIN_RUNS = 5  # in the whole track
 _PROBLEM_SHARE = 1e-4  # of all samples
 _OVERSHOOT_PERCENT = 90.0
 _MIN_OVER_DB = 0.1  # of a true peak: less is printed as 0.0 dB
-CONSTANT_SHARE = 0.95  # of the samples in flat tops, at the highest level: the level is constant
+_CONSTANT_SHARE = 0.95  # of the samples in flat tops, at the highest level: the level is constant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +51,11 @@ class ClippingStatistics:
     def share(self) -> float:
         """Clipped samples among all."""
         return self.samples / max(1, self.num_samples)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether nearly all flat tops are at the highest level."""
+        return self.constant_share >= _CONSTANT_SHARE
 
 
 class ClippingScan:

@@ -6,10 +6,11 @@ import dataclasses
 import math
 
 from nmjax.audio.units import amplitude_to_db
+from nmjax.mastering.diagnosis.ceiling import find_ceiling
 from nmjax.mastering.diagnosis.clipping import find_clipping, find_true_peak_overs
 from nmjax.mastering.diagnosis.dynamics import find_dynamics
 from nmjax.mastering.diagnosis.file_quality import find_bandwidth, find_dc_offset, find_padding, find_subsonic
-from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Finding
+from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Finding, Severity
 from nmjax.mastering.diagnosis.resonance import find_resonances
 from nmjax.mastering.diagnosis.saturation import find_saturation, rounding_db
 from nmjax.mastering.diagnosis.scan import TrackStatistics
@@ -45,10 +46,8 @@ def diagnose(
         container_bits: of the file's samples; None where unknown.
     """
     spectrum = statistics.spectrum
-    clipping = find_clipping(statistics.clipping)
     findings = [
-        *clipping,
-        *(() if clipping else find_saturation(statistics.saturation)),  # flat tops are round, too
+        *_find_distortion(statistics),
         *find_true_peak_overs(loudness.true_peak),
         *statistics.cell_findings,
         *find_dc_offset(statistics.samples.mean),
@@ -64,6 +63,16 @@ def diagnose(
         *find_padding(statistics.samples, container_bits),
     ]
     return sorted(findings, key=lambda finding: SEVERITY_ORDER[finding.severity])
+
+
+def _find_distortion(statistics: TrackStatistics) -> list[Finding]:
+    """Clipping or saturation: flat tops are round, too, and the top of a wide round peak is flat."""
+    clipping = find_clipping(statistics.clipping)
+    if clipping and statistics.clipping.is_constant:
+        return clipping
+    saturation = find_saturation(statistics.saturation, find_ceiling(statistics.ceiling))
+    is_clear = any(finding.severity is Severity.WARNING for finding in saturation)
+    return saturation if is_clear or not clipping else clipping
 
 
 def track_measures(statistics: TrackStatistics, loudness: LoudnessMeasures) -> dict[str, float]:

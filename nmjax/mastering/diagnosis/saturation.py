@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from nmjax.audio.sliding import sliding_mean
+from nmjax.mastering.diagnosis.ceiling import Ceiling
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.percentiles import percentile_of
 
@@ -27,7 +28,9 @@ _FLOOR = 1e-7
 _MIN_PEAK = 0.01  # −40 dBFS: below, 16 bits are too coarse to see the shape of a peak
 _MIN_PEAKS = 50  # near the ceiling, and in the middle
 _MIN_ROUNDING_DB = 5.5  # 1.4 % of 354 training songs have more, none behind a limiter
-_WARNING_ROUNDING_DB = 8.0  # of a hyperbolic tangent whose ceiling the peaks exceed by 6 dB
+_WARNING_ROUNDING_DB = 8.0  # of a hyperbolic tangent whose ceiling the peaks exceed by 6 dB; no training song has it
+_MIN_DENSITY = 1.2  # of samples at the ceiling; of clippers from 4 dB on
+_CERTAIN_DENSITY = 7.0  # no training song has it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,20 +123,38 @@ def _half_rounding_db(statistics: SaturationStatistics, channel: int, half: int)
     return float(means[0] - means[1])
 
 
-def find_saturation(statistics: SaturationStatistics) -> list[Finding]:
-    """Peaks that are rounded off toward the ceiling."""
+def find_saturation(statistics: SaturationStatistics, ceiling: Ceiling) -> list[Finding]:
+    """Peaks that are rounded off toward the ceiling, or cut off before a filter or a codec.
+
+    Args:
+        statistics: of the signal.
+        ceiling: of the same signal, see `find_ceiling`.
+    """
     rounding = rounding_db(statistics)
-    if not rounding >= _MIN_ROUNDING_DB:
+    is_rounded = rounding >= _MIN_ROUNDING_DB
+    is_dense = ceiling.density >= _CERTAIN_DENSITY and math.isfinite(rounding)  # too few peaks below the ceiling
+    if not is_rounded and not is_dense:
         return []
+    is_certain = is_dense or rounding >= _WARNING_ROUNDING_DB
+    how_round = f" ({rounding:.0f} dB less pointed than softer ones)" if is_rounded else ""
+    if is_cut_off(ceiling):
+        sentence = f"The loudest peaks are cut off near one level{how_round}: the mix went through a clipper"
+        sentence = f"{sentence} before it was filtered, resampled or encoded."
+    else:
+        sentence = f"The loudest peaks are rounded off{how_round}: the mix went through a saturator or a soft clipper."
     return [
         Finding(
             name="saturation",
             value=rounding,
             unit="dB",
-            severity=Severity.WARNING if rounding >= _WARNING_ROUNDING_DB else Severity.INFO,
-            sentence=f"The loudest peaks are rounded off ({rounding:.0f} dB less pointed than softer ones): the mix"
-            " went through a saturator or a soft clipper.",
-            remedy="If it sounds distorted, lower the level into the saturator, and export again.",
-            percentile=percentile_of("rounding_db", rounding),
+            severity=Severity.WARNING if is_certain else Severity.INFO,
+            sentence=sentence,
+            remedy="If it sounds distorted, lower the level into it, and export again.",
+            percentile=percentile_of("rounding_db", rounding) if is_rounded else None,
         )
     ]
+
+
+def is_cut_off(ceiling: Ceiling) -> bool:
+    """Whether the peaks of a signal that is saturated were cut off, rather than only rounded."""
+    return ceiling.density >= _MIN_DENSITY

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nmjax.audio.streams import BlockBuffer
+from nmjax.mastering.diagnosis.ceiling import CeilingScan, CeilingStatistics
 from nmjax.mastering.diagnosis.cells import CellScan, cell_frames
 from nmjax.mastering.diagnosis.clipping import ClippingScan, ClippingStatistics
 from nmjax.mastering.diagnosis.file_quality import SampleStatistics
@@ -35,6 +36,7 @@ class TrackStatistics:
     cell_findings: list[Finding]
     clipping: ClippingStatistics
     saturation: SaturationStatistics
+    ceiling: CeilingStatistics
     spectrum: LongTermSpectrum
 
     @property
@@ -61,7 +63,7 @@ class TrackScan:
         self._sample_rate, self._channels = sample_rate, channels
         self._samples = SampleStatistics(channels)
         self._cells, self._clipping = CellScan(sample_rate, channels), ClippingScan(channels)
-        self._saturation = SaturationScan(channels)
+        self._saturation, self._ceiling = SaturationScan(channels), CeilingScan(channels)
         self._spectrum = SpectrumScan(sample_rate, channels)
         self._buffer = BlockBuffer(channels, _CELLS_PER_BLOCK * cell_frames(sample_rate))
 
@@ -81,10 +83,12 @@ class TrackScan:
             [*find_interruptions(cells), *find_hiss(cells)],
             self._clipping.result(),
             self._saturation.result(),
+            self._ceiling.result(),
             self._spectrum.result(),
         )
 
     def _add_block(self, block: Float[np.ndarray, "channel frames"]) -> None:
         if block.shape[1]:
-            for collector in (self._samples, self._cells, self._clipping, self._saturation, self._spectrum):
+            peaks = (self._clipping, self._saturation, self._ceiling)
+            for collector in (self._samples, self._cells, *peaks, self._spectrum):
                 collector.update(block)

@@ -57,14 +57,12 @@ class Repair(StrictModel):
         repaired_findings: names of the findings that it repairs.
         solved_findings: names of findings that are over with it, too, and call for no repair of their own.
         needs_name: whether it is never certain, so that `auto` need not plan it.
-        is_slow: whether the repaired signal is stored, rather than computed again whenever it is read.
     """
 
     label: ClassVar[str] = ""
     repaired_findings: ClassVar[tuple[str, ...]] = ()
     solved_findings: ClassVar[tuple[str, ...]] = ()
     needs_name: ClassVar[bool] = False
-    is_slow: ClassVar[bool] = False
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
@@ -74,6 +72,11 @@ class Repair(StrictModel):
     def fits(self, sample_rate: int, channels: int) -> bool:
         """Whether it has an effect on a signal of this rate (Hz) and number of channels."""
         return True
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the repaired signal is stored, rather than computed again whenever it is read."""
+        return False
 
     def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> AudioChunks:
         """The repaired stream, of the same length.

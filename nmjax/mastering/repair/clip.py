@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -13,7 +13,6 @@ from nmjax.audio.reader import MAX_CHANNELS
 from nmjax.audio.streams import AudioChunks
 from nmjax.audio.units import amplitude_to_db
 from nmjax.dsp.declip import declip_chunks
-from nmjax.mastering.diagnosis.clipping import CONSTANT_SHARE
 from nmjax.mastering.repair.base import Diagnosis, Proposal, Repair
 from nmjax.mastering.settings.ranges import Range
 from nmjax.runtime.errors import BadInputError
@@ -21,7 +20,7 @@ from nmjax.runtime.number_format import format_fixed
 
 _MAX_CERTAIN_OVERSHOOT_DB = 12.0  # more is expected of square waves, which are meant to be flat
 _MAX_OVER = 1.12  # of samples over the level: 1 dB; what is cut off ends at its level
-_Levels = Annotated[
+HalfLevels = Annotated[
     list[Annotated[float, Range(0.001, 1_000.0)] | None], Field(max_length=MAX_CHANNELS, default_factory=list)
 ]
 
@@ -36,9 +35,8 @@ class ClipRepair(Repair):
 
     label: ClassVar[str] = "clipped peaks"
     repaired_findings: ClassVar[tuple[str, ...]] = ("clipping",)
-    is_slow: ClassVar[bool] = True
-    positive: _Levels
-    negative: _Levels
+    positive: HalfLevels
+    negative: HalfLevels
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
@@ -46,32 +44,57 @@ class ClipRepair(Repair):
         clipping = diagnosis.statistics.clipping
         if "clipping" not in diagnosis.findings or not np.isfinite(clipping.levels).any():
             return None
-        positive, negative = (
-            [round(float(level), 6) if np.isfinite(level) else None for level in half] for half in clipping.levels.T
-        )
-        is_certain = clipping.constant_share >= CONSTANT_SHARE and clipping.overshoot_db <= _MAX_CERTAIN_OVERSHOOT_DB
+        positive, negative = map(level_list, clipping.levels.T)
+        is_certain = clipping.is_constant and clipping.overshoot_db <= _MAX_CERTAIN_OVERSHOOT_DB
         return Proposal(cls(positive=positive, negative=negative), is_certain)
+
+    @property
+    def is_slow(self) -> bool:
+        """Always."""
+        return True
 
     def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> AudioChunks:
         """The stream with its peaks restored; they may exceed full scale."""
-        for name, values in (("positive", self.positive), ("negative", self.negative)):
-            if len(values) != channels:
-                raise BadInputError(
-                    f"repair.clip.{name} has {len(values)} numbers, the track {channels} channels; give one each."
-                )
-        halves = [[np.inf if level is None else level for level in half] for half in (self.positive, self.negative)]
-        levels = np.array(halves, np.float32)
-        return declip_chunks(_checked(chunks, levels), levels.T, sample_rate)
+        levels = level_array({"clip.positive": self.positive, "clip.negative": self.negative}, channels)
+        return declip_chunks(_checked(chunks, levels.T), levels, sample_rate)
 
     @property
     def sentence(self) -> str:
         """At what level the peaks were cut off."""
-        levels_db = sorted(amplitude_to_db(level) for level in (*self.positive, *self.negative) if level is not None)
-        if not levels_db:
-            return "No peaks were restored."
-        low, high = (format_fixed(level_db, "dBFS") for level_db in (levels_db[0], levels_db[-1]))
-        levels = high if low == high else f"{low} to {high}"
-        return f"Peaks cut off at {levels} were restored."
+        levels = describe_levels(self.positive, self.negative)
+        return f"Peaks cut off at {levels} were restored." if levels else "No peaks were restored."
+
+
+def level_array(halves: Mapping[str, Sequence[float | None]], channels: int) -> Float[np.ndarray, "channel half"]:
+    """The levels of both halves of each channel; infinite where one has none.
+
+    Args:
+        halves: by their place in the section `repair` of a settings file.
+        channels: of the track.
+
+    Raises:
+        BadInputError: there is not one level for each channel.
+    """
+    for name, levels in halves.items():
+        if len(levels) != channels:
+            raise BadInputError(
+                f"repair.{name} has {len(levels)} numbers, the track {channels} channels; give one each."
+            )
+    return np.array([[np.inf if x is None else x for x in levels] for levels in halves.values()], np.float32).T
+
+
+def level_list(levels: Iterable[float]) -> list[float | None]:
+    """Levels as a settings file has them: None where there is none."""
+    return [round(float(level), 6) if np.isfinite(level) else None for level in levels]
+
+
+def describe_levels(*halves: Sequence[float | None]) -> str:
+    """The range of all levels in dBFS; empty where there is none."""
+    levels_db = sorted(amplitude_to_db(level) for half in halves for level in half if level is not None)
+    if not levels_db:
+        return ""
+    low, high = (format_fixed(level_db, "dBFS") for level_db in (levels_db[0], levels_db[-1]))
+    return high if low == high else f"{low} to {high}"
 
 
 def _checked(chunks: AudioChunks, levels: Float[np.ndarray, "half channel"]) -> Iterator[np.ndarray]:

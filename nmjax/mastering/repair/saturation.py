@@ -1,4 +1,7 @@
-"""Repair of peaks that a saturator rounded off: its curve, undone sample by sample."""
+"""Repair of peaks that a saturator rounded off, or a clipper cut off before the file was filtered or encoded.
+
+The curve is undone sample by sample. Where peaks were cut off, what lies near the ceiling is restored as in `clip.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +14,41 @@ from pydantic import Field, model_validator
 
 from nmjax.audio.streams import AudioChunks
 from nmjax.audio.units import amplitude_to_db
+from nmjax.dsp.declip import declip_chunks
+from nmjax.mastering.diagnosis.ceiling import find_ceiling
+from nmjax.mastering.diagnosis.finding import Severity
+from nmjax.mastering.diagnosis.saturation import is_cut_off
 from nmjax.mastering.repair.base import Diagnosis, Proposal, Repair
+from nmjax.mastering.repair.clip import HalfLevels, describe_levels, level_array, level_list
+from nmjax.mastering.repair.curve import with_ceiling
 from nmjax.mastering.settings.ranges import SENTENCE, Range, value_error
 from nmjax.runtime.number_format import format_fixed
 
 _MIN_RISE_DB = 0.5  # of the highest peaks: a smaller change is no repair
+_CEILING_SHARE = 0.97  # samples above this share of the ceiling are restored: a filter ripples its flat tops
 _Levels = Annotated[list[Annotated[float, Range(1e-6, 1_000.0)]], Field(min_length=2, max_length=64)]
 
 
 class SaturationRepair(Repair):
-    """A curve for each half of the waveform: piecewise linear through 0 and the given points, and beyond the last.
+    """A curve for each half of the waveform, and the level from which its result is restored.
+
+    The curve is piecewise linear through 0 and the given points, and continues beyond the last.
 
     Attributes:
         levels: magnitudes before the repair, ascending, full scale ±1.
         positive, negative: what each of them becomes, in the positive and in the negative half; never descending.
+        ceiling_positive, ceiling_negative: magnitude after the curve from which the peaks of each channel are cut off;
+            None for a half that is not. Empty where none is.
     """
 
     label: ClassVar[str] = "saturated peaks"
     repaired_findings: ClassVar[tuple[str, ...]] = ("saturation",)
-    needs_name: ClassVar[bool] = True
     solved_findings: ClassVar[tuple[str, ...]] = ("plr",)
     levels: _Levels
     positive: _Levels
     negative: _Levels
+    ceiling_positive: HalfLevels
+    ceiling_negative: HalfLevels
 
     @model_validator(mode="after")
     def _is_a_curve(self) -> SaturationRepair:
@@ -52,24 +67,51 @@ class SaturationRepair(Repair):
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
-        """The curve that a network predicts; never certain, because distortion can be meant."""
-        if "saturation" not in diagnosis.findings:
+        """The curve that a network predicts, and the ceiling; certain where the diagnosis warns."""
+        finding = diagnosis.findings.get("saturation")
+        if not finding:
             return None
         from nmjax.mastering.saturation_curve import predict_curve  # imports JAX (a second), which a plan does not need
 
-        curve = predict_curve(diagnosis.track)
+        curve, ceiling = predict_curve(diagnosis.track), find_ceiling(diagnosis.statistics.ceiling)
+        halves = [[], []]
+        if is_cut_off(ceiling):
+            curve, levels = with_ceiling(curve, _CEILING_SHARE * ceiling.levels.T)
+            halves = [level_list(half) for half in levels]
         repair = cls(
-            levels=_rounded(curve.levels), positive=_rounded(curve.positive), negative=_rounded(curve.negative)
+            levels=_rounded(curve.levels),
+            positive=_rounded(curve.positive),
+            negative=_rounded(curve.negative),
+            ceiling_positive=halves[0],
+            ceiling_negative=halves[1],
         )
-        return Proposal(repair, is_certain=False) if repair.rise_db >= _MIN_RISE_DB else None
+        if repair.rise_db < _MIN_RISE_DB and not repair.is_slow:
+            return None
+        return Proposal(repair, is_certain=finding.severity is not Severity.INFO)
 
     @property
     def rise_db(self) -> float:
         """By how much the highest peaks rise, in the half where they rise more."""
         return amplitude_to_db(max(self.positive[-1], self.negative[-1]) / self.levels[-1])
 
-    def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
-        """The stream through the curve; peaks may exceed full scale."""
+    @property
+    def is_slow(self) -> bool:
+        """Whether peaks are restored."""
+        return any(level is not None for level in (*self.ceiling_positive, *self.ceiling_negative))
+
+    def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> AudioChunks:
+        """The stream through the curve, with its peaks restored; they may exceed full scale."""
+        if not self.is_slow:
+            return self._undo_curve(chunks)
+        names = {
+            "saturation.ceiling_positive": self.ceiling_positive,
+            "saturation.ceiling_negative": self.ceiling_negative,
+        }
+        ceiling = level_array(names, channels)
+        cut_off = (np.clip(chunk, -ceiling[:, 1], ceiling[:, 0]) for chunk in self._undo_curve(chunks))
+        return declip_chunks(cut_off, ceiling, sample_rate)
+
+    def _undo_curve(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
         levels = np.concatenate([-np.array(self.levels[::-1]), [0.0], self.levels])
         values = np.concatenate([-np.array(self.negative[::-1]), [0.0], self.positive])
         first, last = ((values[i + 1] - values[i]) / (levels[i + 1] - levels[i]) for i in (0, -2))
@@ -79,9 +121,14 @@ class SaturationRepair(Repair):
 
     @property
     def sentence(self) -> str:
-        """By how much the peaks rise."""
-        rise = format_fixed(self.rise_db, "dB")
-        return f"The curve of a saturator was undone; the highest peaks rise by {rise}."
+        """By how much the peaks rise, and where they were cut off."""
+        sentences = []
+        if self.rise_db >= _MIN_RISE_DB:
+            rise = format_fixed(self.rise_db, "dB")
+            sentences.append(f"The curve of a saturator was undone; the highest peaks rise by {rise}.")
+        if levels := describe_levels(self.ceiling_positive, self.ceiling_negative):
+            sentences.append(f"Peaks cut off at {levels} were restored.")
+        return " ".join(sentences) or "No peaks were restored."
 
 
 def _rounded(values: Float[np.ndarray, " points"]) -> list[float]:

@@ -46,3 +46,11 @@ def test_limited_clipped_and_clean_music_is_not_saturated():
     ceiling = np.quantile(np.abs(audio), 0.995)
     for other in (audio, limit(audio, 9.0), np.clip(audio, -ceiling, ceiling)):
         assert "saturation" not in findings_of(other)
+
+
+def test_a_clipper_of_changing_level_is_a_clipper():
+    audio = song()
+    ceiling = np.quantile(np.abs(audio), 0.995)
+    fading = np.clip(audio, -ceiling, ceiling) * np.linspace(0.5, 1.0, len(audio))[:, None]
+    findings = findings_of(fading)
+    assert "clipping" in findings and "saturation" not in findings

@@ -1,0 +1,90 @@
+"""Peaks that were cut off before the file was filtered, resampled or encoded: many samples near one level.
+
+A clipper collects samples at its ceiling. Where it works at a higher rate, or a filter or a codec follows, the tops are
+not flat any more, but most of their samples stay within a few percent of the ceiling. Music has fewer samples at a
+level, the higher it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, Int
+
+_STEP_DB = 0.1  # of the levels
+_LOWEST_DB = -46.1
+_NUM_STEPS = 661  # up to +20 dBFS
+_MIN_PEAK = 0.01  # −40 dBFS: below, 16 bits are too coarse
+_COUNTED = 0.5  # of the highest sample: below, samples are not counted
+_MAX_OVERSHOOT = 26  # steps by which ripples of a filter exceed the ceiling
+_AT, _BELOW_FIRST, _BELOW_LAST = 2, 6, 11  # steps beside the ceiling and steps below it that are compared
+_MIN_DENSITY = 1.0  # at the ceiling of each half, relative to that below
+
+
+@dataclasses.dataclass(frozen=True)
+class CeilingStatistics:
+    """Samples of a signal by their level, for the positive and the negative half of each channel.
+
+    Attributes:
+        counts: in steps of 0.1 dB; levels far below the highest one are not counted.
+    """
+
+    counts: Int[np.ndarray, "channel half steps"]
+
+
+class CeilingScan:
+    """Collects `CeilingStatistics` from blocks. channels: of the signal."""
+
+    def __init__(self, channels: int):
+        self._highest = np.zeros((channels, 2))
+        self._counts = np.zeros((channels, 2, _NUM_STEPS), np.int64)
+
+    def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
+        """Add a block."""
+        for channel, samples in enumerate(block):
+            for half, signal in enumerate((samples, -samples)):
+                highest = self._highest[channel, half] = max(self._highest[channel, half], float(signal.max()))
+                if highest >= _MIN_PEAK:
+                    high = signal[signal >= _COUNTED * highest]
+                    step = ((20.0 * np.log10(high) - _LOWEST_DB) / _STEP_DB).astype(np.intp)
+                    self._counts[channel, half] += np.bincount(np.clip(step, 0, _NUM_STEPS - 1), minlength=_NUM_STEPS)
+
+    def result(self) -> CeilingStatistics:
+        """The statistics of the signal so far."""
+        return CeilingStatistics(self._counts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ceiling:
+    """Where peaks were cut off.
+
+    Attributes:
+        levels: the ceiling of each half, full scale 1; infinite where a half has none.
+        density: samples at the ceiling relative to those 6 to 12 % below it, in the half where they are most.
+    """
+
+    levels: Float[np.ndarray, "channel half"]
+    density: float
+
+
+def find_ceiling(statistics: CeilingStatistics) -> Ceiling:
+    """The level that holds most samples in each half, where it holds more than the levels below."""
+    halves = [[_half_ceiling(counts) for counts in channel] for channel in statistics.counts]
+    levels = [[level if density >= _MIN_DENSITY else np.inf for level, density in channel] for channel in halves]
+    return Ceiling(np.array(levels), max((density for channel in halves for _, density in channel), default=0.0))
+
+
+def _half_ceiling(counts: Int[np.ndarray, " steps"]) -> tuple[float, float]:
+    """The level with most samples, near the highest one, and its density."""
+    (occupied,) = np.nonzero(counts)
+    if not len(occupied):
+        return np.inf, 0.0
+    first = max(int(occupied[-1]) - _MAX_OVERSHOOT, _BELOW_LAST)
+    smooth = np.convolve(counts, np.ones(3, np.int64), mode="same")
+    mode = first + int(np.argmax(smooth[first : occupied[-1] + 1]))
+    below = counts[mode - _BELOW_LAST : mode - _BELOW_FIRST + 1].mean()
+    steps = np.arange(mode - _AT, min(mode + _AT + 1, _NUM_STEPS))
+    at_ceiling = counts[steps]
+    level_db = _LOWEST_DB + _STEP_DB * (np.sum(steps * at_ceiling) / at_ceiling.sum() + 0.5)
+    return 10.0 ** (level_db / 20.0), float(at_ceiling.sum() / (2 * _AT + 1) / max(below, 0.2))

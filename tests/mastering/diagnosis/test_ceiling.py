@@ -1,0 +1,60 @@
+"""The ceiling of peaks that were cut off, against levels that the signals were made with."""
+
+import numpy as np
+import pytest
+import scipy.signal
+
+from nmjax.mastering.diagnosis.ceiling import CeilingScan, find_ceiling
+from tests.mastering.diagnosis.songs import findings_of, song
+from tests.mastering.diagnosis.test_saturation import limit
+
+
+def ceiling_of(audio, size=10_000):
+    scan = CeilingScan(audio.shape[1])
+    for start in range(0, len(audio), size):
+        scan.update(np.ascontiguousarray(audio[start : start + size].T))
+    return find_ceiling(scan.result())
+
+
+def resampled(audio):
+    """Down and up again, so that flat tops ripple."""
+    return scipy.signal.resample_poly(scipy.signal.resample_poly(audio, 3, 4, axis=0), 4, 3, axis=0)
+
+
+def test_the_density_is_that_of_uniform_samples_with_a_known_share_at_one_level():
+    rng = np.random.default_rng(0)
+    audio = rng.uniform(-1.0, 1.0, (400_000, 1))
+    audio[::10, 0] = 0.9 * np.sign(audio[::10, 0])
+    ceiling = ceiling_of(audio)
+    # A tenth of the samples in five steps of 0.1 dB at 0.9 of full scale, where nine tenths are uniform.
+    width = 0.9 * (10.0 ** (0.25 / 20.0) - 10.0 ** (-0.25 / 20.0))
+    below = 0.9 * (10.0 ** (-0.6 / 20.0) - 10.0 ** (-1.2 / 20.0)) * 5.0 / 6.0
+    assert ceiling.density == pytest.approx((0.1 + 0.9 * width) / (0.9 * below), rel=0.05)
+    np.testing.assert_allclose(ceiling.levels, 0.9, rtol=0.006)
+
+
+@pytest.mark.parametrize("levels", [(0.5, 0.5), (0.3, 0.6)], ids=["symmetric", "asymmetric"])
+def test_the_level_of_a_clipper_is_found_behind_a_filter(levels):
+    audio = song()
+    audio = audio / np.abs(audio).max() * 1.5
+    ceiling = ceiling_of(resampled(np.clip(audio, -levels[1], levels[0])))
+    assert ceiling.density > 2.0
+    np.testing.assert_allclose(ceiling.levels, [levels, levels], rtol=0.02)
+
+
+def test_the_blocks_do_not_matter():
+    audio = song()[:100_000]
+    whole, parts = ceiling_of(audio, len(audio)), ceiling_of(audio[::-1], 777)
+    assert whole.density == pytest.approx(parts.density)
+    np.testing.assert_array_equal(whole.levels, parts.levels)
+
+
+def test_music_and_limited_music_have_no_ceiling():
+    for audio in (song(), limit(song(), 9.0)):
+        assert ceiling_of(audio).density < 1.2
+        assert "saturation" not in findings_of(audio)
+
+
+def test_silence_has_none():
+    ceiling = ceiling_of(np.zeros((10_000, 2)))
+    assert ceiling.density == 0.0 and np.isinf(ceiling.levels).all()
