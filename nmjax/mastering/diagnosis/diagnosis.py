@@ -12,12 +12,15 @@ from nmjax.mastering.diagnosis.dynamics import find_dynamics
 from nmjax.mastering.diagnosis.file_quality import find_bandwidth, find_dc_offset, find_padding, find_subsonic
 from nmjax.mastering.diagnosis.finding import SEVERITY_ORDER, Finding, Severity
 from nmjax.mastering.diagnosis.resonance import find_resonances
-from nmjax.mastering.diagnosis.saturation import find_saturation, rounding_db
+from nmjax.mastering.diagnosis.saturation import find_saturation, is_cut_off, rounding_db
 from nmjax.mastering.diagnosis.scan import TrackStatistics
 from nmjax.mastering.diagnosis.spectrum import MIN_WINDOWS
 from nmjax.mastering.diagnosis.stereo import find_stereo
 from nmjax.mastering.diagnosis.tonal_balance import balance_db, find_tonal_balance
 from nmjax.mastering.diagnosis.tones import find_tones
+
+_EXACT_SHARE = 0.3  # of the samples in flat tops, at the highest level: at most 0.2 where a filter follows a clipper
+_MIN_CLIPPED_DB = 1.5  # by how much clipped peaks would go on; the flat tops of round peaks less
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +71,13 @@ def diagnose(
 def _find_distortion(statistics: TrackStatistics) -> list[Finding]:
     """Clipping or saturation: flat tops are round, too, and the top of a wide round peak is flat."""
     clipping = find_clipping(statistics.clipping)
-    if clipping and statistics.clipping.is_constant:
+    if clipping and statistics.clipping.constant_share >= _EXACT_SHARE:
         return clipping
-    saturation = find_saturation(statistics.saturation, find_ceiling(statistics.ceiling))
+    ceiling = find_ceiling(statistics.ceiling)
+    saturation = find_saturation(statistics.saturation, ceiling)
     is_clear = any(finding.severity is Severity.WARNING for finding in saturation)
-    return saturation if is_clear or not clipping else clipping
+    is_better = is_clear and (is_cut_off(ceiling) or statistics.clipping.overshoot_db < _MIN_CLIPPED_DB)
+    return saturation if is_better or not clipping else clipping
 
 
 def track_measures(statistics: TrackStatistics, loudness: LoudnessMeasures) -> dict[str, float]:

@@ -25,7 +25,7 @@ from nmjax.mastering.settings.ranges import SENTENCE, Range, value_error
 from nmjax.runtime.number_format import format_fixed
 
 _MIN_RISE_DB = 0.5  # of the highest peaks: a smaller change is no repair
-_CEILING_SHARE = 0.97  # samples above this share of the ceiling are restored: a filter ripples its flat tops
+_MAX_CERTAIN_DENSITY = 30.0  # of samples at the ceiling: square waves, which are meant to be flat, have more
 _Levels = Annotated[list[Annotated[float, Range(1e-6, 1_000.0)]], Field(min_length=2, max_length=64)]
 
 
@@ -76,7 +76,7 @@ class SaturationRepair(Repair):
         curve, ceiling = predict_curve(diagnosis.track), find_ceiling(diagnosis.statistics.ceiling)
         halves = [[], []]
         if is_cut_off(ceiling):
-            curve, levels = with_ceiling(curve, _CEILING_SHARE * ceiling.levels.T)
+            curve, levels = with_ceiling(curve, ceiling.cut_levels.T)
             halves = [level_list(half) for half in levels]
         repair = cls(
             levels=_rounded(curve.levels),
@@ -87,7 +87,7 @@ class SaturationRepair(Repair):
         )
         if repair.rise_db < _MIN_RISE_DB and not repair.is_slow:
             return None
-        return Proposal(repair, is_certain=finding.severity is not Severity.INFO)
+        return Proposal(repair, finding.severity is not Severity.INFO and ceiling.density <= _MAX_CERTAIN_DENSITY)
 
     @property
     def rise_db(self) -> float:
