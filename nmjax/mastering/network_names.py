@@ -16,7 +16,7 @@ MODEL_PURPOSES = {
     "1a": "EQ only: a careful first suggestion for the tone of a mix; the default",
     "1a-free": "EQ only, trained on freely licensed music alone; slightly worse than 1a",
     "1b-restore": "inverse curve of a saturator: undoes saturation, and leaves the tone as it is;\n"
-    "--repair saturation uses the same curve",
+    "the repair of saturated tracks uses the same curve",
     "1c": "EQ with gated bands: as good as 1a",
     "2": "EQ, dynamics and width: for a mix whose dynamics and width may need correction;\n"
     "the default with a reference",

@@ -62,8 +62,10 @@ def static_curve_figure(settings: Compressor, input_gain_db: float) -> Figure:
     return Figure(chart, caption)
 
 
-def inverse_curve_figure(repair: SaturationRepair) -> Figure:
-    """The curve that undoes a saturator, for both halves of the waveform."""
+def inverse_curve_figure(repair: SaturationRepair) -> Figure | None:
+    """The curve that undoes a saturator, for both halves of the waveform; None where it is straight."""
+    if not repair.has_curve:
+        return None
     levels = np.array([0.0, *repair.levels])
     halves = [np.array([0.0, *half]) for half in (repair.positive, repair.negative)]
     curves = [

@@ -253,8 +253,10 @@ def test_a_saturator_that_was_undone_is_a_chart(song):
     page = PageParser(render_page(report_data(song, song, 8000, saturation=repair)))
     assert repair.sentence in page.body
     assert "The highest peaks rise by +6.0 dB." in descriptions(page)
-    plain = PageParser(render_page(report_data(song, song, 8000)))
-    assert not any("highest peaks" in text for text in descriptions(plain))
+    clipper = SaturationRepair(levels=[0.1, 0.2], positive=[0.1, 0.2], negative=[0.1, 0.2], ceiling_positive=[0.2])
+    for without in (None, clipper):  # the curve of a hard clipper is straight
+        plain = PageParser(render_page(report_data(song, song, 8000, saturation=without)))
+        assert not any("highest peaks" in text for text in descriptions(plain))
 
 
 def test_band_responses_match_scipy():

@@ -46,13 +46,14 @@ class CeilingScan:
 
     def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
         """Add a block."""
-        for channel, samples in enumerate(block):
-            for half, signal in enumerate((samples, -samples)):
-                highest = self._highest[channel, half] = max(self._highest[channel, half], float(signal.max()))
-                if highest >= _MIN_PEAK:
-                    high = signal[signal >= _COUNTED * highest]
-                    step = ((20.0 * np.log10(high) - _LOWEST_DB) / _STEP_DB).astype(np.intp)
-                    self._counts[channel, half] += np.bincount(np.clip(step, 0, _NUM_STEPS - 1), minlength=_NUM_STEPS)
+        peaks = np.stack([block.max(axis=1), -block.min(axis=1)], axis=1)
+        self._highest = np.maximum(self._highest, peaks)
+        counted = _COUNTED * self._highest
+        for channel, half in np.argwhere((peaks >= counted) & (self._highest >= _MIN_PEAK)):
+            samples, limit = block[channel], counted[channel, half]
+            high = -samples[samples <= -limit] if half else samples[samples >= limit]
+            step = ((20.0 * np.log10(high) - _LOWEST_DB) / _STEP_DB).astype(np.intp)
+            self._counts[channel, half] += np.bincount(np.clip(step, 0, _NUM_STEPS - 1), minlength=_NUM_STEPS)
 
     def result(self) -> CeilingStatistics:
         """The statistics of the signal so far."""

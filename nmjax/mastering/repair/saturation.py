@@ -85,7 +85,7 @@ class SaturationRepair(Repair):
             ceiling_positive=halves[0],
             ceiling_negative=halves[1],
         )
-        if repair.rise_db < _MIN_RISE_DB and not repair.is_slow:
+        if not repair.has_curve and not repair.is_slow:
             return None
         return Proposal(repair, finding.severity is not Severity.INFO and ceiling.density <= _MAX_CERTAIN_DENSITY)
 
@@ -93,6 +93,11 @@ class SaturationRepair(Repair):
     def rise_db(self) -> float:
         """By how much the highest peaks rise, in the half where they rise more."""
         return amplitude_to_db(max(self.positive[-1], self.negative[-1]) / self.levels[-1])
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether the curve changes the signal enough to count; that of a hard clipper is straight."""
+        return self.rise_db >= _MIN_RISE_DB
 
     @property
     def is_slow(self) -> bool:
@@ -123,7 +128,7 @@ class SaturationRepair(Repair):
     def sentence(self) -> str:
         """By how much the peaks rise, and where they were cut off."""
         sentences = []
-        if self.rise_db >= _MIN_RISE_DB:
+        if self.has_curve:
             rise = format_fixed(self.rise_db, "dB")
             sentences.append(f"The curve of a saturator was undone; the highest peaks rise by {rise}.")
         if levels := describe_levels(self.ceiling_positive, self.ceiling_negative):
