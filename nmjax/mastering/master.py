@@ -69,7 +69,7 @@ def master(
             chunks = observer.tap(stage, chunks)
         return chunks
 
-    folder = outputs.masters[0].parent
+    folder = next(folder for folder in outputs.masters[0].parents if folder.is_dir())  # of temporary files
     signal = input_signal(info, progress, early_scans)
     analyzed_track = analyze_track(signal, network, options, tap, report_findings, folder)
     notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]

@@ -8,6 +8,7 @@ level, the higher it is.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -32,9 +33,11 @@ class CeilingStatistics:
 
     Attributes:
         counts: in steps of 0.1 dB; levels far below the highest one are not counted.
+        num_frames: of the signal.
     """
 
     counts: Int[np.ndarray, "channel half steps"]
+    num_frames: int
 
 
 class CeilingScan:
@@ -43,9 +46,11 @@ class CeilingScan:
     def __init__(self, channels: int):
         self._highest = np.zeros((channels, 2))
         self._counts = np.zeros((channels, 2, _NUM_STEPS), np.int64)
+        self._num_frames = 0
 
     def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
         """Add a block."""
+        self._num_frames += block.shape[1]
         peaks = np.stack([block.max(axis=1), -block.min(axis=1)], axis=1)
         self._highest = np.maximum(self._highest, peaks)
         counted = _COUNTED * self._highest
@@ -57,7 +62,7 @@ class CeilingScan:
 
     def result(self) -> CeilingStatistics:
         """The statistics of the signal so far."""
-        return CeilingStatistics(self._counts)
+        return CeilingStatistics(self._counts, self._num_frames)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,20 +74,23 @@ class Ceiling:
         cut_levels: from which samples belong to tops that were cut off: below the ceiling by as much as a filter or a
             codec lets these tops ripple.
         density: samples at the ceiling relative to those 6 to 12 % below it, in the half where they are most.
+        share: samples above the cut level among all, in the half where they are most.
     """
 
     levels: Float[np.ndarray, "channel half"]
     cut_levels: Float[np.ndarray, "channel half"]
     density: float
+    share: float
 
 
 class _HalfCeiling(NamedTuple):
     level: float
     cut_level: float
     density: float
+    num_cut: int
 
 
-_NO_CEILING = _HalfCeiling(np.inf, np.inf, 0.0)
+_NO_CEILING = _HalfCeiling(np.inf, np.inf, 0.0, 0)
 
 
 def find_ceiling(statistics: CeilingStatistics) -> Ceiling:
@@ -93,6 +101,7 @@ def find_ceiling(statistics: CeilingStatistics) -> Ceiling:
         levels=np.array([[half.level for half in channel] for channel in halves]),
         cut_levels=np.array([[half.cut_level for half in channel] for channel in halves]),
         density=max((half.density for channel in found for half in channel), default=0.0),
+        share=max((half.num_cut for channel in halves for half in channel), default=0) / max(1, statistics.num_frames),
     )
 
 
@@ -114,4 +123,5 @@ def _find_half_ceiling(counts: Int[np.ndarray, " steps"]) -> _HalfCeiling:
         level=10.0 ** (level_db / 20.0),
         cut_level=10.0 ** ((level_db - cut_db) / 20.0),
         density=float(at_ceiling.sum() / (2 * _AT + 1) / max(below, 0.2)),
+        num_cut=int(counts[math.floor((level_db - cut_db - _LOWEST_DB) / _STEP_DB) :].sum()),
     )

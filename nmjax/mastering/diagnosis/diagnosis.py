@@ -20,7 +20,7 @@ from nmjax.mastering.diagnosis.tonal_balance import balance_db, find_tonal_balan
 from nmjax.mastering.diagnosis.tones import find_tones
 
 _EXACT_SHARE = 0.3  # of the samples in flat tops, at the highest level: at most 0.2 where a filter follows a clipper
-_MIN_CLIPPED_DB = 1.5  # by how much clipped peaks would go on; the flat tops of round peaks less
+_MIN_CLIPPED_DB = 1.5  # by how much clipped peaks would have continued; the flat tops of round peaks less
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Repair of peaks that a saturator rounded off, or a clipper cut off before the file was filtered or encoded.
 
-The curve is undone sample by sample. Where peaks were cut off, what lies near the ceiling is restored as in `clip.py`.
+The curve is undone sample by sample. Where peaks were cut off, what is near the ceiling is restored as in `clip.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nmjax.mastering.settings.ranges import SENTENCE, Range, value_error
 from nmjax.runtime.number_format import format_fixed
 
 _MIN_RISE_DB = 0.5  # of the highest peaks: a smaller change is no repair
-_MAX_CERTAIN_DENSITY = 30.0  # of samples at the ceiling: square waves, which are meant to be flat, have more
+_MAX_CERTAIN_SHARE = 0.18  # of the samples, near the ceiling: distortion that is meant, and square waves, have more
 _Levels = Annotated[list[Annotated[float, Range(1e-6, 1_000.0)]], Field(min_length=2, max_length=64)]
 
 
@@ -74,8 +74,9 @@ class SaturationRepair(Repair):
         from nmjax.mastering.saturation_curve import predict_curve  # imports JAX (a second), which a plan does not need
 
         curve, ceiling = predict_curve(diagnosis.track), find_ceiling(diagnosis.statistics.ceiling)
-        halves = [[], []]
+        halves, is_little = [[], []], True
         if is_cut_off(ceiling):
+            is_little = ceiling.share <= _MAX_CERTAIN_SHARE
             curve, levels = with_ceiling(curve, ceiling.cut_levels.T)
             halves = [level_list(half) for half in levels]
         repair = cls(
@@ -87,7 +88,7 @@ class SaturationRepair(Repair):
         )
         if not repair.has_curve and not repair.is_slow:
             return None
-        return Proposal(repair, finding.severity is not Severity.INFO and ceiling.density <= _MAX_CERTAIN_DENSITY)
+        return Proposal(repair, is_certain=finding.severity is not Severity.INFO and is_little)
 
     @property
     def rise_db(self) -> float:

@@ -182,3 +182,12 @@ def test_bad_options_are_refused(repair, message):
     with pytest.raises(BadInputError) as error:
         resolve_options(MasteringRequest(repair=repair), settings=settings_from_json(json.dumps(FLAT), "a.json"))
     assert message in str(error.value)
+
+
+def test_a_repair_that_is_stored_needs_no_folder_before_the_master(workspace, tmp_path):
+    clean, _ = soundfile.read(str(workspace / "clean.wav"), dtype="float32")
+    ceiling = np.quantile(np.abs(clean), 0.995)
+    write_audio(tmp_path / "clipped.wav", np.clip(clean, -ceiling, ceiling), subtype="PCM_24")
+    out = tmp_path / "new" / "deep" / "a.wav"
+    infer(tmp_path, "clipped.wav", out)
+    assert "clip" in json.loads((out.parent / "a.wav.json").read_text())["repair"]
