@@ -8,7 +8,6 @@ level, the higher it is.
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,15 +15,18 @@ from jaxtyping import Float, Int
 
 _STEP_DB = 0.1  # of the levels
 _LOWEST_DB = -46.1
-_NUM_STEPS = 661  # up to +20 dBFS
+_NUM_STEPS = 1062  # up to +60 dBFS, which files of floats may have
 _MIN_PEAK = 0.01  # −40 dBFS: below, 16 bits are too coarse
-_COUNTED = 0.5  # of the highest sample: below, samples are not counted
+_COUNTED = 0.6  # of the highest sample of a block: below, samples are not counted
 _MAX_OVERSHOOT = 26  # steps by which ripples of a filter exceed the ceiling
 _AT, _BELOW_FIRST, _BELOW_LAST = 2, 6, 11  # steps beside the ceiling and steps below it that are compared
 _MIN_DENSITY = 1.0  # at the ceiling of each half, relative to that below
+_MIN_SAMPLES = 300  # at the ceiling of a half: fewer may be a few peaks of equal height
 _RIPPLE_END = 0.1  # of the density at the ceiling: above it, where the density is lower, no ripple reaches
 _RIPPLE_DB, _SHARE_OF_RIPPLE = 0.15, 1.7  # chosen on training songs, resampled or behind five codecs
 _MIN_CUT_DB, _MAX_CUT_DB = 0.2, 1.3
+_DENSE_BLOCK, _MIN_AT_CEILING = 2.5, 20  # density and samples of a block that was surely cut off
+_SAME_LEVEL = 5  # steps by which the ceilings of such blocks differ
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +35,12 @@ class CeilingStatistics:
 
     Attributes:
         counts: in steps of 0.1 dB; levels far below the highest one are not counted.
+        dense_blocks: blocks that were surely cut off, by the level of their own ceiling.
         num_frames: of the signal.
     """
 
     counts: Int[np.ndarray, "channel half steps"]
+    dense_blocks: Int[np.ndarray, "channel half steps"]
     num_frames: int
 
 
@@ -44,25 +48,25 @@ class CeilingScan:
     """Collects `CeilingStatistics` from blocks. channels: of the signal."""
 
     def __init__(self, channels: int):
-        self._highest = np.zeros((channels, 2))
-        self._counts = np.zeros((channels, 2, _NUM_STEPS), np.int64)
+        self._counts, self._dense_blocks = np.zeros((2, channels, 2, _NUM_STEPS), np.int64)
         self._num_frames = 0
 
     def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
         """Add a block."""
         self._num_frames += block.shape[1]
         peaks = np.stack([block.max(axis=1), -block.min(axis=1)], axis=1)
-        self._highest = np.maximum(self._highest, peaks)
-        counted = _COUNTED * self._highest
-        for channel, half in np.argwhere((peaks >= counted) & (self._highest >= _MIN_PEAK)):
-            samples, limit = block[channel], counted[channel, half]
+        for channel, half in np.argwhere(peaks >= _MIN_PEAK):
+            samples, limit = block[channel], _COUNTED * peaks[channel, half]
             high = -samples[samples <= -limit] if half else samples[samples >= limit]
-            step = ((20.0 * np.log10(high) - _LOWEST_DB) / _STEP_DB).astype(np.intp)
-            self._counts[channel, half] += np.bincount(np.clip(step, 0, _NUM_STEPS - 1), minlength=_NUM_STEPS)
+            counts = np.bincount(_step(high), minlength=_NUM_STEPS)
+            self._counts[channel, half] += counts
+            ceiling = _find_half_ceiling(counts)
+            if ceiling.density >= _DENSE_BLOCK and ceiling.num_at_ceiling >= _MIN_AT_CEILING:
+                self._dense_blocks[channel, half, ceiling.mode] += 1
 
     def result(self) -> CeilingStatistics:
         """The statistics of the signal so far."""
-        return CeilingStatistics(self._counts, self._num_frames)
+        return CeilingStatistics(self._counts, self._dense_blocks, self._num_frames)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,53 +79,73 @@ class Ceiling:
             codec lets these tops ripple.
         density: samples at the ceiling relative to those 6 to 12 % below it, in the half where they are most.
         share: samples above the cut level among all, in the half where they are most.
+        constancy: blocks that are cut off at this level, among all that are cut off at a level of their own; 1 where
+            none is.
     """
 
     levels: Float[np.ndarray, "channel half"]
     cut_levels: Float[np.ndarray, "channel half"]
     density: float
     share: float
+    constancy: float
 
 
 class _HalfCeiling(NamedTuple):
-    level: float
-    cut_level: float
+    mode: int
     density: float
-    num_cut: int
+    num_at_ceiling: int
 
 
-_NO_CEILING = _HalfCeiling(np.inf, np.inf, 0.0, 0)
+_NO_CEILING = _HalfCeiling(0, 0.0, 0)
 
 
 def find_ceiling(statistics: CeilingStatistics) -> Ceiling:
     """The level that holds most samples in each half, where it holds more than the levels below."""
-    found = [[_find_half_ceiling(counts) for counts in channel] for channel in statistics.counts]
-    halves = [[x if x.density >= _MIN_DENSITY else _NO_CEILING for x in channel] for channel in found]
-    return Ceiling(
-        levels=np.array([[half.level for half in channel] for channel in halves]),
-        cut_levels=np.array([[half.cut_level for half in channel] for channel in halves]),
-        density=max((half.density for channel in found for half in channel), default=0.0),
-        share=max((half.num_cut for channel in halves for half in channel), default=0) / max(1, statistics.num_frames),
-    )
+    levels, cut_levels = np.full((2, *statistics.counts.shape[:2]), np.inf)
+    density, num_cut, num_constant = 0.0, 0, 0
+    for half in np.ndindex(levels.shape):
+        counts, blocks = statistics.counts[half], statistics.dense_blocks[half]
+        ceiling = _find_half_ceiling(counts)
+        if ceiling.num_at_ceiling < _MIN_SAMPLES:
+            continue
+        density = max(density, ceiling.density)
+        num_constant += blocks[max(0, ceiling.mode - _SAME_LEVEL) : ceiling.mode + _SAME_LEVEL + 1].sum()
+        if ceiling.density >= _MIN_DENSITY:
+            levels[half], cut_levels[half] = _levels(counts, ceiling.mode)
+            num_cut = max(num_cut, counts[_step(cut_levels[half][None])[0] :].sum())
+    num_dense = statistics.dense_blocks.sum()
+    constancy = float(num_constant / num_dense) if num_dense else 1.0
+    return Ceiling(levels, cut_levels, density, float(num_cut / max(1, statistics.num_frames)), constancy)
 
 
 def _find_half_ceiling(counts: Int[np.ndarray, " steps"]) -> _HalfCeiling:
-    """The level with most samples, near the highest one."""
+    """The step with most samples, near the highest one."""
     (occupied,) = np.nonzero(counts)
     if not len(occupied):
         return _NO_CEILING
-    smooth = np.convolve(counts, np.ones(3, np.int64), mode="same")
     first = occupied[-1] - _MAX_OVERSHOOT
-    mode = first + int(np.argmax(smooth[first : occupied[-1] + 1]))
+    mode = int(first + np.argmax(_smooth(counts)[first : occupied[-1] + 1]))
     below = counts[mode - _BELOW_LAST : mode - _BELOW_FIRST + 1].mean()
+    num_at_ceiling = int(counts[mode - _AT : mode + _AT + 1].sum())
+    return _HalfCeiling(mode, float(num_at_ceiling / (2 * _AT + 1) / max(below, 0.2)), num_at_ceiling)
+
+
+def _levels(counts: Int[np.ndarray, " steps"], mode: int) -> tuple[float, float]:
+    """The ceiling, and the level from which samples belong to what was cut off."""
     steps = np.arange(mode - _AT, min(mode + _AT + 1, _NUM_STEPS))
-    at_ceiling = counts[steps]
-    level_db = _LOWEST_DB + _STEP_DB * (np.sum(steps * at_ceiling) / at_ceiling.sum() + 0.5)
-    ripple_db = _STEP_DB * int(np.argmax(smooth[mode:] <= _RIPPLE_END * smooth[mode]))
+    level_db = _LOWEST_DB + _STEP_DB * (np.average(steps, weights=counts[steps]) + 0.5)
+    above = _smooth(counts)[mode:]
+    ripple_db = _STEP_DB * int(np.argmax(above <= _RIPPLE_END * above[0]))
     cut_db = np.clip(_SHARE_OF_RIPPLE * (ripple_db - _RIPPLE_DB), _MIN_CUT_DB, _MAX_CUT_DB)
-    return _HalfCeiling(
-        level=10.0 ** (level_db / 20.0),
-        cut_level=10.0 ** ((level_db - cut_db) / 20.0),
-        density=float(at_ceiling.sum() / (2 * _AT + 1) / max(below, 0.2)),
-        num_cut=int(counts[math.floor((level_db - cut_db - _LOWEST_DB) / _STEP_DB) :].sum()),
-    )
+    return 10.0 ** (level_db / 20.0), 10.0 ** ((level_db - cut_db) / 20.0)
+
+
+def _smooth(counts: Int[np.ndarray, " steps"]) -> Int[np.ndarray, " steps"]:
+    smooth = counts.copy()
+    smooth[1:] += counts[:-1]
+    smooth[:-1] += counts[1:]
+    return smooth
+
+
+def _step(level: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    return np.clip((20.0 * np.log10(level) - _LOWEST_DB) / _STEP_DB, 0, _NUM_STEPS - 1).astype(np.intp)

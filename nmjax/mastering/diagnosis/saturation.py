@@ -20,7 +20,7 @@ from nmjax.mastering.diagnosis.percentiles import percentile_of
 
 _STEP_DB = 0.25  # of the levels
 _MIN_LEVEL_DB = -52.0
-_NUM_STEPS = 288  # up to +20 dBFS
+_NUM_STEPS = 448  # up to +60 dBFS, which files of floats may have
 _LOWEST = 0.3  # of the highest peak: below, peaks are not looked at
 _MIDDLE, _TOP = (0.3, 0.6), (0.85, 1.0)  # of the highest peak
 _CELL_FRAMES, _AROUND_CELLS = 128, 7  # 20 ms
@@ -30,7 +30,13 @@ _MIN_PEAKS = 50  # near the ceiling, and in the middle
 _MIN_ROUNDING_DB = 5.5  # 1.4 % of 354 training songs have more, none behind a limiter
 _WARNING_ROUNDING_DB = 8.0  # of a hyperbolic tangent whose ceiling the peaks exceed by 6 dB; no training song has it
 _MIN_DENSITY = 1.2  # of samples at the ceiling; limiters reach 1.4, but are not round
-_CERTAIN_DENSITY = 2.5  # four of 354 training songs have more: they were cut off before they were encoded
+# Four of 354 training songs have a higher density, and were cut off before they were encoded; a pure tone has 2.6, and
+# is not round.
+_CLEAR_DENSITY, _CLEAR_ROUNDING_DB = 2.5, 4.0
+_CERTAIN_DENSITY = 7.0  # where so much is cut off that no peaks are left to compare with
+# Pure tones and distortion that is meant have many samples near the ceiling, but less densely than a clipper; square
+# waves have even more.
+_PURE_DENSITY, _PURE_SHARE, _PURE_DENSITY_PER_SHARE, _SQUARE_SHARE = 1.4, 0.12, 50.0, 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,27 +138,38 @@ def find_saturation(statistics: SaturationStatistics, ceiling: Ceiling) -> list[
     """
     rounding = rounding_db(statistics)
     is_rounded = rounding >= _MIN_ROUNDING_DB
-    is_dense = ceiling.density >= _CERTAIN_DENSITY and math.isfinite(rounding)  # too few peaks below the ceiling
+    is_dense = (ceiling.density >= _CLEAR_DENSITY and rounding >= _CLEAR_ROUNDING_DB) or (
+        ceiling.density >= _CERTAIN_DENSITY and math.isfinite(rounding)
+    )
     if not is_rounded and not is_dense:
         return []
-    is_certain = is_dense or rounding >= _WARNING_ROUNDING_DB
+    is_clear = (is_dense or rounding >= _WARNING_ROUNDING_DB) and not _may_be_meant(ceiling)
     how_round = f" ({rounding:.0f} dB less pointed than softer ones)" if is_rounded else ""
+    passed = "went" if is_clear else "may have gone"
     if is_cut_off(ceiling):
-        sentence = f"The loudest peaks are cut off near one level{how_round}: the mix went through a clipper"
-        sentence = f"{sentence} before it was filtered, resampled or encoded."
+        sentence = f"The loudest peaks are cut off or pressed flat near one level{how_round}: the mix {passed} through"
+        sentence = f"{sentence} a clipper, or far into a saturator."
     else:
-        sentence = f"The loudest peaks are rounded off{how_round}: the mix went through a saturator or a soft clipper."
+        sentence = f"The loudest peaks are rounded off{how_round}: the mix {passed} through a saturator or a soft"
+        sentence = f"{sentence} clipper."
     return [
         Finding(
             name="saturation",
             value=rounding,
             unit="dB",
-            severity=Severity.WARNING if is_certain else Severity.INFO,
+            severity=Severity.WARNING if is_clear else Severity.INFO,
             sentence=sentence,
-            remedy="If it sounds distorted, lower the level into it, and export again.",
+            remedy="If it sounds distorted, lower the level into that processor, and export again.",
             percentile=percentile_of("rounding_db", rounding) if is_rounded else None,
         )
     ]
+
+
+def _may_be_meant(ceiling: Ceiling) -> bool:
+    """Whether a tone or a strong distortion has such a ceiling, too."""
+    if ceiling.density < _PURE_DENSITY or ceiling.share <= _PURE_SHARE:
+        return False
+    return ceiling.density < _PURE_DENSITY_PER_SHARE * ceiling.share or ceiling.share > _SQUARE_SHARE
 
 
 def is_cut_off(ceiling: Ceiling) -> bool:

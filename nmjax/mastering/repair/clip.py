@@ -56,7 +56,7 @@ class ClipRepair(Repair):
     def apply(self, chunks: AudioChunks, sample_rate: int, channels: int) -> AudioChunks:
         """The stream with its peaks restored; they may exceed full scale."""
         levels = level_array({"clip.positive": self.positive, "clip.negative": self.negative}, channels)
-        return declip_chunks(_checked(chunks, levels.T), levels, sample_rate)
+        return declip_chunks(checked_levels(chunks, levels.T, "clip.", _MAX_OVER), levels, sample_rate)
 
     @property
     def sentence(self) -> str:
@@ -97,14 +97,26 @@ def describe_levels(*halves: Sequence[float | None]) -> str:
     return high if low == high else f"{low} to {high}"
 
 
-def _checked(chunks: AudioChunks, levels: Float[np.ndarray, "half channel"]) -> Iterator[np.ndarray]:
-    """The chunks, unless they exceed the levels that should cut them off."""
+def checked_levels(
+    chunks: AudioChunks, levels: Float[np.ndarray, "half channel"], name: str, max_over: float
+) -> Iterator[np.ndarray]:
+    """The chunks, unless they exceed the levels that should cut them off.
+
+    Args:
+        chunks: `[frames, channel]`.
+        levels: infinite where nothing is cut off.
+        name: of the levels in the section `repair`, but for the half.
+        max_over: by which factor samples may exceed their level.
+
+    Raises:
+        BadInputError: a sample exceeds it by more.
+    """
     for chunk in chunks:
         peaks = np.stack([chunk.max(axis=0, initial=0.0), -chunk.min(axis=0, initial=0.0)])
-        for half, channel in np.argwhere(peaks > _MAX_OVER * levels):
-            name, level, peak = ("positive", "negative")[half], levels[half, channel], peaks[half, channel]
+        for half, channel in np.argwhere(peaks > max_over * levels):
+            half_name, level, peak = ("positive", "negative")[half], levels[half, channel], peaks[half, channel]
             raise BadInputError(
-                f"repair.clip.{name} is {level:.4g} for channel {channel + 1}, but the track reaches {peak:.4g} there;"
-                " give the level of its flat tops, or delete repair.clip."
+                f"repair.{name}{half_name} is {level:.4g} for channel {channel + 1}, but the track reaches {peak:.4g}"
+                f" there; give the level of its flat tops, or delete repair.{name.split('.')[0]}."
             )
         yield chunk

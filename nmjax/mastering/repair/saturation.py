@@ -5,7 +5,7 @@ The curve is undone sample by sample. Where peaks were cut off, what is near the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -19,13 +19,14 @@ from nmjax.mastering.diagnosis.ceiling import find_ceiling
 from nmjax.mastering.diagnosis.finding import Severity
 from nmjax.mastering.diagnosis.saturation import is_cut_off
 from nmjax.mastering.repair.base import Diagnosis, Proposal, Repair
-from nmjax.mastering.repair.clip import HalfLevels, describe_levels, level_array, level_list
+from nmjax.mastering.repair.clip import HalfLevels, checked_levels, describe_levels, level_array, level_list
 from nmjax.mastering.repair.curve import with_ceiling
 from nmjax.mastering.settings.ranges import SENTENCE, Range, value_error
 from nmjax.runtime.number_format import format_fixed
 
 _MIN_RISE_DB = 0.5  # of the highest peaks: a smaller change is no repair
-_MAX_CERTAIN_SHARE = 0.18  # of the samples, near the ceiling: distortion that is meant, and square waves, have more
+_MIN_CONSTANCY = 0.8  # of the blocks that are cut off, at one level: the curve of others changes
+_MAX_OVER = 2.0  # of samples over the ceiling, before the curve: ripples reach 1.5
 _Levels = Annotated[list[Annotated[float, Range(1e-6, 1_000.0)]], Field(min_length=2, max_length=64)]
 
 
@@ -74,9 +75,8 @@ class SaturationRepair(Repair):
         from nmjax.mastering.saturation_curve import predict_curve  # imports JAX (a second), which a plan does not need
 
         curve, ceiling = predict_curve(diagnosis.track), find_ceiling(diagnosis.statistics.ceiling)
-        halves, is_little = [[], []], True
+        halves, is_certain = [[], []], finding.severity is not Severity.INFO and ceiling.constancy >= _MIN_CONSTANCY
         if is_cut_off(ceiling):
-            is_little = ceiling.share <= _MAX_CERTAIN_SHARE
             curve, levels = with_ceiling(curve, ceiling.cut_levels.T)
             halves = [level_list(half) for half in levels]
         repair = cls(
@@ -88,7 +88,7 @@ class SaturationRepair(Repair):
         )
         if not repair.has_curve and not repair.is_slow:
             return None
-        return Proposal(repair, is_certain=finding.severity is not Severity.INFO and is_little)
+        return Proposal(repair, is_certain)
 
     @property
     def rise_db(self) -> float:
@@ -109,12 +109,12 @@ class SaturationRepair(Repair):
         """The stream through the curve, with its peaks restored; they may exceed full scale."""
         if not self.is_slow:
             return self._undo_curve(chunks)
-        names = {
-            "saturation.ceiling_positive": self.ceiling_positive,
-            "saturation.ceiling_negative": self.ceiling_negative,
-        }
-        ceiling = level_array(names, channels)
-        cut_off = (np.clip(chunk, -ceiling[:, 1], ceiling[:, 0]) for chunk in self._undo_curve(chunks))
+        halves = {"positive": self.ceiling_positive, "negative": self.ceiling_negative}
+        ceiling = level_array({f"saturation.ceiling_{name}": values for name, values in halves.items()}, channels)
+        before = [self._levels_before(values, getattr(self, name)) for name, values in halves.items()]
+        limits = np.array([[np.inf if x is None else x for x in half] for half in before])
+        restored = self._undo_curve(checked_levels(chunks, limits, "saturation.ceiling_", _MAX_OVER))
+        cut_off = (np.clip(chunk, -ceiling[:, 1], ceiling[:, 0]) for chunk in restored)
         return declip_chunks(cut_off, ceiling, sample_rate)
 
     def _undo_curve(self, chunks: AudioChunks) -> Iterator[np.ndarray]:
@@ -132,9 +132,14 @@ class SaturationRepair(Repair):
         if self.has_curve:
             rise = format_fixed(self.rise_db, "dB")
             sentences.append(f"The curve of a saturator was undone; the highest peaks rise by {rise}.")
-        if levels := describe_levels(self.ceiling_positive, self.ceiling_negative):
+        positive = self._levels_before(self.ceiling_positive, self.positive)
+        if levels := describe_levels(positive, self._levels_before(self.ceiling_negative, self.negative)):
             sentences.append(f"Peaks cut off at {levels} were restored.")
         return " ".join(sentences) or "No peaks were restored."
+
+    def _levels_before(self, ceilings: Sequence[float | None], values: Sequence[float]) -> list[float | None]:
+        """The ceilings as they are in the file, before the curve."""
+        return [x and float(np.interp(x, [0.0, *values], [0.0, *self.levels])) for x in ceilings]
 
 
 def _rounded(values: Float[np.ndarray, " points"]) -> list[float]:

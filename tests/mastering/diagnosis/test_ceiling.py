@@ -5,7 +5,7 @@ import pytest
 import scipy.signal
 
 from nmjax.mastering.diagnosis.ceiling import CeilingScan, find_ceiling
-from tests.mastering.diagnosis.songs import findings_of, song
+from tests.mastering.diagnosis.songs import RATE, findings_of, song
 from tests.mastering.diagnosis.test_saturation import limit
 
 
@@ -53,6 +53,29 @@ def test_music_and_limited_music_have_no_ceiling():
     for audio in (song(), limit(song(), 9.0)):
         assert ceiling_of(audio).density < 1.2
         assert "saturation" not in findings_of(audio)
+
+
+def test_tones_and_square_waves_are_not_clearly_clipped():
+    time = np.arange(12 * RATE) / RATE
+    drums = 0.02 * np.random.default_rng(0).standard_normal(len(time)) * np.exp(-8.0 * (time % 0.5))
+    phase = 2.0 * np.pi * 220.0 * 2.0 ** (np.floor(2.0 * time) % 12 / 12.0) * time
+    for wave in (np.sin(phase), np.sign(np.sin(phase)), np.sin(phase + 3.0 * np.sin(phase))):
+        findings = findings_of(np.stack([0.7 * wave + drums] * 2, axis=1))
+        assert "saturation" not in findings or findings["saturation"].severity == "info"
+
+
+def test_levels_above_full_scale_have_a_ceiling():
+    audio = song()
+    audio = 30.0 * audio / np.abs(audio).max()
+    assert ceiling_of(audio).density < 1.2
+    np.testing.assert_allclose(ceiling_of(resampled(np.clip(audio, -10.0, 10.0))).levels, 10.0, rtol=0.02)
+
+
+def test_the_constancy_is_the_share_of_the_sections_at_the_highest_ceiling():
+    audio = resampled(np.clip(3.0 * song() / np.abs(song()).max(), -0.5, 0.5))
+    assert ceiling_of(audio).constancy > 0.95
+    quarters = np.repeat([1.0, 0.5, 0.5, 0.5], -(-len(audio) // 4))[: len(audio), None]
+    assert ceiling_of(audio * quarters).constancy == pytest.approx(0.25, abs=0.1)
 
 
 def test_silence_has_none():

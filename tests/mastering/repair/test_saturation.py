@@ -69,7 +69,7 @@ def test_what_is_no_curve_is_refused(change, says):
 
 def test_above_the_ceiling_peaks_grow_and_below_it_nothing_changes(clean):
     audio = clean[: 4 * RATE].astype(np.float32)
-    ceiling = round(0.3 * float(np.abs(audio).max()), 6)
+    ceiling = round(0.6 * float(np.abs(audio).max()), 6)
     line = {"levels": [0.1, 0.2], "positive": [0.1, 0.2], "negative": [0.1, 0.2]}
     ceilings = {"ceiling_positive": [ceiling, None], "ceiling_negative": [ceiling, ceiling]}
     plan = RepairPlan.model_validate({"saturation": {**line, **ceilings}})
@@ -95,9 +95,30 @@ def test_above_the_ceiling_peaks_grow_and_below_it_nothing_changes(clean):
 def test_peaks_that_were_cut_off_before_a_filter_are_restored(clean, curve, drive_db, gain_db):
     clipped = clip_at_high_rate(clean, drive_db, curve)
     plan, findings = plan_of(clipped)
-    assert "clipping" not in findings and "cut off near one level" in findings["saturation"].sentence
+    assert "clipping" not in findings and "pressed flat near one level" in findings["saturation"].sentence
     assert findings["saturation"].repaired == plan.saturation.sentence
     assert sdr_db(clean, repair(clipped, plan)) > sdr_db(clean, clipped) + gain_db
+
+
+@pytest.mark.slow
+def test_a_clipper_whose_level_changed_is_left_alone(clean):
+    clipped = clip_at_high_rate(clean, 12.0, lambda x: np.clip(x, -1.0, 1.0))
+    fading = clipped * np.linspace(1.0, 0.1, len(clipped), dtype=np.float32)[:, None]
+    plan, findings = plan_of(fading)
+    assert findings["saturation"].severity == "warning" and plan.saturation is None
+
+
+def test_a_ceiling_far_below_the_track_is_refused(clean):
+    audio = clean[:RATE].astype(np.float32)
+    low = float(np.abs(audio).max()) / 4.0
+    line = {"levels": [0.1, 0.2], "positive": [0.1, 0.2], "negative": [0.1, 0.2]}
+    plan = RepairPlan.model_validate(
+        {"saturation": {**line, "ceiling_positive": [low] * 2, "ceiling_negative": [low] * 2}}
+    )
+    with pytest.raises(
+        BadInputError, match=r"repair.saturation.ceiling_\w+ is \S+ for channel \d, but the track reaches"
+    ):
+        repair(audio, plan)
 
 
 @pytest.mark.slow
