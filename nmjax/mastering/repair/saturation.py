@@ -139,7 +139,9 @@ class SaturationRepair(Repair):
 
     def _levels_before(self, ceilings: Sequence[float | None], values: Sequence[float]) -> list[float | None]:
         """The ceilings as they are in the file, before the curve."""
-        return [x and float(np.interp(x, [0.0, *values], [0.0, *self.levels])) for x in ceilings]
+        beyond = 1_000.0 * (values[-1] - values[-2]) / (self.levels[-1] - self.levels[-2])
+        after, before = [0.0, *values, values[-1] + beyond], [0.0, *self.levels, self.levels[-1] + 1_000.0]
+        return [x and float(np.interp(x, after, before)) for x in ceilings]
 
 
 def _rounded(values: Float[np.ndarray, " points"]) -> list[float]:
