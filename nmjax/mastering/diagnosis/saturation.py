@@ -30,8 +30,8 @@ _MIN_PEAKS = 50  # near the ceiling, and in the middle
 _MIN_ROUNDING_DB = 5.5  # 1.4 % of 354 training songs have more, none behind a limiter
 _WARNING_ROUNDING_DB = 8.0  # of a hyperbolic tangent whose ceiling the peaks exceed by 6 dB; no training song has it
 _MIN_DENSITY = 1.2  # of samples at the ceiling; limiters reach 1.4, but are not round
-# Eight of 354 training songs have a higher density and are as round: all were cut off before they were encoded. Limiters
-# reach a density of 1.4; a pure tone has 2.6, and is not round.
+# Eight of 354 training songs have a higher density and are as round: they were cut off before they were encoded.
+# Limiters reach a density of 1.4; a pure tone has 2.6, and is not round.
 _CLEAR_DENSITY, _CLEAR_ROUNDING_DB = 1.8, 3.5
 _CERTAIN_DENSITY = 7.0  # where so much is cut off that no peaks are left to compare with
 # Pure tones and distortion that is meant have many samples near the ceiling, but less densely than a clipper; square
