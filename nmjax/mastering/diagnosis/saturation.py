@@ -29,7 +29,7 @@ _MIN_PEAK = 0.01  # −40 dBFS: below, 16 bits are too coarse to see the shape o
 _MIN_PEAKS = 50  # near the ceiling, and in the middle
 _MIN_ROUNDING_DB = 5.5  # 1.4 % of 354 training songs have more, none behind a limiter
 _WARNING_ROUNDING_DB = 8.0  # of a hyperbolic tangent whose ceiling the peaks exceed by 6 dB; no training song has it
-_MIN_DENSITY = 1.2  # of samples at the ceiling; limiters reach 1.4, but are not round
+_CUT_OFF_DENSITY = 1.2  # of samples at the ceiling; limiters reach 1.4, but are not round
 # Eight of 354 training songs have a higher density and are as round: they were cut off before they were encoded.
 # Limiters reach a density of 1.4; a pure tone has 2.6, and is not round.
 _CLEAR_DENSITY, _CLEAR_ROUNDING_DB = 1.8, 3.5
@@ -174,4 +174,4 @@ def _may_be_meant(ceiling: Ceiling) -> bool:
 
 def is_cut_off(ceiling: Ceiling) -> bool:
     """Whether the peaks of a signal that is saturated were cut off, rather than only rounded."""
-    return ceiling.density >= _MIN_DENSITY
+    return ceiling.density >= _CUT_OFF_DENSITY

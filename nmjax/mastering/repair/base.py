@@ -56,13 +56,16 @@ class Repair(StrictModel):
         label: what it repairs, in a list.
         repaired_findings: names of the findings that it repairs.
         solved_findings: names of findings that are over with it, too, and call for no repair of their own.
-        needs_name: whether it is never certain, so that `auto` need not plan it.
     """
 
     label: ClassVar[str] = ""
     repaired_findings: ClassVar[tuple[str, ...]] = ()
     solved_findings: ClassVar[tuple[str, ...]] = ()
-    needs_name: ClassVar[bool] = False
+
+    @classmethod
+    def needs_name(cls, diagnosis: Diagnosis) -> bool:
+        """Whether it is surely not certain for a diagnosed track, so that `auto` need not plan it."""
+        return False
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:

@@ -81,7 +81,7 @@ def plan_repairs(
     diagnosis = Diagnosis(statistics, {finding.name: finding for finding in findings}, track)
     repairs: dict[str, Any] = {}
     for name, repair in REPAIRS.items():
-        if name not in names and (AUTO not in names or repair.needs_name):
+        if name not in names and (AUTO not in names or repair.needs_name(diagnosis)):
             continue
         proposal = repair.propose(diagnosis)
         if proposal and (proposal.is_certain or name in names):

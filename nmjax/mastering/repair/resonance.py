@@ -34,8 +34,12 @@ class ResonanceRepair(Repair):
 
     label: ClassVar[str] = "resonances"
     repaired_findings: ClassVar[tuple[str, ...]] = ("resonance",)
-    needs_name: ClassVar[bool] = True
     cuts: Annotated[list[Cut], Field(min_length=1, max_length=16)]
+
+    @classmethod
+    def needs_name(cls, diagnosis: Diagnosis) -> bool:
+        """Always: a note that is held on looks the same."""
+        return True
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:

@@ -67,15 +67,21 @@ class SaturationRepair(Repair):
         return self
 
     @classmethod
-    def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
-        """The curve that a network predicts, and the ceiling; certain where the diagnosis warns."""
+    def needs_name(cls, diagnosis: Diagnosis) -> bool:
+        """Unless the diagnosis warns, and the level at which peaks are cut off does not change."""
         finding = diagnosis.findings.get("saturation")
-        if not finding:
+        is_clear = finding is not None and finding.severity is not Severity.INFO
+        return not is_clear or find_ceiling(diagnosis.statistics.ceiling).constancy < _MIN_CONSTANCY
+
+    @classmethod
+    def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
+        """The curve that a network predicts, and the ceiling; certain unless it needs its name."""
+        if "saturation" not in diagnosis.findings:
             return None
         from nmjax.mastering.saturation_curve import predict_curve  # imports JAX (a second), which a plan does not need
 
         curve, ceiling = predict_curve(diagnosis.track), find_ceiling(diagnosis.statistics.ceiling)
-        halves, is_certain = [[], []], finding.severity is not Severity.INFO and ceiling.constancy >= _MIN_CONSTANCY
+        halves = [[], []]
         if is_cut_off(ceiling):
             curve, levels = with_ceiling(curve, ceiling.cut_levels.T)
             halves = [level_list(half) for half in levels]
@@ -88,7 +94,7 @@ class SaturationRepair(Repair):
         )
         if not repair.has_curve and not repair.is_slow:
             return None
-        return Proposal(repair, is_certain)
+        return Proposal(repair, is_certain=not cls.needs_name(diagnosis))
 
     @property
     def rise_db(self) -> float:
