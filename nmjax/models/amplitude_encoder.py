@@ -28,6 +28,7 @@ _TOP_SHARE = 2e-5  # of the samples is above the top: single overshoots of a los
 # First step below the top of each group of steps: 0.25 dB wide near the top, up to 3 dB wide 34 dB below.
 _GROUPS = (0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 24, 28, 33, 38, 44, 50, 57, 65, 74, 84, 96, 108, 120, 136)
 _NUM_GROUPS = len(_GROUPS) - 1
+_HIGH_GROUPS = 10  # the highest 5 dB
 _HIDDEN = (256, 256)
 NUM_FRAME_FEATURES = 2 * _NUM_LEVELS * _NUM_SUMS
 
@@ -143,3 +144,18 @@ def level_features(
         bends / (peaks + 2e-5),
     ]
     return log_top[:, None], jnp.concatenate(features, axis=1).reshape(len(mean), -1)
+
+
+def half_reaches(mean: Float[Array, "batch sums"]) -> Float[Array, "batch 2"]:
+    """How far the positive and the negative half reach toward the top, from the mean of `level_sums` over the frames.
+
+    It is the mean of the logarithms of the shares of samples in the groups of the highest 5 dB, times ⅓, plus 4/3.
+    """
+    _, features = level_features(mean)
+    samples = features.reshape(len(mean), -1, 2, _NUM_GROUPS)[:, 0]
+    return jnp.mean(samples[..., :_HIGH_GROUPS], axis=2)
+
+
+def swap_halves(sums: Float[np.ndarray, "batch sums"]) -> Float[np.ndarray, "batch sums"]:
+    """Sums or means of `level_sums` as those of the inverted signal."""
+    return sums.reshape(len(sums), 2, -1)[:, ::-1].reshape(len(sums), -1)

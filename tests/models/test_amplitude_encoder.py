@@ -10,7 +10,15 @@ import scipy.signal
 
 from nmjax.config import load_config
 from nmjax.models import MasteringModel, build_model
-from nmjax.models.amplitude_encoder import MARGIN, STRIDE, AmplitudeEncoder, level_features, level_sums
+from nmjax.models.amplitude_encoder import (
+    MARGIN,
+    STRIDE,
+    AmplitudeEncoder,
+    half_reaches,
+    level_features,
+    level_sums,
+    swap_halves,
+)
 from tests.synthetic_audio import music
 
 from .helpers import assert_padding_has_no_effect, init_shapes, noise, peak_error_db, random_variables
@@ -71,6 +79,19 @@ def test_the_top_is_the_level_that_two_in_100_000_samples_exceed():
     x[5_000] = 3.0  # a single click does not count
     log_top = level_features(jnp.sum(level_sums(jnp.asarray(x[None])), axis=1))[0]
     assert 0.0 <= 20.0 / np.log(10.0) * float(log_top[0, 0]) - 20.0 * np.log10(highest) <= 0.3
+
+
+def test_swapped_halves_are_those_of_the_inverted_signal():
+    x = song(0.2) + np.float32(0.01)  # none is exactly 0, which counts as positive
+    upright, inverted = (np.asarray(level_sums(jnp.asarray(y[None]))).sum(axis=1) for y in (x, -x))
+    np.testing.assert_allclose(swap_halves(upright), inverted, atol=1e-4)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_half_that_is_bent_more_reaches_less_high(sign):
+    bent = np.tanh(3.0 * np.asarray(noise((1, 50_000)))[0] + sign * 0.3) - np.tanh(sign * 0.3)
+    positive, negative = half_reaches(jnp.mean(level_sums(jnp.asarray(bent[None])), axis=1))[0]
+    assert (positive < negative) == (sign > 0.0)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 700, STRIDE + 1, 3 * STRIDE + 333])

@@ -8,10 +8,11 @@ level, the higher it is.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 
 _STEP_DB = 0.1  # of the levels
 _LOWEST_DB = -46.1
@@ -27,6 +28,7 @@ _RIPPLE_DB, _SHARE_OF_RIPPLE = 0.15, 1.7  # chosen on training songs, resampled 
 _MIN_CUT_DB, _MAX_CUT_DB = 0.2, 1.3
 _DENSE_BLOCK, _MIN_AT_CEILING = 2.5, 20  # density and samples of a block that was surely cut off
 _SAME_LEVEL = 5  # steps by which the ceilings of such blocks differ
+_SHIFT = 5  # steps by which the ceiling may lie beside the level that a curve gives it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,13 +120,43 @@ def find_ceiling(statistics: CeilingStatistics) -> Ceiling:
     return Ceiling(levels, cut_levels, density, float(num_cut / max(1, statistics.num_frames)), constancy)
 
 
+def density_after(
+    statistics: CeilingStatistics,
+    ceiling: Ceiling,
+    undo: Callable[[Float[np.ndarray, "half levels"]], Float[np.ndarray, "half levels"]],
+) -> Float[np.ndarray, "channel half"]:
+    """Density at the ceiling of each half once a curve is undone; 0 where a half has no ceiling.
+
+    It is about 1 where the curve had only bent the peaks. Peaks that were cut off stay at one level.
+
+    Args:
+        statistics: of the signal.
+        ceiling: of the same signal.
+        undo: what magnitudes become, in the positive and in the negative half; ascending.
+    """
+    edges = 10.0 ** ((_LOWEST_DB + _STEP_DB * np.arange(_NUM_STEPS + 1)) / 20.0)
+    undone = undo(np.stack([edges, edges]))
+    density = np.zeros(ceiling.levels.shape)
+    for channel, half in np.argwhere(np.isfinite(ceiling.levels)):
+        num_below = np.concatenate([[0], np.cumsum(statistics.counts[channel, half])])
+        counts = np.diff(np.interp(edges, undone[half], num_below))
+        step = int(_step(np.interp(ceiling.levels[channel, half], edges, undone[half])[None])[0])
+        first = max(step - _SHIFT, _BELOW_LAST)
+        density[channel, half] = _densest_step(counts, first, first + 2 * _SHIFT).density
+    return density
+
+
 def _find_half_ceiling(counts: Int[np.ndarray, " steps"]) -> _HalfCeiling:
     """The step with most samples, near the highest one."""
     (occupied,) = np.nonzero(counts)
     if not len(occupied):
         return _NO_CEILING
-    first = occupied[-1] - _MAX_OVERSHOOT
-    mode = int(first + np.argmax(_smooth(counts)[first : occupied[-1] + 1]))
+    return _densest_step(counts, int(occupied[-1]) - _MAX_OVERSHOOT, int(occupied[-1]))
+
+
+def _densest_step(counts: Real[np.ndarray, " steps"], first: int, last: int) -> _HalfCeiling:
+    """The step with most samples among some steps."""
+    mode = int(first + np.argmax(_smooth(counts)[first : last + 1]))
     below = counts[mode - _BELOW_LAST : mode - _BELOW_FIRST + 1].mean()
     num_at_ceiling = int(counts[mode - _AT : mode + _AT + 1].sum())
     return _HalfCeiling(mode, float(num_at_ceiling / (2 * _AT + 1) / max(below, 0.2)), num_at_ceiling)
@@ -140,7 +172,7 @@ def _levels(counts: Int[np.ndarray, " steps"], mode: int) -> tuple[float, float]
     return 10.0 ** (level_db / 20.0), 10.0 ** ((level_db - cut_db) / 20.0)
 
 
-def _smooth(counts: Int[np.ndarray, " steps"]) -> Int[np.ndarray, " steps"]:
+def _smooth(counts: Real[np.ndarray, " steps"]) -> Real[np.ndarray, " steps"]:
     smooth = counts.copy()
     smooth[1:] += counts[:-1]
     smooth[:-1] += counts[1:]

@@ -64,6 +64,7 @@ REPAIRS: dict[str, type[Repair]] = {
     name: get_args(field.annotation)[0] for name, field in RepairPlan.model_fields.items()
 }
 NO_REPAIRS = RepairPlan()
+_SUGGESTED = {"clipping": "clip,saturation"}  # one of them is made, by whether the flat tops share a level
 
 
 def plan_repairs(
@@ -129,7 +130,8 @@ def mark_findings(findings: Sequence[Finding], plan: RepairPlan, suggest: bool) 
         if made:
             finding = dataclasses.replace(finding, repaired=made)
         elif repairs and suggest:
-            finding = dataclasses.replace(finding, remedy=f"{finding.remedy} Or add --repair auto,{repairs[0]}.")
+            names = _SUGGESTED.get(finding.name, repairs[0])
+            finding = dataclasses.replace(finding, remedy=f"{finding.remedy} Or add --repair auto,{names}.")
         marked.append(finding)
     return marked
 

@@ -43,7 +43,7 @@ class SaturationRepair(Repair):
     """
 
     label: ClassVar[str] = "saturated peaks"
-    repaired_findings: ClassVar[tuple[str, ...]] = ("saturation",)
+    repaired_findings: ClassVar[tuple[str, ...]] = ("saturation", "clipping")
     solved_findings: ClassVar[tuple[str, ...]] = ("plr",)
     levels: _Levels
     positive: _Levels
@@ -75,16 +75,23 @@ class SaturationRepair(Repair):
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:
-        """The curve that a network predicts, and the ceiling; certain unless it needs its name."""
-        if "saturation" not in diagnosis.findings:
+        """The curve that a network predicts, and the ceiling; certain unless it needs its name.
+
+        It is proposed for clipped tracks, too, where no flat top is at the highest level, so that `clip` has no level.
+        """
+        is_clipped_near_a_level = (
+            "clipping" in diagnosis.findings and not np.isfinite(diagnosis.statistics.clipping.levels).any()
+        )
+        if "saturation" not in diagnosis.findings and not is_clipped_near_a_level:
             return None
         from nmjax.mastering.saturation_curve import predict_curve  # imports JAX (a second), which a plan does not need
 
         curve, ceiling = predict_curve(diagnosis.track), find_ceiling(diagnosis.statistics.ceiling)
         halves = [[], []]
         if is_cut_off(ceiling):
-            curve, levels = with_ceiling(curve, ceiling.cut_levels.T)
-            halves = [level_list(half) for half in levels]
+            curve, levels = with_ceiling(curve, diagnosis.statistics.ceiling, ceiling)
+            if np.isfinite(levels).any():
+                halves = [level_list(half) for half in levels]
         repair = cls(
             levels=_rounded(curve.levels),
             positive=_rounded(curve.positive),

@@ -4,16 +4,20 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from nmjax.mastering.diagnosis.ceiling import CeilingScan, find_ceiling
+from nmjax.mastering.diagnosis.ceiling import CeilingScan, density_after, find_ceiling
 from tests.mastering.diagnosis.songs import RATE, findings_of, song
 from tests.mastering.diagnosis.test_saturation import limit
 
 
-def ceiling_of(audio, size=10_000):
+def statistics_of(audio, size=10_000):
     scan = CeilingScan(audio.shape[1])
     for start in range(0, len(audio), size):
         scan.update(np.ascontiguousarray(audio[start : start + size].T))
-    return find_ceiling(scan.result())
+    return scan.result()
+
+
+def ceiling_of(audio, size=10_000):
+    return find_ceiling(statistics_of(audio, size))
 
 
 def resampled(audio):
@@ -31,6 +35,21 @@ def test_the_density_is_that_of_uniform_samples_with_a_known_share_at_one_level(
     below = 0.9 * (10.0 ** (-0.6 / 20.0) - 10.0 ** (-1.2 / 20.0)) * 5.0 / 6.0
     assert ceiling.density == pytest.approx((0.1 + 0.9 * width) / (0.9 * below), rel=0.05)
     np.testing.assert_allclose(ceiling.levels, 0.9, rtol=0.006)
+
+
+def test_the_density_after_a_curve_is_undone_is_that_of_the_signal_before_it():
+    rng = np.random.default_rng(0)
+    smooth = rng.uniform(-1.0, 1.0, (400_000, 1))
+    cut = smooth.copy()
+    cut[::10, 0] = 0.9 * np.sign(cut[::10, 0])
+    for audio, is_bent_only in ((smooth, True), (cut, False)):
+        statistics = statistics_of(np.tanh(2.0 * audio))
+        bent = find_ceiling(statistics)
+        density = density_after(statistics, bent, lambda level: np.arctanh(np.minimum(level, 0.9999)) / 2.0)
+        if is_bent_only:
+            assert density.max() < 1.3 and bent.density > 1.8
+        else:
+            np.testing.assert_allclose(density, ceiling_of(audio).density, rtol=0.1)
 
 
 @pytest.mark.parametrize("levels", [(0.5, 0.5), (0.3, 0.6)], ids=["symmetric", "asymmetric"])

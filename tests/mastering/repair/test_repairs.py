@@ -254,7 +254,7 @@ def test_square_waves_and_peaks_of_changing_height_are_restored_only_when_named(
     for audio in (square, fading):
         plan, findings = plan_of(audio)
         assert plan.clip is None
-        assert findings["clipping"].remedy.endswith("Or add --repair auto,clip.")
+        assert findings["clipping"].remedy.endswith("Or add --repair auto,clip,saturation.")
         assert plan_of(audio, "clip")[0].clip is not None
 
 

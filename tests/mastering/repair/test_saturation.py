@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import scipy.signal
 
+from nmjax.mastering.diagnosis.ceiling import CeilingScan, find_ceiling
 from nmjax.mastering.repair.base import DiagnosedTrack
+from nmjax.mastering.repair.curve import Curve, with_ceiling
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan
 from nmjax.mastering.saturation_curve import predict_curve
 from nmjax.runtime.errors import BadInputError
@@ -33,11 +35,12 @@ def saturate(audio, drive_db):
     return (ceiling * np.tanh(audio / ceiling)).astype(np.float32)
 
 
-def clip_at_high_rate(audio, drive_db, curve):
+def clip_at_high_rate(audio, drive_db, curve, bias=0.0):
     """A clipper that works at four times the rate, as plug-ins do: no top is flat at the rate of the file."""
     ceiling = np.abs(audio).max() / 10.0 ** (drive_db / 20.0)
     dense = scipy.signal.resample_poly(audio.astype(float), 4, 1, axis=0)
-    return np.float32(scipy.signal.resample_poly(ceiling * curve(dense / ceiling), 1, 4, axis=0))
+    bent = curve(dense / ceiling + bias) - curve(np.array(bias))
+    return np.float32(scipy.signal.resample_poly(ceiling * bent, 1, 4, axis=0))
 
 
 def soft_clip(x):
@@ -82,6 +85,37 @@ def test_above_the_ceiling_peaks_grow_and_below_it_nothing_changes(clean):
         repair(audio[:, :1], plan)
 
 
+def curve_and_ceilings(audio, curve):
+    scan = CeilingScan(audio.shape[1])
+    scan.update(np.ascontiguousarray(audio.T))
+    return with_ceiling(curve, scan.result(), find_ceiling(scan.result()))
+
+
+def test_a_ceiling_stays_only_where_the_undone_curve_leaves_one():
+    audio = np.random.default_rng(0).uniform(-1.0, 1.0, (400_000, 1))
+    levels = np.linspace(0.01, 0.48, 60)
+    inverse = Curve(levels, np.arctanh(2.0 * levels) / 2.0, np.arctanh(2.0 * levels) / 2.0)
+    curve, ceilings = curve_and_ceilings(np.tanh(2.0 * audio) / 2.0, inverse)
+    assert curve is inverse and np.all(np.isinf(ceilings))
+    curve, ceilings = curve_and_ceilings(np.tanh(2.0 * np.minimum(audio, 0.9)) / 2.0, inverse)
+    assert curve is inverse and 0.75 < ceilings[0, 0] <= 0.9 and np.isinf(ceilings[1, 0])
+
+
+def test_a_curve_that_bends_little_below_a_dense_ceiling_is_a_straight_line():
+    audio = np.clip(np.random.default_rng(0).uniform(-1.0, 1.0, (400_000, 1)), -0.7, 0.7)
+    levels = np.array([0.5, 0.7])
+    for top, is_straight in ((0.75, True), (3.0, False)):
+        curve, ceilings = curve_and_ceilings(audio, Curve(levels, np.array([0.5, top]), np.array([0.5, top])))
+        assert np.array_equal(curve.positive, levels) == is_straight
+        np.testing.assert_allclose(ceilings, curve.undo(np.full((2, 1), 0.7 * 10.0 ** (-0.2 / 20.0))), rtol=0.02)
+
+
+def test_undone_magnitudes_continue_with_the_last_slope_of_each_half():
+    curve = Curve(*(np.array(values) for values in CURVE.values()))
+    undone = curve.undo(np.array([[0.0, 0.05, 0.3, 0.5]] * 2))
+    np.testing.assert_allclose(undone, [[0.0, 0.05, 0.6, 1.2], [0.0, 0.05, 0.3, 0.5]])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("curve", "drive_db", "gain_db"),
@@ -98,6 +132,17 @@ def test_peaks_that_were_cut_off_before_a_filter_are_restored(clean, curve, driv
     assert "clipping" not in findings and "pressed flat near one level" in findings["saturation"].sentence
     assert findings["saturation"].repaired == plan.saturation.sentence
     assert sdr_db(clean, repair(clipped, plan)) > sdr_db(clean, clipped) + gain_db
+
+
+@pytest.mark.slow
+def test_a_clipped_song_without_a_level_of_its_flat_tops_is_restored_where_both_repairs_are_named(clean):
+    clipped = clip_at_high_rate(clean, 20.0, soft_clip)
+    plan, findings = plan_of(clipped)
+    assert plan == NO_REPAIRS and "saturation" not in findings
+    assert findings["clipping"].remedy.endswith("Or add --repair auto,clip,saturation.")
+    plan, findings = plan_of(clipped, "clip", "saturation")
+    assert plan.clip is None and findings["clipping"].repaired == plan.saturation.sentence
+    assert sdr_db(clean, repair(clipped, plan)) > sdr_db(clean, clipped) + 3.0
 
 
 @pytest.mark.slow
@@ -147,6 +192,22 @@ def test_the_curve_has_the_level_of_the_track(clean):
     )
     for x, y in zip(loud, quiet, strict=True):
         np.testing.assert_allclose(y, 0.1 * x, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_halves_of_an_inverted_track_are_exchanged(clean):
+    bent = clip_at_high_rate(clean, 9.0, np.tanh, bias=0.3)
+    upright, inverted = (predict_curve(DiagnosedTrack(lambda x=x: [x], RATE, -20.0)) for x in (bent, -bent))
+    np.testing.assert_allclose(inverted.positive, upright.negative, rtol=1e-3)
+    np.testing.assert_allclose(inverted.negative, upright.positive, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bias", [-0.3, 0.3])
+def test_either_half_may_be_bent_more(clean, bias):
+    bent = clip_at_high_rate(clean, 9.0, np.tanh, bias)
+    plan, _ = plan_of(bent, "saturation")
+    assert sdr_db(clean, repair(bent, plan)) > sdr_db(clean, bent) + 6.0
 
 
 @pytest.mark.slow
