@@ -31,8 +31,8 @@ from nmjax.config import Config, load_config
 from nmjax.data import find_songs
 from nmjax.dsp import response_db
 from nmjax.models import SAMPLE_RATE, EqSettings, build_model
-from nmjax.models.encoder import LATENT_SIZE
-from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, NUM_BANDS
+from nmjax.models.signal_format import LATENT_SIZE
+from nmjax.models.spectral_features import BAND_CENTERS_HZ, NUM_BANDS
 from nmjax.training.spectral_fit.decoder_fit import fit_decoder
 from nmjax.training.spectral_fit.estimator import random_degradation_curves
 from nmjax.training.spectral_fit.gate_labels import OPEN_GATE, opening_benefit

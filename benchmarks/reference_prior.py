@@ -21,7 +21,7 @@ from nmjax.dsp import Bands, response_db
 from nmjax.evaluation.examples import plan_examples, read_excerpt
 from nmjax.mastering.reference_features import features_from_chunks
 from nmjax.models import SAMPLE_RATE
-from nmjax.models.spectral_encoder import BAND_EDGES_HZ
+from nmjax.models.spectral_features import BAND_EDGES_HZ
 from nmjax.reference import eq_fit
 from nmjax.reference.bands import CENTERS_HZ, NUM_BANDS
 from nmjax.reference.features import TrackFeatures

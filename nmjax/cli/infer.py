@@ -11,6 +11,7 @@ from nmjax.cli.parser import Command
 from nmjax.mastering.early_scan import start_early_scans
 from nmjax.mastering.network_names import networks_help
 from nmjax.mastering.request import REFERENCE_GROUP, MasteringRequest
+from nmjax.runtime.blas_threads import use_one_blas_thread
 from nmjax.runtime.import_pause import without_collection
 from nmjax.runtime.options import option, read_float_or, read_int, read_path, read_text
 
@@ -95,6 +96,7 @@ class InferOptions(MasteringRequest):
 
 
 def _run(options: InferOptions) -> int:
+    use_one_blas_thread()
     with contextlib.ExitStack() as stack:
         watches_source = options.report or options.null_test or options.plot
         is_elsewhere = options.scheduler or options.workers
@@ -108,7 +110,7 @@ def _run(options: InferOptions) -> int:
                     early_scans.request_reference(file)
                 early_scans.request(Path(options.inputs[0]))
         with without_collection():
-            from nmjax.cli.infer_run import run_infer  # JAX and all that follows, while the track is measured
+            from nmjax.cli.infer_run import run_infer  # NumPy and all that follows, while the track is measured
             from nmjax.runtime.compilation_cache import enable_compilation_cache
 
         enable_compilation_cache()

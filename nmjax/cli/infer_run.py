@@ -65,10 +65,10 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
         print_line(console, f"{line} or .flac.")
     with _loading_match_programs(options, info.channels) if early_scans else contextlib.nullcontext():
         mastering_options = _resolve_options(options, console, early_scans)
-        with console.status("Loading the network; the first start also compiles it …"):
+        with console.status("Loading the network …"):
             network = load_network(request, mastering_options, lambda message: print_line(console, message))
             if network and early_scans:  # while the track is measured
-                load_programs(network, info.sample_rate, info.channels)
+                load_programs(network)
     with ProgressBars(console, info.frames) as bars:
         observers = _make_observers(info, outputs, options)
         result = master(

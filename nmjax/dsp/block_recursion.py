@@ -11,21 +11,23 @@ those of A, near 1, would lose them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
+from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from nmjax.dsp.namespace import namespace
 from nmjax.dsp.svf import Svf
+from nmjax.runtime.lazy_jax import Array, jax, jnp, register_dataclass
 
-HIGHEST_PRECISION = jax.lax.Precision.HIGHEST
+HIGHEST_PRECISION = "highest"
 DIRECT_STEPS = 4  # samples simulated before the doublings; more bring no measurable accuracy
 _RADIX = 16  # blocks per group: 16 steps on each level, so 16·log16(blocks) steps in all
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class BlockMatrices:
     """Linear maps of filters in series over a block of `length` samples; `states` is two per filter.
@@ -56,7 +58,7 @@ def svf_step(svf: Svf, x: Array, state: Array) -> tuple[Array, Array]:
     Returns:
         the output `[...]`, and the change of the state `[..., bands, 2]`.
     """
-    scale = 1.0 / (1.0 + svf.g * (svf.g + svf.k))
+    xp, scale = namespace(svf.g, x, state), 1.0 / (1.0 + svf.g * (svf.g + svf.k))
     a2 = svf.g * scale
     a3, b1 = svf.g * a2, svf.g * (svf.g + svf.k) * scale
     deltas = []
@@ -66,8 +68,8 @@ def svf_step(svf: Svf, x: Array, state: Array) -> tuple[Array, Array]:
         d1 = a2[..., n] * v3 - b1[..., n] * i1
         d2 = a2[..., n] * i1 + a3[..., n] * v3
         x = svf.m0[..., n] * x + svf.m1[..., n] * (i1 + d1) + svf.m2[..., n] * (i2 + d2)
-        deltas.append(jnp.stack([2.0 * d1, 2.0 * d2], axis=-1))
-    return x, jnp.stack(deltas, axis=-2)
+        deltas.append(xp.stack([2.0 * d1, 2.0 * d2], axis=-1))
+    return x, xp.stack(deltas, axis=-2)
 
 
 def simulate_block(svf: Svf, length: int) -> tuple[Array, BlockMatrices]:
@@ -199,7 +201,6 @@ def _linear_block_states(
     return all_states[:, :, :num_blocks], all_states[:, :, num_blocks]
 
 
-@jax.custom_jvp
 def block_states(
     state: Float[Array, "batch channel states"],
     input_states: Float[Array, "batch channel blocks states"],
@@ -217,10 +218,17 @@ def block_states(
         input_states: the contribution of each block's input to the state at its end.
         transition_delta: A − I over a block.
     """
-    return _linear_block_states(state, input_states, transition_delta, input_states)
+    return _differentiable_block_states()(state, input_states, transition_delta)
 
 
-@block_states.defjvp
+@functools.cache
+def _differentiable_block_states() -> Callable[[Array, Array, Array], tuple[Array, Array]]:
+    """`block_states` with its own rule of differentiation."""
+    function = jax.custom_jvp(lambda state, inputs, transition: _linear_block_states(state, inputs, transition, inputs))
+    function.defjvp(_block_states_jvp)
+    return function
+
+
 def _block_states_jvp(primals, tangents):
     """A change dA of the transition acts like an input s·dA to each block. So the gradient is the recursion backwards
     and one product, instead of the gradients of every group, step and power."""

@@ -6,9 +6,8 @@ state before the block, and a recursion over the states of the blocks. `nmjax.ds
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float
 
 from nmjax.dsp.block_recursion import (
     apply_transition,
@@ -20,11 +19,12 @@ from nmjax.dsp.block_recursion import (
     vary_like,
 )
 from nmjax.dsp.svf import Svf
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 BLOCK_LENGTH = 64  # samples: the products cost 2·64 + 8·bands FLOPs per sample; shorter blocks mean more scan steps
 
 
-def initial_state(svf: Svf, batch: int, channels: int, dtype=jnp.float32) -> Float[Array, "batch channel bands 2"]:
+def initial_state(svf: Svf, batch: int, channels: int, dtype=np.float32) -> Float[Array, "batch channel bands 2"]:
     """The state at rest for `batch` signals of `channels` channels: both integrators of every filter at zero."""
     return jnp.zeros((batch, channels, svf.g.shape[-1], 2), dtype)
 

@@ -22,16 +22,15 @@ import dataclasses
 import math
 import typing
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.block_recursion import HIGHEST_PRECISION, vary_like
 from nmjax.dsp.cascade import cascade
 from nmjax.dsp.numerics import db_to_amplitude, safe_log
 from nmjax.dsp.svf import high_pass
 from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state_tree, require
+from nmjax.runtime.lazy_jax import Array, jax, jnp, register_dataclass
 
 COMPRESSOR_LIMITS = {
     "threshold_db": (-60.0, 0.0),
@@ -51,7 +50,7 @@ _MIN_KNEE_DB, _MIN_TIME_MS, _MIN_RATIO = 1e-3, 1e-3, 1e-2  # for traced values, 
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Compressor:
     """Settings of a compressor, each array `[batch]`.
@@ -79,7 +78,7 @@ class Compressor:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class CompressorState:
     """Streaming state of a compressor.
@@ -107,7 +106,7 @@ def control_hop(sample_rate: float) -> int:
 
 
 def initial_compressor_state(
-    batch_size: int, num_channels: int, sample_rate: float, dtype=jnp.float32
+    batch_size: int, num_channels: int, sample_rate: float, dtype=np.float32
 ) -> CompressorState:
     """The state after silence."""
     zeros = jnp.zeros((batch_size,), dtype)

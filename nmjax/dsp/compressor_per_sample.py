@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.block_recursion import HIGHEST_PRECISION
 from nmjax.dsp.compressor import (
@@ -17,6 +15,7 @@ from nmjax.dsp.compressor import (
 )
 from nmjax.dsp.numerics import db_to_amplitude
 from nmjax.dsp.validation import check_settings
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 
 def overshoot_per_sample_db(

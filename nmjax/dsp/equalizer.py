@@ -6,21 +6,21 @@ import dataclasses
 import difflib
 import typing
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.cascade import cascade, initial_state
+from nmjax.dsp.namespace import namespace
 from nmjax.dsp.numerics import log10_or_neg_inf
 from nmjax.dsp.svf import FILTER_DESIGNS, GAIN_LIMITS_DB, Q_LIMITS, Svf, design_filters, frequency_response
 from nmjax.dsp.validation import check_audio, check_range, check_sample_rate, check_state, require
+from nmjax.runtime.lazy_jax import Array, register_dataclass
 
 _SMALLEST_FREQ_HZ = 1e-45  # the smallest float32 above 0
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Bands:
     """Filters in series, each array `[batch, bands]`.
@@ -110,8 +110,8 @@ def response_db(bands: Bands, freq_hz: Float[Array, " points"], sample_rate: flo
         ValueError: as `Bands.svf`; a frequency grid of another rank or range.
     """
     responses = _band_responses(bands, freq_hz, sample_rate)
-    power = jnp.real(responses) ** 2 + jnp.imag(responses) ** 2
-    return jnp.sum(10.0 * log10_or_neg_inf(power), axis=1)
+    power = responses.real**2 + responses.imag**2
+    return (10.0 * log10_or_neg_inf(power)).sum(axis=1)
 
 
 def response_phase(bands: Bands, freq_hz: Float[Array, " points"], sample_rate: float) -> Float[Array, "batch points"]:
@@ -119,7 +119,8 @@ def response_phase(bands: Bands, freq_hz: Float[Array, " points"], sample_rate: 
 
     Errors as in `response_db`.
     """
-    return jnp.sum(jnp.angle(_band_responses(bands, freq_hz, sample_rate)), axis=1)
+    responses = _band_responses(bands, freq_hz, sample_rate)
+    return namespace(responses).angle(responses).sum(axis=1)
 
 
 def _band_responses(bands: Bands, freq_hz: Array, sample_rate: float) -> Array:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import jax
-import jax.numpy as jnp
-from jax.sharding import PartitionSpec
-from jaxtyping import Array, Complex, Float
+import numpy as np
+from jaxtyping import Complex, Float
+
+from nmjax.dsp.namespace import namespace
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 
 def rfft(x: Float[Array, "batch ..."], size: int | None = None, axis: int = -1) -> Complex[Array, "batch ..."]:
-    """`jnp.fft.rfft` along an axis other than the first, each device for its own rows of the batch."""
+    """`jnp.fft.rfft` along an axis other than the first, each device for its own rows of the batch; or NumPy's."""
+    if namespace(x) is np:
+        return np.fft.rfft(x, size, axis)
     return _on_own_rows(partial(jnp.fft.rfft, n=size, axis=axis), x)
 
 
@@ -30,5 +33,5 @@ def _on_own_rows(transform: Callable[[Array], Array], x: Array) -> Array:
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.size == 1 or x.shape[0] % mesh.size:
         return transform(x)
-    rows = PartitionSpec(mesh.axis_names)
+    rows = jax.sharding.PartitionSpec(mesh.axis_names)
     return jax.shard_map(transform, in_specs=rows, out_specs=rows)(x)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.numerics import safe_log
 from nmjax.dsp.stft import mid_side, power_spectra
 from nmjax.dsp.validation import check_audio, check_sample_rate, require
+from nmjax.runtime.lazy_jax import Array, jnp
 
 # Edges of the critical bands: E. Zwicker, "Subdivision of the audible frequency range into critical bands", JASA 33
 # (1961).

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.loudness import integrated_loudness
 from nmjax.dsp.numerics import db_to_amplitude
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 
 def loudness_gain_db(

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.audio.bs1770 import channel_weights
 from nmjax.dsp.cascade import cascade, initial_state
 from nmjax.dsp.numerics import log10_or_neg_inf, safe_log
 from nmjax.dsp.svf import k_weighting_svf
 from nmjax.dsp.validation import check_audio, check_sample_rate
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0  # relative to the loudness of the blocks that pass the absolute gate

@@ -11,9 +11,8 @@ from __future__ import annotations
 import dataclasses
 import typing
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float
 
 from nmjax.dsp.loudness import (
     ABSOLUTE_GATE_LUFS,
@@ -35,13 +34,14 @@ from nmjax.dsp.loudness import (
 from nmjax.dsp.numerics import amplitude_to_db
 from nmjax.dsp.true_peak import TRUE_PEAK_OVERLAP, true_peak_amplitude
 from nmjax.dsp.validation import check_audio, check_sample_rate, check_state, require
+from nmjax.runtime.lazy_jax import Array, jax, jnp, register_dataclass
 
 _BIN_LU = 0.01
 _NUM_BINS = 12_000  # from −70 to +50 LUFS
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class MeterState:
     """Streaming state of a meter, made by `initial_meter_state`.
@@ -73,7 +73,7 @@ class MeterState:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class MeterReading:
     """A meter's values in LUFS, LU, dBTP and dBFS, each `[batch]`; −inf without enough audio (the range: 0)."""
@@ -88,7 +88,7 @@ class MeterReading:
     sample_peak_db: Array
 
 
-def initial_meter_state(batch_size: int, num_channels: int, dtype=jnp.float32) -> MeterState:
+def initial_meter_state(batch_size: int, num_channels: int, dtype=np.float32) -> MeterState:
     """The state of a meter before the first chunk.
 
     Raises:

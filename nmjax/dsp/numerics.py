@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from nmjax.dsp.namespace import namespace
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 
 def safe_sqrt(x: Float[Array, "..."], floor: float = 0.0) -> Float[Array, "..."]:
@@ -14,14 +15,14 @@ def safe_sqrt(x: Float[Array, "..."], floor: float = 0.0) -> Float[Array, "..."]
 
     The inner `where` keeps the unselected branch finite: an infinite derivative times 0 is NaN.
     """
-    above = x > floor
-    return jnp.where(above, jnp.sqrt(jnp.where(above, x, 1.0)), math.sqrt(floor))
+    xp, above = namespace(x), x > floor
+    return xp.where(above, xp.sqrt(xp.where(above, x, 1.0)), math.sqrt(floor))
 
 
 def safe_log(x: Float[Array, "..."], floor: float) -> Float[Array, "..."]:
     """ln x above `floor` (> 0), and ln floor with gradient 0 at or below it."""
-    above = x > floor
-    return jnp.where(above, jnp.log(jnp.where(above, x, 1.0)), math.log(floor))
+    xp, above = namespace(x), x > floor
+    return xp.where(above, xp.log(xp.where(above, x, 1.0)), math.log(floor))
 
 
 def smooth_abs(x: Float[Array, "..."], width: float = 0.1) -> Float[Array, "..."]:
@@ -48,8 +49,8 @@ def clip_level(audio: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def log10_or_neg_inf(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """log10 x; −inf with gradient 0 at 0, so that masked elements do not produce NaN gradients."""
-    above = x > 0
-    return jnp.where(above, jnp.log10(jnp.where(above, x, 1.0)), jnp.where(jnp.isnan(x), x, -jnp.inf))
+    xp, above = namespace(x), x > 0
+    return xp.where(above, xp.log10(xp.where(above, x, 1.0)), xp.where(xp.isnan(x), x, -math.inf))
 
 
 def amplitude_to_db(amplitude: Float[Array, "..."]) -> Float[Array, "..."]:

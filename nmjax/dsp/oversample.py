@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.block_recursion import HIGHEST_PRECISION
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 _HALF_TAPS = 32  # samples on either side of an interpolated value that contribute to it
 _BLOCK = 2 * _HALF_TAPS  # the longest block whose output depends on that block and the next one only

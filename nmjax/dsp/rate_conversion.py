@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from nmjax.dsp.equalizer import Bands, response_db
 from nmjax.dsp.least_squares import minimize_squares
-from nmjax.dsp.svf import MAX_FREQ_RATIO
+from nmjax.dsp.svf import MAX_FREQ_RATIO, frequency_response
 
 FULL_WEIGHT_MAX_HZ = 16_000.0  # the responses agree up to here; from here to 20 kHz they are fitted with less weight
 _MAX_HZ = 20_000.0
@@ -21,6 +19,11 @@ _TOLERANCE_DB = 0.25  # of error; where the fit is worse, extra peaking filters 
 _EXTRA_BANDS_HZ = (14_000.0, 21_000.0, 9_000.0, 26_000.0)
 # Proximity penalty: dB of cost per unit of ln f, ln Q and dB of gain. Of equal fits it selects the nearest.
 _PROXIMITY_WEIGHT = 0.02
+_DIFFERENCE = 1e-5  # of ln f, ln Q and dB
+_NO_GAIN_DB = 1e-9
+_SMALLEST_POWER = 1e-300  # of a notch at its center
+
+Kinds = str | tuple[str, ...]
 
 
 class _Fit(NamedTuple):
@@ -43,17 +46,16 @@ def convert_bands_to_rate(bands: Bands, from_rate: float, to_rate: float) -> Ban
     """
     if from_rate == to_rate:
         return bands
-    with jax.enable_x64(True):
-        rows = zip(*(np.asarray(x, np.float64) for x in (bands.freq_hz, bands.gain_db, bands.q)), strict=True)
-        num_bands = bands.freq_hz.shape[1]
-        kinds = (bands.kind,) * num_bands if isinstance(bands.kind, str) else bands.kind
-        fitted = [_fit_with_extra_bands(np.stack(row), kinds, from_rate, to_rate) for row in rows]
-        max_bands = max(f.shape[1] for f in fitted)
-        freq_hz, gain_db, q = (jnp.asarray(x) for x in np.stack([_pad_bands(f, max_bands) for f in fitted], axis=1))
-        return Bands(freq_hz=freq_hz, gain_db=gain_db, q=q, kind=_pad_kinds(kinds, max_bands))
+    rows = zip(*(np.asarray(x, np.float64) for x in (bands.freq_hz, bands.gain_db, bands.q)), strict=True)
+    num_bands = bands.freq_hz.shape[1]
+    kinds = (bands.kind,) * num_bands if isinstance(bands.kind, str) else bands.kind
+    fitted = [_fit_with_extra_bands(np.stack(row), kinds, from_rate, to_rate) for row in rows]
+    max_bands = max(f.shape[1] for f in fitted)
+    freq_hz, gain_db, q = np.stack([_pad_bands(f, max_bands) for f in fitted], axis=1)
+    return Bands(freq_hz=freq_hz, gain_db=gain_db, q=q, kind=_pad_kinds(kinds, max_bands))
 
 
-def _pad_kinds(kinds: tuple[str, ...], num_bands: int) -> str | tuple[str, ...]:
+def _pad_kinds(kinds: tuple[str, ...], num_bands: int) -> Kinds:
     """The kinds of `num_bands` bands, peaking beyond the given ones; one string if all are equal."""
     kinds = kinds + ("peaking",) * (num_bands - len(kinds))
     return kinds[0] if len(set(kinds)) == 1 else kinds
@@ -87,9 +89,8 @@ def _fit_response(
     """Fit bands at `to_rate`, starting from `initial`, to the response of the `reference` bands at `from_rate`."""
     grid_hz = np.geomspace(20.0, min(_MAX_HZ, MAX_FREQ_RATIO * min(from_rate, to_rate)), _NUM_POINTS)
     weight = np.where(grid_hz <= FULL_WEIGHT_MAX_HZ, 1.0, _HIGH_FREQ_WEIGHT)
-    target_db = np.asarray(
-        _log_params_response_db(_to_log_params(reference), grid_hz, from_rate, _pad_kinds(kinds, reference.shape[1]))
-    )
+    reference_kinds = _pad_kinds(kinds, reference.shape[1])
+    target_db = _log_params_response_db(_to_log_params(reference), grid_hz, from_rate, reference_kinds)
     fit_kinds = _pad_kinds(kinds, initial.shape[1])
     max_log_freq = np.log(MAX_FREQ_RATIO * to_rate)
     initial = _to_log_params(initial)
@@ -97,8 +98,8 @@ def _fit_response(
 
     def evaluate(flat):
         x = flat.reshape(3, -1)
-        jacobian, fitted_db = _response_jacobian(x, grid_hz, to_rate, fit_kinds)
-        jacobian = np.asarray(jacobian).reshape(len(grid_hz), -1)
+        fitted_db = _log_params_response_db(x, grid_hz, to_rate, fit_kinds)
+        jacobian = _response_jacobian(x, grid_hz, to_rate, fit_kinds)
         return (
             np.concatenate([weight * (fitted_db - target_db), _PROXIMITY_WEIGHT * (x - initial).ravel()]),
             np.concatenate([weight[:, None] * jacobian, _PROXIMITY_WEIGHT * np.eye(flat.size)]),
@@ -109,25 +110,44 @@ def _fit_response(
     x = minimize_squares(evaluate, initial.ravel(), low, high)
     error_db = np.abs(evaluate(x)[0][: len(grid_hz)][grid_hz <= FULL_WEIGHT_MAX_HZ]).max()
     log_freq, gain_db, log_q = x.reshape(3, -1)
+    gain_db = np.where(np.abs(gain_db) < _NO_GAIN_DB, 0.0, gain_db)  # a neutral band stays neutral
     return _Fit(np.stack([np.exp(log_freq), gain_db, np.exp(log_q)]), float(error_db))
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _log_params_response_db(log_params, grid_hz, sample_rate, kinds):
+def _log_params_response_db(
+    log_params: Float[np.ndarray, "3 bands"], grid_hz: Float[np.ndarray, " points"], sample_rate: float, kinds: Kinds
+) -> Float[np.ndarray, " points"]:
     """The response in dB at `grid_hz` of bands given as `[ln freq_hz | gain_db | ln q, bands]`."""
-    log_freq, gain_db, log_q = log_params[:1], log_params[1:2], log_params[2:]
-    return response_db(Bands(jnp.exp(log_freq), gain_db, jnp.exp(log_q), kinds), grid_hz, sample_rate)[0]
+    return response_db(_bands(log_params, kinds), grid_hz, sample_rate)[0]
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _response_jacobian(log_params, grid_hz, sample_rate, kinds):
-    """The derivatives `[points, 3, bands]` of the response by `log_params`, and the response."""
+def _response_jacobian(
+    log_params: Float[np.ndarray, "3 bands"], grid_hz: Float[np.ndarray, " points"], sample_rate: float, kinds: Kinds
+) -> Float[np.ndarray, "points params"]:
+    """The derivatives of the response by `log_params`, row by row, by central differences.
 
-    def response(log_params):
-        value = _log_params_response_db(log_params, grid_hz, sample_rate, kinds)
-        return value, value
+    A parameter changes the response of its own band alone, so all bands are moved at once.
+    """
+    columns = []
+    for row in range(3):
+        steps = np.zeros_like(log_params)
+        steps[row] = _DIFFERENCE
+        up, down = (_each_response_db(x, grid_hz, sample_rate, kinds) for x in (log_params + steps, log_params - steps))
+        columns.append((up - down) / (2.0 * _DIFFERENCE))
+    return np.concatenate(columns).T
 
-    return jax.jacfwd(response, has_aux=True)(log_params)
+
+def _each_response_db(
+    log_params: Float[np.ndarray, "3 bands"], grid_hz: Float[np.ndarray, " points"], sample_rate: float, kinds: Kinds
+) -> Float[np.ndarray, "bands points"]:
+    svf = _bands(log_params, kinds).svf(sample_rate)
+    responses = frequency_response(svf, grid_hz, sample_rate)[0]
+    return 10.0 * np.log10(np.maximum(responses.real**2 + responses.imag**2, _SMALLEST_POWER))
+
+
+def _bands(log_params: Float[np.ndarray, "3 bands"], kinds: Kinds) -> Bands:
+    log_freq, gain_db, log_q = log_params[:, None]
+    return Bands(np.exp(log_freq), gain_db, np.exp(log_q), kinds)
 
 
 def _to_log_params(params: np.ndarray) -> np.ndarray:

@@ -15,16 +15,15 @@ from __future__ import annotations
 import dataclasses
 import typing
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.cascade import cascade
 from nmjax.dsp.numerics import db_to_amplitude
 from nmjax.dsp.oversample import OVERSAMPLING_MARGIN, apply_oversampled
 from nmjax.dsp.svf import low_pass
 from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state_tree
+from nmjax.runtime.lazy_jax import Array, jax, jnp, register_dataclass
 
 SATURATOR_LIMITS = {"drive_db": (0.0, 24.0), "mix": (-0.5, 1.0), "asymmetry": (0.0, 1.0)}
 SATURATOR_LATENCY = OVERSAMPLING_MARGIN  # of `saturate_stream`, in samples
@@ -34,7 +33,7 @@ _HERMITE_NODES, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # mea
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Saturator:
     """Settings of a saturator, each array `[batch]`.
@@ -51,7 +50,7 @@ class Saturator:
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class SaturatorState:
     """Streaming state of a saturator.
@@ -65,7 +64,7 @@ class SaturatorState:
     dc_filter: Array
 
 
-def initial_saturator_state(batch_size: int, num_channels: int, dtype=jnp.float32) -> SaturatorState:
+def initial_saturator_state(batch_size: int, num_channels: int, dtype=np.float32) -> SaturatorState:
     """The state after silence."""
     return SaturatorState(
         tail=jnp.zeros((batch_size, 2 * OVERSAMPLING_MARGIN, num_channels), dtype),

@@ -12,13 +12,10 @@ The step is that of a proximal gradient method with momentum m.
 
 from __future__ import annotations
 
-import functools
-
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jaxtyping import Bool, Float
+
+from nmjax.runtime.lazy_jax import Array, jax, jnp, lazy_jit
 
 NEIGHBORHOOD = 5  # frames whose mean energy decides about a coefficient
 FINAL_THRESHOLD = 1e-3  # λ₁: −60 dB relative to the clip level
@@ -79,7 +76,7 @@ def _shrink(
     return synthesize_frames(jnp.fft.irfft(spectra * persistent_wiener_gain(power, threshold), window_length))
 
 
-@functools.partial(jax.jit, static_argnames="window_length")
+@lazy_jit(static_argnames="window_length")
 def restore_segments(
     segments: Float[Array, "segment time"],
     is_clipped: Bool[Array, "segment time"],

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.fft import rfft
 from nmjax.dsp.numerics import safe_sqrt
 from nmjax.dsp.validation import check_audio, require
+from nmjax.runtime.lazy_jax import Array, jnp
 
 _RELATIVE_FLOOR = 1e-5  # −100 dB relative to the magnitude of a full-scale sine, fft_size/4
 

@@ -20,12 +20,13 @@ import math
 import typing
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float
 
 from nmjax.audio.bs1770 import LOW_CUT_HZ, LOW_CUT_Q, SHELF_BAND_EXPONENT, SHELF_DB, SHELF_HZ, SHELF_Q
+from nmjax.dsp.namespace import namespace
 from nmjax.dsp.validation import require
+from nmjax.runtime.lazy_jax import Array, register_dataclass
 
 GAIN_LIMITS_DB = (-200.0, 200.0)
 Q_LIMITS = (1e-3, 1e6)
@@ -34,7 +35,7 @@ _LN10_20 = math.log(10.0) / 20.0
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Svf:
     """Coefficients of filters in series, in processing order; each array is `[batch, bands]`."""
@@ -47,7 +48,7 @@ class Svf:
 
     def astype(self, dtype) -> Svf:
         """The same coefficients in another floating-point type."""
-        return jax.tree.map(lambda x: x.astype(dtype), self)
+        return Svf(*(x.astype(dtype) for x in (self.g, self.k, self.m0, self.m1, self.m2)))
 
 
 def _prewarp(freq_hz, sample_rate):
@@ -56,18 +57,19 @@ def _prewarp(freq_hz, sample_rate):
     Above fs/4 the tangent is computed from the distance to fs/2: near fs/2 it would magnify the rounding error of f/fs
     by 2π·(f/fs)/sin(2π·f/fs), which reaches 49.
     """
-    freq_hz = jnp.asarray(freq_hz)
+    xp = namespace(freq_hz)
+    freq_hz = xp.asarray(freq_hz)
     freq_ratio, nyquist_distance = freq_hz / sample_rate, (0.5 * sample_rate - freq_hz) / sample_rate
-    gain_factor = jnp.clip(nyquist_distance / (0.5 - MAX_FREQ_RATIO), 0.0, 1.0)
+    gain_factor = xp.clip(nyquist_distance / (0.5 - MAX_FREQ_RATIO), 0.0, 1.0)
     # Both branches are clipped a little beyond the boundary at 0.25: exactly at a bound of `clip` the gradient is half.
-    low = jnp.tan(jnp.pi * jnp.clip(freq_ratio, 1e-6, 0.26))
-    high = 1.0 / jnp.tan(jnp.pi * jnp.clip(nyquist_distance, 0.5 - MAX_FREQ_RATIO, 0.26))
-    return jnp.where(freq_ratio < 0.25, low, high), gain_factor
+    low = xp.tan(np.pi * xp.clip(freq_ratio, 1e-6, 0.26))
+    high = 1.0 / xp.tan(np.pi * xp.clip(nyquist_distance, 0.5 - MAX_FREQ_RATIO, 0.26))
+    return xp.where(freq_ratio < 0.25, low, high), gain_factor
 
 
 def _broadcast_svf(g, k, m0, m1, m2) -> Svf:
-    shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in (g, k, m0, m1, m2)))
-    return Svf(*(jnp.broadcast_to(x, shape) for x in (g, k, m0, m1, m2)))
+    xp, shape = namespace(g, k), np.broadcast_shapes(*(np.shape(x) for x in (g, k, m0, m1, m2)))
+    return Svf(*(xp.broadcast_to(x, shape) for x in (g, k, m0, m1, m2)))
 
 
 def peaking(
@@ -86,8 +88,9 @@ def peaking(
     """
     g, gain_factor = _prewarp(freq_hz, sample_rate)
     gain_db = gain_db * gain_factor
-    k = jnp.exp(-gain_db * (_LN10_20 / 2)) / q
-    return _broadcast_svf(g=g, k=k, m0=jnp.ones_like(k), m1=k * jnp.expm1(gain_db * _LN10_20), m2=jnp.zeros_like(k))
+    xp = namespace(gain_db, q)
+    k = xp.exp(-gain_db * (_LN10_20 / 2)) / q
+    return _broadcast_svf(g=g, k=k, m0=xp.ones_like(k), m1=k * xp.expm1(gain_db * _LN10_20), m2=xp.zeros_like(k))
 
 
 def low_shelf(
@@ -99,9 +102,10 @@ def low_shelf(
     """RBJ's low shelf: `gain_db` far below `freq_hz` and half of it in dB at `freq_hz`. Arguments as in `peaking`."""
     g, gain_factor = _prewarp(freq_hz, sample_rate)
     gain_db = gain_db * gain_factor
-    a = jnp.exp(gain_db * (_LN10_20 / 2))
-    g, k = g / jnp.sqrt(a), 1.0 / q
-    return _broadcast_svf(g=g, k=k, m0=jnp.ones_like(a), m1=k * (a - 1.0), m2=jnp.expm1(gain_db * _LN10_20))
+    xp = namespace(gain_db)
+    a = xp.exp(gain_db * (_LN10_20 / 2))
+    g, k = g / xp.sqrt(a), 1.0 / q
+    return _broadcast_svf(g=g, k=k, m0=xp.ones_like(a), m1=k * (a - 1.0), m2=xp.expm1(gain_db * _LN10_20))
 
 
 def high_shelf(
@@ -113,9 +117,10 @@ def high_shelf(
     """RBJ's high shelf: `gain_db` far above `freq_hz` and half of it in dB at `freq_hz`. Arguments as in `peaking`."""
     g, gain_factor = _prewarp(freq_hz, sample_rate)
     gain_db = gain_db * gain_factor
-    a = jnp.exp(gain_db * (_LN10_20 / 2))
-    g, k = g * jnp.sqrt(a), 1.0 / q
-    return _broadcast_svf(g=g, k=k, m0=a * a, m1=k * (1.0 - a) * a, m2=-jnp.expm1(gain_db * _LN10_20))
+    xp = namespace(gain_db)
+    a = xp.exp(gain_db * (_LN10_20 / 2))
+    g, k = g * xp.sqrt(a), 1.0 / q
+    return _broadcast_svf(g=g, k=k, m0=a * a, m1=k * (1.0 - a) * a, m2=-xp.expm1(gain_db * _LN10_20))
 
 
 def low_pass(freq_hz: Float[Array, "batch bands"], q: Float[Array, "batch bands"], sample_rate: float) -> Svf:
@@ -158,7 +163,7 @@ def _prewarp_without_gain(freq_hz, q, sample_rate):
     """g, k and an array of ones, for the designs without a gain."""
     g, _ = _prewarp(freq_hz, sample_rate)
     k = 1.0 / q
-    return g, k, jnp.ones_like(k)
+    return g, k, namespace(k).ones_like(k)
 
 
 def _ignore_gain(design: Callable[..., Svf]) -> Callable[..., Svf]:
@@ -195,7 +200,8 @@ def design_filters(
         q: quality factor, above 0.
         sample_rate: Hz.
     """
-    gain_db, q = jnp.clip(gain_db, *GAIN_LIMITS_DB), jnp.clip(q, *Q_LIMITS)
+    xp = namespace(freq_hz, gain_db, q)
+    gain_db, q = xp.clip(gain_db, *GAIN_LIMITS_DB), xp.clip(q, *Q_LIMITS)
     if isinstance(kind, str):
         return FILTER_DESIGNS[kind](freq_hz=freq_hz, gain_db=gain_db, q=q, sample_rate=sample_rate)
     groups = []
@@ -206,7 +212,8 @@ def design_filters(
         groups.append(
             design(freq_hz=freq_hz[..., run], gain_db=gain_db[..., run], q=q[..., run], sample_rate=sample_rate)
         )
-    return jax.tree.map(lambda *x: jnp.concatenate(x, axis=-1), *groups)
+    columns = zip(*((x.g, x.k, x.m0, x.m1, x.m2) for x in groups), strict=True)
+    return Svf(*(xp.concatenate(column, axis=-1) for column in columns))
 
 
 def k_weighting_svf(sample_rate: float) -> Svf:
@@ -227,11 +234,11 @@ def k_weighting_svf(sample_rate: float) -> Svf:
     g_high_pass, k_high_pass = math.tan(math.pi * LOW_CUT_HZ / sample_rate), 1.0 / LOW_CUT_Q
     unnormalized = 1.0 + g_high_pass * (g_high_pass + k_high_pass)
     return Svf(
-        g=jnp.asarray([[g_shelf, g_high_pass]]),
-        k=jnp.asarray([[k_shelf, k_high_pass]]),
-        m0=jnp.asarray([[shelf_gain, unnormalized]]),
-        m1=jnp.asarray([[k_shelf * (shelf_gain**SHELF_BAND_EXPONENT - shelf_gain), -k_high_pass * unnormalized]]),
-        m2=jnp.asarray([[1.0 - shelf_gain, -unnormalized]]),
+        g=np.asarray([[g_shelf, g_high_pass]]),
+        k=np.asarray([[k_shelf, k_high_pass]]),
+        m0=np.asarray([[shelf_gain, unnormalized]]),
+        m1=np.asarray([[k_shelf * (shelf_gain**SHELF_BAND_EXPONENT - shelf_gain), -k_high_pass * unnormalized]]),
+        m2=np.asarray([[1.0 - shelf_gain, -unnormalized]]),
     )
 
 
@@ -245,7 +252,8 @@ def frequency_response(svf: Svf, freq_hz: Float[Array, " points"], sample_rate: 
     It is evaluated over one denominator, so that the zero of a pass filter or notch cancels in the coefficients, and
     numerator and denominator are scaled by 1/(1 + t²), so that t² does not overflow in float32.
     """
-    t = jnp.tan(jnp.pi * jnp.minimum(freq_hz / sample_rate, 0.49999))[None, None] / svf.g[..., None]
+    xp = namespace(freq_hz, svf.g)
+    t = xp.tan(np.pi * xp.minimum(freq_hz / sample_rate, 0.49999))[None, None] / svf.g[..., None]
     k, m0, m1, m2 = (x[..., None] for x in (svf.k, svf.m0, svf.m1, svf.m2))
     low = 1.0 / (1.0 + t * t)
     high, band = t * t * low, t * low

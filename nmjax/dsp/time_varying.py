@@ -10,15 +10,14 @@ integrator). A transposed direct form has no such guarantee.
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.block_recursion import apply_transition, svf_step, vary_like
 from nmjax.dsp.cascade import initial_state
 from nmjax.dsp.equalizer import Bands
 from nmjax.dsp.svf import Svf
 from nmjax.dsp.validation import check_audio, check_state, require
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 
 def equalize_time_varying(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.numerics import amplitude_to_db
 from nmjax.dsp.validation import check_audio, check_sample_rate
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 # The annex's interpolation filter, 4 phases of 12 taps in units of 2⁻¹³; the last two are the first two reversed.
 _PHASE_0 = np.array([14, 90, -161, 272, -487, 1125, 7964, -838, 390, -218, 122, -68]) / 8192

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
-from jax.core import Tracer
+
+from nmjax.runtime import lazy_jax
+from nmjax.runtime.lazy_jax import jax
 
 
 def is_concrete(x: object) -> bool:
     """Whether the value of `x` is known: it is not a tracer."""
-    return not isinstance(x, Tracer)
+    return not (lazy_jax.is_imported() and isinstance(x, jax.core.Tracer))
 
 
 def require(condition: bool, name: str, requirement: str, value: object) -> None:

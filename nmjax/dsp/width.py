@@ -11,14 +11,13 @@ from __future__ import annotations
 import dataclasses
 import typing
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.cascade import cascade
 from nmjax.dsp.numerics import log10_or_neg_inf
 from nmjax.dsp.svf import low_pass
 from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state, require
+from nmjax.runtime.lazy_jax import Array, jnp, register_dataclass
 
 WIDTH_LIMITS = {"low": (0.0, 2.0), "high": (0.0, 2.0)}
 CROSSOVER_HZ = 200.0
@@ -26,7 +25,7 @@ _CROSSOVER_Q = 0.5  # two equal real poles: of all second-order low-passes, side
 
 
 @typing.no_type_check
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Width:
     """Factors on the side, each array `[batch]`, from 0 (mono) to 2; 1 is neutral.

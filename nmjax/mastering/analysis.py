@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.audio import reader
 from nmjax.audio.streams import (
@@ -27,7 +25,8 @@ from nmjax.audio.units import db_to_amplitude
 from nmjax.dsp import Bands
 from nmjax.mastering.network import Network, PooledFrames
 from nmjax.mastering.render import active_processors, apply_processor, equalize_side_stream, equalize_stream
-from nmjax.models import MODEL_LUFS, PHASES, SAMPLE_RATE, Prediction, Settings
+from nmjax.models import MODEL_LUFS, SAMPLE_RATE, Prediction, Settings
+from nmjax.runtime.lazy_jax import Array
 
 _EXCERPT_SECONDS = 6.0  # length of an excerpt where not all of a track is analyzed
 
@@ -104,17 +103,10 @@ def decode_settings(pooled: PooledFrames, signal: SourceSignal, network: Network
     return with_input_gain(network.decode_pooled(pooled.mean), signal.input_gain_db)
 
 
-def load_programs(network: Network, sample_rate: int, channels: int) -> None:
-    """Loads the compiled programs that a master of the network needs, by running them on a sample of silence.
-
-    Where they are not stored yet, the equalizer is compiled beside the encoder.
-    """
-    silence = np.zeros((1, channels), np.float32)
-    one: Any = np.ones((1, PHASES[network.config.phase].num_bands), np.float32)
-    with ThreadPoolExecutor(1) as pool:
-        equalized = pool.submit(list, equalize_stream([silence], Bands(1e3 * one, one, one), sample_rate))
+def load_programs(network: Network) -> None:
+    """Loads the compiled programs of a network, where it has any, by running them on a sample of silence."""
+    if network.is_compiled:
         network.predict([np.zeros((1, network.encoder_inputs), np.float32)])
-        equalized.result()
 
 
 def with_input_gain(prediction: Prediction, gain_db: float) -> Prediction:

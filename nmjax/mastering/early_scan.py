@@ -1,4 +1,4 @@
-"""Measurements of tracks, made in a process of its own while this one imports JAX, or masters the track before."""
+"""Measurements of tracks, made in a process of its own while this one imports modules, or masters the track before."""
 
 from __future__ import annotations
 

@@ -19,17 +19,16 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from nmjax.dsp import Bands, Compressor
+from nmjax.dsp import Bands, Compressor, response_db
 from nmjax.mastering.network import Network
 from nmjax.models import SAMPLE_RATE, Settings
-from nmjax.models.parameters import EqSettings, Prediction
+from nmjax.models.parameters import EqSettings, Prediction, to_numpy
 from nmjax.models.processors import PROCESSORS
-from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, latent_change
-from nmjax.reference.response import compiled_response_db
+from nmjax.models.spectral_features import BAND_CENTERS_HZ, latent_change
+from nmjax.runtime.lazy_jax import Array
 
 _MAX_GAIN_DB = 6.0  # an intensity above 1 takes no band beyond it
 _STEP_DB = 2.0  # of the deviations with which the shares are measured
@@ -72,10 +71,10 @@ def eq_factors(intensity: float, shares: Shares | None = None) -> Shares | float
 def _scale_eq(eq: EqSettings, intensity: float, shares: Shares | None) -> EqSettings:
     gain_db = np.asarray(eq.gain_db, np.float32)
     if intensity == 0.0:
-        return eq.replace(gain_db=jnp.zeros_like(eq.gain_db))  # not −0
+        return eq.replace(gain_db=np.zeros_like(gain_db))  # not −0
     scaled = gain_db * np.asarray(eq_factors(intensity, shares), np.float32)
     limit_db = np.maximum(np.abs(gain_db), _MAX_GAIN_DB)
-    return eq.replace(gain_db=jnp.asarray(np.clip(scaled, -limit_db, limit_db) if intensity > 1.0 else scaled))
+    return eq.replace(gain_db=np.clip(scaled, -limit_db, limit_db) if intensity > 1.0 else scaled)
 
 
 def scale_processor(name: str, values: Any, factor: float) -> Any:
@@ -101,7 +100,7 @@ def scale_compressor(compressor: Compressor, factor: float) -> Compressor:
     scaled = np.clip(factor * slope, low, high)
     makeup_factor = np.divide(scaled, slope, out=np.full_like(slope, factor), where=slope != 0.0)
     makeup_db = _within("compressor", "makeup_db", makeup_factor * np.asarray(compressor.makeup_db))
-    return dataclasses.replace(compressor, ratio=jnp.asarray(1.0 / (1.0 - scaled), jnp.float32), makeup_db=makeup_db)
+    return dataclasses.replace(compressor, ratio=np.asarray(1.0 / (1.0 - scaled), np.float32), makeup_db=makeup_db)
 
 
 def _scale_saturator(saturator, factor: float):
@@ -116,7 +115,7 @@ def _scale_width(width, factor: float):
 
 def _within(processor: str, setting: str, values: np.ndarray) -> Float[Array, " batch"]:
     """Values within the limits of a setting, without −0."""
-    return jnp.asarray(np.clip(values, *PROCESSORS[processor].limits[setting]) + 0.0, jnp.float32)
+    return np.asarray(np.clip(values, *PROCESSORS[processor].limits[setting]) + 0.0, np.float32)
 
 
 def correction_shares(network: Network, prediction: Prediction) -> Shares | None:
@@ -129,7 +128,7 @@ def correction_shares(network: Network, prediction: Prediction) -> Shares | None
         return None
     shapes = _band_shapes(prediction.settings)
     kernel = network.variables["params"]["encoder"]["out"]["kernel"]
-    offsets = np.asarray(latent_change(kernel, jnp.asarray(_STEP_DB * shapes)))
+    offsets = latent_change(np.asarray(kernel), np.float32(_STEP_DB) * shapes)
     up, down = (_response(network.decode_eq(prediction.z + sign * offsets).bands()) for sign in (1.0, -1.0))
     change = (up - down) / (2.0 * _STEP_DB)
     shapes = shapes - shapes.mean(axis=1, keepdims=True)  # the level is no part of the tone
@@ -138,9 +137,9 @@ def correction_shares(network: Network, prediction: Prediction) -> Shares | None
 
 def _band_shapes(settings: Settings) -> Float[np.ndarray, "bands grid"]:
     """The response of each band of one track at a gain of 1 dB."""
-    freq_hz, q = (jnp.asarray(x)[0, :, None] for x in (settings.eq.freq_hz, settings.eq.q))
-    return _response(Bands(freq_hz, jnp.ones_like(freq_hz), q))
+    freq_hz, q = (np.asarray(x, np.float64)[0, :, None] for x in (settings.eq.freq_hz, settings.eq.q))
+    return _response(Bands(freq_hz, np.ones_like(freq_hz), q))
 
 
 def _response(bands: Bands) -> Float[np.ndarray, "batch grid"]:
-    return np.asarray(compiled_response_db(bands, np.asarray(BAND_CENTERS_HZ, np.float32), SAMPLE_RATE))
+    return response_db(to_numpy(bands, np.float64), BAND_CENTERS_HZ, SAMPLE_RATE)

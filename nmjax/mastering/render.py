@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
-from nmjax.audio.streams import AudioChunks, pad_end, rechunk
+from nmjax.audio.streams import AudioChunks, pad_end, prefetch, rechunk
 from nmjax.audio.units import db_to_amplitude
-from nmjax.dsp import Bands, equalize
+from nmjax.dsp import Bands
+from nmjax.dsp.block_filter import BlockFilter
 from nmjax.models import Settings
+from nmjax.models.parameters import to_numpy
 from nmjax.models.processors import BLOCK_SIZE, PROCESSORS
+from nmjax.runtime.lazy_jax import jax
 from nmjax.runtime.stored_programs import stored_jit
 
 _CHUNK_SECONDS = 3
@@ -32,21 +34,14 @@ def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iter
     if is_flat(bands):
         yield from chunks
         return
-    yield from _process_stream(EqualizerStage(bands, sample_rate), chunks, _CHUNK_SECONDS * sample_rate)
+    yield from prefetch(_filter_stream(EqualizerStage(bands, sample_rate), chunks, _CHUNK_SECONDS * sample_rate))
 
 
-def _process_stream(
-    stage: EqualizerStage | ProcessorStage, chunks: AudioChunks, chunk_frames: int
-) -> Iterator[np.ndarray]:
-    """One chunk is filtered by XLA's threads while the one before it is used."""
-    state, waiting = None, None
+def _filter_stream(stage: EqualizerStage, chunks: AudioChunks, chunk_frames: int) -> Iterator[np.ndarray]:
+    state = None
     for chunk in rechunk(chunks, chunk_frames):
-        started, state = stage.start(chunk, chunk_frames, state)
-        if waiting:
-            yield waiting()
-        waiting = started
-    if waiting:
-        yield waiting()
+        filtered, state = stage.process(chunk, chunk_frames, state)
+        yield filtered
 
 
 class EqualizerStage:
@@ -60,34 +55,21 @@ class EqualizerStage:
     latency = 0
 
     def __init__(self, bands: Bands, sample_rate: int):
-        self._bands = jax.tree.map(lambda x: np.asarray(x, np.float64), bands)
-        self._sample_rate = sample_rate
+        self._filter = BlockFilter(to_numpy(bands, np.float64).svf(sample_rate))
 
     def process(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[np.ndarray, Any]:
         """The next chunk `[frames, channel]`, filtered, and the state after it.
 
         Args:
             chunk: `size` frames, fewer only at the end of the stream.
-            size: one compiled program serves all chunks of a size.
+            size: of all chunks but the last.
             state: the state after the chunk before; None at the start of a stream.
         """
-        wait, state = self.start(chunk, size, state)
-        return wait(), state
+        filtered, state = self._filtered(chunk, state)
+        return filtered.astype(np.float32), state
 
-    def start(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[Callable[[], np.ndarray], Any]:
-        """As `process`, but without waiting: the first result is a function that waits for the filtered chunk."""
-        wait, state = self._start_filter(chunk, size, state)
-        return lambda: wait().astype(np.float32), state
-
-    def _start_filter(self, chunk: np.ndarray, size: int, state: Any) -> tuple[Callable[[], np.ndarray], Any]:
-        """The chunk through the filters, float64, and the state after it; arguments and results as of `start`."""
-        audio = np.zeros((1, size, chunk.shape[1]), np.float64)
-        audio[0, : len(chunk)] = chunk
-        with jax.enable_x64(True):  # not around a yield, where the caller's own code runs
-            if state is None:
-                state = np.zeros((1, chunk.shape[1], self._bands.freq_hz.shape[1], 2), np.float64)
-            equalized, state = _jit_equalize(audio, self._bands, self._sample_rate, state)
-        return lambda: np.asarray(equalized)[0, : len(chunk)], state
+    def _filtered(self, chunk: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        return self._filter.process(chunk, self._filter.initial_state(chunk.shape[1]) if state is None else state)
 
 
 def equalize_side_stream(chunks: AudioChunks, bands: Bands | None, sample_rate: int) -> Iterator[np.ndarray]:
@@ -106,30 +88,21 @@ def equalize_side_stream(chunks: AudioChunks, bands: Bands | None, sample_rate: 
     if bands is None or is_flat(bands):
         yield from chunks
         return
-    yield from _process_stream(SideEqualizerStage(bands, sample_rate), chunks, _CHUNK_SECONDS * sample_rate)
+    yield from prefetch(_filter_stream(SideEqualizerStage(bands, sample_rate), chunks, _CHUNK_SECONDS * sample_rate))
 
 
 class SideEqualizerStage(EqualizerStage):
     """The equalizer of the side over chunks of a stream; chunks of any other number of channels than two pass."""
 
-    def start(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[Callable[[], np.ndarray], Any]:
+    def process(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[np.ndarray, Any]:
         """The next chunk with its side filtered, and the state after it; see `EqualizerStage`."""
         if chunk.shape[1] != 2:
-            return lambda: chunk, state
+            return chunk, state
         audio = chunk.astype(np.float64)
         side = 0.5 * (audio[:, :1] - audio[:, 1:])
-        wait, state = self._start_filter(side, size, state)
-
-        def finish() -> np.ndarray:
-            change = wait() - side
-            return (audio + np.concatenate([change, -change], axis=1)).astype(np.float32)
-
-        return finish, state
-
-
-@stored_jit(static_argnums=(2,))
-def _jit_equalize(audio, bands, sample_rate, state):
-    return equalize(audio, bands, sample_rate, state)
+        filtered, state = self._filtered(side, state)
+        change = filtered - side
+        return (audio + np.concatenate([change, -change], axis=1)).astype(np.float32), state
 
 
 def active_processors(settings: Settings, channels: int = 2) -> list[str]:
@@ -172,6 +145,18 @@ def apply_processor(
         skip = max(0, skip - len(output))
 
 
+def _process_stream(stage: ProcessorStage, chunks: AudioChunks, chunk_frames: int) -> Iterator[np.ndarray]:
+    """One chunk is processed by XLA's threads while the one before it is used."""
+    state, waiting = None, None
+    for chunk in rechunk(chunks, chunk_frames):
+        started, state = stage.start(chunk, chunk_frames, state)
+        if waiting:
+            yield waiting()
+        waiting = started
+    if waiting:
+        yield waiting()
+
+
 class ProcessorStage:
     """One processor over chunks of a stream, in float64; its output is `latency` frames late.
 
@@ -189,7 +174,7 @@ class ProcessorStage:
         return wait(), state
 
     def start(self, chunk: np.ndarray, size: int, state: Any = None) -> tuple[Callable[[], np.ndarray], Any]:
-        """As `EqualizerStage.start`; `size` is a multiple of `BLOCK_SIZE`."""
+        """As `process`, but without waiting: the first result is a function that waits for the processed chunk."""
         audio = np.zeros((1, size, chunk.shape[1]), np.float64)
         np.multiply(chunk, self._gain, out=audio[0, : len(chunk)])
         with jax.enable_x64(True):

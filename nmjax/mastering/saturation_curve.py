@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-import jax.numpy as jnp
 import numpy as np
 
 from nmjax.mastering.analysis import SourceSignal, decode_settings, encode_signal
@@ -14,6 +13,7 @@ from nmjax.mastering.repair.base import DiagnosedTrack
 from nmjax.mastering.repair.curve import Curve
 from nmjax.models.amplitude_encoder import half_reaches, swap_halves
 from nmjax.models.inverse_curve import KNOTS
+from nmjax.runtime.lazy_jax import jnp
 
 _MIN_SLOPE = 0.05  # so that no level becomes zero, whatever the network predicts
 
@@ -33,7 +33,7 @@ def predict_curve(track: DiagnosedTrack) -> Curve:
         pooled = PooledFrames(swap_halves(pooled.frame_sum), pooled.num_frames)
     z = decode_settings(pooled, signal, network).z
     top = float(np.exp(z[0, 0])) * 10.0 ** (-signal.input_gain_db / 20.0)
-    slopes = np.maximum(1.0 + np.cumsum(np.asarray(network.inverse_curve(jnp.asarray(z)))[0], axis=1), _MIN_SLOPE)
+    slopes = np.maximum(1.0 + np.cumsum(network.inverse_curve(z)[0], axis=1), _MIN_SLOPE)
     steps = np.diff(np.array([*KNOTS, 1.0]))
     more_bent, less_bent = top * np.cumsum(slopes * steps, axis=1)
     positive, negative = (less_bent, more_bent) if is_upside_down else (more_bent, less_bent)

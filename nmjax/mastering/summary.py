@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -15,7 +14,7 @@ from nmjax.mastering.delivery.level_words import describe_level
 from nmjax.mastering.render import active_processors
 from nmjax.mastering.types import MasteringResult, RenderPlan
 from nmjax.models import Settings
-from nmjax.reference.response import compiled_response_db
+from nmjax.reference.response import bands_response_db
 from nmjax.runtime.number_format import format_fixed, format_general, format_signed
 
 _GRID_HZ = np.geomspace(20.0, 20_000.0, 400)
@@ -93,7 +92,7 @@ def describe_processing(plan: RenderPlan, sample_rate: int, channels: int, purpo
 
 def _describe_eq(bands: Bands, sample_rate: int, purpose: EqPurpose) -> str:
     freq_hz = _GRID_HZ[_NYQUIST_SHARE * sample_rate > _GRID_HZ]
-    gain_db = eq_response_db(bands, freq_hz, sample_rate)
+    gain_db = bands_response_db(bands, freq_hz, sample_rate)
     largest_db = float(np.abs(gain_db).max())
     if largest_db < _INAUDIBLE_DB:
         return "No EQ: the tone stays as it is."
@@ -118,7 +117,7 @@ def _describe_side_eq(bands: Bands | None, sample_rate: int) -> str:
     if bands is None:
         return ""
     freq_hz = _GRID_HZ[_NYQUIST_SHARE * sample_rate > _GRID_HZ]
-    gain_db = eq_response_db(bands, freq_hz, sample_rate)
+    gain_db = bands_response_db(bands, freq_hz, sample_rate)
     if float(np.abs(gain_db).max()) < _INAUDIBLE_DB:
         return ""
     return f"On the side alone {_describe_extremes(gain_db, freq_hz)}."
@@ -130,14 +129,6 @@ def _describe_extremes(gain_db: Float[np.ndarray, " points"], freq_hz: Float[np.
     extremes = [i for i in (int(gain_db.argmax()), int(gain_db.argmin())) if abs(gain_db[i]) >= 0.5 * largest_db]
     extremes.sort(key=lambda i: -abs(gain_db[i]))
     return " and ".join(f"{format_signed(gain_db[i], 'dB')} at {_format_hz(freq_hz[i])}" for i in extremes)
-
-
-def eq_response_db(
-    bands: Bands, freq_hz: Float[np.ndarray, " points"], sample_rate: int
-) -> Float[np.ndarray, " points"]:
-    """The response of one track's bands `[1, bands]`, in dB."""
-    freq_hz, bands = jax.tree.map(lambda x: np.asarray(x, np.float32), (freq_hz, bands))
-    return np.asarray(compiled_response_db(bands, freq_hz, sample_rate), np.float64)[0]
 
 
 def _describe_processors(settings: Settings, channels: int) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from nmjax.models.encoder import LATENT_SIZE
-from nmjax.models.layers import DEFAULT_PRECISION, mean_pool
+from nmjax.models.layers import DEFAULT_PRECISION
+from nmjax.models.masks import mean_pool
+from nmjax.models.signal_format import LATENT_SIZE
 
 STRIDE = 1_024  # samples per frame; chunks of a stream start at multiples of it
 MARGIN = 1_024  # samples on each side of a frame that it depends on (385), rounded up to whole frames

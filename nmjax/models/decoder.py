@@ -12,10 +12,8 @@ from jaxtyping import Array, Float
 
 from nmjax.models.layers import DEFAULT_PRECISION, BiasInitDense
 from nmjax.models.parameters import EqSettings
+from nmjax.models.raw_settings import MAX_FREQ_HZ, MAX_GAIN_DB, MAX_Q, MIN_FREQ_HZ, MIN_Q, eq_from_raw
 
-MIN_FREQ_HZ, MAX_FREQ_HZ = 20.0, 20_000.0
-MAX_GAIN_DB = 12.0
-MIN_Q, MAX_Q = 0.5, 5.0
 FIVE_BANDS_HZ = (62.0, 250.0, 1000.0, 4000.0, 12000.0)
 TEN_BANDS_HZ = tuple(float(f) for f in np.geomspace(40.0, 14_000.0, 10))
 INITIAL_FREQS_HZ = {len(freqs_hz): freqs_hz for freqs_hz in (FIVE_BANDS_HZ, TEN_BANDS_HZ)}  # by number of bands
@@ -29,24 +27,6 @@ HARD_GATE_LOGIT_SHIFT = -_HARD_TEMPERATURE * math.log(-_HARD_MIN / _HARD_MAX)  #
 
 def _logit(probability: float) -> float:
     return math.log(probability / (1.0 - probability))
-
-
-def freq_from_raw(raw: Float[Array, "batch bands"], frequency_map: str) -> Float[Array, "batch bands"]:
-    """Band frequencies in Hz from unbounded raw values r.
-
-    Args:
-        raw: Unbounded values.
-        frequency_map: `log` for 20·1000^sigmoid(r), or `linear` for 20 + 19980·sigmoid(r).
-
-    Raises:
-        ValueError: `frequency_map` is neither.
-    """
-    fraction = jax.nn.sigmoid(raw)
-    if frequency_map == "log":
-        return MIN_FREQ_HZ * jnp.exp(fraction * math.log(MAX_FREQ_HZ / MIN_FREQ_HZ))
-    if frequency_map != "linear":
-        raise ValueError(f"frequency_map must be 'log' or 'linear'; it is '{frequency_map}'")
-    return MIN_FREQ_HZ + (MAX_FREQ_HZ - MIN_FREQ_HZ) * fraction
 
 
 def raw_from_freq(freq_hz: float, frequency_map: str) -> float:
@@ -126,14 +106,7 @@ class ParametricDecoder(nn.Module):
         x = z
         for dense in self.hidden:
             x = self.drop(nn.relu(dense(x)), deterministic=not train)
-        gain_db = MAX_GAIN_DB * jnp.tanh(self.gain(x))
-        eq = EqSettings(
-            freq_hz=freq_from_raw(self.frequency(x), self.frequency_map),
-            gain_db=gain_db,
-            q=MIN_Q + (MAX_Q - MIN_Q) * jax.nn.sigmoid(self.q(x)),
-            gate=jnp.ones_like(gain_db),
-        )
-        return eq, None
+        return eq_from_raw(self.frequency(x), self.gain(x), self.q(x), self.frequency_map), None
 
 
 class AdaptiveDecoder(ParametricDecoder):

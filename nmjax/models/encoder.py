@@ -7,20 +7,13 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from nmjax.models.fast_conv import convolve
-from nmjax.models.layers import (
-    DEFAULT_PRECISION,
-    ConvNorm,
-    apply_mask,
-    length_mask,
-    maybe_remat,
-    mean_pool,
-    scale_channels,
-)
+from nmjax.models.layers import DEFAULT_PRECISION, ConvNorm, maybe_remat, scale_channels
+from nmjax.models.masks import apply_mask, length_mask, mean_pool
+from nmjax.models.signal_format import LATENT_SIZE
 
 STRIDE = 16  # samples per frame; chunks of a stream start at multiples of it
 MARGIN = 528  # samples on each side of a frame in its receptive field (515), rounded up to whole frames
 ENCODES_CHANNELS = False  # but their mean
-LATENT_SIZE = 512  # size of z, at every width
 _STEM_CHANNELS = (64, 128)
 _BLOCKS = ((128, 1), (256, 2), (256, 4), (512, 8))  # channels, dilation
 

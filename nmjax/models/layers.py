@@ -1,10 +1,10 @@
-"""Layers that encoder and residual share: length masks and masked convolution with BatchNorm."""
+"""Layers that encoder and residual share: masked convolution with BatchNorm, and a dense layer."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from nmjax.models.fast_conv import convolve
 
@@ -16,34 +16,6 @@ DEFAULT_PRECISION = "highest"
 def scale_channels(channels: int, width: float) -> int:
     """A channel count times the width multiplier, at least 1."""
     return max(1, round(channels * width))
-
-
-def length_mask(lengths: Int[Array, " batch"] | None, size: int) -> Bool[Array, "batch size 1"] | None:
-    """True for the frames within each signal's length; None (nothing to mask) without lengths."""
-    if lengths is None:
-        return None
-    return jnp.arange(size)[None, :, None] < lengths[:, None, None]
-
-
-def apply_mask(
-    x: Float[Array, "batch size channel"], mask: Bool[Array, "batch size 1"] | None
-) -> Float[Array, "batch size channel"]:
-    """Zeros beyond each signal's end, as the zero padding of a convolution would be there."""
-    return x if mask is None else jnp.where(mask, x, 0.0)
-
-
-def mean_pool(
-    frames: Float[Array, "batch frames features"], lengths: Int[Array, " batch"] | None, stride: int
-) -> Float[Array, "batch features"]:
-    """The mean over each signal's frames.
-
-    Args:
-        frames: One frame per `stride` samples; 0 beyond `lengths`.
-        lengths: Valid samples of each signal; None if all are.
-        stride: Samples per frame.
-    """
-    num_frames = frames.shape[1] if lengths is None else (-(-lengths // stride))[:, None]
-    return jnp.sum(frames, axis=1) / num_frames
 
 
 def maybe_remat(module: type[nn.Module], remat: bool) -> type[nn.Module]:

@@ -12,16 +12,17 @@ from nmjax.models import amplitude_encoder, encoder, spectral_encoder, two_branc
 from nmjax.models.amplitude_encoder import AmplitudeEncoder
 from nmjax.models.decoder import INITIAL_FREQS_HZ, AdaptiveDecoder, ParametricDecoder
 from nmjax.models.encoder import Encoder
-from nmjax.models.layers import DEFAULT_PRECISION, apply_mask, length_mask, mean_pool
+from nmjax.models.layers import DEFAULT_PRECISION
+from nmjax.models.masks import apply_mask, length_mask, mean_pool
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
 from nmjax.models.phases import PHASES, Phase
-from nmjax.models.processors import ProcessorDecoders, apply_chain
+from nmjax.models.processor_decoders import ProcessorDecoders
+from nmjax.models.processors import apply_chain
 from nmjax.models.residual import Residual
+from nmjax.models.signal_format import SAMPLE_RATE
 from nmjax.models.spectral_encoder import SpectralEncoder
 from nmjax.models.two_branch_encoder import TwoBranchEncoder
 
-SAMPLE_RATE = 44_100  # Hz, the model's rate
-MODEL_LUFS = -20.0  # the model's level: every signal is scaled to this loudness before the model
 # Modules with STRIDE and MARGIN (samples), ENCODES_CHANNELS and frame_count.
 ENCODERS = {
     "tcn": encoder,

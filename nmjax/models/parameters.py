@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
+from typing import Any, TypeVar
 
-import jax.numpy as jnp
-from flax import struct
-from jaxtyping import Array
+import numpy as np
 
 from nmjax.dsp import Bands, Compressor, Saturator, Width
+from nmjax.dsp.namespace import namespace
+from nmjax.runtime.lazy_jax import Array, register_dataclass
+
+_T = TypeVar("_T")
+
+
+class _Replaceable:
+    def replace(self: _T, **changes: Any) -> _T:
+        """The same with other values of some fields."""
+        return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
 
 
 @typing.no_type_check
-class EqSettings(struct.PyTreeNode):
+@register_dataclass
+@dataclasses.dataclass(frozen=True)
+class EqSettings(_Replaceable):
     """Settings of the equalizer, each array `[batch, bands]`.
 
     Attributes:
@@ -38,7 +50,9 @@ class EqSettings(struct.PyTreeNode):
 
 
 @typing.no_type_check
-class Settings(struct.PyTreeNode):
+@register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Settings(_Replaceable):
     """Everything that rendering needs, except the residual's z.
 
     Attributes:
@@ -58,7 +72,9 @@ class Settings(struct.PyTreeNode):
 
 
 @typing.no_type_check
-class Prediction(struct.PyTreeNode):
+@register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Prediction(_Replaceable):
     """Output of a network for a batch of signals.
 
     Attributes:
@@ -75,6 +91,19 @@ class Prediction(struct.PyTreeNode):
     z_side: Array | None = None
 
 
+def to_numpy(settings: Any, dtype: Any = None) -> Any:
+    """Settings of any kind here, or bands, with NumPy arrays.
+
+    Args:
+        settings: A dataclass of arrays and of such dataclasses.
+        dtype: Type of the arrays; None for their own.
+    """
+    if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
+        fields = {x.name: to_numpy(getattr(settings, x.name), dtype) for x in dataclasses.fields(settings)}
+        return dataclasses.replace(settings, **fields)
+    return settings if settings is None or isinstance(settings, (str, tuple)) else np.asarray(settings, dtype)
+
+
 def at_model_level(eq: EqSettings) -> Settings:
     """Settings with an equalizer only, for a signal that is at the model's level already."""
-    return Settings(input_gain_db=jnp.zeros(eq.freq_hz.shape[0], eq.freq_hz.dtype), eq=eq)
+    return Settings(input_gain_db=namespace(eq.freq_hz).zeros(eq.freq_hz.shape[0], eq.freq_hz.dtype), eq=eq)

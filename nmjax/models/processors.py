@@ -1,4 +1,4 @@
-"""The processors after the equalizer: one table of their settings and functions, the chain, and the decoders.
+"""The processors after the equalizer: one table of their settings and functions, and the chain.
 
 A decoder predicts an unbounded raw value per setting. Raw value 0 gives the setting's initial value exactly; a tanh on
 each side approaches the ends of the range, with the same slope on both sides of 0. So a neutral setting can be reached
@@ -11,10 +11,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp import (
     COMPRESSOR_LIMITS,
@@ -31,10 +29,9 @@ from nmjax.dsp import (
 )
 from nmjax.dsp.compressor import STREAM_BLOCK, initial_compressor_state
 from nmjax.dsp.saturator import initial_saturator_state
-from nmjax.models.layers import DEFAULT_PRECISION, BiasInitDense
+from nmjax.runtime.lazy_jax import Array, jnp
 
 BLOCK_SIZE = STREAM_BLOCK  # blocks of a stream are multiples of this many samples
-_HIDDEN_SIZE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,40 +198,3 @@ def distance_from_neutral(settings: Any) -> Float[Array, "batch settings"] | Non
                 span = setting.to_scale(setting.high) - setting.to_scale(setting.low)
                 distances.append((value - setting.to_scale(setting.neutral)) / span)
     return jnp.stack(distances, axis=1) if distances else None
-
-
-class ProcessorDecoder(nn.Module):
-    """z → settings of one processor; untrained, its initial settings.
-
-    Attributes:
-        processor: Name of a row of PROCESSORS.
-        precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
-    """
-
-    processor: str
-    precision: str = DEFAULT_PRECISION
-
-    @nn.compact
-    def __call__(self, z: Float[Array, "batch latent"]) -> Any:
-        processor = PROCESSORS[self.processor]
-        hidden = nn.relu(nn.Dense(_HIDDEN_SIZE, precision=self.precision, name="hidden")(z))
-        out = BiasInitDense((0.0,) * len(processor.settings), self.precision, name="settings")
-        return processor.from_raw(out(hidden))
-
-
-class ProcessorDecoders(nn.Module):
-    """z of mid and of the side → settings of every processor, by name.
-
-    Attributes:
-        precision: Precision of float32 products, see `layers.DEFAULT_PRECISION`.
-    """
-
-    precision: str = DEFAULT_PRECISION
-
-    @nn.compact
-    def __call__(self, z: Float[Array, "batch latent"], z_side: Float[Array, "batch latent"]) -> dict[str, Any]:
-        z_mid_side = jnp.concatenate([z, z_side], axis=1)
-        return {
-            name: ProcessorDecoder(name, self.precision, name=name)(z_mid_side if processor.uses_side else z)
-            for name, processor in PROCESSORS.items()
-        }

@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from nmjax.models.fast_conv import convolve
 from nmjax.models.inverse_curve import InverseCurve, apply_curve
-from nmjax.models.layers import DEFAULT_PRECISION, ConvNorm, apply_mask, length_mask, maybe_remat, scale_channels
+from nmjax.models.layers import DEFAULT_PRECISION, ConvNorm, maybe_remat, scale_channels
+from nmjax.models.masks import apply_mask, length_mask
 
 STRIDE = 8  # the lowest rate is an eighth; chunks of a stream start at multiples of it
 MARGIN = 176  # samples on each side of an output in its receptive field, rounded up to a multiple of STRIDE

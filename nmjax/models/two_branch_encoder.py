@@ -13,8 +13,10 @@ from jaxtyping import Array, Float, Int
 
 from nmjax.models import encoder, spectral_encoder
 from nmjax.models.encoder import Encoder
-from nmjax.models.layers import DEFAULT_PRECISION, mean_pool
-from nmjax.models.spectral_encoder import NUM_FRAME_FEATURES, SpectralEncoder, frame_count
+from nmjax.models.layers import DEFAULT_PRECISION
+from nmjax.models.masks import mean_pool
+from nmjax.models.spectral_encoder import SpectralEncoder
+from nmjax.models.spectral_features import NUM_FRAME_FEATURES, frame_count
 
 STRIDE = spectral_encoder.STRIDE  # samples per frame; chunks of a stream start at multiples of it
 MARGIN = -(-max(encoder.MARGIN, spectral_encoder.MARGIN) // STRIDE) * STRIDE

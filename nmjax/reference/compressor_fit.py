@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp import Compressor
 from nmjax.dsp.least_squares import minimize_squares
 from nmjax.dsp.numerics import safe_log
 from nmjax.models.processors import PROCESSORS
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 PARAMETERS = PROCESSORS["compressor"].settings
 NUM_PARAMETERS = len(PARAMETERS)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp import Compressor, detector_level_db, level_gain_reduction_db
 from nmjax.dsp.compressor import control_hop
@@ -31,6 +29,7 @@ from nmjax.reference.compressor_fit import (
     with_slopes,
 )
 from nmjax.reference.dynamics_target import CREST_SCALE_DB, RANGE_SCALE_LU, DynamicsChange, DynamicsTarget, moved_away
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 from nmjax.runtime.stored_programs import stored_jit
 
 _FITTED_HARM = 0.2  # dB or LU by which a feature may move away from the reference, less than a measured one may

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp import Bands, Compressor, compress, equalize
 from nmjax.models import SAMPLE_RATE, Settings
@@ -20,6 +18,7 @@ from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.limits import EXPANSION
 from nmjax.reference.reference_target import ReferenceTarget
 from nmjax.reference.response import pad_bands
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 from nmjax.runtime.stored_programs import stored_jit
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]

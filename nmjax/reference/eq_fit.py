@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple, TypeVar
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -13,6 +12,7 @@ from nmjax.dsp import Bands
 from nmjax.reference.filter_descent import Filters, TargetCurve, run_adam
 from nmjax.reference.limits import MIN_BAND_DISTANCE_OCTAVES, NO_LIMITS, ResponseLimits
 from nmjax.reference.response import MAX_BANDS, scale_into_limits
+from nmjax.runtime.lazy_jax import jax
 
 _START_Q = 1.0
 _STEPS = 600

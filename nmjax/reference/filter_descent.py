@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp.numerics import smooth_abs
 from nmjax.models import SAMPLE_RATE
@@ -23,6 +21,7 @@ from nmjax.reference.limits import (
     SUB_BASS_HZ,
     ResponseLimits,
 )
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 from nmjax.runtime.stored_programs import stored_jit
 
 MAX_GAIN_DB = 12.0

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp import Compressor, detector_level_db, level_gain_reduction_db
 from nmjax.dsp.compressor import control_hop
@@ -24,6 +22,7 @@ from nmjax.reference.compressor_fit import (
     raw_parameters,
     with_slopes,
 )
+from nmjax.runtime.lazy_jax import Array, jax, jnp
 from nmjax.runtime.stored_programs import stored_jit
 
 _SMOOTH_SECONDS = 0.2

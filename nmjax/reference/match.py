@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from nmjax.dsp import Width
 from nmjax.models import SAMPLE_RATE, Settings
-from nmjax.models.parameters import EqSettings, Prediction
+from nmjax.models.parameters import EqSettings, Prediction, to_numpy
 from nmjax.reference import eq_fit, image_match
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.dynamics_match import ExcerptLoader, match_dynamics
@@ -112,7 +110,7 @@ def match_settings(
             called only if the compressor is matched.
         load_reference_excerpts: the same for the reference, of another mix of the same passage.
     """
-    settings = jax.tree.map(np.asarray, prediction.settings)  # each operation of JAX would be a program to load
+    settings = to_numpy(prediction.settings)
     if track.silent or reference_target.strength == 0.0:
         return ReferenceMatch(prediction, reference_target, eq_response_db(settings.eq))
     limits = _response_limits(track, reference_target)
@@ -132,7 +130,7 @@ def match_settings(
         NARROW_BASS: width_match.lacks_narrow_bass,
     }
     return ReferenceMatch(
-        prediction=dataclasses.replace(prediction, settings=jax.tree.map(jnp.asarray, settings), gate_logit=None),
+        prediction=dataclasses.replace(prediction, settings=settings, gate_logit=None),
         reference_target=reference_target,
         target_eq_db=tone.target_eq_db,
         notes=_notes(track, reference_target, tone, settings.width),

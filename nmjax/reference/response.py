@@ -1,4 +1,4 @@
-"""The response of filters of any number, compiled once, and the scaling that keeps it within limits."""
+"""The response of filters in NumPy, and the scaling that keeps it within limits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from jaxtyping import Float
 
 from nmjax.dsp import Bands, response_db
 from nmjax.models import SAMPLE_RATE
-from nmjax.models.parameters import EqSettings
+from nmjax.models.parameters import EqSettings, to_numpy
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.limits import BASS_HZ, SUB_BASS_HZ, ResponseLimits, largest_factor
-from nmjax.runtime.stored_programs import StoredJit
 
 MAX_BANDS = 10
 _FINE_GRID_HZ = 1000.0 * 2.0 ** (np.arange(-320, 212) / 48.0)  # 10 Hz to 21 kHz
 _MARGIN_DB = 0.4  # the loudness from levels of bands differs from a meter's by up to 0.35 dB
 _PAIR_EXCESS_DB = 0.3
-compiled_response_db = StoredJit(response_db, static_argnums=(2,))  # arguments and result of `nmjax.dsp.response_db`
 
 
 def pad_bands(bands: Bands) -> Bands:
@@ -36,8 +34,15 @@ def bands_response_db(
     bands: Bands, freq_hz: Float[np.ndarray, " points"], sample_rate: float = SAMPLE_RATE
 ) -> Float[np.ndarray, " points"]:
     """The response of one track's bands `[1, bands]` in dB."""
-    response = compiled_response_db(pad_bands(bands), np.asarray(freq_hz, np.float32), sample_rate)
-    return np.asarray(response, np.float64)[0]
+    return response_db(to_numpy(bands, np.float64), np.asarray(freq_hz, np.float64), sample_rate)[0]
+
+
+def single_band_responses_db(
+    bands: Bands, freq_hz: Float[np.ndarray, " points"], sample_rate: float = SAMPLE_RATE
+) -> Float[np.ndarray, "bands points"]:
+    """The response of each of one track's peaking filters `[1, bands]` in dB."""
+    freq, gain_db, q = (np.asarray(x, np.float64)[0, :, None] for x in (bands.freq_hz, bands.gain_db, bands.q))
+    return response_db(Bands(freq, gain_db, q), np.asarray(freq_hz, np.float64), sample_rate)
 
 
 def open_settings(bands: Bands) -> EqSettings:

@@ -7,16 +7,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.dsp import Bands
-from nmjax.models import SAMPLE_RATE
 from nmjax.models.parameters import EqSettings
 from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.match import ReferenceMatch
-from nmjax.reference.response import compiled_response_db
+from nmjax.reference.response import bands_response_db, single_band_responses_db
 from nmjax.report import charts
 from nmjax.report.charts import PlotCurve, json_numbers
 from nmjax.report.spectral_change import ResidualSpectrum, SpectralChange
@@ -64,11 +61,11 @@ def eq_figure(
 ) -> EqFigure:
     """The response of the equalizer and of each band over the spectra, of the side's equalizer, and of a target."""
     grid_hz = before.freq_hz
-    band_db = band_responses_db(eq, grid_hz)
+    band_db = single_band_responses_db(eq.bands(), grid_hz)
     total = PlotCurve(x=grid_hz, y=band_db.sum(axis=0), name="All bands", style="total")
     lines = []
     if eq_side is not None:
-        lines.append(PlotCurve(grid_hz, band_responses_db(eq_side, grid_hz).sum(axis=0), "Side alone", "side"))
+        lines.append(PlotCurve(grid_hz, bands_response_db(eq_side.bands(), grid_hz), "Side alone", "side"))
     if match:
         target_db = np.interp(np.log(grid_hz), np.log(CENTERS_HZ), match.target_eq_db)
         lines.append(PlotCurve(grid_hz, target_db, f"Target from {match.reference_target.name}", "reference"))
@@ -171,13 +168,6 @@ def residual_figure(residual: ResidualSpectrum) -> Figure:
     added = PlotCurve(residual.freq_hz, mask_silence(residual.residual_db), "Residual", "master")
     signal = PlotCurve(residual.freq_hz, mask_silence(residual.signal_db), "Signal before the residual", "input")
     return Figure(_spectrum_chart("Residual network", [signal, added], described=added))
-
-
-def band_responses_db(eq: EqSettings, freq_hz: Float[np.ndarray, " points"]) -> Float[np.ndarray, "bands points"]:
-    """The response in dB of each band of one track's equalizer, at the sample rate of the model."""
-    freq, gain_db, q = (jnp.asarray(np.asarray(x)[0, :, None]) for x in (eq.freq_hz, eq.rendered_gain_db, eq.q))
-    bands = Bands(freq_hz=freq, gain_db=gain_db, q=q)
-    return np.asarray(compiled_response_db(bands, np.asarray(freq_hz, np.float32), SAMPLE_RATE), np.float64)
 
 
 def mask_silence(level_db: Float[np.ndarray, " bands"]) -> Float[np.ndarray, " bands"]:

@@ -16,6 +16,7 @@ from nmjax.mastering.residual_level import SILENCE_DB, describe_residual
 from nmjax.mastering.settings.labels import describe_closed_bands, is_closed, is_fully_open
 from nmjax.models.parameters import EqSettings
 from nmjax.reference.match import ReferenceMatch
+from nmjax.reference.response import bands_response_db
 from nmjax.report import figures
 from nmjax.report.audio_players import Excerpt, encode_players
 from nmjax.report.figures import EqFigure, Figure
@@ -149,7 +150,7 @@ def render_page(data: ReportData) -> str:
     """Render the report as HTML. Its content security policy allows its own script and style, and no request."""
     before, after = data.input_analysis, data.master_analysis
     residual = data.residual if data.residual and data.residual.level_db >= SILENCE_DB else None
-    eq_db = figures.band_responses_db(data.eq, before.freq_hz).sum(axis=0)
+    eq_db = bands_response_db(data.eq.bands(), before.freq_hz)
     change = measure_spectral_change(before, after, eq_db)
     return html.render_page(
         _TEMPLATES / "report.html.j2",

@@ -19,10 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
-
 from nmjax.runtime import atomic_files, checkpoint_reader, distributed
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.lazy_jax import jax
 
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
@@ -154,9 +153,13 @@ class Checkpoints:
         with self._manager() as manager:
             return dict(manager.restore(step, args=ocp.args.Composite(**args)))
 
+    def read_model(self, step: int) -> dict[str, Any]:
+        """The network's variables as they were saved, as NumPy arrays."""
+        return checkpoint_reader.read_tree(self.folder / str(step) / "model")
+
     def restore_model(self, step: int) -> Any:
         """The network's variables as they were saved, on one device."""
-        return jax.device_put(checkpoint_reader.read_tree(self.folder / str(step) / "model"), jax.devices()[0])
+        return jax.device_put(self.read_model(step), jax.devices()[0])
 
     def _manager(self, writing: bool = False) -> ocp.CheckpointManager:
         """Only who writes may make the folder, and clear away what an earlier writer left half-done in it."""

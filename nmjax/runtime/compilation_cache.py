@@ -12,14 +12,19 @@ import platform
 import warnings
 from pathlib import Path
 
-import jax
+from nmjax.runtime.lazy_jax import jax, when_imported
 
 
 def enable_compilation_cache() -> None:
-    """Store compiled programs in ~/.cache/nmjax/xla; do nothing if it cannot be written or another folder is set.
+    """Store compiled programs in ~/.cache/nmjax/xla, as soon as JAX is imported; do nothing if the folder cannot be
+    written or another one is set.
 
     Programs are machine code: each kind of processor has a folder of its own, which only the user may write.
     """
+    when_imported(_enable)
+
+
+def _enable() -> None:
     if jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]  added at run time
         return
     try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import jax
-from jax.experimental import multihost_utils
-
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.lazy_jax import jax
 
 
 def initialize(coordinator: str, num_processes: int | None = None, process_id: int | None = None) -> None:
@@ -43,6 +41,8 @@ def is_main_process() -> bool:
 def barrier(name: str) -> None:
     """Wait for all processes; `name` appears in the error if one is missing."""
     if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
         multihost_utils.sync_global_devices(name)
 
 
@@ -51,4 +51,8 @@ def should_stop(step: int, local_stop: bool) -> bool:
 
     A single process stops if `local_stop` says so; of several, all stop at the same step after a SIGTERM to any.
     """
-    return multihost_utils.reached_preemption_sync_point(step) if jax.process_count() > 1 else local_stop
+    if jax.process_count() == 1:
+        return local_stop
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.reached_preemption_sync_point(step)

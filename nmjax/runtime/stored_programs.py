@@ -23,14 +23,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import flax
-import jax
 import numpy as np
-from jax.core import Tracer
-from jaxlib.version import __version__ as jaxlib_version
 
 from nmjax.runtime import atomic_files
 from nmjax.runtime.compilation_cache import cpu_fingerprint
+from nmjax.runtime.lazy_jax import jax
 
 _PACKAGE_FOLDER = Path(__file__).parents[1]
 _SOURCE_FOLDERS = ("audio", "dsp", "models", "reference")
@@ -66,7 +63,6 @@ class StoredJit:
     ):
         self._function, self._static_argnums = function, tuple(static_argnums)
         self._name = name or f"{function.__module__}.{function.__qualname__}"
-        self._jit = jax.jit(function, static_argnums=self._static_argnums)
         self._compiles_fast = compiles_fast
         self._programs: dict[Any, Callable] = {}
         self._lock = threading.Lock()
@@ -76,8 +72,10 @@ class StoredJit:
         """The function's result."""
         static = tuple(arguments[i] for i in self._static_argnums)
         leaves, tree = jax.tree.flatten([x for i, x in enumerate(arguments) if i not in self._static_argnums])
-        if any(isinstance(x, Tracer) for x in leaves):  # within another compiled function, which has its own options
-            return self._jit(*arguments)
+        if any(
+            isinstance(x, jax.core.Tracer) for x in leaves
+        ):  # within another compiled function, which has its own options
+            return self._traced_jit(*arguments)
         if not _stores_programs():
             return self._unstored_jit(*arguments)
         leaves = [x if isinstance(x, jax.Array) else _as_array(x) for x in leaves]
@@ -89,6 +87,10 @@ class StoredJit:
             return
         leaves, tree = jax.tree.flatten([x for i, x in enumerate(arguments) if i not in self._static_argnums])
         self._program(tuple(arguments[i] for i in self._static_argnums), tree, [_as_array(x) for x in leaves])
+
+    @functools.cached_property
+    def _traced_jit(self) -> Callable:
+        return jax.jit(self._function, static_argnums=self._static_argnums)
 
     @functools.cached_property
     def _unstored_jit(self) -> Callable:
@@ -226,9 +228,12 @@ def _store(path: Path, compiled: Any, out_tree: Any) -> None:
 
 def _environment() -> str:
     """What a program depends on beside its function, its arguments and JAX's options."""
+    import flax
+    import jaxlib.version
+
     optax = importlib.util.find_spec("optax")  # imported only where a program is made that needs it
     optax_time = os.stat(optax.origin).st_mtime_ns if optax and optax.origin else 0
-    versions = (jax.__version__, jaxlib_version, flax.__version__, str(optax_time))
+    versions = (jax.__version__, jaxlib.version.__version__, flax.__version__, str(optax_time))
     return "\n".join((*versions, os.environ.get("XLA_FLAGS", ""), str(len(jax.devices())), cpu_fingerprint()))
 
 

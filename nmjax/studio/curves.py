@@ -16,7 +16,7 @@ from nmjax.mastering.diagnosis.percentiles import quantile
 from nmjax.mastering.diagnosis.tonal_balance import BANDS_HZ
 from nmjax.models import Prediction
 from nmjax.reference.bands import CENTERS_HZ
-from nmjax.reference.response import compiled_response_db
+from nmjax.reference.response import single_band_responses_db
 
 GRID_HZ = np.geomspace(20.0, 20_000.0, 256)
 _SMOOTHING_OCTAVES = 1.0 / 3.0
@@ -66,11 +66,11 @@ def curves_dict(
     """
     grid_hz = GRID_HZ[_NYQUIST_SHARE * sample_rate >= GRID_HZ]
     settings = prediction.settings
-    responses = band_responses_db(settings.eq.bands(), grid_hz, eq_sample_rate)
+    responses = single_band_responses_db(settings.eq.bands(), grid_hz, eq_sample_rate)
     total, before = responses.sum(axis=0), np.asarray(spectrum_db)[: len(grid_hz)]
     side_responses = None
     if settings.eq_side is not None:
-        side_responses = band_responses_db(settings.eq_side.bands(), grid_hz, eq_sample_rate)
+        side_responses = single_band_responses_db(settings.eq_side.bands(), grid_hz, eq_sample_rate)
     has_signal = bool(np.max(before, initial=-150.0) > -140.0)
     return {
         "freq_hz": _rounded(grid_hz, 3),
@@ -113,16 +113,6 @@ def target_spectrum(
     is_known = np.interp(np.log(grid_hz), np.log(CENTERS_HZ), known.astype(float)) > 0.5
     is_known &= (grid_hz >= CENTERS_HZ[0] / _HALF_BAND) & (grid_hz <= CENTERS_HZ[-1] * _HALF_BAND)
     return [round(float(x), 2) if drawn else None for x, drawn in zip(moved_db, is_known, strict=True)]
-
-
-def band_responses_db(
-    bands: Bands, grid_hz: Float[np.ndarray, " points"], sample_rate: int
-) -> Float[np.ndarray, "bands points"]:
-    """The response of each band of one track, in dB."""
-    freq_hz, gain_db, q = (jnp.asarray(np.asarray(x, np.float32)[0, :, None]) for x in _columns(bands))
-    return np.asarray(
-        compiled_response_db(Bands(freq_hz, gain_db, q), np.asarray(grid_hz, np.float32), sample_rate), np.float64
-    )
 
 
 def _columns(bands: Bands) -> tuple[Any, Any, Any]:

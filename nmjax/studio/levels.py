@@ -15,7 +15,8 @@ from nmjax.dsp import static_curve_db
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import DeliverySpec, estimate_delivery
 from nmjax.models import MODEL_LUFS
-from nmjax.studio.curves import GRID_HZ, band_responses_db
+from nmjax.reference.response import bands_response_db
+from nmjax.studio.curves import GRID_HZ
 from nmjax.studio.prepared import Prepared
 from nmjax.studio.track import Track
 
@@ -73,7 +74,7 @@ def loudness_change_db(prepared: Prepared, track: Track) -> float:
     if analysis is None:
         return 0.0
     grid_hz = GRID_HZ[_MAX_CURVE_HZ_SHARE * track.sample_rate >= GRID_HZ]
-    response_db = band_responses_db(settings.eq.bands(), grid_hz, prepared.suggestion.eq_sample_rate).sum(axis=0)
+    response_db = bands_response_db(settings.eq.bands(), grid_hz, prepared.suggestion.eq_sample_rate)
     weighted_db = np.asarray(analysis.spectrum_db)[: len(grid_hz)] + _k_weighting_db(track.sample_rate, len(grid_hz))
     power = 10.0 ** (weighted_db / 10.0)
     change_db = 10.0 * math.log10(float(np.sum(power * 10.0 ** (response_db / 10.0)) / np.sum(power)))

@@ -14,7 +14,7 @@ from nmjax.mastering.network import load
 from nmjax.mastering.request import MasteringRequest
 from nmjax.models import SAMPLE_RATE
 from nmjax.models.parameters import EqSettings, Prediction, at_model_level
-from nmjax.models.spectral_encoder import BAND_CENTERS_HZ
+from nmjax.models.spectral_features import BAND_CENTERS_HZ
 from nmjax.reference.features import track_features
 from nmjax.reference.match import match_settings
 from nmjax.reference.reference_target import ReferenceTarget

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.mastering import network as network_module
+from nmjax.mastering import compiled_network
 from nmjax.mastering.analysis import SourceSignal, encode_signal
 from nmjax.mastering.network import load
 from nmjax.mastering.pretrained import load_shipped
@@ -22,8 +22,8 @@ from tests.random_networks import random_network, save_network
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch):
-    monkeypatch.setattr(network_module, "_ENCODER_CORE", 16 * 64)
-    monkeypatch.setattr(network_module, "_RESIDUAL_CORE", 512)
+    monkeypatch.setattr(compiled_network.CompiledNetwork, "core", 16 * 64)
+    monkeypatch.setattr(compiled_network, "_RESIDUAL_CORE", 512)
 
 
 def noise(frames, channels, seed=0):
@@ -133,7 +133,7 @@ def test_its_residual_is_the_curve_that_its_z_predicts():
     z = network.predict(split_chunks(audio, 700)).z
     streamed = np.concatenate(list(network.residual_stream(split_chunks(audio, 700), z)))
     top = np.exp(z[0, 0])
-    expected = top * apply_curve(jnp.asarray(audio[None]) / top, network.inverse_curve(z))[0]
+    expected = top * apply_curve(jnp.asarray(audio[None]) / top, jnp.asarray(network.inverse_curve(z)))[0]
     assert network.has_residual and np.abs(expected).max() > 0.01
     np.testing.assert_allclose(streamed, expected, atol=1e-5)
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmjax.models.encoder import LATENT_SIZE, MARGIN, STRIDE, Encoder, frame_count
+from nmjax.models.encoder import MARGIN, STRIDE, Encoder, frame_count
+from nmjax.models.signal_format import LATENT_SIZE
 
 from . import numpy_models
 from .helpers import (

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from nmjax.models.parameters import EqSettings, at_model_level
-from nmjax.models.processors import BLOCK_SIZE, PROCESSORS, ProcessorDecoders, apply_chain, distance_from_neutral
+from nmjax.models.processor_decoders import ProcessorDecoders
+from nmjax.models.processors import BLOCK_SIZE, PROCESSORS, apply_chain, distance_from_neutral
 from tests.dsp.test_matmul_precision import is_highest, precisions
 from tests.models.helpers import FAST_COMPILE, noise, peak_error_db
 from tests.synthetic_audio import music

@@ -10,7 +10,8 @@ import pytest
 from nmjax.dsp import Bands, equalize, response_db
 from nmjax.mastering.network import Network
 from nmjax.models import ENCODERS, MasteringModel
-from nmjax.models.spectral_encoder import (
+from nmjax.models.spectral_encoder import SpectralEncoder
+from nmjax.models.spectral_features import (
     BAND_EDGES_HZ,
     HOP,
     MARGIN,
@@ -18,7 +19,6 @@ from nmjax.models.spectral_encoder import (
     NUM_FEATURES,
     STRIDE,
     WINDOW,
-    SpectralEncoder,
     band_power_and_flatness,
     frame_count,
     pooled_features,

@@ -18,8 +18,8 @@ from nmjax.reference.bands import CENTERS_HZ
 from nmjax.reference.features import track_features
 from nmjax.reference.match import ReferenceMatch
 from nmjax.reference.reference_target import ReferenceTarget
+from nmjax.reference.response import single_band_responses_db
 from nmjax.report.audio_players import select_excerpts
-from nmjax.report.figures import band_responses_db
 from nmjax.report.limiting import DeliveryPoint, LimitingTradeoff
 from nmjax.report.null_test import NullTest
 from nmjax.report.page import FileMeasurements, ReportData, render_page, write_report
@@ -263,7 +263,7 @@ def test_band_responses_match_scipy():
     freq_hz = np.geomspace(20.0, 20_000.0, 50)
     eq = eq_settings()
     rows = zip(eq.freq_hz[0], eq.gain_db[0], eq.q[0], strict=True)
-    for response, (freq, gain_db, q) in zip(band_responses_db(eq, freq_hz), rows, strict=True):
+    for response, (freq, gain_db, q) in zip(single_band_responses_db(eq.bands(), freq_hz), rows, strict=True):
         section = peaking_section(float(freq), float(gain_db), float(q))[None]
         expected = 20.0 * np.log10(np.abs(sosfreqz(section, freq_hz, fs=44_100)[1]))
         np.testing.assert_allclose(response, expected, atol=0.005)

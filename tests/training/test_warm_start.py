@@ -12,7 +12,7 @@ import pytest
 from nmjax.dsp import response_db
 from nmjax.models import PHASES, MasteringModel
 from nmjax.models.decoder import FIVE_BANDS_HZ, TEN_BANDS_HZ, AdaptiveDecoder, ParametricDecoder
-from nmjax.models.processors import ProcessorDecoders
+from nmjax.models.processor_decoders import ProcessorDecoders
 from nmjax.runtime.checkpoints import MergeReport, merge_variables
 from nmjax.training.warm_start import as_spectral_branch, nearest_bands, transfer_params
 from tests.models.helpers import init_shapes, random_variables

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from functools import partial
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nmjax.audio.streams import AudioChunks, rechunk
 from nmjax.dsp import MeterState, initial_meter_state, read_meter, update_meter
+from nmjax.runtime.lazy_jax import jnp, lazy_jit
 
 _CHUNK_SECONDS = 3
 
@@ -75,9 +73,9 @@ def measure_stream(chunks: AudioChunks, sample_rate: int, channels: int) -> Meas
     return meter.result()
 
 
-@partial(jax.jit, static_argnums=1)
+@lazy_jit(static_argnums=1)
 def _jit_update_meter(audio, sample_rate, state, valid):
     return update_meter(jnp.asarray(audio), sample_rate, state, valid)
 
 
-_jit_read_meter = jax.jit(read_meter, static_argnums=1)
+_jit_read_meter = lazy_jit(static_argnums=1)(read_meter)

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from nmjax.mastering.settings.ranges import MESSAGE, SENTENCE, format_value
 from nmjax.models import PHASES
-from nmjax.models.encoder import LATENT_SIZE
+from nmjax.models.signal_format import LATENT_SIZE
 from nmjax.runtime.options import suggest
 
 Location = tuple[int | str, ...]

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
 from nmjax.audio import reader
@@ -190,5 +189,5 @@ def _parse_value(text: str, field: str, label: str) -> float:
 def _to_bands(rows: list[list[float]]) -> Bands:
     if not 1 <= len(rows) <= _MAX_IMPORTED_BANDS:
         raise BadInputError(f"the file has {len(rows)} bands; 1 to {_MAX_IMPORTED_BANDS} can be imported.")
-    freq_hz, gain_db, q = (jnp.asarray(np.asarray(column, np.float32)[None]) for column in zip(*rows, strict=True))
+    freq_hz, gain_db, q = (np.asarray(column, np.float32)[None] for column in zip(*rows, strict=True))
     return Bands(freq_hz, gain_db, q)

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from nmjax.dsp import Bands
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan
@@ -29,6 +28,7 @@ from nmjax.models import PHASES, SAMPLE_RATE
 from nmjax.models.parameters import EqSettings, Prediction, Settings
 from nmjax.models.processors import PROCESSORS
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.lazy_jax import Array
 
 MAX_BYTES = 4_000_000
 _FLAT_BAND = Band(freq_hz=1000.0, gain_db=0.0, q=1.0)  # for a file without bands
@@ -228,7 +228,7 @@ def _import_curve(path: Path, text: str) -> StoredSettings:
 
 def _from_bands(bands: Bands, sample_rate: int, note: str) -> StoredSettings:
     """An equalizer without anything else."""
-    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, jnp.ones_like(bands.q))
+    eq = EqSettings(bands.freq_hz, bands.gain_db, bands.q, np.ones_like(bands.q))
     prediction = _prediction(Settings(_to_array(0.0)[0], eq), None)
     return StoredSettings(prediction, sample_rate, notes=(note,) if note else ())
 
@@ -282,4 +282,4 @@ def _first_row(values: Array | np.ndarray, dtype: Any = np.float64) -> np.ndarra
 
 def _to_array(values: list[float] | float) -> Float[Array, "1 n"]:
     """float32; `[1, 1]` from a number."""
-    return jnp.asarray(np.atleast_1d(np.asarray(values, np.float32))[None])
+    return np.atleast_1d(np.asarray(values, np.float32))[None]

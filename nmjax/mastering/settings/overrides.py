@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from nmjax.mastering.request import CHAIN_NAMES
@@ -132,7 +131,7 @@ def _override_bands(
                 "choose a lower freq_hz."
             )
     values["gain_db"] = _scale_gains(values["gain_db"], scale)
-    return EqSettings(**{field: jnp.asarray(x) for field, x in values.items()})
+    return EqSettings(**values)
 
 
 def _with_side_bands(eq_side: EqSettings | None, count: int, batch: int) -> EqSettings:
@@ -148,7 +147,7 @@ def _with_side_bands(eq_side: EqSettings | None, count: int, batch: int) -> EqSe
     columns = {name: np.broadcast_to(x, (batch, len(added_hz))) for name, x in added.items()}
     if eq_side is not None:
         columns = {name: np.concatenate([getattr(eq_side, name), x], axis=1) for name, x in columns.items()}
-    return EqSettings(**{name: jnp.asarray(x) for name, x in columns.items()})
+    return EqSettings(**columns)
 
 
 def neutral_processor_notes(overrides: Overrides, settings: Settings) -> list[str]:
@@ -167,7 +166,7 @@ def _override_processors(overrides: Overrides, settings: Settings, batch: int) -
     for processor, row in PROCESSORS.items():
         current, fields = getattr(settings, processor), overrides.processors.get(processor, {})
         if fields:
-            values = {field: jnp.full((batch,), value, jnp.float32) for field, value in fields.items()}
+            values = {field: np.full((batch,), value, np.float32) for field, value in fields.items()}
             current = dataclasses.replace(current or row.initial_settings(batch), **values)
         processors[processor] = None if processor in overrides.bypass else current
     return processors

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -107,7 +106,7 @@ def fit_curve(curve: ResponseCurve) -> CurveFit:
     covered = _covered(curve)
     weight = covered / covered.mean()
     target_db = target_db - np.average(target_db, weights=weight)
-    flat = Bands(freq_hz=jnp.full((1, 1), 1e3), gain_db=jnp.zeros((1, 1)), q=jnp.ones((1, 1)))
+    flat = Bands(freq_hz=np.full((1, 1), 1e3), gain_db=np.zeros((1, 1)), q=np.ones((1, 1)))
     bands = eq_fit.fit_bands(flat, _GRID_HZ, target_db, weight, _GAIN_PENALTY)
     error_db = target_db - bands_response_db(bands, _GRID_HZ)
     error_db = np.where(covered, error_db - np.average(error_db, weights=weight), 0.0)

@@ -17,8 +17,8 @@ from nmjax.mastering.repair.plan import NO_REPAIRS, REPAIRS, RepairPlan
 from nmjax.mastering.settings.error_messages import describe
 from nmjax.mastering.settings.ranges import SENTENCE, Range, StrictModel, format_value, value_error
 from nmjax.models import PHASES, SAMPLE_RATE
-from nmjax.models.encoder import LATENT_SIZE
 from nmjax.models.processors import PROCESSORS
+from nmjax.models.signal_format import LATENT_SIZE
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.options import suggest
 

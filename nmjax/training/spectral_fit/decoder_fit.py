@@ -14,8 +14,8 @@ from nmjax.config import Config
 from nmjax.dsp import response_db
 from nmjax.losses import eq_response_loss, regularization
 from nmjax.models import PHASES, SAMPLE_RATE, EqSettings, build_model
-from nmjax.models.encoder import LATENT_SIZE
-from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, NUM_BANDS
+from nmjax.models.signal_format import LATENT_SIZE
+from nmjax.models.spectral_features import BAND_CENTERS_HZ, NUM_BANDS
 from nmjax.training.spectral_fit.estimator import DB_PER_Z, Curves, LinearEstimator
 from nmjax.training.spectral_fit.excerpts import Features
 from nmjax.training.spectral_fit.gate_labels import gate_label_loss, opening_benefit

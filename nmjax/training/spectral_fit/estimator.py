@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-from nmjax.models.spectral_encoder import NUM_BANDS
+from nmjax.models.spectral_features import NUM_BANDS
 from nmjax.training.spectral_fit.excerpts import Features
 from nmjax.training.spectral_fit.ridge import fit_ridge, held_out_residuals
 

@@ -16,7 +16,7 @@ from nmjax.config import Config
 from nmjax.data import Song
 from nmjax.data.catalog import Recording
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE
-from nmjax.models.spectral_encoder import HOP, band_power_and_flatness, frame_features, pooled_features
+from nmjax.models.spectral_features import HOP, band_power_and_flatness, frame_features, pooled_features
 from nmjax.runtime.errors import BadInputError
 from nmjax.training.degrade import expand_dynamics
 

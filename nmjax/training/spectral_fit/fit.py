@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from nmjax.config import Config
 from nmjax.data import Song
 from nmjax.models import PHASES
-from nmjax.models.spectral_encoder import NUM_BANDS
+from nmjax.models.spectral_features import NUM_BANDS
 from nmjax.runtime.errors import BadInputError
 from nmjax.training.spectral_fit.decoder_fit import fit_decoder
 from nmjax.training.spectral_fit.estimator import LinearEstimator, fit_estimator, random_degradation_curves

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from nmjax.data import Song
-from nmjax.models.spectral_encoder import (
+from nmjax.models.spectral_features import (
     NUM_BANDS,
     band_power_and_flatness,
     frame_features,

@@ -30,7 +30,7 @@ from nmjax.data import Song
 from nmjax.dsp.gain import apply_gain_db, loudness_gain_db
 from nmjax.models import MODEL_LUFS, SAMPLE_RATE
 from nmjax.models.processors import PROCESSORS
-from nmjax.models.spectral_encoder import NUM_BANDS
+from nmjax.models.spectral_features import NUM_BANDS
 from nmjax.training import degrade
 from nmjax.training.random_inputs import num_uniforms, split_uniforms
 from nmjax.training.spectral_fit.excerpts import PROGRESS_SONGS, album_names, excerpt_features, read_excerpts

@@ -8,7 +8,7 @@ from scipy.signal import freqz
 
 from nmjax.config import load_config
 from nmjax.models import EqSettings, build_model
-from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, NUM_BANDS, NUM_FEATURES
+from nmjax.models.spectral_features import BAND_CENTERS_HZ, NUM_BANDS, NUM_FEATURES
 from nmjax.training.spectral_fit.decoder_fit import fit_decoder
 from nmjax.training.spectral_fit.estimator import DB_PER_Z, LinearEstimator
 from nmjax.training.spectral_fit.gate_labels import gate_label_loss, opening_benefit

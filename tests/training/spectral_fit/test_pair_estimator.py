@@ -10,7 +10,7 @@ from nmjax.config import load_config
 from nmjax.data import find_songs
 from nmjax.dsp import response_db
 from nmjax.models import build_model
-from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, NUM_BANDS
+from nmjax.models.spectral_features import BAND_CENTERS_HZ, NUM_BANDS
 from nmjax.training.spectral_fit.estimator import DB_PER_Z
 from nmjax.training.spectral_fit.excerpts import read_pair_excerpts
 from nmjax.training.spectral_fit.fit import fit_spectral_variables

@@ -9,7 +9,7 @@ from nmjax.config import load_config
 from nmjax.data import find_songs, parse_sources
 from nmjax.mastering.network import load
 from nmjax.models import build_model
-from nmjax.models.spectral_encoder import NUM_FEATURES
+from nmjax.models.spectral_features import NUM_FEATURES
 from nmjax.training.request import TrainingRequest
 from nmjax.training.spectral_fit import checkpoint, decoder_fit
 from nmjax.training.spectral_fit.processor_fit import (

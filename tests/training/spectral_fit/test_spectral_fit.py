@@ -13,7 +13,7 @@ from nmjax.data import find_songs, parse_sources
 from nmjax.dsp import response_db
 from nmjax.mastering.network import load
 from nmjax.models import build_model
-from nmjax.models.spectral_encoder import BAND_CENTERS_HZ, NUM_BANDS, NUM_FEATURES
+from nmjax.models.spectral_features import BAND_CENTERS_HZ, NUM_BANDS, NUM_FEATURES
 from nmjax.runtime.errors import BadInputError
 from nmjax.training.request import TrainingRequest
 from nmjax.training.spectral_fit import checkpoint, decoder_fit, excerpts

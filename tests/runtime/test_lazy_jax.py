@@ -1,0 +1,61 @@
+"""JAX comes when it is used, whoever uses it, and finds what waited for it."""
+
+import subprocess
+import sys
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_jax_is_imported_at_its_first_use():
+    code = """
+import sys
+from nmjax.runtime import lazy_jax
+from nmjax.runtime.lazy_jax import jax, jnp
+events = ["jax" in sys.modules]
+lazy_jax.when_imported(lambda: events.append("then"))
+events.append(float(jnp.sum(jnp.ones(3))))
+lazy_jax.when_imported(lambda: events.append("now"))
+print(events, jax.tree.map(abs, [-1]))
+"""
+    assert run_python(code) == "[False, 'then', 3.0, 'now'] [1]"
+
+
+def test_settings_are_trees_for_whoever_imports_jax_later():
+    code = """
+import numpy as np
+from nmjax.dsp import Bands
+bands = Bands(*np.ones((3, 1, 2)), "notch")
+import jax
+print(jax.jit(lambda b: b.q + b.freq_hz)(bands), jax.tree.map(lambda x: 2.0 * x, bands).kind)
+"""
+    assert run_python(code) == "[[2. 2.]] notch"
+
+
+def test_a_decorated_function_is_compiled_when_it_is_called():
+    code = """
+import sys
+from nmjax.runtime.lazy_jax import jax, lazy_jit
+@lazy_jit(static_argnums=1)
+def scale(x, factor):
+    return x * factor
+before = "jax" in sys.modules
+print(before, float(scale(2.0, 3)), scale.__name__)
+"""
+    assert run_python(code) == "False 6.0 scale"
+
+
+def test_a_plain_master_needs_no_jax(tmp_path):
+    """At another rate than the model's, with a preset, an override of a band, and at an intensity."""
+    code = f"""
+import sys
+import numpy as np, soundfile
+from nmjax.cli.main import main
+noise = np.random.default_rng(0).standard_normal((5 * 48_000, 2)) * 0.1
+soundfile.write({str(tmp_path / "track.wav")!r}, noise, 48_000)
+options = ["--intensity", "1.3", "--band", "2.gain_db=-2", "--deliver", "cd", "--quiet"]
+code = main(["infer", {str(tmp_path / "track.wav")!r}, "-o", {str(tmp_path / "master.wav")!r}, *options])
+print(code, [name for name in ("jax", "flax", "scipy", "orbax", "pyarrow", "matplotlib") if name in sys.modules])
+"""
+    assert run_python(code) == "0 []"
