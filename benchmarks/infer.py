@@ -7,8 +7,9 @@ MUSIC is any audio file; it is repeated or cut to 30 s and 3.5 min at 44.1 kHz (
 48 kHz instead), 16 bits, stereo. Every run is a process of its own: `infer.py` with an empty cache of compiled programs
 (cold; not with --long) and with a filled one (warm). PYTHON is of an environment with Matchering, whose reference is
 the same music in another order; it refuses tracks of more than 15 minutes. Prints medians, and the ratio of wall times
-to Matchering's. The peak is that of the largest process: a master measures its track in a second one. With --folder N also a folder of N tracks of 3.5 min, by one process and by two workers (an extra,
-`nmjax[dask]`). --also measures further options of `infer.py`, in which REFERENCE is a file of the same music.
+to Matchering's. The peak is that of the largest process: a master measures its track in a second one. With --folder N
+also a folder of N tracks of 3.5 min, by one process and by two workers (an extra, `nmjax[dask]`). --also measures
+further options of `infer.py`, in which REFERENCE is a file of the same music.
 """
 
 from __future__ import annotations

@@ -29,11 +29,11 @@ from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.finding import Finding
 from nmjax.mastering.diagnosis.inspection import inspect_file, scan_track
-from nmjax.mastering.master import render_track
 from nmjax.mastering.network import Network, load
 from nmjax.mastering.option_checks import check_network_options, check_target
 from nmjax.mastering.reference_features import check_reference, features_from_chunks, read_reference_features
 from nmjax.mastering.references import build_reference_target, reference_audio
+from nmjax.mastering.rendered_track import render_track
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.request_readers import WeightedFile
 from nmjax.mastering.resolve import load_network, resolve_options

@@ -1,4 +1,4 @@
-"""The command line. It imports NumPy, JAX and the like only when a command runs, so that help and errors are immediate."""
+"""The command line. NumPy, JAX and the like are imported when a command runs, so help and errors are immediate."""
 
 from __future__ import annotations
 

@@ -24,12 +24,24 @@ def write_deliveries(
     masters: Sequence[Path],
     temporary_paths: dict[Path, Path],
     options: MasteringOptions,
+    limiting_db: float | None,
+    scan: LoudnessScan | None = None,
 ) -> list[DeliveryResult]:
-    """Writes each delivery to its temporary file; deliveries at the input's rate share one scan."""
-    scan = None
-    if options.album or any(x.sample_rate == info.sample_rate for x in formats):
-        max_limiting_db = max(spec.allowed_limiting_db for spec in options.delivery_specs)
-        scan = LoudnessScan(open_stream(), info.sample_rate, info.channels, max_limiting_db)
+    """Writes each delivery to its temporary file; deliveries at the input's rate share one scan.
+
+    Args:
+        open_stream: opens the rendered track from its start.
+        info: header of the track.
+        input_lufs: loudness of the track.
+        formats: of each master.
+        masters: path of each.
+        temporary_paths: where to write each.
+        options: with a specification for each.
+        limiting_db: from `common_limiting_db`.
+        scan: of the rendered track with `limiting_db`, where it was made before.
+    """
+    if limiting_db is not None:
+        scan = scan or LoudnessScan(open_stream(), info.sample_rate, info.channels, limiting_db)
     results = []
     for spec, path, output_format in zip(options.delivery_specs, masters, formats, strict=True):
         spec = spec.for_input(input_lufs)
@@ -47,6 +59,13 @@ def write_deliveries(
         )
         results.append(dataclasses.replace(result, compliance=dataclasses.replace(result.compliance, path=path)))
     return results
+
+
+def common_limiting_db(options: MasteringOptions, formats: Sequence[OutputFormat], sample_rate: int) -> float | None:
+    """The deepest limiting for which the rendered track is scanned at its own rate; None where it is not."""
+    if not options.album and all(x.sample_rate != sample_rate for x in formats):
+        return None
+    return max(spec.allowed_limiting_db for spec in options.delivery_specs)
 
 
 def identical_delivery_notes(results: Sequence[DeliveryResult]) -> list[str]:

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from nmjax.audio import reader
 from nmjax.audio.formats import choose_format
 from nmjax.audio.reader import AudioInfo
-from nmjax.audio.spool import StoredStream
-from nmjax.audio.streams import AudioChunks, scale_stream_db
-from nmjax.mastering.analysis import SourceSignal, process_chain, residual_stream
-from nmjax.mastering.deliveries import identical_delivery_notes, write_deliveries
+from nmjax.audio.streams import AudioChunks
+from nmjax.mastering.deliveries import common_limiting_db, identical_delivery_notes, write_deliveries
 from nmjax.mastering.early_scan import EarlyScans
 from nmjax.mastering.network import Network
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OutputPaths
-from nmjax.mastering.render import active_processors, is_flat
-from nmjax.mastering.residual_level import ResidualMeter
+from nmjax.mastering.rendered_track import render_track
 from nmjax.mastering.result_settings import delivery_to_dict, settings_json
 from nmjax.mastering.settings import exports
 from nmjax.mastering.source import StreamTap, input_signal, no_tap
-from nmjax.mastering.track_analysis import analyze_track
+from nmjax.mastering.track_analysis import EarlyDelivery, analyze_track
 from nmjax.mastering.types import (
-    AnalyzedTrack,
     MasteringOptions,
     MasteringResult,
-    RenderedTrack,
-    RenderPlan,
 )
 from nmjax.runtime import atomic_files
 
-_RENDERED_MEMORY_BYTES = 64 << 20  # of a rendered track; the rest of it is in a file: three minutes of stereo
 _CODEC_PADDING_FRAMES = 4 * 1152  # by how much a lossy file may be shorter than its header says
 
 
@@ -71,12 +64,19 @@ def master(
 
     folder = next(folder for folder in outputs.masters[0].parents if folder.is_dir())  # of temporary files
     signal = input_signal(info, progress, early_scans)
-    analyzed_track = analyze_track(signal, network, options, tap, report_findings, folder)
-    notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]
+    limiting_db = common_limiting_db(options, formats, info.sample_rate)
     with contextlib.ExitStack() as stack:
+        early = None if observers else EarlyDelivery(stack, limiting_db)  # which observe what is rendered
+        analyzed_track = analyze_track(signal, network, options, tap, report_findings, folder, early)
+        notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]
         temporary_paths = {path: stack.enter_context(atomic_files.temporary_sibling(path)) for path in outputs.files()}
-        rendered = stack.enter_context(
-            render_track(analyzed_track, network, options.album_gain_db, folder=folder, tap=tap)
+        done = analyzed_track.early_result
+        rendered = (
+            done.rendered
+            if done
+            else stack.enter_context(
+                render_track(analyzed_track, network, options.album_gain_db, folder=folder, tap=tap)
+            )
         )
         delivery_results = write_deliveries(
             open_stream=lambda: progress("Delivering", rendered.open_stream()),
@@ -86,6 +86,8 @@ def master(
             masters=outputs.masters,
             temporary_paths=temporary_paths,
             options=options,
+            limiting_db=limiting_db,
+            scan=done.delivery_scan if done else None,
         )
         if analyzed_track.input_scan.true_peak == 0.0:
             notes.append("The track is silent, and so is the master.")
@@ -115,72 +117,6 @@ def master(
         # The first master last: where it exists, all other files do.
         atomic_files.commit_files([(temporary_paths[path], path) for path in reversed(outputs.files())])
     return result
-
-
-def render_track(
-    analyzed_track: AnalyzedTrack,
-    network: Network | None,
-    gain_db: float = 0.0,
-    folder: Path | None = None,
-    tap: StreamTap = no_tap,
-) -> contextlib.AbstractContextManager[RenderedTrack]:
-    """Renders an analyzed track; arguments as in `render_signal`."""
-    return render_signal(
-        analyzed_track.signal,
-        analyzed_track.input_signal.channels,
-        analyzed_track.render_plan,
-        network,
-        gain_db=gain_db,
-        folder=folder,
-        tap=tap,
-        memory_bytes=_RENDERED_MEMORY_BYTES,
-    )
-
-
-@contextlib.contextmanager
-def render_signal(
-    signal: SourceSignal,
-    channels: int,
-    render_plan: RenderPlan,
-    network: Network | None,
-    *,
-    gain_db: float = 0.0,
-    folder: Path | None = None,
-    tap: StreamTap = no_tap,
-    memory_bytes: int = 0,
-) -> Iterator[RenderedTrack]:
-    """Renders a repaired signal when it is read for the first time; it can be read until the context ends.
-
-    It is the input itself where nothing is changed; otherwise the first reading, to its end, stores it.
-
-    Args:
-        signal: the signal.
-        channels: its number of channels.
-        render_plan: the settings.
-        network: adds the residual.
-        gain_db: of an album, before delivery.
-        folder: of the temporary file; None for the system's.
-        tap: called with the name of each stage and its output.
-        memory_bytes: how much of the result stays in memory.
-    """
-    settings = render_plan.prediction.settings
-    side_bands = render_plan.rendered_side_bands if channels == 2 else None
-    has_side_eq = side_bands is not None and not is_flat(side_bands)
-    has_processing = not is_flat(render_plan.rendered_bands) or has_side_eq or bool(active_processors(settings))
-    if not render_plan.residual_amount and not has_processing and gain_db == 0.0:
-        yield RenderedTrack(signal.read_chunks)
-        return
-    residual_meter = ResidualMeter()
-
-    def render() -> AudioChunks:
-        audio = process_chain(signal, settings, render_plan.rendered_bands, side_bands, tap)
-        if network and render_plan.residual_amount:
-            residual = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
-            audio = residual_meter.add(audio, tap("residual", residual))
-        return scale_stream_db(audio, gain_db)
-
-    with contextlib.closing(StoredStream(render, channels, folder, memory_bytes)) as rendered:
-        yield RenderedTrack(rendered.read_chunks, residual_meter)
 
 
 def _truncation_notes(info: AudioInfo, num_frames: int) -> list[str]:

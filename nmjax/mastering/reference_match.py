@@ -20,19 +20,17 @@ from nmjax.reference.reference_target import ReferenceTarget
 
 
 class SignalAnalysis(NamedTuple):
-    """What a network and a match need of a signal, and the match.
+    """What a network and a match need of a signal.
 
     Attributes:
         pooled: by the network's encoder.
         features: for a match; None where there is no reference.
         excerpts: the same, at the level of the signal; None where they are read when they are needed.
-        match: None where it was not made yet.
     """
 
     pooled: PooledFrames
     features: TrackFeatures | None = None
     excerpts: Excerpts | None = None
-    match: ReferenceMatch | None = None
 
 
 def analyze_signal(signal: SourceSignal, network: Network, options: MasteringOptions) -> SignalAnalysis:

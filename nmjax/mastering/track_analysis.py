@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from nmjax.audio.streams import AudioChunks
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import SourceSignal, decode_settings, encode_signal, with_input_gain
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
+from nmjax.mastering.early_work import EarlyResult, EarlyWork
 from nmjax.mastering.intensity import apply_intensity, correction_shares
 from nmjax.mastering.network import Network
 from nmjax.mastering.reference_match import SignalAnalysis, analyze_signal, match_reference
+from nmjax.mastering.rendered_track import RENDERED_MEMORY_BYTES, render_signal
 from nmjax.mastering.repair.plan import unfit_repair_notes, unneeded_repair_notes
 from nmjax.mastering.settings.overrides import apply_overrides, neutral_processor_notes
 from nmjax.mastering.settings.schema import MAX_AMOUNT
@@ -31,29 +35,40 @@ def analyze_track(
     tap: StreamTap = no_tap,
     report_findings: bool = False,
     folder: Path | None = None,
+    early: EarlyDelivery | None = None,
 ) -> AnalyzedTrack:
     """Measures a signal, repairs it, and decides what to render; arguments as in `measure_source`.
+
+    Args:
+        early: lets the track be rendered, too, while its diagnosis is still measured elsewhere.
 
     Raises:
         BadInputError: the signal or the settings cannot be used.
     """
     notes = list(options.settings.notes) if options.settings else []
-    with ThreadPoolExecutor(1) as pool:
-        early = _analyze_early(signal, network, options, pool)
+    with contextlib.ExitStack() as stack:
+        work = _start_early(signal, network, options, folder, early) if early else None
+        if work:
+            stack.enter_context(work)
         source = measure_source(signal, options, tap, report_findings, folder)
-    if not options.settings:
-        notes += unneeded_repair_notes(options.repair, source.repairs)
-    else:
-        notes += unfit_repair_notes(options.settings.repairs.select(options.repair), source.repairs)
+        if not options.settings:
+            notes += unneeded_repair_notes(options.repair, source.repairs)
+        else:
+            notes += unfit_repair_notes(options.settings.repairs.select(options.repair), source.repairs)
+        # Another scan is that of a repaired track, or of a file that has changed.
+        done = work.result() if work and work.scan is source.scan else None
+        if done and early:
+            early.resources.push(stack.pop_all())
     repaired = SourceSignal(
         read_chunks=source.read_chunks,
         sample_rate=signal.sample_rate,
         lufs=options.album.lufs if options.album else source.scan.lufs,
         frames=source.scan.frames,
     )
-    # Another scan is that of a repaired track, or of a file that has changed.
-    analysis = early.result() if early and early.scan is source.scan else None
-    render_plan = plan_render(repaired, network, options, notes, analysis)
+    if done:
+        render_plan, notes = done.render_plan, [*notes, *done.notes]
+    else:
+        render_plan = plan_render(repaired, network, options, notes)
     return AnalyzedTrack(
         input_signal=signal,
         original=source.original,
@@ -62,42 +77,54 @@ def analyze_track(
         render_plan=dataclasses.replace(render_plan, repairs=source.repairs),
         notes=notes,
         findings=source.findings,
+        early_result=done,
     )
 
 
-class _EarlyAnalysis(NamedTuple):
-    """An analysis of a signal, its match, which is made in a thread, and the scan that its loudness is from."""
+class EarlyDelivery(NamedTuple):
+    """What rendering needs before the analysis ends.
 
-    analysis: SignalAnalysis
-    match: Future[ReferenceMatch] | None
-    scan: LoudnessScan
-
-    def result(self) -> SignalAnalysis:
-        """The analysis with its match."""
-        return self.analysis._replace(match=self.match.result()) if self.match else self.analysis
-
-
-def _analyze_early(
-    signal: InputSignal, network: Network | None, options: MasteringOptions, pool: Executor
-) -> _EarlyAnalysis | None:
-    """The analysis of a signal, while its diagnosis is still measured elsewhere; None where it is not.
-
-    The match begins too. It is of no use where the diagnosis finds something to repair, and takes longer than that.
+    Attributes:
+        resources: what is rendered is closed with them.
+        limiting_db: the deepest limiting of the deliveries at the track's own rate; None where there are none.
     """
+
+    resources: contextlib.ExitStack
+    limiting_db: float | None
+
+
+def _start_early(
+    signal: InputSignal,
+    network: Network | None,
+    options: MasteringOptions,
+    folder: Path | None,
+    early: EarlyDelivery,
+) -> EarlyWork | None:
+    """Analyzes a signal whose diagnosis is still measured elsewhere, and starts what follows; None where it is not."""
     if not network or options.settings or options.album or not signal.wait_for_loudness:
         return None
     measured = signal.wait_for_loudness()
     if not measured:
         return None
-    scan = measured.scan
-    source = SourceSignal(signal.read_chunks, signal.sample_rate, scan.lufs, scan.frames)
+    source = SourceSignal(signal.read_chunks, signal.sample_rate, measured.scan.lufs, measured.scan.frames)
     pooled = encode_signal(source, network, options.analysis_seconds)
-    match = None
-    if options.reference_target:
-        prediction = decode_settings(pooled, source, network)
-        known = measured.features, measured.excerpts
-        match = pool.submit(match_reference, prediction, source, options.reference_target, *known)
-    return _EarlyAnalysis(SignalAnalysis(pooled, measured.features, measured.excerpts), match, scan)
+    analysis = SignalAnalysis(pooled, measured.features, measured.excerpts)
+
+    def run(opened: contextlib.ExitStack, until_stopped: Callable[[AudioChunks], AudioChunks]) -> EarlyResult:
+        notes: list[str] = []
+        render_plan = plan_render(source, network, options, notes, analysis)
+        stoppable = dataclasses.replace(source, read_chunks=lambda: until_stopped(signal.read_chunks()))
+        rendered = opened.enter_context(
+            render_signal(
+                stoppable, signal.channels, render_plan, network, folder=folder, memory_bytes=RENDERED_MEMORY_BYTES
+            )
+        )
+        scan = None
+        if early.limiting_db is not None:
+            scan = LoudnessScan(rendered.open_stream(), signal.sample_rate, signal.channels, early.limiting_db)
+        return EarlyResult(render_plan, notes, rendered, scan)
+
+    return EarlyWork(measured.scan, run)
 
 
 def plan_render(
@@ -114,7 +141,7 @@ def plan_render(
         network: predicts the settings where neither a file nor an album has them.
         options: the options.
         notes: messages for the user are appended.
-        analysis: of the signal by the network, and its match, where they were made before.
+        analysis: of the signal by the network, where it was made before.
     """
     overrides, stored_settings = options.overrides, options.settings
     eq_sample_rate, residual_amount, match = SAMPLE_RATE, 1.0, None
@@ -134,8 +161,7 @@ def plan_render(
         raise BadInputError("There is neither a network nor settings to render; give one of them.")
     if options.reference_target and not options.album:
         known = (analysis.features, analysis.excerpts) if analysis else (None, None)
-        match = analysis.match if analysis else None
-        match = match or match_reference(prediction, signal, options.reference_target, *known)
+        match = match_reference(prediction, signal, options.reference_target, *known)
         prediction = match.prediction
     notes += match.notes if match else ()
     if not stored_settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 from nmjax.audio.reader import AudioInfo
 from nmjax.dsp import Bands
@@ -137,6 +138,7 @@ class AnalyzedTrack:
         render_plan: the settings to render.
         notes: messages for the user.
         findings: of the diagnosis before the repair; empty where the track was not diagnosed.
+        early_result: what is done already; None for nothing.
     """
 
     input_signal: InputSignal
@@ -146,6 +148,7 @@ class AnalyzedTrack:
     render_plan: RenderPlan
     notes: list[str]
     findings: list[Finding]
+    early_result: EarlyResult | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +168,22 @@ class RenderedTrack:
         """Level of the residual relative to the signal to which it was added, of what has been read; −inf for a silent
         one, None where none was rendered."""
         return self.residual_meter.level_db if self.residual_meter else None
+
+
+class EarlyResult(NamedTuple):
+    """What follows the analysis of a track without repairs, done while its diagnosis was still measured.
+
+    Attributes:
+        render_plan: the settings to render.
+        notes: messages for the user from planning.
+        rendered: the rendered track, which has been read to its end; it is closed with the work.
+        delivery_scan: of the rendered track at its own rate, for delivery; None where no delivery needs it.
+    """
+
+    render_plan: RenderPlan
+    notes: list[str]
+    rendered: RenderedTrack
+    delivery_scan: LoudnessScan | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,8 @@ from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.plan import DeliveryPlan, DeliverySpec, StreamOpener, apply_delivery_plan, plan_delivery
-from nmjax.mastering.master import render_signal
 from nmjax.mastering.network import Network
+from nmjax.mastering.rendered_track import render_signal
 from nmjax.mastering.types import RenderedTrack, RenderPlan
 from nmjax.studio.meters import EnergyScan, MeterScan, energy_gain_db
 from nmjax.studio.peaks import PeakScan

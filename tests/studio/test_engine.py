@@ -9,7 +9,7 @@ import pytest
 from nmjax.dsp import Bands, Compressor, Saturator, Width
 from nmjax.mastering.analysis import SourceSignal, with_input_gain
 from nmjax.mastering.delivery.limiter import Limiter
-from nmjax.mastering.master import render_signal
+from nmjax.mastering.rendered_track import render_signal
 from nmjax.mastering.types import RenderPlan
 from nmjax.models.parameters import EqSettings, Prediction, Settings
 from nmjax.studio.blocks import block_frames
