@@ -39,6 +39,10 @@ class EarlyWork:
                 raise InterruptedError
             yield chunk
 
+    def stop(self) -> None:
+        """Ends the work at its next chunk of audio; its result is not needed."""
+        self._is_stopped.set()
+
     def result(self) -> EarlyResult:
         """Waits for the result; raises what the work has raised."""
         return self._result.result()
@@ -47,6 +51,6 @@ class EarlyWork:
         return self
 
     def __exit__(self, *_) -> None:
-        self._is_stopped.set()
+        self.stop()
         self._pool.shutdown()
         self._opened.close()

@@ -66,7 +66,7 @@ def master(
     signal = input_signal(info, progress, early_scans)
     limiting_db = common_limiting_db(options, formats, info.sample_rate)
     with contextlib.ExitStack() as stack:
-        early = None if observers else EarlyDelivery(stack, limiting_db)  # which observe what is rendered
+        early = None if observers else EarlyDelivery(stack, limiting_db)  # observers follow one rendering
         analyzed_track = analyze_track(signal, network, options, tap, report_findings, folder, early)
         notes = [*analyzed_track.notes, *_truncation_notes(info, analyzed_track.input_scan.frames)]
         temporary_paths = {path: stack.enter_context(atomic_files.temporary_sibling(path)) for path in outputs.files()}

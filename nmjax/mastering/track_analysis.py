@@ -50,7 +50,13 @@ def analyze_track(
         work = _start_early(signal, network, options, folder, early) if early else None
         if work:
             stack.enter_context(work)
-        source = measure_source(signal, options, tap, report_findings, folder)
+
+        def tap_source(stage: str, chunks: AudioChunks) -> AudioChunks:
+            if work and stage == "repaired":
+                work.stop()
+            return tap(stage, chunks)
+
+        source = measure_source(signal, options, tap_source, report_findings, folder)
         if not options.settings:
             notes += unneeded_repair_notes(options.repair, source.repairs)
         else:

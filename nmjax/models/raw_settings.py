@@ -57,5 +57,5 @@ def freq_from_raw(raw: Float[Array, "batch bands"], frequency_map: str) -> Float
 
 
 def sigmoid(x: Float[Array, "batch values"]) -> Float[Array, "batch values"]:
-    """1/(1 + e^−x)."""
-    return 1.0 / (1.0 + np.exp(-x)) if namespace(x) is np else jax.nn.sigmoid(x)
+    """1/(1 + e^−x); in NumPy as ½ + ½·tanh(x/2), which does not overflow."""
+    return 0.5 + 0.5 * np.tanh(0.5 * x) if namespace(x) is np else jax.nn.sigmoid(x)

@@ -107,7 +107,7 @@ def scale_pair_into_limits(
 
 
 def _grid_hz(bands: Bands) -> Float[np.ndarray, " points"]:
-    centers_hz = np.asarray(pad_bands(bands).freq_hz, np.float64)[0]
+    centers_hz = np.asarray(bands.freq_hz, np.float64)[0]
     return np.concatenate([_FINE_GRID_HZ, centers_hz, [SUB_BASS_HZ - 1e-3, SUB_BASS_HZ, BASS_HZ - 1e-3]])
 
 

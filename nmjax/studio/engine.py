@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -165,26 +164,19 @@ def eq_preroll_s(bands: Bands) -> float:
     return float(min(_MAX_EQ_PREROLL_S, max(seconds[gain_db != 0.0], default=0.0)))
 
 
-def warm_up(sample_rate: int, channels: int, num_bands: int, num_side_bands: int) -> None:
-    """Compile the programs of a block, so that the first change does not wait for the compiler.
+def warm_up(sample_rate: int, channels: int) -> None:
+    """Compile the processors' programs of a block, so that the first change does not wait for the compiler.
 
     Args:
         sample_rate: Hz.
         channels: number of channels.
-        num_bands: of the equalizer.
-        num_side_bands: of that of the side; 0 for none.
     """
-    size = block_frames(sample_rate)
-    ones = jnp.ones((1, num_bands), jnp.float32)
+    size, one = block_frames(sample_rate), np.ones((1, 1), np.float32)
     silence = np.zeros((size, channels), np.float32)
-    EqualizerStage(Bands(1000.0 * ones, ones, ones), sample_rate).process(silence, size)
-    if num_side_bands and channels == 2:
-        side = ones[:, :1].repeat(num_side_bands, axis=1)
-        SideEqualizerStage(Bands(1000.0 * side, side, side), sample_rate).process(silence, size)
     neutral = {name: processor.initial_settings() for name, processor in PROCESSORS.items()}
-    eq = EqSettings(1000.0 * ones, ones, ones, ones)
+    settings = at_model_level(EqSettings(one, one, one, one)).replace(**neutral)
     for name in PROCESSORS:
-        ProcessorStage(name, at_model_level(eq).replace(**neutral), sample_rate, 0.0).process(silence, size)
+        ProcessorStage(name, settings, sample_rate, 0.0).process(silence, size)
 
 
 def warm_up_residual(source: Spool, signal: SourceSignal, network: Network, z: Any) -> None:

@@ -61,12 +61,6 @@ class Suggestion:
         return self.prediction.settings.eq.q.shape[1]
 
     @property
-    def num_side_bands(self) -> int:
-        """Number of bands of the side's equalizer."""
-        eq_side = self.prediction.settings.eq_side
-        return 0 if eq_side is None else eq_side.q.shape[1]
-
-    @property
     def has_residual(self) -> bool:
         """Whether its network adds a residual."""
         if self.model is None or self.prediction.z is None:

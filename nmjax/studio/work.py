@@ -118,7 +118,7 @@ def make_parts(job: Job, track: Track, edits: Edits) -> None:
             analysis.suggestions[key] = _match(job, track, signal, analysis.suggestions[plain_key], edits)
     suggestion = analysis.suggestions.get(key)
     if suggestion is not None:  # the first change must not wait for the compiler
-        warm_up(signal.sample_rate, track.channels, suggestion.num_bands, suggestion.num_side_bands)
+        warm_up(signal.sample_rate, track.channels)
         if suggestion.has_residual and math.isfinite(signal.lufs):
             source = track.sources[repair_key(analysis.certain)]
             warm_up_residual(source, signal, load_network(edits.model), suggestion.prediction.z)
