@@ -57,5 +57,8 @@ def freq_from_raw(raw: Float[Array, "batch bands"], frequency_map: str) -> Float
 
 
 def sigmoid(x: Float[Array, "batch values"]) -> Float[Array, "batch values"]:
-    """1/(1 + e^−x); in NumPy as ½ + ½·tanh(x/2), which does not overflow."""
-    return 0.5 + 0.5 * np.tanh(0.5 * x) if namespace(x) is np else jax.nn.sigmoid(x)
+    """1/(1 + e^−x)."""
+    if namespace(x) is not np:
+        return jax.nn.sigmoid(x)
+    with np.errstate(over="ignore"):  # e^−x is infinite for a very negative x, whose result is 0
+        return 1.0 / (1.0 + np.exp(-x))
