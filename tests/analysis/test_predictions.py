@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -76,7 +75,7 @@ def test_window_settings_come_from_the_frames_of_the_window(tracks, predictions_
     features = next(
         h for h in batched_encode.encode_tracks(tracks[1:2], random_network("1c"), core, report=ignore_report)
     )
-    expected = random_network("1c").decode_pooled(jnp.asarray(features.window_means[1], jnp.float32)).settings.eq
+    expected = random_network("1c").decode_pooled(np.asarray(features.window_means[1], np.float32)).settings.eq
     np.testing.assert_allclose(result["a/2"]["gain_db"][1], np.asarray(expected.gain_db)[0], rtol=1e-4, atol=1e-4)
 
 
