@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +20,6 @@ from nmjax.mastering.early_scan import EarlyScans
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver
 from nmjax.mastering.output_paths import OUTPUT_FLAGS, OutputPaths, check_outputs, resolve_output_paths
-from nmjax.mastering.references import load_match_programs
 from nmjax.mastering.resolve import custom_delivery_note, load_network, resolve_delivery_specs, resolve_options
 from nmjax.mastering.types import MasteringOptions
 from nmjax.reference import target_file
@@ -63,12 +61,11 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
     if lossy_name := formats.lossy_name(outputs.masters[0]) if options.out is None else "":
         line = f"The master is {lossy_name}, like the track. To lose no more quality, name a lossless file: -o NAME.wav"
         print_line(console, f"{line} or .flac.")
-    with _loading_match_programs(options, info.channels) if early_scans else contextlib.nullcontext():
-        mastering_options = _resolve_options(options, console, early_scans)
-        with console.status("Loading the network …"):
-            network = load_network(request, mastering_options, lambda message: print_line(console, message))
-            if network and early_scans:  # while the track is measured
-                load_programs(network)
+    mastering_options = _resolve_options(options, console, early_scans)
+    with console.status("Loading the network …"):
+        network = load_network(request, mastering_options, lambda message: print_line(console, message))
+        if network and early_scans:  # while the track is measured
+            load_programs(network)
     with ProgressBars(console, info.frames) as bars:
         observers = _make_observers(info, outputs, options)
         result = master(
@@ -94,18 +91,6 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
     for delivery in failed if options.quiet and not options.json else ():
         print(f"nmjax: {delivery.spec.name}: {delivery.compliance.summary}", file=sys.stderr)
     return ExitCode.OUT_OF_SPEC if failed else ExitCode.SUCCESS
-
-
-@contextlib.contextmanager
-def _loading_match_programs(options: InferOptions, channels: int) -> Iterator[None]:
-    """Loads the compiled programs of a match in another thread, until the end of the context."""
-    if not options.has_reference or options.reference_strength == 0.0:
-        yield
-        return
-    with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(load_match_programs, channels)
-        yield
-        loading.result()
 
 
 def _make_observers(info: AudioInfo, outputs: OutputPaths, options: InferOptions) -> list[MasteringObserver]:

@@ -7,6 +7,8 @@ with the response to the state before it, and a recursion over the states of the
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from jaxtyping import Float
 
@@ -50,10 +52,17 @@ class BlockFilter:
             audio: the chunk.
             state: the state after the chunk before, or at rest.
         """
-        frames, channels = audio.shape
+        filtered, state = self.process_rows(audio.T, state)
+        return filtered.T, state
+
+    def process_rows(
+        self, audio: Float[np.ndarray, "channel frames"], state: Float[np.ndarray, "channel states"]
+    ) -> tuple[Float[np.ndarray, "channel frames"], Float[np.ndarray, "channel states"]]:
+        """As `process`, of audio whose channels are rows."""
+        channels, frames = audio.shape
         num_blocks = -(-frames // _LENGTH)
         x = np.zeros((channels, num_blocks * _LENGTH))
-        x[:, :frames] = audio.T
+        x[:, :frames] = audio
         rows = x.reshape(channels * num_blocks, _LENGTH)
         input_states = (rows @ self._input_to_state).reshape(channels, num_blocks, -1)
         states = self._states_before_blocks(state, input_states)
@@ -62,7 +71,7 @@ class BlockFilter:
         tail = frames - (num_blocks - 1) * _LENGTH  # samples of the last block
         state = states[:, -1] @ self._transitions[tail - 1]
         state += x[:, frames - tail : frames] @ self._input_to_state[_LENGTH - tail :]
-        return y.reshape(channels, -1)[:, :frames].T, state
+        return y.reshape(channels, -1)[:, :frames], state
 
     def _states_before_blocks(
         self, state: Float[np.ndarray, "channel states"], input_states: Float[np.ndarray, "channel blocks states"]
@@ -84,6 +93,26 @@ class BlockFilter:
         states = (starts.reshape(channels * num_groups, size) @ self._propagation).reshape(-1, _GROUP, size)
         states += np.moveaxis(in_groups, 0, 1)
         return states.reshape(channels, -1, size)[:, :num_blocks]
+
+
+def filter_blocks(
+    audio: Float[np.ndarray, "batch time channel"],
+    svf: Svf,
+    state: Float[np.ndarray, "batch channel bands 2"],
+) -> tuple[Float[np.ndarray, "batch time channel"], Float[np.ndarray, "batch channel bands 2"]]:
+    """`cascade` of NumPy arrays, computed in float64; the results have the type of the audio."""
+    filtered, states = np.empty_like(audio), np.empty_like(state)
+    for row, signal in enumerate(audio):
+        block_filter = _block_filter(tuple(tuple(x[row].tolist()) for x in (svf.g, svf.k, svf.m0, svf.m1, svf.m2)))
+        filtered[row], end = block_filter.process(signal, state[row].reshape(len(state[row]), -1).astype(np.float64))
+        states[row] = end.reshape(state[row].shape)
+    return filtered, states
+
+
+@functools.lru_cache(maxsize=32)
+def _block_filter(coefficients: tuple[tuple[float, ...], ...]) -> BlockFilter:
+    """The filter of one signal; cached, since all chunks of a stream have the same."""
+    return BlockFilter(Svf(*(np.array([x]) for x in coefficients)))
 
 
 def _simulate_block(

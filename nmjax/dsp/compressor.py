@@ -19,18 +19,22 @@ computer).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import operator
 import typing
 
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.dsp.block_recursion import HIGHEST_PRECISION, vary_like
+from nmjax.dsp.ballistics import ballistics, branching_envelope
+from nmjax.dsp.block_recursion import HIGHEST_PRECISION
 from nmjax.dsp.cascade import cascade
+from nmjax.dsp.namespace import namespace
 from nmjax.dsp.numerics import db_to_amplitude, safe_log
 from nmjax.dsp.svf import high_pass
 from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state_tree, require
-from nmjax.runtime.lazy_jax import Array, jax, jnp, register_dataclass
+from nmjax.runtime.lazy_jax import Array, jnp, register_dataclass
 
 COMPRESSOR_LIMITS = {
     "threshold_db": (-60.0, 0.0),
@@ -42,11 +46,10 @@ COMPRESSOR_LIMITS = {
 }
 STREAM_BLOCK = 64  # chunks of a stream start at multiples of it, at any sample rate from 8 to 192 kHz
 _CONTROL_HOP = 16  # samples between control points at 44.1 and 48 kHz
-_POINTS_PER_STEP = 4  # scan steps unrolled, so that an accelerator launches a kernel for 64 samples instead of 16
 _WINDOW_POINTS = 8  # length of the level's window in control points
 _SINE_CREST_DB = 10.0 * math.log10(2.0)  # the level of a sine is that of its peak (dBFS of AES17)
 _POWER_FLOOR = 1e-10  # −97 dB: below the lowest threshold and its knee
-_MIN_KNEE_DB, _MIN_TIME_MS, _MIN_RATIO = 1e-3, 1e-3, 1e-2  # for traced values, which cannot be rejected
+_MIN_KNEE_DB, _MIN_RATIO = 1e-3, 1e-2  # for traced values, which cannot be rejected
 
 
 @typing.no_type_check
@@ -74,7 +77,7 @@ class Compressor:
     @property
     def slope(self) -> Array:
         """Gain reduction in dB per dB of overshoot, 1 − 1/ratio."""
-        return 1.0 - 1.0 / jnp.maximum(self.ratio, _MIN_RATIO)
+        return 1.0 - 1.0 / namespace(self.ratio).maximum(self.ratio, _MIN_RATIO)
 
 
 @typing.no_type_check
@@ -109,22 +112,23 @@ def initial_compressor_state(
     batch_size: int, num_channels: int, sample_rate: float, dtype=np.float32
 ) -> CompressorState:
     """The state after silence."""
-    zeros = jnp.zeros((batch_size,), dtype)
-    recent_power = jnp.zeros((batch_size, (_WINDOW_POINTS - 1) * control_hop(sample_rate)), dtype)
+    zeros = np.zeros((batch_size,), dtype)
+    recent_power = np.zeros((batch_size, (_WINDOW_POINTS - 1) * control_hop(sample_rate)), dtype)
     return CompressorState(
         recent_power=recent_power,
         overshoot_db=zeros,
         envelope_db=zeros,
-        sidechain_filter=jnp.zeros((batch_size, num_channels, 1, 2), dtype),
+        sidechain_filter=np.zeros((batch_size, num_channels, 1, 2), dtype),
     )
 
 
 def overshoot_db(level_db: Float[Array, "batch points"], settings: Compressor) -> Float[Array, "batch points"]:
     """The overshoot of a level above the threshold in dB, at least 0, with a soft knee (Giannoulis et al., eq. 4)."""
-    knee = jnp.maximum(settings.knee_db, _MIN_KNEE_DB)[:, None]
+    xp = namespace(level_db, settings.threshold_db)
+    knee = xp.maximum(settings.knee_db, _MIN_KNEE_DB)[:, None]
     above_knee_start = level_db - settings.threshold_db[:, None] + 0.5 * knee
-    within_knee = jnp.clip(above_knee_start, 0.0, knee)
-    return 0.5 * within_knee * within_knee / knee + jnp.maximum(above_knee_start - knee, 0.0)
+    within_knee = xp.clip(above_knee_start, 0.0, knee)
+    return 0.5 * within_knee * within_knee / knee + xp.maximum(above_knee_start - knee, 0.0)
 
 
 def static_curve_db(level_db: Float[Array, "batch points"], settings: Compressor) -> Float[Array, "batch points"]:
@@ -193,15 +197,15 @@ def level_gain_reduction_db(
 ) -> Float[Array, "batch points"]:
     """What `gain_reduction_db` returns for the audio of a `detector_level_db`, for many settings of the same audio."""
     check_settings(settings, COMPRESSOR_LIMITS, level_db.shape[0])
-    rest = jnp.zeros((level_db.shape[0],), level_db.dtype)
+    rest = np.zeros((level_db.shape[0],), level_db.dtype)
     envelope_db = _envelope_db(level_db, rest, rest, settings, sample_rate)[1]
     return settings.slope[:, None] * envelope_db[:, 1:]
 
 
-def level_window(hop: int, dtype) -> Float[Array, " window"]:
+def level_window(hop: int, dtype) -> Float[np.ndarray, " window"]:
     """The Hann window of the level detector, oldest sample first, with sum 1; its ends are half a sample from 0."""
     positions = (np.arange(_WINDOW_POINTS * hop) + 0.5) / (_WINDOW_POINTS * hop)
-    return jnp.asarray(np.sin(np.pi * positions) ** 2 * (2.0 / (_WINDOW_POINTS * hop)), dtype)
+    return (np.sin(np.pi * positions) ** 2 * (2.0 / (_WINDOW_POINTS * hop))).astype(dtype)
 
 
 def sine_level_db(power: Array) -> Array:
@@ -220,10 +224,10 @@ def _overshoot_envelope_db(audio, settings, sample_rate, state, sidechain_hz) ->
     nyquist_hz = sample_rate / 2
     requirement = f"0, or below half the rate ({nyquist_hz:g} Hz)"
     require(0.0 <= sidechain_hz < nyquist_hz, "sidechain_hz", requirement, sidechain_hz)
-    settings = jax.tree.map(lambda x: x.astype(audio.dtype), settings)
+    settings = Compressor(*(getattr(settings, x.name).astype(audio.dtype) for x in dataclasses.fields(settings)))
     sidechain, filter_state = audio, state.sidechain_filter
     if sidechain_hz > 0.0:
-        corner_hz, butterworth_q = (jnp.full((batch, 1), x, audio.dtype) for x in (sidechain_hz, math.sqrt(0.5)))
+        corner_hz, butterworth_q = (np.full((batch, 1), x, audio.dtype) for x in (sidechain_hz, math.sqrt(0.5)))
         sidechain, filter_state = cascade(
             audio, high_pass(corner_hz, butterworth_q, sample_rate), state.sidechain_filter
         )
@@ -243,17 +247,22 @@ def _overshoot_envelope_db(audio, settings, sample_rate, state, sidechain_hz) ->
 
 def _power_history(audio: Array, recent_power: Array, hop: int) -> Array:
     """The mean power of the channels, after that of the last samples, up to a whole hop."""
-    power = jnp.pad(jnp.mean(audio * audio, axis=2), ((0, 0), (0, -audio.shape[1] % hop)))
-    return jnp.concatenate([recent_power, power], axis=1)
+    xp = namespace(audio, recent_power)
+    # A mean over the last axis of two takes NumPy five times as long as this product.
+    power = np.einsum("btc,btc->bt", audio, audio) / audio.shape[2] if xp is np else xp.mean(audio * audio, axis=2)
+    power = xp.pad(power, ((0, 0), (0, -audio.shape[1] % hop)))
+    return xp.concatenate([recent_power, power], axis=1)
 
 
 def _envelope_db(
     level_db: Array, last_overshoot_db: Array, last_envelope_db: Array, settings: Compressor, sample_rate: float
 ) -> tuple[Array, Array]:
     """Overshoot and envelope in dB from the last point before the levels on, `[batch, points + 1]` each."""
-    overshoot = jnp.concatenate([last_overshoot_db[:, None], overshoot_db(level_db, settings)], axis=1)
+    xp = namespace(level_db, settings.threshold_db)
+    overshoot = xp.concatenate([last_overshoot_db[:, None], overshoot_db(level_db, settings)], axis=1)
     hop_ms = 1e3 * control_hop(sample_rate) / sample_rate
-    return overshoot, _apply_ballistics(overshoot, last_envelope_db, settings, hop_ms)
+    coefficients = ballistics(settings.attack_ms, settings.release_ms, hop_ms)
+    return overshoot, branching_envelope(overshoot, last_envelope_db, coefficients)
 
 
 def _windowed_power(power: Float[Array, "batch time"], hop: int) -> Float[Array, "batch points"]:
@@ -264,39 +273,13 @@ def _windowed_power(power: Float[Array, "batch time"], hop: int) -> Float[Array,
     batch, time = power.shape
     num_hops = time // hop
     window = level_window(hop, power.dtype).reshape(_WINDOW_POINTS, hop)
-    contributions = jnp.einsum("bnj,wj->wbn", power.reshape(batch, num_hops, hop), window, precision=HIGHEST_PRECISION)
+    hops = power.reshape(batch, num_hops, hop)
+    if namespace(power) is np:
+        contributions = np.moveaxis(window @ np.moveaxis(hops, 1, 2), 1, 0)
+    else:
+        contributions = jnp.einsum("bnj,wj->wbn", hops, window, precision=HIGHEST_PRECISION)
     windowed = (contributions[i, :, i : num_hops - _WINDOW_POINTS + 1 + i] for i in range(_WINDOW_POINTS))
-    return jnp.asarray(sum(windowed))
-
-
-def _apply_ballistics(overshoot: Array, initial_envelope: Array, settings: Compressor, hop_ms: float) -> Array:
-    """Smooth branching from point to point, exact for an overshoot that moves linearly between the points.
-
-    With x = hop/τ and b = 1 − e^(−x), the solution of τ·y' = o − y over a hop is y + b·(o0 − y) + (1 − b/x)·(o1 − o0).
-    The overshoot in the middle of the hop selects attack or release.
-    """
-
-    def coefficients(time_ms):
-        x = hop_ms / jnp.maximum(time_ms, _MIN_TIME_MS)
-        b = -jnp.expm1(-x)
-        return b, 1.0 - b / x
-
-    attack, release = coefficients(settings.attack_ms), coefficients(settings.release_ms)
-
-    def step(envelope, endpoints):
-        before, after = endpoints
-        is_rising = 0.5 * (before + after) > envelope
-        b, c = (
-            jnp.where(is_rising, attack_coef, release_coef)
-            for attack_coef, release_coef in zip(attack, release, strict=True)
-        )
-        envelope = envelope + b * (before - envelope) + c * (after - before)
-        return envelope, envelope
-
-    points = overshoot.T
-    pairs = points[:-1], points[1:]
-    _, envelope = jax.lax.scan(step, vary_like(initial_envelope, overshoot), pairs, unroll=_POINTS_PER_STEP)
-    return jnp.concatenate([initial_envelope[:, None], envelope.T], axis=1)
+    return functools.reduce(operator.add, windowed)
 
 
 def _apply_control_gain(audio: Array, control_gain: Array, hop: int) -> Array:
@@ -305,6 +288,6 @@ def _apply_control_gain(audio: Array, control_gain: Array, hop: int) -> Array:
     Between two equal gains the interpolated gain is exactly that gain.
     """
     batch, time, _ = audio.shape
-    fraction = jnp.arange(1, hop + 1, dtype=audio.dtype)[None, None] / hop
+    fraction = np.arange(1, hop + 1, dtype=audio.dtype)[None, None] / hop
     sample_gain = control_gain[:, :-1, None] + fraction * (control_gain[:, 1:] - control_gain[:, :-1])[:, :, None]
     return audio * sample_gain.reshape(batch, -1)[:, :time, None]

@@ -60,4 +60,4 @@ def amplitude_to_db(amplitude: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def db_to_amplitude(gain_db: Float[Array, "..."]) -> Float[Array, "..."]:
     """The amplitude factor 10^(gain_db/20)."""
-    return jnp.exp(gain_db * (math.log(10.0) / 20.0))
+    return namespace(gain_db).exp(gain_db * (math.log(10.0) / 20.0))

@@ -67,8 +67,8 @@ class SaturatorState:
 def initial_saturator_state(batch_size: int, num_channels: int, dtype=np.float32) -> SaturatorState:
     """The state after silence."""
     return SaturatorState(
-        tail=jnp.zeros((batch_size, 2 * OVERSAMPLING_MARGIN, num_channels), dtype),
-        dc_filter=jnp.zeros((batch_size, num_channels, 1, 2), dtype),
+        tail=np.zeros((batch_size, 2 * OVERSAMPLING_MARGIN, num_channels), dtype),
+        dc_filter=np.zeros((batch_size, num_channels, 1, 2), dtype),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,9 @@ def check_state(state: Any, expected_shape: tuple[int, ...]) -> None:
 
 
 def check_state_tree(state: Any, initial_state: Any) -> None:
-    """Require a streaming state whose arrays have the shapes of those of `initial_state`."""
-    jax.tree.map(lambda value, expected: check_state(value, expected.shape), state, initial_state)
+    """Require a streaming state, a dataclass of arrays, whose arrays have the shapes of those of `initial_state`."""
+    for field in dataclasses.fields(initial_state):
+        check_state(getattr(state, field.name), np.shape(getattr(initial_state, field.name)))
 
 
 def check_range(name: str, values: Any, low: float, high: float, requirement: str) -> None:

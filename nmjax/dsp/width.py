@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 
+from nmjax.dsp.block_filter import filter_blocks
 from nmjax.dsp.cascade import cascade
+from nmjax.dsp.namespace import namespace
 from nmjax.dsp.numerics import log10_or_neg_inf
 from nmjax.dsp.svf import low_pass
 from nmjax.dsp.validation import check_audio, check_sample_rate, check_settings, check_state, require
@@ -69,16 +73,18 @@ def widen(
     nyquist_hz = sample_rate / 2
     requirement = f"above 0 and below half the rate ({nyquist_hz:g} Hz)"
     require(0.0 < crossover_hz < nyquist_hz, "crossover_hz", requirement, crossover_hz)
-    state = jnp.zeros((batch, 1, 1, 2), audio.dtype) if state is None else state
+    state = np.zeros((batch, 1, 1, 2), audio.dtype) if state is None else state
     check_state(state, (batch, 1, 1, 2))
     if channels != 2:
         return audio, state
     low, high = (x.astype(audio.dtype)[:, None, None] for x in (settings.low, settings.high))
     side = 0.5 * (audio[:, :, :1] - audio[:, :, 1:])
-    corner_hz, q = (jnp.full((batch, 1), x, audio.dtype) for x in (crossover_hz, _CROSSOVER_Q))
-    low_side, state = cascade(side, low_pass(corner_hz, q, sample_rate), state)
+    corner_hz, q = (np.full((batch, 1), x, audio.dtype) for x in (crossover_hz, _CROSSOVER_Q))
+    xp = namespace(audio, low, state)
+    apply_filter: Any = filter_blocks if xp is np else cascade
+    low_side, state = apply_filter(side, low_pass(corner_hz, q, sample_rate), state)
     side_delta = (high - 1.0) * side + (low - high) * low_side
-    return audio + jnp.concatenate([side_delta, -side_delta], axis=2), state
+    return audio + xp.concatenate([side_delta, -side_delta], axis=2), state
 
 
 def mono_compatibility_db(audio: Float[Array, "batch time channel"]) -> Float[Array, " batch"]:

@@ -27,6 +27,7 @@ class CompiledNetwork:
     """A network evaluated by compiled programs; the methods of `LevelsNetwork`, and the residual.
 
     Attributes:
+        config: of the training run.
         core: samples per window, about 6 s; a multiple of the stride of each encoder.
         margin, stride: of the encoder, in samples.
         encodes_channels: whether the encoder's inputs are the channels of the signal.
@@ -37,27 +38,27 @@ class CompiledNetwork:
     def __init__(self, config: Config, variables: Any):
         encoder = ENCODERS[config.model.encoder]
         self.margin, self.stride, self.encodes_channels = encoder.MARGIN, encoder.STRIDE, encoder.ENCODES_CHANNELS
-        self._config, self._variables = config, jax.device_put(variables, jax.devices()[0])
+        self.config, self._variables = config, jax.device_put(variables, jax.devices()[0])
 
     def frame_sum(
         self, audio: Float[np.ndarray, "inputs time 1"], valid: int, first: int, end: int
     ) -> Float[np.ndarray, "inputs size"]:
         """See `LevelsNetwork.frame_sum`."""
         lengths = np.full(len(audio), valid, np.int32)
-        total = _jit_frame_sum(self._config)(self._variables, audio, lengths, np.int32(first), np.int32(end))
+        total = _jit_frame_sum(self.config)(self._variables, audio, lengths, np.int32(first), np.int32(end))
         return np.asarray(total, np.float64)
 
     def decode_pooled(self, means: Sequence[Float[np.ndarray, "1 size"]]) -> Prediction:
         """See `LevelsNetwork.decode_pooled`."""
-        return _jit_method(self._config, "decode_pooled")(self._variables, *means)
+        return _jit_method(self.config, "decode_pooled")(self._variables, *means)
 
     def decode_eq(self, z: Float[np.ndarray, "batch latent"]) -> EqSettings:
         """See `LevelsNetwork.decode_eq`."""
-        return _jit_decode_eq(self._config)(self._variables, z)
+        return _jit_decode_eq(self.config)(self._variables, z)
 
     def inverse_curve(self, z: Float[Array, "1 latent"]) -> Float[np.ndarray, "1 2 knots"]:
         """The changes of slope of the residual's curve, see `InverseCurve`."""
-        curve = InverseCurve(self._config.model.precision)
+        curve = InverseCurve(self.config.model.precision)
         variables = {"params": self._variables["params"]["residual"]["curve"]}
         return np.asarray(curve.apply(variables, jnp.asarray(z)))
 
@@ -66,7 +67,7 @@ class CompiledNetwork:
 
         It is zero in digital silence, where the network would add a constant.
         """
-        residual_fn = _jit_method(self._config, "predict_residual")
+        residual_fn = _jit_method(self.config, "predict_residual")
         for window in windows(chunks, _RESIDUAL_CORE, residual.MARGIN):
             residual_audio = np.asarray(
                 residual_fn(self._variables, window.audio[None], z, np.array([window.valid], np.int32))

@@ -90,9 +90,12 @@ class Network:
 
     @functools.cached_property
     def _evaluator(self) -> LevelsNetwork | CompiledNetwork:
-        """What computes: NumPy where it can, which needs no import of JAX."""
-        if can_evaluate(self.config):
-            return LevelsNetwork(self.config, self.variables)
+        """What predicts: NumPy where it can, which needs no import of JAX."""
+        return LevelsNetwork(self.config, self.variables) if can_evaluate(self.config) else self._compiled
+
+    @functools.cached_property
+    def _compiled(self) -> CompiledNetwork:
+        """What evaluates everything, the residual included, by programs of JAX."""
         with without_collection():
             from nmjax.mastering.compiled_network import CompiledNetwork
 
@@ -100,7 +103,7 @@ class Network:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether programs of JAX evaluate the network, rather than NumPy."""
+        """Whether programs of JAX predict, rather than NumPy."""
         return not can_evaluate(self.config)
 
     @property
@@ -147,13 +150,6 @@ class Network:
         It is zero in digital silence, where the network would add a constant.
         """
         return self._compiled.residual_stream(chunks, z)
-
-    @property
-    def _compiled(self) -> CompiledNetwork:
-        evaluator = self._evaluator
-        if isinstance(evaluator, LevelsNetwork):
-            raise ValueError(f"phase {self.config.phase} has no residual")
-        return evaluator
 
 
 def load(run_folder: Path, log=print) -> Network:

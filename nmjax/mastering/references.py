@@ -12,11 +12,10 @@ from nmjax.audio import reader
 from nmjax.audio.streams import resample_stream
 from nmjax.audio.units import db_to_amplitude
 from nmjax.mastering.analysis import SourceSignal
-from nmjax.mastering.reference_features import EXCERPT_FRAMES, NUM_EXCERPTS, Excerpts, match_excerpts, read_section
+from nmjax.mastering.reference_features import Excerpts, match_excerpts, read_section
 from nmjax.mastering.request_readers import WeightedFile
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference import target_file
-from nmjax.reference.dynamics_match import load_programs
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.reference_target import ReferenceAudio, ReferenceTarget
 from nmjax.runtime.errors import BadInputError
@@ -73,11 +72,6 @@ def reference_audio(file: WeightedFile) -> ReferenceAudio | None:
     if path.suffix.lower() == ".json":
         return None
     return ReferenceAudio(partial(read_section, path, file.section), reader.probe(path).sample_rate)
-
-
-def load_match_programs(channels: int) -> None:
-    """Loads the compiled programs that match the dynamics of a track with excerpts of full length."""
-    load_programs(np.zeros((NUM_EXCERPTS, EXCERPT_FRAMES, channels), np.float32))
 
 
 def read_excerpts(signal: SourceSignal) -> Excerpts:

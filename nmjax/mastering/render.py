@@ -138,8 +138,8 @@ def apply_processor(
     """
     chunk_frames = _CHUNK_SECONDS * sample_rate // BLOCK_SIZE * BLOCK_SIZE
     stage = ProcessorStage(processor, settings, sample_rate, input_gain_db)
-    skip = stage.latency
-    for output in _process_stream(stage, pad_end(chunks, skip), chunk_frames):
+    skip, outputs = stage.latency, _process_stream(stage, pad_end(chunks, stage.latency), chunk_frames)
+    for output in prefetch(outputs) if PROCESSORS[processor].runs_in_numpy else outputs:
         if skip < len(output):
             yield output[skip:]
         skip = max(0, skip - len(output))
@@ -164,7 +164,7 @@ class ProcessorStage:
     """
 
     def __init__(self, processor: str, settings: Settings, sample_rate: int, input_gain_db: float):
-        self._values = jax.tree.map(lambda x: np.asarray(x, np.float64), getattr(settings, processor))
+        self._values = to_numpy(getattr(settings, processor), np.float64)
         self._processor, self._sample_rate, self._gain = processor, sample_rate, db_to_amplitude(input_gain_db)
         self.latency = PROCESSORS[processor].latency_samples
 
@@ -177,11 +177,20 @@ class ProcessorStage:
         """As `process`, but without waiting: the first result is a function that waits for the processed chunk."""
         audio = np.zeros((1, size, chunk.shape[1]), np.float64)
         np.multiply(chunk, self._gain, out=audio[0, : len(chunk)])
-        with jax.enable_x64(True):
-            if state is None:
-                state = PROCESSORS[self._processor].initial_state(1, chunk.shape[1], self._sample_rate, np.float64)
-            processed, state = _jit_process_block(self._processor, audio, self._values, self._sample_rate, state)
+        if state is None:
+            state = PROCESSORS[self._processor].initial_state(1, chunk.shape[1], self._sample_rate, np.float64)
+        process_block = _process_in_numpy if PROCESSORS[self._processor].runs_in_numpy else _process_compiled
+        processed, state = process_block(self._processor, audio, self._values, self._sample_rate, state)
         return lambda: (np.asarray(processed)[0, : len(chunk)] / self._gain).astype(np.float32), state
+
+
+def _process_in_numpy(processor: str, audio: np.ndarray, settings: Any, sample_rate: int, state: Any) -> Any:
+    return PROCESSORS[processor].process_block(audio, settings, sample_rate, state)
+
+
+def _process_compiled(processor: str, audio: np.ndarray, settings: Any, sample_rate: int, state: Any) -> Any:
+    with jax.enable_x64(True):
+        return _jit_process_block(processor, audio, settings, sample_rate, state)
 
 
 @stored_jit(static_argnums=(0, 3))

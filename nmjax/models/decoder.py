@@ -12,7 +12,17 @@ from jaxtyping import Array, Float
 
 from nmjax.models.layers import DEFAULT_PRECISION, BiasInitDense
 from nmjax.models.parameters import EqSettings
-from nmjax.models.raw_settings import MAX_FREQ_HZ, MAX_GAIN_DB, MAX_Q, MIN_FREQ_HZ, MIN_Q, eq_from_raw
+from nmjax.models.raw_settings import (
+    GATES,
+    MAX_FREQ_HZ,
+    MAX_Q,
+    MIN_FREQ_HZ,
+    MIN_Q,
+    eq_from_raw,
+    gated,
+    hard_gate,
+    price_logit,
+)
 
 FIVE_BANDS_HZ = (62.0, 250.0, 1000.0, 4000.0, 12000.0)
 TEN_BANDS_HZ = tuple(float(f) for f in np.geomspace(40.0, 14_000.0, 10))
@@ -21,8 +31,6 @@ _INITIAL_Q = 1.0
 _INITIAL_GATE_LOGIT = 2.0
 _HIDDEN_SIZE = 256
 _GATE_HIDDEN_SIZE = 128
-_HARD_MIN, _HARD_MAX, _HARD_TEMPERATURE = -0.1, 1.1, 2.0 / 3.0  # of the hard concrete distribution
-HARD_GATE_LOGIT_SHIFT = -_HARD_TEMPERATURE * math.log(-_HARD_MIN / _HARD_MAX)  # see `nonzero_logit`
 
 
 def _logit(probability: float) -> float:
@@ -36,43 +44,13 @@ def raw_from_freq(freq_hz: float, frequency_map: str) -> float:
     return _logit((freq_hz - MIN_FREQ_HZ) / (MAX_FREQ_HZ - MIN_FREQ_HZ))
 
 
-def soft_gate(logit: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
-    """sigmoid(logit): never quite 0, so a large gain evades a price of the gate."""
-    return jax.nn.sigmoid(logit)
-
-
-def hard_gate(
-    logit: Float[Array, "batch bands"], uniform: Float[Array, "batch bands"] | None = None
-) -> Float[Array, "batch bands"]:
-    """A gate that can be exactly 0 and exactly 1: a sigmoid stretched to −0.1 … 1.1 and clipped.
-
-    Source: Louizos, Welling, Kingma, "Learning sparse neural networks through L0 regularization" (2018), equations 10
-    to 13.
-
-    Args:
-        logit: log α of each gate.
-        uniform: Random numbers in (0, 1), with which clipped gates get gradients in the mean; None for inference.
-    """
-    if uniform is None:
-        share = jax.nn.sigmoid(logit)
-    else:
-        share = jax.nn.sigmoid((logit + jnp.log(uniform) - jnp.log1p(-uniform)) / _HARD_TEMPERATURE)
-    return jnp.clip(_HARD_MIN + (_HARD_MAX - _HARD_MIN) * share, 0.0, 1.0)
-
-
-def nonzero_logit(logit: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
-    """The logit of the probability that a random `hard_gate` is not 0 (equation 12 of the same source)."""
-    return logit + HARD_GATE_LOGIT_SHIFT
-
-
 def initial_gate(kind: str) -> float:
     """The gate of an untrained decoder.
 
     Args:
         kind: `soft` or `hard`.
     """
-    gate = hard_gate if kind == "hard" else soft_gate
-    return float(gate(jnp.full((1, 1), _INITIAL_GATE_LOGIT))[0, 0])
+    return float(GATES[kind](jnp.full((1, 1), _INITIAL_GATE_LOGIT))[0, 0])
 
 
 class ParametricDecoder(nn.Module):
@@ -137,17 +115,9 @@ class AdaptiveDecoder(ParametricDecoder):
         """The settings and the logits of the gates' prices, each `[batch, bands]`."""
         eq, _ = super().__call__(z, train)
         logit = self.gate(nn.relu(self.selector(z)))
-        gate, price_logit = self._gate(logit)
-        gain_db = jnp.clip(eq.gain_db / self.gain_divisor.value[None], -MAX_GAIN_DB, MAX_GAIN_DB)
-        return eq.replace(gain_db=gain_db, gate=gate), price_logit
-
-    def _gate(
-        self, logit: Float[Array, "batch bands"]
-    ) -> tuple[Float[Array, "batch bands"], Float[Array, "batch bands"]]:
-        """The gates, and the logits whose sigmoids have a price: the soft gates, or P(≠ 0) of hard ones."""
-        if self.gates == "soft":
-            return soft_gate(logit), logit
-        uniform = None
-        if self.has_rng("gates"):
-            uniform = jax.random.uniform(self.make_rng("gates"), logit.shape, minval=1e-6, maxval=1.0 - 1e-6)
-        return hard_gate(logit, uniform), nonzero_logit(logit)
+        gate = GATES[self.gates](logit)
+        if self.gates == "hard" and self.has_rng("gates"):
+            gate = hard_gate(
+                logit, jax.random.uniform(self.make_rng("gates"), logit.shape, minval=1e-6, maxval=1.0 - 1e-6)
+            )
+        return gated(eq, gate, self.gain_divisor.value), price_logit(logit, self.gates)

@@ -28,6 +28,7 @@ from nmjax.dsp import (
     widen,
 )
 from nmjax.dsp.compressor import STREAM_BLOCK, initial_compressor_state
+from nmjax.dsp.namespace import namespace
 from nmjax.dsp.saturator import initial_saturator_state
 from nmjax.runtime.lazy_jax import Array, jnp
 
@@ -59,10 +60,11 @@ class ProcessorSetting:
     def from_raw(self, raw: Float[Array, " batch"]) -> Float[Array, " batch"]:
         """The setting for an unbounded raw value; exactly `initial` for 0."""
         low, initial, high = (self.to_scale(x) for x in (self.low, self.initial, self.high))
-        half_range = jnp.where(raw > 0.0, high - initial, initial - low)
-        value = initial + half_range * jnp.tanh(raw * (0.5 * (high - low) / half_range))
+        xp = namespace(raw)
+        half_range = xp.where(raw > 0.0, high - initial, initial - low).astype(raw.dtype)
+        value = initial + half_range * xp.tanh(raw * (0.5 * (high - low) / half_range))
         if self.scale == "log":
-            return self.initial * jnp.exp(value - initial)
+            return self.initial * xp.exp(value - initial)
         return 1.0 / (1.0 - value) if self.scale == "slope" else value
 
     def to_raw(self, value: float) -> float:
@@ -98,6 +100,7 @@ class Processor:
         initial_state: `(batch, channels, sample_rate, dtype) → state` before a stream begins.
         latency_samples: Delay of the streamed output.
         uses_side: Whether its decoder reads z of mid and of the side; otherwise it reads z of mid only.
+        runs_in_numpy: Whether `process_block` takes NumPy arrays and then needs no JAX.
     """
 
     settings_type: type
@@ -108,6 +111,7 @@ class Processor:
     initial_state: Callable[[int, int, float, Any], Any]
     latency_samples: int = 0
     uses_side: bool = False
+    runs_in_numpy: bool = False
 
     def from_raw(self, raw: Float[Array, "batch settings"]) -> Any:
         """Settings from raw values, one column per row of `settings`."""
@@ -115,7 +119,7 @@ class Processor:
 
     def initial_settings(self, batch: int = 1) -> Any:
         """The settings of an untrained network: neutral, so that the output is bit-identical to the input."""
-        return self.settings_type(*(jnp.full((batch,), s.initial, jnp.float32) for s in self.settings))
+        return self.settings_type(*(np.full((batch,), s.initial, np.float32) for s in self.settings))
 
     def is_neutral(self, settings: Any) -> bool:
         """Whether the processor leaves every signal of the batch bit-identical."""
@@ -143,6 +147,7 @@ PROCESSORS = {
         apply=lambda audio, settings, sample_rate: compress(audio, settings, sample_rate)[0],
         process_block=compress,
         initial_state=initial_compressor_state,
+        runs_in_numpy=True,
     ),
     "saturator": Processor(
         settings_type=Saturator,
@@ -166,8 +171,9 @@ PROCESSORS = {
         limits=WIDTH_LIMITS,
         apply=lambda audio, settings, sample_rate: widen(audio, settings, sample_rate)[0],
         process_block=widen,
-        initial_state=lambda batch, _channels, _rate, dtype: jnp.zeros((batch, 1, 1, 2), dtype),
+        initial_state=lambda batch, _channels, _rate, dtype: np.zeros((batch, 1, 1, 2), dtype),
         uses_side=True,
+        runs_in_numpy=True,
     ),
 }
 

@@ -8,11 +8,10 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.dsp import Compressor
+from nmjax.dsp import Compressor, level_gain_reduction_db
 from nmjax.dsp.least_squares import minimize_squares
-from nmjax.dsp.numerics import safe_log
+from nmjax.models import SAMPLE_RATE
 from nmjax.models.processors import PROCESSORS
-from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 PARAMETERS = PROCESSORS["compressor"].settings
 NUM_PARAMETERS = len(PARAMETERS)
@@ -24,7 +23,7 @@ _TOLERANCE = 1e-3  # relative decrease of the cost at which a fit ends
 _DIFFERENCE_STEP = 0.01  # of a raw parameter
 _POWER_FLOOR = 1e-10
 
-ErrorsAndSlopes = tuple[Float[Array, " errors"], Float[Array, "free errors"]]
+ErrorsAndSlopes = tuple[Float[np.ndarray, " errors"], Float[np.ndarray, "free errors"]]
 
 
 def fit_raw_parameters(
@@ -49,7 +48,7 @@ def fit_raw_parameters(
         return raw
 
     def evaluate(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        errors, slopes = (np.asarray(x, np.float64) for x in errors_and_slopes(with_free(values).astype(np.float32)))
+        errors, slopes = (np.asarray(x, np.float64) for x in errors_and_slopes(with_free(values)))
         return (
             np.concatenate([errors, scale * (values - start[free])]),
             np.concatenate([slopes.T, scale * np.eye(len(free))]),
@@ -59,14 +58,19 @@ def fit_raw_parameters(
     return with_free(minimize_squares(evaluate, start[free], lowest, np.full(len(free), _MAX_RAW), _TOLERANCE))
 
 
-def with_slopes(errors: Callable[[Array], Array], raw: Float[Array, " settings"]) -> ErrorsAndSlopes:
-    """Errors `[errors]` at raw parameters and their derivatives by those that are fitted; within a compiled function.
+def with_slopes(
+    errors: Callable[[Float[np.ndarray, "sets settings"]], Float[np.ndarray, "sets errors"]],
+    raw: Float[np.ndarray, " settings"],
+) -> ErrorsAndSlopes:
+    """Errors at raw parameters and their derivatives by those that are fitted, as differences.
 
-    The derivatives are differences: five recursions over the same levels take little longer than one, and an eighth of
-    the time of forward differentiation.
+    Args:
+        errors: of several sets of raw parameters at once: five recursions over the same levels take less time than five
+            times one.
+        raw: raw parameters.
     """
-    steps = _DIFFERENCE_STEP * jnp.eye(NUM_PARAMETERS, dtype=raw.dtype)[jnp.array(_FREE_PARAMETERS)]
-    values = jax.vmap(errors)(raw[None] + jnp.concatenate([jnp.zeros_like(steps[:1]), steps]))
+    steps = _DIFFERENCE_STEP * np.eye(NUM_PARAMETERS)[_FREE_PARAMETERS]
+    values = errors(raw + np.concatenate([np.zeros((1, NUM_PARAMETERS)), steps]))
     return values[0], (values[1:] - values[:1]) / _DIFFERENCE_STEP
 
 
@@ -79,14 +83,35 @@ def raw_parameters(compressor: Compressor | None) -> Float[np.ndarray, " setting
 
 
 def compressor_from_raw(
-    raw: Float[Array, " settings"], makeup_db: float | Float[Array, ""] = 0.0, batch_size: int = 1
+    raw: Float[np.ndarray, "sets settings"], makeup_db: float | Float[np.ndarray, " sets"] = 0.0
 ) -> Compressor:
-    """Settings from raw parameters, with a make-up gain within its range; within a compiled function."""
-    values = [jnp.broadcast_to(row.from_raw(raw[i : i + 1]), (batch_size,)) for i, row in enumerate(PARAMETERS)]
-    makeup_db = jnp.clip(makeup_db, PARAMETERS[-1].low, PARAMETERS[-1].high)
-    return dataclasses.replace(Compressor(*values), makeup_db=jnp.broadcast_to(makeup_db, (batch_size,)))
+    """Settings from sets of raw parameters, with a make-up gain within its range."""
+    values = [row.from_raw(raw[:, i]).astype(np.float32) for i, row in enumerate(PARAMETERS)]
+    makeup_db = np.clip(makeup_db, PARAMETERS[-1].low, PARAMETERS[-1].high)
+    return dataclasses.replace(Compressor(*values), makeup_db=np.broadcast_to(makeup_db, len(raw)).astype(np.float32))
 
 
-def level_db(power: Array) -> Array:
+def gains_db(
+    detector_db: Float[np.ndarray, "blocks points"], raw: Float[np.ndarray, "sets settings"]
+) -> Float[np.ndarray, "sets blocks points"]:
+    """The gain of compressors without make-up.
+
+    Args:
+        detector_db: the level that a compressor compares with its threshold, see `detector_level_db`.
+        raw: sets of raw parameters.
+    """
+    sets, blocks = len(raw), len(detector_db)
+    settings = compressor_from_raw(np.repeat(raw, blocks, axis=0))
+    reduction_db = level_gain_reduction_db(np.tile(detector_db, (sets, 1)), settings, SAMPLE_RATE)
+    return -reduction_db.reshape(sets, blocks, -1)
+
+
+def level_db(power: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Power in dB, at least −100."""
-    return safe_log(power, _POWER_FLOOR) * (10.0 / np.log(10.0))
+    return np.asarray(10.0 * np.log10(np.maximum(power, _POWER_FLOOR)))
+
+
+def hop_powers(audio: Float[np.ndarray, "blocks time channel"], hop: int) -> Float[np.ndarray, "blocks hops"]:
+    """Mean square of each hop over all channels; the length is a multiple of the hop."""
+    hops = audio.reshape(len(audio), -1, hop * audio.shape[2])
+    return np.einsum("bhs,bhs->bh", hops, hops) / hops.shape[2]

@@ -7,30 +7,31 @@ point. So the optimization computes the compressor's gain, not its output.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.dsp import Compressor, detector_level_db, level_gain_reduction_db
+from nmjax.audio.bs1770 import channel_weights
+from nmjax.dsp import Compressor, detector_level_db
+from nmjax.dsp.block_filter import BlockFilter
 from nmjax.dsp.compressor import control_hop
-from nmjax.dsp.loudness import k_weight, weighted_energy
 from nmjax.dsp.numerics import db_to_amplitude
+from nmjax.dsp.svf import Svf, k_weighting_svf
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference.compressor_fit import (
     MIN_RAW,
     NUM_PARAMETERS,
     RATIO_INDEX,
-    ErrorsAndSlopes,
     compressor_from_raw,
     fit_raw_parameters,
+    gains_db,
+    hop_powers,
     level_db,
     raw_parameters,
     with_slopes,
 )
 from nmjax.reference.dynamics_target import CREST_SCALE_DB, RANGE_SCALE_LU, DynamicsChange, DynamicsTarget, moved_away
-from nmjax.runtime.lazy_jax import Array, jax, jnp
-from nmjax.runtime.stored_programs import stored_jit
 
 _FITTED_HARM = 0.2  # dB or LU by which a feature may move away from the reference, less than a measured one may
 _HARM_WEIGHT = 10.0  # cost of moving away by 1 dB or LU more
@@ -47,7 +48,7 @@ def without_expansion(compressor: Compressor | None) -> Compressor | None:
 
 
 def fit_compressor(
-    audio: Float[Array, "blocks time channel"],
+    audio: Float[np.ndarray, "blocks time channel"],
     current: Compressor | None,
     target: DynamicsTarget,
     may_expand: bool = True,
@@ -67,23 +68,20 @@ def fit_compressor(
     low = np.full(NUM_PARAMETERS, MIN_RAW)
     if not may_expand:
         start[RATIO_INDEX], low[RATIO_INDEX] = max(start[RATIO_INDEX], 0.0), 0.0  # raw 0 is a ratio of 1
-    excerpts, numbers = _measure(audio), target.numbers()
-    raw = fit_raw_parameters(lambda raw: _errors_and_slopes(raw, excerpts, numbers), start, _PROXIMITY_WEIGHT, low)
-    compressor = jax.tree.map(np.asarray, _finish(np.float32(raw), excerpts))
-    slope = 1.0 - 1.0 / float(np.asarray(compressor.ratio)[0])
-    return current if abs(slope) < _MIN_SLOPE else compressor
+    excerpts = _measure(audio)
 
+    def errors(raw: Float[np.ndarray, "sets settings"]) -> Float[np.ndarray, "sets 4"]:
+        crest_db, slope, _ = _changes(raw, excerpts)
+        range_lu = slope * target.current_range_lu
+        harm = [moved_away(crest_db, target.crest_to_reference_db), moved_away(range_lu, target.range_to_reference_lu)]
+        crest_error = (crest_db - target.crest_change_db) / CREST_SCALE_DB
+        range_error = (range_lu - target.range_change_lu) / RANGE_SCALE_LU
+        harm_errors = [np.sqrt(_HARM_WEIGHT) * np.maximum(x - _FITTED_HARM, 0.0) for x in harm]
+        return np.stack([crest_error, range_error, *harm_errors], axis=1)
 
-def load_programs(audio: Float[np.ndarray, "blocks time channel"]) -> None:
-    """Loads the compiled programs for excerpts like these."""
-    _crest_and_slope_change.load(audio, audio)
-    _measure.load(audio)
-    blocks, raw = len(audio), np.zeros(NUM_PARAMETERS, np.float32)
-    by_point: Any = np.zeros((blocks, audio.shape[1] // control_hop(SAMPLE_RATE)), np.float32)
-    by_block: Any = np.zeros(blocks, np.float32)
-    excerpts = _Excerpts(by_point, by_point, by_point, by_point, by_block, by_block)
-    _errors_and_slopes.load(raw, excerpts, np.zeros(len(dataclasses.fields(DynamicsTarget)), np.float32))
-    _finish.load(raw, excerpts)
+    raw = fit_raw_parameters(lambda raw: with_slopes(errors, raw), start, _PROXIMITY_WEIGHT, low)
+    compressor = compressor_from_raw(raw[None], -_changes(raw[None], excerpts)[2])
+    return current if abs(float(compressor.slope[0])) < _MIN_SLOPE else compressor
 
 
 def halved(compressor: Compressor) -> Compressor:
@@ -92,105 +90,112 @@ def halved(compressor: Compressor) -> Compressor:
     return dataclasses.replace(compressor, ratio=1.0 / (1.0 - slope), makeup_db=0.5 * np.asarray(compressor.makeup_db))
 
 
-def dynamics_change(
-    before: Float[Array, "blocks time channel"], after: Float[Array, "blocks time channel"]
-) -> DynamicsChange:
-    """Change of the dynamics between two versions of the same excerpts at the model's sample rate."""
-    return DynamicsChange(*(float(x) for x in _crest_and_slope_change(before, after)))
+class ExcerptLevels(NamedTuple):
+    """Levels of excerpts, `[blocks]` each, in dB.
+
+    Attributes:
+        crest_db: crest factor.
+        loudness_db: K-weighted level.
+    """
+
+    crest_db: Float[np.ndarray, " blocks"]
+    loudness_db: Float[np.ndarray, " blocks"]
 
 
-@stored_jit()
-def _crest_and_slope_change(before, after):
-    (crest_before_db, loudness_before_db), (crest_after_db, loudness_after_db) = (
-        (_crest_db(jnp.max(jnp.abs(x), axis=2), jnp.mean(x**2, axis=2)), _loudness_db(x)) for x in (before, after)
+def excerpt_levels(audio: Float[np.ndarray, "blocks time channel"]) -> ExcerptLevels:
+    """The levels of excerpts at the model's sample rate."""
+    crest_db = _crest_db(np.abs(audio).max(axis=(1, 2)), np.mean(hop_powers(audio, 1), axis=1))
+    return ExcerptLevels(crest_db, level_db(np.mean(_weighted_energy(audio), axis=1)))
+
+
+def dynamics_change(before: ExcerptLevels, after: ExcerptLevels) -> DynamicsChange:
+    """Change of the dynamics between two versions of the same excerpts."""
+    crest_change_db, loudness_change_db = (y - x for x, y in zip(before, after, strict=True))
+    return DynamicsChange(
+        float(_gated_mean(crest_change_db, before.loudness_db)),
+        float(_regression_slope(before.loudness_db, loudness_change_db)),
     )
-    return _gated_mean(crest_after_db - crest_before_db, loudness_before_db), _regression_slope(
-        loudness_before_db, loudness_after_db - loudness_before_db
-    )
 
 
-def _loudness_db(audio: Array) -> Array:
-    return level_db(jnp.mean(weighted_energy(k_weight(audio, SAMPLE_RATE)[0]), axis=1))
+def filter_excerpts(
+    audio: Float[np.ndarray, "blocks time channel"], svf: Svf
+) -> Float[np.ndarray, "blocks time channel"]:
+    """Excerpts through filters in series, from rest.
+
+    Args:
+        audio: excerpts.
+        svf: coefficients `[1, filters]`.
+    """
+    blocks, time, channels = audio.shape
+    block_filter = BlockFilter(svf)
+    rows = np.moveaxis(audio, 2, 1).reshape(blocks * channels, time)
+    filtered, _ = block_filter.process_rows(rows, block_filter.initial_state(len(rows)))
+    return np.moveaxis(filtered.astype(audio.dtype).reshape(blocks, channels, time), 1, 2)
 
 
-def _regression_slope(loudness_db: Array, change_db: Array) -> Array:
-    """Slope of the linear regression of the change on the loudness, over the excerpts that pass the gate."""
+def _weighted_energy(audio: Float[np.ndarray, "blocks time channel"]) -> Float[np.ndarray, "blocks time"]:
+    """The K-weighted square, summed over the channels with their weights."""
+    weighted = filter_excerpts(audio, k_weighting_svf(SAMPLE_RATE))
+    return np.einsum("btc,btc,c->bt", weighted, weighted, channel_weights(audio.shape[2]).astype(audio.dtype))
+
+
+def _regression_slope(loudness_db: np.ndarray, change_db: np.ndarray) -> np.ndarray:
+    """Slope of the linear regression of changes on the loudness, over the excerpts that pass the gate."""
     deviation = (loudness_db - _gated_mean(loudness_db, loudness_db)) * _gate(loudness_db)
-    return jnp.sum(deviation * change_db) / (jnp.sum(deviation**2) + 1.0)
+    return np.asarray(np.sum(deviation * change_db, axis=-1) / (np.sum(deviation**2) + 1.0))
 
 
-def _gated_mean(values: Array, loudness_db: Array) -> Array:
-    return jnp.sum(values * _gate(loudness_db)) / jnp.sum(_gate(loudness_db))
+def _gated_mean(values: np.ndarray, loudness_db: np.ndarray) -> np.ndarray:
+    """The mean over the blocks, the last axis, that pass the gate."""
+    gate = _gate(loudness_db)
+    return np.asarray(np.sum(values * gate, axis=-1) / np.sum(gate))
 
 
-def _gate(loudness_db: Array) -> Array:
+def _gate(loudness_db: np.ndarray) -> np.ndarray:
     """1 for excerpts within 30 dB of the loudest one, else 0."""
-    return jnp.float32(loudness_db >= jnp.max(loudness_db) - _GATE_DB)
+    return (loudness_db >= loudness_db.max() - _GATE_DB).astype(float)
 
 
 class _Excerpts(NamedTuple):
     """What the fit needs of the excerpts, `[blocks, points]` each, and without a compressor `[blocks]` each."""
 
-    power: Array
-    weighted_power: Array
-    peak: Array
-    detector_db: Array
-    crest_db: Array
-    loudness_db: Array
+    power: np.ndarray
+    weighted_power: np.ndarray
+    peak: np.ndarray
+    detector_db: np.ndarray
+    crest_db: np.ndarray
+    loudness_db: np.ndarray
 
 
-@stored_jit()
-def _measure(audio) -> _Excerpts:
+def _measure(audio: Float[np.ndarray, "blocks time channel"]) -> _Excerpts:
     blocks, hop = len(audio), control_hop(SAMPLE_RATE)
     trimmed = audio[:, : audio.shape[1] // hop * hop]
-    hops = trimmed.reshape(blocks, -1, hop, trimmed.shape[2])
-    power, peak = jnp.mean(hops**2, axis=(2, 3)), jnp.max(jnp.abs(hops), axis=(2, 3))
-    weighted_power = jnp.mean(weighted_energy(k_weight(trimmed, SAMPLE_RATE)[0]).reshape(blocks, -1, hop), axis=2)
+    power, peak = hop_powers(trimmed, hop), np.abs(trimmed).reshape(blocks, -1, hop * trimmed.shape[2]).max(axis=2)
+    weighted_power = _weighted_energy(trimmed).reshape(blocks, -1, hop).mean(axis=2)
     return _Excerpts(
         power=power,
         weighted_power=weighted_power,
         peak=peak,
         detector_db=detector_level_db(trimmed, SAMPLE_RATE),
-        crest_db=_crest_db(peak, power),
-        loudness_db=level_db(jnp.mean(weighted_power, axis=1)),
+        crest_db=_crest_db(peak.max(axis=1), power.mean(axis=1)),
+        loudness_db=level_db(np.mean(weighted_power, axis=1)),
     )
 
 
-@stored_jit()
-def _errors_and_slopes(raw, excerpts: _Excerpts, target) -> ErrorsAndSlopes:
-    """Errors of the dynamics. target: the numbers of a `DynamicsTarget`."""
-    crest_change_db, range_change_lu, current_range_lu, crest_to_reference_db, range_to_reference_lu = target
-
-    def errors(raw):
-        crest_db, slope, _ = _changes(raw, excerpts)
-        range_lu = slope * current_range_lu
-        harm = jnp.stack([moved_away(crest_db, crest_to_reference_db), moved_away(range_lu, range_to_reference_lu)])
-        harm_errors = np.sqrt(_HARM_WEIGHT) * jnp.maximum(harm - _FITTED_HARM, 0.0)
-        crest_error = (crest_db - crest_change_db) / CREST_SCALE_DB
-        range_error = (range_lu - range_change_lu) / RANGE_SCALE_LU
-        return jnp.concatenate([jnp.stack([crest_error, range_error]), harm_errors])
-
-    return with_slopes(errors, raw)
-
-
-@stored_jit()
-def _finish(raw, excerpts: _Excerpts) -> Compressor:
-    """Settings whose make-up gain keeps the level."""
-    return compressor_from_raw(raw, -_changes(raw, excerpts)[2])
-
-
-def _changes(raw: Array, excerpts: _Excerpts) -> tuple[Array, Array, Array]:
-    """Change of the crest factor in dB, of the loudness in dB per dB, and of the level in dB by a compressor."""
-    settings = compressor_from_raw(raw, batch_size=len(excerpts.detector_db))
-    gain = db_to_amplitude(-level_gain_reduction_db(excerpts.detector_db, settings, SAMPLE_RATE))
-    power, loudness_db = excerpts.power * gain**2, level_db(jnp.mean(excerpts.weighted_power * gain**2, axis=1))
-    crest_change_db = _crest_db(excerpts.peak * gain, power) - excerpts.crest_db
+def _changes(
+    raw: Float[np.ndarray, "sets settings"], excerpts: _Excerpts
+) -> tuple[Float[np.ndarray, " sets"], Float[np.ndarray, " sets"], Float[np.ndarray, " sets"]]:
+    """Changes by compressors: of the crest factor in dB, of the loudness in dB per dB, and of the level in dB."""
+    gain = db_to_amplitude(gains_db(excerpts.detector_db, raw))
+    power = np.mean(excerpts.power * gain**2, axis=2)
+    loudness_db = level_db(np.mean(excerpts.weighted_power * gain**2, axis=2))
+    crest_change_db = _crest_db((excerpts.peak * gain).max(axis=2), power) - excerpts.crest_db
     return (
         _gated_mean(crest_change_db, excerpts.loudness_db),
         _regression_slope(excerpts.loudness_db, loudness_db - excerpts.loudness_db),
-        level_db(jnp.mean(power)) - level_db(jnp.mean(excerpts.power)),
+        level_db(np.mean(power, axis=1)) - level_db(np.asarray(np.mean(excerpts.power))),
     )
 
 
-def _crest_db(peak: Array, power: Array) -> Array:
-    return 2.0 * level_db(jnp.max(peak, axis=1)) - level_db(jnp.mean(power, axis=1))
+def _crest_db(peak: np.ndarray, power: np.ndarray) -> np.ndarray:
+    return 2.0 * level_db(peak) - level_db(power)

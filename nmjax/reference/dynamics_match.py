@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.dsp import Bands, Compressor, compress, equalize
+from nmjax.dsp import Compressor, compress
 from nmjax.models import SAMPLE_RATE, Settings
+from nmjax.models.parameters import to_numpy
 from nmjax.models.processors import PROCESSORS
 from nmjax.reference import dynamics, gain_fit
 from nmjax.reference.bands import NUM_BANDS
-from nmjax.reference.dynamics_target import NO_CHANGE, DynamicsTarget, dynamics_target
+from nmjax.reference.dynamics_target import NO_CHANGE, DynamicsChange, DynamicsTarget, dynamics_target
 from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.limits import EXPANSION
 from nmjax.reference.reference_target import ReferenceTarget
-from nmjax.reference.response import pad_bands
-from nmjax.runtime.lazy_jax import Array, jax, jnp
-from nmjax.runtime.stored_programs import stored_jit
 
 ExcerptLoader = Callable[[], Float[np.ndarray, "blocks time channel"]]
 _MIN_SECONDS = 1.0  # shorter tracks are not compressed
@@ -48,41 +47,45 @@ def match_dynamics(
     may_expand = EXPANSION in reference_target.limits.allowed
     current = current if may_expand else dynamics.without_expansion(current)
     unchanged = DynamicsMatch(current, np.zeros(NUM_BANDS))
-    excerpts = jnp.asarray(load_excerpts())
-    equalized = _equalize(excerpts, pad_bands(settings.eq.bands()))
+    excerpts = load_excerpts()
+    equalized = dynamics.filter_excerpts(excerpts, to_numpy(settings.eq.bands(), np.float64).svf(SAMPLE_RATE))
     reference_excerpts = load_reference_excerpts() if load_reference_excerpts else None
     if reference_excerpts is not None and len(reference_excerpts) == len(excerpts):  # else at the limit of eight
-        compressor = gain_fit.fit_compressor_to_mix(equalized, jnp.asarray(reference_excerpts), current, strength)
+        compressor = gain_fit.fit_compressor_to_mix(equalized, reference_excerpts, current, strength)
         compressed = _compress(equalized, compressor) if compressor else None
         return DynamicsMatch(compressor, _tone_change_db(equalized, compressed))
+    levels = dynamics.excerpt_levels(equalized)
     target = dynamics_target(
         track=track,
         reference=reference_target.features,
         strength=strength,
-        eq_change=dynamics.dynamics_change(excerpts, equalized),
-        compressor_change=dynamics.dynamics_change(equalized, _compress(equalized, current)) if current else NO_CHANGE,
+        eq_change=dynamics.dynamics_change(dynamics.excerpt_levels(excerpts), levels),
+        compressor_change=_compressor_change(equalized, levels, current),
         prior=reference_target.prior,
     )
     if target is None:
         return unchanged
     compressor = dynamics.fit_compressor(equalized, current, target, may_expand)
     lacks_expansion = not may_expand and target.needs_expansion and (compressor is None or compressor is current)
-    compressor, compressed = _best_compressor(equalized, compressor, target)
+    compressor, compressed = _best_compressor(equalized, levels, compressor, target)
     return DynamicsMatch(compressor, _tone_change_db(equalized, compressed), lacks_expansion)
 
 
-def load_programs(audio: Float[np.ndarray, "blocks time channel"]) -> None:
-    """Loads the compiled programs of a match for excerpts like these."""
-    neutral = jax.tree.map(np.asarray, PROCESSORS["compressor"].initial_settings())
-    one = jnp.asarray(np.ones((1, 1), np.float32))
-    _equalize.load(audio, pad_bands(Bands(freq_hz=one, gain_db=one, q=one)))
-    _compress.load(audio, neutral)
-    dynamics.load_programs(audio)
+def _compressor_change(
+    audio: Float[np.ndarray, "blocks time channel"], levels: dynamics.ExcerptLevels, compressor: Compressor | None
+) -> DynamicsChange:
+    """The effect of a compressor on excerpts with these levels."""
+    if compressor is None or PROCESSORS["compressor"].is_neutral(compressor):
+        return NO_CHANGE
+    return dynamics.dynamics_change(levels, dynamics.excerpt_levels(_compress(audio, compressor)))
 
 
 def _best_compressor(
-    audio: Array, compressor: Compressor | None, target: DynamicsTarget
-) -> tuple[Compressor | None, Array | None]:
+    audio: Float[np.ndarray, "blocks time channel"],
+    levels: dynamics.ExcerptLevels,
+    compressor: Compressor | None,
+    target: DynamicsTarget,
+) -> tuple[Compressor | None, Float[np.ndarray, "blocks time channel"] | None]:
     """The compressor, half of it, or none: the one whose measured effect is nearest to the target; its output.
 
     A fit sees the compressor's gain alone.
@@ -90,7 +93,7 @@ def _best_compressor(
     best, best_audio, best_cost = None, None, target.cost(NO_CHANGE)
     for candidate in (compressor, dynamics.halved(compressor)) if compressor else ():
         compressed = _compress(audio, candidate)
-        cost = target.cost(dynamics.dynamics_change(audio, compressed))
+        cost = target.cost(dynamics.dynamics_change(levels, dynamics.excerpt_levels(compressed)))
         if cost < best_cost:
             best, best_audio, best_cost = candidate, compressed, cost
         if cost < _REACHED * target.cost(NO_CHANGE):
@@ -98,20 +101,18 @@ def _best_compressor(
     return best, best_audio
 
 
-def _tone_change_db(before: Array, after: Array | None) -> Float[np.ndarray, " bands"]:
+def _tone_change_db(
+    before: Float[np.ndarray, "blocks time channel"], after: Float[np.ndarray, "blocks time channel"] | None
+) -> Float[np.ndarray, " bands"]:
     """How the levels of mid change between two versions of the same excerpts; None for no change."""
     if after is None:
         return np.zeros(NUM_BANDS)
-    before_db, after_db = (track_features(list(np.asarray(x))).mid_db for x in (before, after))
+    before_db, after_db = (track_features(list(x)).mid_db for x in (before, after))
     return after_db - before_db
 
 
-@stored_jit()
-def _equalize(audio: Array, bands: Bands) -> Array:
-    batch = len(audio)
-    return equalize(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (batch, x.shape[1])), bands), SAMPLE_RATE)[0]
-
-
-@stored_jit()
-def _compress(audio: Array, compressor: Compressor) -> Array:
-    return compress(audio, jax.tree.map(lambda x: jnp.broadcast_to(x, (len(audio),)), compressor), SAMPLE_RATE)[0]
+def _compress(
+    audio: Float[np.ndarray, "blocks time channel"], compressor: Compressor
+) -> Float[np.ndarray, "blocks time channel"]:
+    values = (np.broadcast_to(getattr(compressor, x.name), len(audio)) for x in dataclasses.fields(compressor))
+    return compress(audio, Compressor(*values), SAMPLE_RATE)[0]

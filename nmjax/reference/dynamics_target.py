@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from nmjax.reference.features import TrackFeatures
 from nmjax.reference.posterior import Prior, shrink_difference
@@ -54,10 +53,6 @@ class DynamicsTarget:
     current_range_lu: float
     crest_to_reference_db: float
     range_to_reference_lu: float
-
-    def numbers(self) -> Float[np.ndarray, "5"]:
-        """All numbers, in the order of the attributes, for compiled functions."""
-        return np.array(dataclasses.astuple(self), np.float32)
 
     def cost(self, change: DynamicsChange) -> float:
         """How far a measured change is from the requested one; infinite where it leads away from the reference.

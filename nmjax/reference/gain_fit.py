@@ -11,19 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nmjax.dsp import Compressor, detector_level_db, level_gain_reduction_db
+from nmjax.dsp import Compressor, detector_level_db
 from nmjax.dsp.compressor import control_hop
 from nmjax.models import SAMPLE_RATE
 from nmjax.reference.compressor_fit import (
-    ErrorsAndSlopes,
     compressor_from_raw,
     fit_raw_parameters,
+    gains_db,
+    hop_powers,
     level_db,
     raw_parameters,
     with_slopes,
 )
-from nmjax.runtime.lazy_jax import Array, jax, jnp
-from nmjax.runtime.stored_programs import stored_jit
 
 _SMOOTH_SECONDS = 0.2
 _RANGE_DB = 40.0  # moments further below the loudest one are ignored
@@ -42,15 +41,15 @@ class _Moments(NamedTuple):
         weight: of each moment; the sum is 1.
     """
 
-    power: Array
-    detector_db: Array
-    target_db: Array
-    weight: Array
+    power: Float[np.ndarray, "blocks points"]
+    detector_db: Float[np.ndarray, "blocks points"]
+    target_db: Float[np.ndarray, "blocks points"]
+    weight: Float[np.ndarray, "blocks points"]
 
 
 def fit_compressor_to_mix(
-    audio: Float[Array, "blocks time channel"],
-    reference: Float[Array, "blocks reference_time reference_channel"],
+    audio: Float[np.ndarray, "blocks time channel"],
+    reference: Float[np.ndarray, "blocks reference_time reference_channel"],
     current: Compressor | None,
     strength: float,
 ) -> Compressor | None:
@@ -65,63 +64,53 @@ def fit_compressor_to_mix(
     Returns:
         Settings with fields `[1]`; None where no compressor explains the difference.
     """
-    moments = _measure(audio, reference, np.float32(strength))
-    start = raw_parameters(current)
-    raw = fit_raw_parameters(lambda raw: _errors_and_slopes(raw, moments), start, _PROXIMITY_WEIGHT)
-    compressor, explained = _finish(np.float32(raw), moments)
-    return None if float(explained) < _MIN_EXPLAINED else jax.tree.map(np.asarray, compressor)
+    moments = _measure(audio, reference, strength)
+
+    def errors(raw: Float[np.ndarray, "sets settings"]) -> Float[np.ndarray, "sets errors"]:
+        """Errors whose sum of squares is the variance that remains of the target gain."""
+        remaining_db = moments.target_db - _smooth(gains_db(moments.detector_db, raw))
+        return _deviations(remaining_db, moments.weight).reshape(len(raw), -1)
+
+    raw = fit_raw_parameters(lambda raw: with_slopes(errors, raw), raw_parameters(current), _PROXIMITY_WEIGHT)
+    remaining, variance = (
+        float(np.sum(x**2)) for x in (errors(raw[None]), _deviations(moments.target_db, moments.weight))
+    )
+    if (variance - remaining) / max(variance, _AUDIBLE_DB2) < _MIN_EXPLAINED:
+        return None
+    gain = 10.0 ** (gains_db(moments.detector_db, raw[None])[0] / 10.0)
+    change = np.mean(moments.power * gain) / max(float(np.mean(moments.power)), 1e-20)
+    return compressor_from_raw(raw[None], -level_db(change))
 
 
-@stored_jit()
-def _measure(audio, reference, strength) -> _Moments:
+def _measure(
+    audio: Float[np.ndarray, "blocks time channel"],
+    reference: Float[np.ndarray, "blocks reference_time reference_channel"],
+    strength: float,
+) -> _Moments:
     hop, frames = control_hop(SAMPLE_RATE), min(audio.shape[1], reference.shape[1])
     audio, reference = (x[:, : frames // hop * hop] for x in (audio, reference))
-    powers = [jnp.mean(x.reshape(len(x), -1, hop, x.shape[2]) ** 2, axis=(2, 3)) for x in (audio, reference)]
+    powers = [hop_powers(x, hop) for x in (audio, reference)]
     level, target_level = (level_db(_smooth(x)) for x in powers)
     active = (level > level.max() - _RANGE_DB) & (target_level > target_level.max() - _RANGE_DB)
     return _Moments(
         power=powers[0],
         detector_db=detector_level_db(audio, SAMPLE_RATE),
         target_db=strength * (target_level - level),
-        weight=active / jnp.maximum(jnp.sum(active), 1.0),
+        weight=active / max(float(np.sum(active)), 1.0),
     )
 
 
-@stored_jit()
-def _errors_and_slopes(raw, moments: _Moments) -> ErrorsAndSlopes:
-    """Errors whose sum of squares is the variance that remains of the target gain."""
-
-    def errors(raw):
-        return _deviations(moments.target_db - _smooth(_gain_db(raw, moments)), moments.weight)
-
-    return with_slopes(errors, raw)
-
-
-@stored_jit()
-def _finish(raw, moments: _Moments) -> tuple[Compressor, Array]:
-    """Settings whose make-up gain keeps the level, and the share of the target gain's variance that they explain."""
-    gain_db = _gain_db(raw, moments)
-    remaining, variance = (
-        jnp.sum(_deviations(x, moments.weight) ** 2) for x in (moments.target_db - _smooth(gain_db), moments.target_db)
-    )
-    change = jnp.mean(moments.power * 10.0 ** (gain_db / 10.0)) / jnp.maximum(jnp.mean(moments.power), 1e-20)
-    explained = (variance - remaining) / jnp.maximum(variance, _AUDIBLE_DB2)
-    return compressor_from_raw(raw, -level_db(change)), explained
-
-
-def _gain_db(raw: Array, moments: _Moments) -> Array:
-    settings = compressor_from_raw(raw, batch_size=len(moments.detector_db))
-    return -level_gain_reduction_db(moments.detector_db, settings, SAMPLE_RATE)
-
-
-def _deviations(values: Array, weight: Array) -> Array:
+def _deviations(
+    values: Float[np.ndarray, "*sets blocks points"], weight: Float[np.ndarray, "blocks points"]
+) -> Float[np.ndarray, "*sets blocks points"]:
     """Deviations from the weighted mean, whose squares add up to the weighted variance."""
-    return (jnp.sqrt(weight) * (values - jnp.sum(weight * values))).ravel()
+    return np.sqrt(weight) * (values - np.sum(weight * values, axis=(-2, -1), keepdims=True))
 
 
-def _smooth(values: Array) -> Array:
-    """Moving average over 0.2 s of values `[blocks, hops]`; the ends repeat."""
+def _smooth(values: Float[np.ndarray, "*sets blocks hops"]) -> Float[np.ndarray, "*sets blocks hops"]:
+    """Moving average over 0.2 s; the ends repeat."""
     size = max(1, round(_SMOOTH_SECONDS * SAMPLE_RATE / control_hop(SAMPLE_RATE)))
-    padded = jnp.pad(values, ((0, 0), (size // 2, size - 1 - size // 2)), mode="edge")
-    total = jnp.cumsum(jnp.pad(padded, ((0, 0), (1, 0))), axis=1)
-    return (total[:, size:] - total[:, :-size]) / size
+    no_padding = [(0, 0)] * (values.ndim - 1)
+    padded = np.pad(values, [*no_padding, (size // 2, size - 1 - size // 2)], mode="edge")
+    total = np.cumsum(np.pad(padded, [*no_padding, (1, 0)]), axis=-1, dtype=np.float64)
+    return (total[..., size:] - total[..., :-size]) / size

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmjax.dsp import Bands, response_db
-from nmjax.dsp.block_filter import BlockFilter
+from nmjax.dsp.block_filter import BlockFilter, filter_blocks
 
 from .oracles import error_db, noise, peaking_sos, random_bands, sosfilt_batch
 
@@ -58,3 +58,14 @@ def test_bands_of_several_kinds_have_their_response():
     expected = response_db(bands, freq_hz, 48_000.0)[0]
     is_audible = expected > -60.0
     np.testing.assert_allclose(20 * np.log10(np.abs(spectrum))[is_audible], expected[is_audible], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_batches_are_filtered_row_by_row(dtype):
+    settings = [np.asarray(x, np.float64) for x in random_bands(3, 3, 4)]
+    audio, svf = noise(5, 3, 5000, 2).astype(dtype), Bands(*settings).svf(44_100.0)
+    first, state = filter_blocks(audio[:, :1777], svf, np.zeros((3, 2, 4, 2), dtype))
+    second, _ = filter_blocks(audio[:, 1777:], svf, state)
+    assert first.dtype == state.dtype == dtype
+    expected = sosfilt_batch(audio, peaking_sos(*settings, 44_100.0))
+    assert error_db(np.concatenate([first, second], axis=1), expected) <= (-120.0 if dtype == np.float32 else -200.0)

@@ -294,3 +294,19 @@ def test_the_detector_reads_the_peak_of_a_sine():
     sine = 0.5 * np.sin(2 * np.pi * 1e3 * np.arange(RATE) / RATE)
     level_db = detector_level_db(jnp.asarray(sine[None, :, None], jnp.float32), RATE)
     np.testing.assert_allclose(np.asarray(level_db)[0, 100:], 20 * np.log10(0.5), atol=0.05)
+
+
+@pytest.mark.parametrize(("dtype", "limit_db"), [(np.float64, -115.0), (np.float32, -100.0)])
+def test_numpy_arrays_need_no_compiled_program(dtype, limit_db):
+    """The same formula as for JAX, over chunks of a stream, with the state of the one before."""
+    audio = np.concatenate([beat(seed=3), 0.2 * beat(seed=4)]).astype(dtype)
+    values = SETTINGS | {"attack_ms": [1.0, 30.0], "ratio": [8.0, 0.7]}
+    rows = {name: np.broadcast_to(np.asarray(value, dtype), 2) for name, value in values.items()}
+    expected, _ = RENDER(jnp.asarray(audio, jnp.float32), compressor(**rows), RATE)
+    state, outputs = None, []
+    for chunk in np.split(audio, [STREAM_BLOCK * 7, STREAM_BLOCK * 150], axis=1):
+        output, state = compress(chunk, Compressor(**rows), RATE, state)
+        outputs.append(output)
+    found = np.concatenate(outputs, axis=1)
+    assert isinstance(found, np.ndarray) and found.dtype == dtype
+    assert error_db(found, np.asarray(expected)) <= limit_db

@@ -123,3 +123,15 @@ def test_invalid_settings_are_reported():
         widen(audio, width(1.0, [1.0, 1.0]), RATE)
     with pytest.raises(ValueError, match=r"crossover_hz must be above 0 and below half the rate \(22050 Hz\); it is 0"):
         widen(audio, width(1.0, 1.0), RATE, None, 0.0)
+
+
+def test_numpy_arrays_need_no_compiled_program():
+    audio = noise(11, 2, 3000, 2).astype(np.float64)
+    settings = Width(np.array([0.3, 1.5]), np.array([1.8, 0.0]))
+    first, state = widen(audio[:, :999], settings, 44_100.0)
+    second, _ = widen(audio[:, 999:], settings, 44_100.0, state)
+    found = np.concatenate([first, second], axis=1)
+    rows = Width(*(jnp.asarray(x, jnp.float32) for x in (settings.low, settings.high)))
+    expected, _ = widen(jnp.asarray(audio, jnp.float32), rows, 44_100.0)
+    assert isinstance(found, np.ndarray) and found.dtype == np.float64
+    assert error_db(found, np.asarray(expected)) <= -115.0

@@ -13,12 +13,10 @@ from nmjax.models.decoder import (
     TEN_BANDS_HZ,
     AdaptiveDecoder,
     ParametricDecoder,
-    hard_gate,
-    nonzero_logit,
     raw_from_freq,
 )
 from nmjax.models.mastering_model import render_eq
-from nmjax.models.raw_settings import freq_from_raw
+from nmjax.models.raw_settings import freq_from_raw, hard_gate, nonzero_logit
 
 from . import numpy_models
 from .helpers import init_shapes, jit_apply, noise, peak_error_db, random_variables

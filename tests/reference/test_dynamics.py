@@ -2,13 +2,12 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nmjax.dsp import compress
 from nmjax.models.processors import PROCESSORS
-from nmjax.reference.dynamics import dynamics_change, fit_compressor, halved, without_expansion
+from nmjax.reference.dynamics import dynamics_change, excerpt_levels, fit_compressor, halved, without_expansion
 from nmjax.reference.dynamics_target import NO_CHANGE, DynamicsTarget
 
 RATE = 44_100
@@ -21,7 +20,7 @@ def drum_blocks(count=4, seconds=2.0):
     hits = np.exp(-((time * 2.5) % 1.0) * 12.0)
     audio = rng.standard_normal((count, len(time))) * (0.15 + hits) * 0.2
     audio *= 10.0 ** (4.0 * (np.arange(count)[:, None] - 1.5) / 20.0)
-    return jnp.asarray(audio[..., None], jnp.float32)
+    return audio[..., None].astype(np.float32)
 
 
 def crest_db(audio):
@@ -31,7 +30,7 @@ def crest_db(audio):
 
 def apply_compressor(audio, settings):
     rows = type(settings)(
-        *(jnp.broadcast_to(getattr(settings, f), (len(audio),)) for f in settings.__dataclass_fields__)
+        *(np.broadcast_to(getattr(settings, f), (len(audio),)) for f in settings.__dataclass_fields__)
     )
     return compress(audio, rows, RATE)[0]
 
@@ -57,15 +56,15 @@ def test_measured_change_matches_numpy():
     """The peak is that of the louder channel; the slope is that of a linear regression."""
     audio = np.concatenate([np.asarray(drum_blocks()), 0.5 * np.asarray(drum_blocks())], axis=2)
     after = np.tanh(4.0 * audio)
-    result = dynamics_change(jnp.asarray(audio), jnp.asarray(after, jnp.float32))
+    result = dynamics_change(excerpt_levels(audio), excerpt_levels(np.float32(after)))
     assert result.crest_db == pytest.approx(crest_db(after) - crest_db(audio), abs=1e-3)
     levels = [10 * np.log10(np.mean(x[..., 0] ** 2, axis=1)) for x in (audio, after)]  # noise, so K-weighting cancels
     assert result.slope == pytest.approx(np.polyfit(levels[0], levels[1], 1)[0] - 1.0, abs=0.05)
-    same = dynamics_change(jnp.asarray(audio), jnp.asarray(0.25 * audio))
+    same = dynamics_change(excerpt_levels(audio), excerpt_levels(np.float32(0.25 * audio)))
     assert (same.crest_db, same.slope) == pytest.approx((0.0, 0.0), abs=1e-4)
     for quiet in (0.0, 1e-5):  # silent blocks are ignored
         audio[2] *= quiet
-        same = dynamics_change(jnp.asarray(audio), jnp.asarray(4.0 * audio))
+        same = dynamics_change(excerpt_levels(audio), excerpt_levels(np.float32(4.0 * audio)))
         assert (same.crest_db, same.slope) == pytest.approx((0.0, 0.0), abs=1e-4)
 
 
@@ -87,14 +86,14 @@ def test_without_permission_nothing_is_expanded():
 
 def test_an_expander_is_replaced_by_a_neutral_compressor():
     initial = PROCESSORS["compressor"].initial_settings()
-    expander, compressor = (dataclasses.replace(initial, ratio=jnp.full(1, x)) for x in (0.8, 2.0))
+    expander, compressor = (dataclasses.replace(initial, ratio=np.full(1, x)) for x in (0.8, 2.0))
     assert PROCESSORS["compressor"].is_neutral(without_expansion(expander))
     assert without_expansion(compressor) is compressor and without_expansion(None) is None
 
 
 @pytest.mark.parametrize("audio", [np.zeros((2, 4_410, 2)), np.full((1, 100, 1), 0.1)])
 def test_silence_and_very_short_audio_give_finite_settings(audio):
-    result = fit_compressor(jnp.asarray(audio, jnp.float32), None, DynamicsTarget(-3.0, 1.0, 5.0, -4.0, 2.0))
+    result = fit_compressor(np.asarray(audio, np.float32), None, DynamicsTarget(-3.0, 1.0, 5.0, -4.0, 2.0))
     assert result is None or all(np.isfinite(float(x[0])) for x in vars(result).values())
 
 
@@ -104,7 +103,9 @@ def test_no_feature_is_reached_at_the_expense_of_the_other():
     careless = DynamicsTarget(0.0, -3.0, range_lu, 5.0, -3.0)
     careful = dataclasses.replace(careless, crest_to_reference_db=-5.0)
     changes = [
-        dynamics_change(audio, apply_compressor(audio, fit_compressor(audio, None, target)))
+        dynamics_change(
+            excerpt_levels(audio), excerpt_levels(apply_compressor(audio, fit_compressor(audio, None, target)))
+        )
         for target in (careless, careful)
     ]
     assert changes[0].crest_db > 0.6 and changes[0].slope * range_lu < -1.5
@@ -115,7 +116,7 @@ def test_no_feature_is_reached_at_the_expense_of_the_other():
 
 def test_half_a_compressor_has_half_the_gain():
     initial = PROCESSORS["compressor"].initial_settings()
-    full = dataclasses.replace(initial, ratio=jnp.full(1, 4.0), makeup_db=jnp.full(1, 3.0))
+    full = dataclasses.replace(initial, ratio=np.full(1, 4.0), makeup_db=np.full(1, 3.0))
     audio = drum_blocks(1)
     gains_db = [20 * np.log10(np.asarray(apply_compressor(audio, x)) / audio) for x in (full, halved(full))]
     np.testing.assert_allclose(gains_db[1], 0.5 * gains_db[0], atol=1e-3)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from nmjax.dsp import Bands, response_db
 from nmjax.models import SAMPLE_RATE, EqSettings
-from nmjax.models.decoder import HARD_GATE_LOGIT_SHIFT
+from nmjax.models.raw_settings import HARD_GATE_LOGIT_SHIFT
 
 OPEN_GATE = 0.5  # a gate is open from here on
 
@@ -47,7 +47,7 @@ def gate_label_loss(nonzero_logit: Float[Array, "batch bands"], is_needed: Bool[
     """Cross-entropy between hard gates and the bands that are needed, summed over the bands, mean over the batch.
 
     Args:
-        nonzero_logit: See `nmjax.models.decoder.nonzero_logit`.
+        nonzero_logit: See `nmjax.models.raw_settings.nonzero_logit`.
         is_needed: Which gates should be open.
     """
     logit = nonzero_logit - HARD_GATE_LOGIT_SHIFT
