@@ -89,29 +89,29 @@ def branching_envelope(
 
 
 class _Segments(NamedTuple):
-    """Steps of segments, `[steps, segments]`, and the share of the envelope that each step keeps, `[segments]`.
+    """Steps of segments, `[steps, segments]`, and what each step leaves of the envelope, `[segments]`.
 
     Attributes:
         middle: overshoot in the middle of the step.
-        attack_input, release_input: what a step adds to the share that is kept.
-        attack_keep, release_keep: that share.
+        attack_input, release_input: what a step adds to what it leaves of the envelope.
+        attack_left, release_left: the share that it leaves.
     """
 
     middle: np.ndarray
     attack_input: np.ndarray
     release_input: np.ndarray
-    attack_keep: np.ndarray
-    release_keep: np.ndarray
+    attack_left: np.ndarray
+    release_left: np.ndarray
 
     def run(self, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The envelope after each step, and the derivative of its last value by the start."""
         envelope, slope, result = start, np.ones_like(start), np.empty_like(self.middle)
         for i, middle in enumerate(self.middle):
             is_rising = middle > envelope
-            keep = np.where(is_rising, self.attack_keep, self.release_keep)
-            envelope = keep * envelope
+            left = np.where(is_rising, self.attack_left, self.release_left)
+            envelope = left * envelope
             envelope += np.where(is_rising, self.attack_input[i], self.release_input[i])
-            slope *= keep
+            slope *= left
             result[i] = envelope
         return result, slope
 
@@ -153,8 +153,8 @@ def _segments(overshoot: np.ndarray, coefficients: Ballistics, count: int) -> tu
         middle=before + 0.5 * change,
         attack_input=attack_b * before + attack_c * change,
         release_input=release_b * before + release_c * change,
-        attack_keep=1.0 - attack_b,
-        release_keep=1.0 - release_b,
+        attack_left=1.0 - attack_b,
+        release_left=1.0 - release_b,
     )
     return segments, padded[:, :-1:_SEGMENT_POINTS].copy()
 

@@ -22,6 +22,7 @@ def minimize_squares(
     low: Float[np.ndarray, " params"],
     high: Float[np.ndarray, " params"],
     tolerance: float = _TOLERANCE,
+    max_steps: int = _MAX_STEPS,
 ) -> Float[np.ndarray, " params"]:
     """The parameters from `low` to `high` with the smallest sum of squares near `start`.
 
@@ -33,11 +34,12 @@ def minimize_squares(
         start: is moved into the bounds.
         low, high: bounds.
         tolerance: relative decrease of the cost at which the search ends.
+        max_steps: after which it ends in any case.
     """
     x, damping = np.clip(start, low, high), _FIRST_DAMPING
     residuals, jacobian = evaluate(x)
     cost = residuals @ residuals
-    for _ in range(_MAX_STEPS):
+    for _ in range(max_steps):
         gradient, curvature = jacobian.T @ residuals, jacobian.T @ jacobian
         free = ~(((x <= low) & (gradient > 0.0)) | ((x >= high) & (gradient < 0.0)))
         scale = np.diag(np.diag(curvature)[free] + 1e-12)

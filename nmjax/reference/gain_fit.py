@@ -78,7 +78,7 @@ def fit_compressor_to_mix(
     if (variance - remaining) / max(variance, _AUDIBLE_DB2) < _MIN_EXPLAINED:
         return None
     gain = 10.0 ** (gains_db(moments.detector_db, raw[None])[0] / 10.0)
-    change = np.mean(moments.power * gain) / max(float(np.mean(moments.power)), 1e-20)
+    change = np.mean(moments.power * gain, keepdims=True)[0] / max(float(np.mean(moments.power)), 1e-20)
     return compressor_from_raw(raw[None], -level_db(change))
 
 

@@ -20,16 +20,6 @@ _MARGIN_DB = 0.4  # the loudness from levels of bands differs from a meter's by 
 _PAIR_EXCESS_DB = 0.3
 
 
-def pad_bands(bands: Bands) -> Bands:
-    """Pad with filters of 0 dB to MAX_BANDS, so that one compiled program serves any number."""
-    padding = ((0, 0), (0, max(0, MAX_BANDS - bands.q.shape[1])))
-
-    def pad(values: Any, neutral: float) -> Any:
-        return np.pad(values, padding, constant_values=neutral)
-
-    return Bands(freq_hz=pad(bands.freq_hz, 1e3), gain_db=pad(bands.gain_db, 0.0), q=pad(bands.q, 1.0))
-
-
 def bands_response_db(
     bands: Bands, freq_hz: Float[np.ndarray, " points"], sample_rate: float = SAMPLE_RATE
 ) -> Float[np.ndarray, " points"]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.util
 import math
 import os
 import pickle
@@ -30,7 +29,7 @@ from nmjax.runtime.compilation_cache import cpu_fingerprint
 from nmjax.runtime.lazy_jax import jax
 
 _PACKAGE_FOLDER = Path(__file__).parents[1]
-_SOURCE_FOLDERS = ("audio", "dsp", "models", "reference")
+_SOURCE_FOLDERS = ("audio", "dsp", "models")
 _CONFIG_NAMES = ("jax_enable_x64", "jax_default_matmul_precision", "jax_disable_most_optimizations")
 _SUFFIX = ".program"
 _FAST_COMPILE: dict[str, str | bool] = {"xla_cpu_use_fusion_emitters": False}
@@ -231,15 +230,13 @@ def _environment() -> str:
     import flax
     import jaxlib.version
 
-    optax = importlib.util.find_spec("optax")  # imported only where a program is made that needs it
-    optax_time = os.stat(optax.origin).st_mtime_ns if optax and optax.origin else 0
-    versions = (jax.__version__, jaxlib.version.__version__, flax.__version__, str(optax_time))
+    versions = (jax.__version__, jaxlib.version.__version__, flax.__version__)
     return "\n".join((*versions, os.environ.get("XLA_FLAGS", ""), str(len(jax.devices())), cpu_fingerprint()))
 
 
 @functools.cache
 def _source_digest(module: str) -> str:
-    """Changes with the sources of the signal functions, of the networks, of matching, and of a module."""
+    """Changes with the sources of the signal functions, of the networks, and of a module."""
     digest = hashlib.sha256()
     files = [path for folder in _SOURCE_FOLDERS for path in sorted((_PACKAGE_FOLDER / folder).glob("*.py"))]
     for path in (*files, Path(sys.modules[module].__file__ or "")):

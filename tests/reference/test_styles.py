@@ -59,7 +59,7 @@ def test_nothing_is_boosted_where_a_track_is_empty():
     track = dataclasses.replace(style("balanced"), mid_db=levels_db, max_hz=8000.0, stereo=False)
     dark = track.add_curve(-1.5 * np.log2(CENTERS_HZ / 1000.0))
     thin = track.add_curve(1.5 * np.log2(CENTERS_HZ / 1000.0))
-    assert eq_db(dark, "bright").max() > 2.0
+    assert eq_db(dark, "bright").max() > 1.0 and np.ptp(eq_db(dark, "bright")) > 4.0
     assert eq_db(dark, "bright", CENTERS_HZ[CENTERS_HZ > 8500.0]).max() <= EMPTY_BOOST_DB
     assert eq_db(thin, "warm").max() > 1.0
     assert eq_db(thin, "warm", CENTERS_HZ[CENTERS_HZ < 75.0]).max() <= EMPTY_BOOST_DB
