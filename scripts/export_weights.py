@@ -1,4 +1,4 @@
-"""Copies the best network of a run without what only its training needs, as it ships in nmjax/weights.
+"""Copies the best network of a run to one weights file, as it ships in nmjax/weights.
 
 python scripts/export_weights.py runs/curve-b nmjax/weights/1b-restore
 """
@@ -9,9 +9,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-import numpy as np
-
-from nmjax.runtime.checkpoints import Checkpoints, find_checkpoint
+from nmjax.runtime.saved_network import WEIGHTS_NAME, find_network
+from nmjax.runtime.weights_file import StoredWeights, write_weights
 
 
 def main():
@@ -19,12 +18,13 @@ def main():
     parser.add_argument("run", type=Path)
     parser.add_argument("weights", type=Path, help="an existing folder is replaced")
     args = parser.parse_args()
-    checkpoints, step = find_checkpoint(args.run, print)
-    variables, meta = checkpoints.restore_model(step), checkpoints.meta(step)
+    saved = find_network(args.run)
+    weights = StoredWeights(saved.read_variables(), saved.config, saved.step, saved.checkpoint_digest)
     shutil.rmtree(args.weights, ignore_errors=True)
-    Checkpoints(args.weights).save(step, variables, {"step": np.int32(step)}, meta)
-    size = sum(file.stat().st_size for file in args.weights.rglob("*") if file.is_file())
-    print(f"{args.weights}: step {step}, {size / 1e6:.1f} MB")
+    args.weights.mkdir(parents=True)
+    path = args.weights / WEIGHTS_NAME
+    write_weights(path, weights)
+    print(f"{path}: step {saved.step}, {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def export_weights(options: WeightsOptions) -> None:
         raise existing_file_error(path)
     network = load_named_network(options.ckpt, options.model)
     config = network.config.model_dump(mode="json")
-    write_weights(path, StoredWeights(network.variables, config, network.step))
+    write_weights(path, StoredWeights(network.variables, config, network.step, network.checkpoint_digest))
     print_line(Console(), f"Weights of {network.label}, step {network.step}: {to_printable(path)}")
 
 

@@ -13,13 +13,14 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from nmjax.dsp.namespace import namespace
+from nmjax.runtime import fast_fft
 from nmjax.runtime.lazy_jax import Array, jax, jnp
 
 
 def rfft(x: Float[Array, "batch ..."], size: int | None = None, axis: int = -1) -> Complex[Array, "batch ..."]:
-    """`jnp.fft.rfft` along an axis other than the first, each device for its own rows of the batch; or NumPy's."""
+    """`jnp.fft.rfft` along an axis other than the first, each device for its own rows of the batch; or without JAX."""
     if namespace(x) is np:
-        return np.fft.rfft(x, size, axis)
+        return fast_fft.rfft(x, axis) if size is None else np.fft.rfft(x, size, axis)
     return _on_own_rows(partial(jnp.fft.rfft, n=size, axis=axis), x)
 
 

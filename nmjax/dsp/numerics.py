@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from jaxtyping import Float
 
 from nmjax.dsp.namespace import namespace
@@ -21,8 +22,10 @@ def safe_sqrt(x: Float[Array, "..."], floor: float = 0.0) -> Float[Array, "..."]
 
 def safe_log(x: Float[Array, "..."], floor: float) -> Float[Array, "..."]:
     """ln x above `floor` (> 0), and ln floor with gradient 0 at or below it."""
-    xp, above = namespace(x), x > floor
-    return xp.where(above, xp.log(xp.where(above, x, 1.0)), math.log(floor))
+    if namespace(x) is np:
+        return np.log(np.fmax(x, floor))  # no gradient to care for; NaN becomes the floor, as below
+    above = x > floor
+    return jnp.where(above, jnp.log(jnp.where(above, x, 1.0)), math.log(floor))
 
 
 def smooth_abs(x: Float[Array, "..."], width: float = 0.1) -> Float[Array, "..."]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,10 @@ from nmjax.mastering.settings.schema import ModelId
 from nmjax.models import PHASES, Prediction
 from nmjax.models.parameters import EqSettings
 from nmjax.models.processors import PROCESSORS
-from nmjax.runtime.checkpoints import find_checkpoint
 from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.import_pause import without_collection
 from nmjax.runtime.lazy_jax import Array
+from nmjax.runtime.saved_network import find_network
 
 if TYPE_CHECKING:
     from nmjax.mastering.compiled_network import CompiledNetwork
@@ -153,21 +152,19 @@ class Network:
 
 
 def load(run_folder: Path, log=print) -> Network:
-    """Loads the network of a run folder or of a folder of checkpoints.
+    """Loads the network of a run folder, of a folder of checkpoints, or of a folder with one weights file.
 
     Raises:
         BadInputError: the folder is missing, incomplete, damaged, or from another version of nmjax.
     """
-    checkpoints, step = find_checkpoint(run_folder, log)
-    meta = checkpoints.meta(step)
+    saved = find_network(run_folder, log)
     try:
-        config = restore_config(meta["config"])
-    except (BadInputError, KeyError, TypeError):
+        config = restore_config(saved.config)
+    except (BadInputError, TypeError):
         raise BadInputError(f"'{run_folder}' is from another version of nmjax; train it again.") from None
-    variables = checkpoints.read_model(step)
+    variables = saved.read_variables()
     _check_processors(run_folder, variables["params"].get("processors", {}))
-    digest_bytes = (checkpoints.folder / str(step) / "digests.json").read_bytes()
-    return Network(config, variables, step, hashlib.sha256(digest_bytes).hexdigest()[:16])
+    return Network(config, variables, saved.step, saved.checkpoint_digest)
 
 
 def _check_processors(run_folder: Path, decoders: Mapping[str, Any]) -> None:

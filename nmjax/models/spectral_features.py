@@ -62,11 +62,17 @@ def band_power_and_flatness(
     blocks = num_frames - 1 + WINDOW // HOP
     xp = namespace(signal)
     padded = xp.pad(signal, ((0, 0), (pad_before, blocks * HOP - pad_before - signal.shape[1])))
-    padded = padded.reshape(len(signal), blocks, HOP)
-    frames = xp.concatenate([padded[:, i : i + num_frames] for i in range(WINDOW // HOP)], axis=2)
+    if xp is np:
+        frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=1)[:, ::HOP]
+    else:
+        hops = padded.reshape(len(signal), blocks, HOP)
+        frames = xp.concatenate([hops[:, i : i + num_frames] for i in range(WINDOW // HOP)], axis=2)
     spectrum = rfft(frames * _HANN[None, None])
-    bins = (spectrum.real**2 + spectrum.imag**2) * np.float32(2.0 / (WINDOW * np.sum(_HANN**2)))
     band_weights, bin_mean_weights = _band_matrices()
+    if xp is np:  # no band needs the bins above; in JAX they stay, as in training
+        used = _used_bins()
+        spectrum, band_weights, bin_mean_weights = spectrum[..., :used], band_weights[:used], bin_mean_weights[:used]
+    bins = (spectrum.real**2 + spectrum.imag**2) * np.float32(2.0 / (WINDOW * np.sum(_HANN**2)))
     power = _product(bins, band_weights)
     return power, _product(_level_bel(bins, _BIN_FLOOR_DB), bin_mean_weights) - _level_bel(power)
 
@@ -147,6 +153,12 @@ def _band_matrices() -> tuple[Float[np.ndarray, "bins band"], Float[np.ndarray, 
     """Matrices of the sum and of the mean over each band's bins, float32."""
     shares = band_filterbank(BAND_EDGES_HZ[:-1], BAND_EDGES_HZ[1:], WINDOW, SAMPLE_RATE)
     return shares.astype(np.float32), _bin_mean_weights(shares).astype(np.float32)
+
+
+@functools.cache
+def _used_bins() -> int:
+    """Number of bins from 0 Hz on that a band needs."""
+    return int(np.flatnonzero(_band_matrices()[0].any(axis=1))[-1]) + 1
 
 
 def _bin_mean_weights(shares: np.ndarray) -> np.ndarray:

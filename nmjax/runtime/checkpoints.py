@@ -144,6 +144,10 @@ class Checkpoints:
         """The JSON part."""
         return checkpoint_reader.read_json(self.folder / str(step) / "meta")
 
+    def digest(self, step: int) -> str:
+        """Identifies a step in settings files."""
+        return hashlib.sha256((self.folder / str(step) / _DIGESTS_FILE).read_bytes()).hexdigest()[:16]
+
     def restore(self, step: int, **targets: Any) -> dict[str, Any]:
         """Parts of a checkpoint by name (`model=`, `training=`), into the shapes, types and shardings of the
         targets."""

@@ -1,20 +1,20 @@
 """A network's variables in one safetensors file, which programs without orbax or JAX can read.
 
 Names are paths in the tree, such as `params/encoder/blocks_0/conv/kernel`; arrays are stored as they are in memory. The
-metadata has four strings: `format`, `config` (JSON of the training run's settings), `step`, and `digest` (SHA-256 over
-names, types, shapes and bytes of all arrays in the order of their names), because safetensors itself would read a
-flipped byte. docs/reference/weights.md describes the format for others.
+metadata has five strings: `format`, `config` (JSON of the training run's settings), `step`, `checkpoint` (what settings
+files call the network), and `digest` (SHA-256 over names, types, shapes and bytes of all arrays in the order of their
+names), because safetensors itself would read a flipped byte. docs/reference/weights.md describes the format for others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -32,11 +32,13 @@ class StoredWeights(NamedTuple):
         variables: tree of NumPy arrays.
         config: settings of the training run.
         step: training step.
+        checkpoint: identifies the network in settings files.
     """
 
     variables: dict[str, Any]
     config: dict[str, Any]
     step: int
+    checkpoint: str
 
 
 def write_weights(path: Path, weights: StoredWeights) -> None:
@@ -46,12 +48,12 @@ def write_weights(path: Path, weights: StoredWeights) -> None:
         BadInputError: another suffix than `.safetensors`, or the file cannot be written.
     """
     _check_suffix(path)
-    flat = traverse_util.flatten_dict(weights.variables, sep="/")
-    arrays = {name: np.ascontiguousarray(array) for name, array in flat.items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in _flattened(weights.variables)}
     metadata = {
         "format": FORMAT,
         "config": json.dumps(weights.config),
         "step": str(weights.step),
+        "checkpoint": weights.checkpoint,
         "digest": _digest(arrays),
     }
     with atomic_files.atomic_write(path) as temporary:
@@ -79,9 +81,31 @@ def read_weights(path: Path) -> StoredWeights:
         raise BadInputError(f"'{path}' is damaged: its arrays do not match their digest; export it again.")
     try:
         config, step = json.loads(metadata["config"]), int(metadata["step"])
+        checkpoint = metadata.get("checkpoint", metadata["digest"][:16])  # the first version of the format had none
     except (KeyError, ValueError):
         raise BadInputError(f"'{path}' has no readable config or step; export it again.") from None
-    return StoredWeights(traverse_util.unflatten_dict(arrays, sep="/"), config, step)
+    return StoredWeights(_unflattened(arrays), config, step, checkpoint)
+
+
+def _flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Paths and arrays of a tree of dictionaries."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value
+
+
+def _unflattened(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The tree with these paths and arrays."""
+    tree: dict[str, Any] = {}
+    for path, array in arrays.items():
+        *folders, name = path.split("/")
+        branch = tree
+        for folder in folders:
+            branch = branch.setdefault(folder, {})
+        branch[name] = array
+    return tree
 
 
 def _check_suffix(path: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nmjax.config import Config, restore_config
 from nmjax.models import PHASES
 from nmjax.models.decoder import FIVE_BANDS_HZ, TEN_BANDS_HZ, initial_gate
-from nmjax.runtime.checkpoints import Checkpoints, MergeReport, find_checkpoint, merge_variables
+from nmjax.runtime.checkpoints import MergeReport, merge_variables
 from nmjax.runtime.errors import BadInputError
+from nmjax.runtime.saved_network import SavedNetwork, find_network
 
 _HEADS = ("frequency", "gain", "q")
 
@@ -79,13 +81,13 @@ def init_from_checkpoint(fresh: dict, config: Config, folder: Path, report: Call
     Raises:
         BadInputError: See `find_warm_start`.
     """
-    checkpoints, step = find_warm_start(config, folder, report)
-    previous = checkpoints.restore_model(step)
-    if config.model.encoder == "two_branch" and _encoder(checkpoints, step) == "spectral":
+    saved = find_warm_start(config, folder, report)
+    previous = jax.device_put(saved.read_variables(), jax.devices()[0])
+    if config.model.encoder == "two_branch" and restore_config(saved.config).model.encoder == "spectral":
         previous = as_spectral_branch(previous)
     variables, merge_report = transfer_params(fresh, previous, config.model.gates)
     report(
-        f"Warm start from {checkpoints.folder / str(step)}: "
+        f"Warm start from {saved.path}: "
         f"{len(merge_report.transferred)} arrays transferred, {len(merge_report.new)} new."
     )
     for label, names in (
@@ -98,15 +100,15 @@ def init_from_checkpoint(fresh: dict, config: Config, folder: Path, report: Call
     return variables
 
 
-def find_warm_start(config: Config, folder: Path, report: Callable[[str], None]) -> tuple[Checkpoints, int]:
-    """The checkpoint of a folder from which a run with this config can start; arguments as `init_from_checkpoint`.
+def find_warm_start(config: Config, folder: Path, report: Callable[[str], None]) -> SavedNetwork:
+    """The network of a folder from which a run with this config can start; arguments as `init_from_checkpoint`.
 
     Raises:
         BadInputError: No usable checkpoint, or one of a later phase or with another encoder, width or frequency map.
             The encoder with two branches can start from the spectral one, which becomes its spectral branch.
     """
-    checkpoints, step = find_checkpoint(folder, report)
-    previous = restore_config(checkpoints.meta(step)["config"])
+    saved = find_network(folder, report)
+    previous = restore_config(saved.config)
     if not PHASES[config.phase].can_start_from(PHASES[previous.phase]):
         raise BadInputError(
             f"'{folder}' is a checkpoint of phase {previous.phase}, from which phase {config.phase} cannot start. "
@@ -119,11 +121,7 @@ def find_warm_start(config: Config, folder: Path, report: Callable[[str], None])
                 f"'{folder}' was trained with model.{name}={other}, but this run has {current}. "
                 f"Set model.{name}={other}."
             )
-    return checkpoints, step
-
-
-def _encoder(checkpoints: Checkpoints, step: int) -> str:
-    return restore_config(checkpoints.meta(step)["config"]).model.encoder
+    return saved
 
 
 def _module_names(names: list[str]) -> list[str]:

@@ -64,10 +64,3 @@ def test_an_unknown_name_is_refused_with_those_there_are():
 def test_shipped_networks_are_small():
     for name in pretrained.model_names():
         assert sum(p.stat().st_size for p in pretrained.model_folder(name).rglob("*") if p.is_file()) < 12_000_000
-
-
-def test_no_build_paths_in_shipped_networks():
-    for path in (
-        p for name in pretrained.model_names() for p in pretrained.model_folder(name).rglob("commit_success.txt")
-    ):
-        assert "/" not in path.read_text()

@@ -14,13 +14,13 @@ VARIABLES = {
     "params": {"layer": {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3).T, "bias": SPECIAL}},
     "batch_stats": {"count": np.int32(7)},
 }
-WEIGHTS = StoredWeights(VARIABLES, {"phase": "1a", "words": "é"}, 4000)
+WEIGHTS = StoredWeights(VARIABLES, {"phase": "1a", "words": "é"}, 4000, "0123abcd")
 
 
 def test_every_bit_returns(tmp_path):
     write_weights(tmp_path / "w.safetensors", WEIGHTS)
     result = read_weights(tmp_path / "w.safetensors")
-    assert (result.config, result.step) == (WEIGHTS.config, 4000)
+    assert (result.config, result.step, result.checkpoint) == (WEIGHTS.config, 4000, "0123abcd")
     layer = result.variables["params"]["layer"]
     assert layer["bias"].tobytes() == SPECIAL.tobytes()
     np.testing.assert_array_equal(layer["kernel"], VARIABLES["params"]["layer"]["kernel"])
