@@ -196,7 +196,7 @@ class FeatureExtractor:
             mid_side = np.pad(mid_side, ((0, 0), (0, _WINDOW - mid_side.shape[1])))
         windows = np.lib.stride_tricks.sliding_window_view(mid_side, _WINDOW, axis=1)[:, ::_HOP]
         spectrum = rfft(windows * analysis.window, axis=2)
-        power = spectrum.real**2 + spectrum.imag**2
+        power = np.square(np.real(spectrum)) + np.square(np.imag(spectrum))
         self._mid_power += np.mean(power[0], axis=0)
         mean_power = np.asarray(np.mean(power, axis=1, dtype=np.float64))
         self._block_powers.append(analysis.power_scale * analysis.bands(mean_power))
