@@ -17,6 +17,7 @@ from jaxtyping import Complex, Float
 
 from nmjax.mastering.diagnosis.coherence import Coherence, CoherenceScan
 from nmjax.mastering.diagnosis.narrow_levels import NarrowLevels, NarrowLevelScan
+from nmjax.runtime.fast_fft import rfft
 
 _WINDOW_SECONDS = 2.0  # at least; the size is the next power of two
 _STEP_DB = 1.5  # of the histogram
@@ -115,11 +116,13 @@ class SpectrumScan:
     def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
         """Add the windows that a block completes."""
         samples = np.concatenate([self._tail, block], axis=1)
-        hop, start = self.size // 2, 0
-        while start + self.size <= samples.shape[1]:
-            self._add_window(samples[:, start : start + self.size])
-            start += hop
-        self._tail = samples[:, start:].copy()
+        hop = self.size // 2
+        count = max(0, (samples.shape[1] - hop) // hop)
+        if count:
+            windows = np.lib.stride_tricks.sliding_window_view(samples, self.size, axis=1)[:, ::hop]
+            for bins in np.moveaxis(rfft(windows * self._window), 1, 0):
+                self._add_window(bins)
+        self._tail = samples[:, count * hop :].copy()
 
     def result(self) -> LongTermSpectrum:
         """The spectrum of the signal so far."""
@@ -142,8 +145,7 @@ class SpectrumScan:
             counts=counts,
         )
 
-    def _add_window(self, samples: np.ndarray) -> None:
-        bins = np.fft.rfft(samples * self._window)
+    def _add_window(self, bins: Complex[np.ndarray, "channel bins"]) -> None:
         powers = np.square(np.real(bins)) + np.square(np.imag(bins))
         self._powers += powers
         if len(bins) > 1:
