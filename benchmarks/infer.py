@@ -22,7 +22,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +34,17 @@ SHORT = ((30, 44_100), (210, 44_100))  # seconds, Hz
 LONG = ((180, 48_000), (3600, 48_000), (10_800, 48_000))
 MATCHERING = "import sys, matchering as mg; mg.process(sys.argv[1], sys.argv[2], [mg.pcm16(sys.argv[3])])"
 MATCHERING_MAX_S = 900  # s
+# A process of its own, and a small one: Linux counts the memory of the process that starts a program to the program's.
+LAUNCHER = """
+import os, sys, time
+start, child = time.perf_counter(), os.fork()
+if not child:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 def write_track(source: Path, seconds: int, rate: int, shift: float, path: Path) -> Path:
@@ -53,13 +63,13 @@ def write_track(source: Path, seconds: int, rate: int, shift: float, path: Path)
 def measure_process(command: list[str], cache: Path) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds and the peak in MB of one process."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(ROOT)}
-    start = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    stderr = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed:\n{stderr.decode()}")
-    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    process = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", LAUNCHER, *command], env=environment, capture_output=True
+    )
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{process.stderr.decode()}")
+    wall, cpu, peak = (float(x) for x in process.stdout.split()[-3:])
+    return wall, cpu, peak / 1024
 
 
 def systems(args: argparse.Namespace, folder: Path, track: Path, reference: Path, seconds: int):
