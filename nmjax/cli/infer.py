@@ -106,8 +106,6 @@ def _run(options: InferOptions) -> int:
         if early_scans:
             stack.callback(early_scans.close)
             if is_single:
-                for file in options.mastering_request.references[:1]:  # this process measures the others meanwhile
-                    early_scans.request_reference(file)
                 early_scans.request(Path(options.inputs[0]))
         with without_collection():
             from nmjax.cli.infer_run import run_infer  # NumPy and all that follows, while the track is measured

@@ -61,7 +61,7 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
     if lossy_name := formats.lossy_name(outputs.masters[0]) if options.out is None else "":
         line = f"The master is {lossy_name}, like the track. To lose no more quality, name a lossless file: -o NAME.wav"
         print_line(console, f"{line} or .flac.")
-    mastering_options = _resolve_options(options, console, early_scans)
+    mastering_options = _resolve_options(options, console)
     with console.status("Loading the network …"):
         network = load_network(request, mastering_options, lambda message: print_line(console, message))
         if network and early_scans:  # while the track is measured
@@ -145,9 +145,7 @@ def _run_batch(options: InferOptions, console: Console, early_scans: EarlyScans 
     return summary.exit_code
 
 
-def _resolve_options(
-    options: InferOptions, console: Console, early_scans: EarlyScans | None = None, outputs: Iterable[Path] = ()
-) -> MasteringOptions:
+def _resolve_options(options: InferOptions, console: Console, outputs: Iterable[Path] = ()) -> MasteringOptions:
     """The checked options; a target file that cannot be saved is reported before any work."""
     request, target = options.mastering_request, options.save_target
     if target:
@@ -166,8 +164,7 @@ def _resolve_options(
     if note := custom_delivery_note(request, resolve_delivery_specs(request)):
         print_line(console, note)
     with console.status("Analyzing the reference …") if request.has_reference else contextlib.nullcontext():
-        find_features = early_scans.wait_for_reference if early_scans else lambda _: None
-        mastering_options = resolve_options(request, find_features=find_features)
+        mastering_options = resolve_options(request)
     if target and mastering_options.reference_target:
         _check_target_file(target, mastering_options.reference_target, options.force)
     return mastering_options

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
     from nmjax.mastering.diagnosis.scan import TrackStatistics
     from nmjax.mastering.reference_features import Excerpts
-    from nmjax.mastering.request_readers import Section, WeightedFile
     from nmjax.reference.features import TrackFeatures
 
 
@@ -40,11 +41,10 @@ _SCAN, _STATISTICS, _FEATURES, _EXCERPTS = Measurements._fields
 
 
 class _Request(NamedTuple):
-    """One pass over a file. names: fields of `Measurements` to measure; section: of a reference, None for all of it."""
+    """One pass over a file. names: fields of `Measurements` to measure."""
 
     path: Path
     names: tuple[str, ...]
-    section: Section | None = None
 
 
 class _Result(NamedTuple):
@@ -79,24 +79,10 @@ class EarlyScans:
         Request few at a time: results stay in the memory of the child until they are read.
         """
         for names in self._passes:
-            self._send(_Request(path, names))
-
-    def request_reference(self, file: WeightedFile) -> None:
-        """Starts to measure the features of a music file or of a section of one, after what was requested before."""
-        self._send(_reference_request(file))
-
-    def _send(self, request: _Request) -> None:
-        with contextlib.suppress(OSError):  # the child has ended
-            self._task.send(request)
-            self._requested.append(request)
-
-    def wait_for_reference(self, file: WeightedFile) -> TrackFeatures | None:
-        """The features of a reference; None where it was not requested, cannot be used, or has changed since.
-
-        Wait for files in the order in which they were requested: what is passed over is forgotten.
-        """
-        values = self._values(_reference_request(file))
-        return values[_FEATURES] if values else None
+            request = _Request(path, names)
+            with contextlib.suppress(OSError):  # the child has ended
+                self._task.send(request)
+                self._requested.append(request)
 
     def wait_for_loudness(self, path: Path) -> Measurements | None:
         """The measurements but for the statistics, where they are known before `wait` returns."""
@@ -147,10 +133,6 @@ class EarlyScans:
         self._task.close()
 
 
-def _reference_request(file: WeightedFile) -> _Request:
-    return _Request(Path(file.path), (_FEATURES,), file.section)
-
-
 def start_early_scans(loudness_first: bool = False, with_features: bool = False) -> EarlyScans | None:
     """Starts the child process; None where this one cannot fork any more. Close what is returned."""
     return EarlyScans(loudness_first, with_features) if can_fork() else None
@@ -168,15 +150,8 @@ def _measure_requested(requests: Iterator[Any], send: Callable[[Any], None]) -> 
     for request in requests:
         stamp, values = _stamp(request.path), None
         with contextlib.suppress(Exception):  # whoever reads the file next reports what is wrong with it
-            is_reference = request.names == (_FEATURES,)
-            values = _measure_reference(request) if is_reference else _measure(request, send)
+            values = _measure(request, send)
         send(_Result(request, stamp, values))
-
-
-def _measure_reference(request: _Request) -> dict[str, Any]:
-    from nmjax.mastering.reference_features import features_from_file
-
-    return {_FEATURES: features_from_file(request.path, request.section)}
 
 
 def _measure(request: _Request, send: Callable[[Any], None]) -> dict[str, Any]:
@@ -200,7 +175,9 @@ def _measure(request: _Request, send: Callable[[Any], None]) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         chunks, branch = read_chunks(), None
         if _FEATURES in names:
-            measure = partial(features_and_excerpts, sample_rate=info.sample_rate, frames=info.frames)
+            measure = partial(
+                features_and_excerpts, sample_rate=info.sample_rate, frames=info.frames, with_loudness=False
+            )
             branch = stack.enter_context(StreamBranch(measure))
             chunks = branch.watch(chunks)
         if _SCAN in names:
@@ -208,7 +185,10 @@ def _measure(request: _Request, send: Callable[[Any], None]) -> dict[str, Any]:
         for _ in chunks:
             pass
         if branch:
-            values[_FEATURES], values[_EXCERPTS] = branch.result()
+            features, values[_EXCERPTS] = branch.result()
+            scan = values[_SCAN]  # has measured the loudness
+            loudness_range = scan.loudness_range_lu() if math.isfinite(scan.lufs) else math.nan
+            values[_FEATURES] = dataclasses.replace(features, lufs=scan.lufs, loudness_range=loudness_range)
             if values[_SCAN].frames != info.frames:
                 del values[_EXCERPTS]  # they are not where they should be
     if track_scan:

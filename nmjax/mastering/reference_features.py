@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +21,18 @@ MIN_SECONDS = 3.0  # of a reference
 _SECTION_TOLERANCE_S = 1.0  # people round up
 
 
-def read_reference_features(
-    file: WeightedFile, find_features: Callable[[WeightedFile], TrackFeatures | None] = lambda _: None
-) -> tuple[TrackFeatures, str]:
+def read_reference_features(file: WeightedFile) -> tuple[TrackFeatures, str]:
     """Features and name of a target file (.json), a music file, or a section of one.
 
     Args:
         file: the file.
-        find_features: features of a music file that were measured before; None where they were not.
 
     Raises:
         BadInputError: as `features_from_file`; a section of a target file.
     """
     path = Path(file.path)
     if path.suffix.lower() != ".json":
-        return find_features(file) or features_from_file(path, file.section), section_name(path.name, file.section)
+        return features_from_file(path, file.section), section_name(path.name, file.section)
     if file.section:
         raise BadInputError(f"'{path}' is a target file, which has no sections; leave the times out.")
     from nmjax.reference import target_file  # pydantic, which music files do not need
@@ -110,15 +107,18 @@ def features_from_chunks(chunks: AudioChunks, sample_rate: int) -> TrackFeatures
     return finish_features(extractor, sample_rate)
 
 
-def features_and_excerpts(chunks: AudioChunks, sample_rate: int, frames: int) -> tuple[TrackFeatures, Excerpts]:
+def features_and_excerpts(
+    chunks: AudioChunks, sample_rate: int, frames: int, with_loudness: bool = True
+) -> tuple[TrackFeatures, Excerpts]:
     """What `features_from_chunks` and `match_excerpts` return, in one pass.
 
     Args:
         chunks: audio of any sample rate.
         sample_rate: Hz.
         frames: length of the audio.
+        with_loudness: see `FeatureExtractor`.
     """
-    extractor = FeatureExtractor()
+    extractor = FeatureExtractor(with_loudness)
 
     def watch() -> Iterator[np.ndarray]:
         for chunk in prefetch(resample_stream(chunks, sample_rate, SAMPLE_RATE)):

@@ -36,7 +36,6 @@ def resolve_options(
     request: MasteringRequest,
     reference_target: ReferenceTarget | None = None,
     settings: StoredSettings | None = None,
-    find_features: Callable[[WeightedFile], TrackFeatures | None] = lambda _: None,
 ) -> MasteringOptions:
     """Checked options; reads the references and the settings file of the request.
 
@@ -44,7 +43,6 @@ def resolve_options(
         request: the request.
         reference_target: a target made of references in memory, instead of the request's files.
         settings: settings in memory, instead of the request's file.
-        find_features: features of a reference that were measured before; None where they were not.
 
     Raises:
         BadInputError: options that contradict each other or have no effect, or a file that cannot be read.
@@ -53,7 +51,7 @@ def resolve_options(
     has_settings = request.settings is not None or settings is not None
     check_combinations(request, has_reference, has_settings)
     if request.has_reference:
-        tracks = [read_reference_features(file, find_features) for file in request.reference_files()]
+        tracks = [read_reference_features(file) for file in request.reference_files()]
         reference_target = combine_references(request, tracks)
     delivery_specs = resolve_delivery_specs(request)
     if request.matches_loudness:

@@ -127,9 +127,14 @@ def track_features(chunks: Iterable[Float[np.ndarray, "_ channel"]], max_hz: flo
 
 
 class FeatureExtractor:
-    """Streaming computation of `TrackFeatures`: `update` with each chunk at SAMPLE_RATE, then `features`."""
+    """Streaming computation of `TrackFeatures`: `update` with each chunk at SAMPLE_RATE, then `features`.
 
-    def __init__(self) -> None:
+    Args:
+        with_loudness: measure the loudness and its range, too; otherwise they are −inf and NaN.
+    """
+
+    def __init__(self, with_loudness: bool = True) -> None:
+        self._with_loudness = with_loudness
         self._num_samples = 0
         self._num_channels = 0
         self._pending: np.ndarray | None = None
@@ -146,9 +151,10 @@ class FeatureExtractor:
             return
         self._num_samples += len(chunk)
         self._num_channels = chunk.shape[1]
-        if self._loudness_meter is None:
+        if self._with_loudness and self._loudness_meter is None:
             self._loudness_meter = LoudnessMeter(SAMPLE_RATE, channel_weights(chunk.shape[1]))
-        self._loudness_meter.update(chunk)
+        if self._loudness_meter:
+            self._loudness_meter.update(chunk)
         buffer = chunk if self._pending is None else np.concatenate([self._pending, chunk])
         while len(buffer) >= _BLOCK_SAMPLES:
             self._add_block(buffer[:_BLOCK_SAMPLES])

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def run_python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
@@ -46,16 +48,32 @@ print(before, float(scale(2.0, 3)), scale.__name__)
     assert run_python(code) == "False 6.0 scale"
 
 
-def test_a_plain_master_needs_no_jax(tmp_path):
-    """At another rate than the model's, with a preset, an override of a band, and at an intensity."""
+HEAVY = ("jax", "flax", "scipy", "orbax", "tensorstore", "pyarrow", "matplotlib")
+WITHOUT_JAX = {
+    "an override and an intensity": "--intensity 1.3 --band 2.gain_db=-2 --deliver cd",
+    "a reference": "--reference reference.wav",
+    "the same song": "--reference reference.wav --same-song",
+    "a style": "--style warm",
+    "a compressor and a width": "--set compressor.ratio=2 --set compressor.threshold_db=-30 --set width.high=1.3",
+    "gates": "--model 1c",
+}
+
+
+@pytest.mark.parametrize("options", WITHOUT_JAX.values(), ids=list(WITHOUT_JAX))
+def test_a_plain_master_needs_no_jax(tmp_path, options):
+    """At another rate than the model's."""
     code = f"""
-import sys
+import os, sys
 import numpy as np, soundfile
 from nmjax.cli.main import main
-noise = np.random.default_rng(0).standard_normal((5 * 48_000, 2)) * 0.1
-soundfile.write({str(tmp_path / "track.wav")!r}, noise, 48_000)
-options = ["--intensity", "1.3", "--band", "2.gain_db=-2", "--deliver", "cd", "--quiet"]
-code = main(["infer", {str(tmp_path / "track.wav")!r}, "-o", {str(tmp_path / "master.wav")!r}, *options])
-print(code, [name for name in ("jax", "flax", "scipy", "orbax", "pyarrow", "matplotlib") if name in sys.modules])
+os.chdir({str(tmp_path)!r})
+rng = np.random.default_rng(0)
+for name, falls_off in (("track", 0.0), ("reference", 0.9)):
+    audio = 0.1 * rng.standard_normal((8 * 48_000, 2))
+    audio[1:] += falls_off * audio[:-1]
+    audio *= 1.0 + np.sin(np.arange(len(audio)) / 9000.0)[:, None] * (falls_off > 0)
+    soundfile.write(name + ".wav", 0.3 * audio, 48_000)
+code = main(["infer", "track.wav", "-o", "master.wav", "--quiet", *{options!r}.split()])
+print(code, [name for name in {HEAVY!r} if name in sys.modules])
 """
     assert run_python(code) == "0 []"
