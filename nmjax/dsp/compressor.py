@@ -148,7 +148,7 @@ def compress(
 
     Args:
         audio: any length above 0, float32 or float64. All chunks of a stream but the last are multiples of
-            `STREAM_BLOCK` long.
+            `STREAM_BLOCK` long. NumPy computes where this and the settings are arrays of NumPy.
         settings: one row for each signal. With ratio 1 and 0 dB of make-up the output is bit-identical to the input.
         sample_rate: Hz.
         state: the state returned for the previous chunk; at rest if not given.

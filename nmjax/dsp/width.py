@@ -53,7 +53,8 @@ def widen(
     """Change the stereo width; the mid, (left + right)/2, does not change.
 
     Args:
-        audio: any length above 0. Only stereo has a side: any other number of channels is returned unchanged.
+        audio: any length above 0. Only stereo has a side: any other number of channels is returned unchanged. NumPy
+            computes where this and the settings are arrays of NumPy.
         settings: one row for each signal.
         sample_rate: Hz.
         state: the state returned for the previous chunk; at rest if not given.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
+from nmjax.mastering.diagnosis import narrow_levels
 from tests.mastering.diagnosis.songs import RATE, findings_of, song
 
 pytestmark = pytest.mark.slow
@@ -60,3 +61,16 @@ def test_notes_that_are_repeated_are_none(swelling):
 def test_silence_and_what_is_too_short(seconds):
     assert "resonance" not in findings_of(np.zeros((round(seconds * RATE), 2)))
     assert "resonance" not in findings_of(resonate(song(seconds), 1_000.0, 24.0, 30.0))
+
+
+def test_of_many_windows_evenly_spaced_ones_are_compared(monkeypatch):
+    """The memory of a long track is bounded."""
+    monkeypatch.setattr(narrow_levels, "_MAX_WINDOWS", 8)
+    compared = []
+    monkeypatch.setattr(narrow_levels, "compare_levels", lambda freq_hz, level_db: compared.append(level_db))
+    scan = narrow_levels.NarrowLevelScan(1.0, 4096, 100.0, 3000.0)
+    for window in range(100):
+        scan.add(np.full(4096, -float(window)))
+        assert len(scan._levels) <= 8
+    scan.result()
+    np.testing.assert_allclose(compared[0][:, 0], -np.arange(0.0, 100.0, 16.0))
