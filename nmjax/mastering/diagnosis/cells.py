@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
+from nmjax.mastering.diagnosis.bend_histogram import BendHistogram
 from nmjax.mastering.diagnosis.clicks import ClickScan
 
 CELL_SECONDS = 128 / 44_100
 _SPIKE_SHARE = 0.25  # samples with at least this share of the cell's largest second difference form its spike
 _INITIAL_CELLS = 1 << 14
+_LAST_CELLS = 7  # 20 ms
 
 
 def cell_frames(sample_rate: int) -> int:
@@ -26,22 +28,21 @@ class CellStatistics:
     Attributes:
         frames: of a cell.
         power: mean square, over all channels.
-        sound: the same without the offset of each cell and channel.
-        bend_power: mean square of the second difference x[n−1] − 2·x[n] + x[n+1], dominated by the highest frequencies.
-        spike_width: number of samples whose second difference is at least a quarter of the largest.
+        last_sound: the same of the last cells, without the offset of each cell and channel.
+        bends: levels of the second difference x[n−1] − 2·x[n] + x[n+1], dominated by the highest frequencies, and how
+            many samples of a cell have one of at least a quarter of the largest.
         clicks: the cells that hold a click, see `ClickScan`.
     """
 
     frames: int
     power: Float[np.ndarray, " cells"]
-    sound: Float[np.ndarray, " cells"]
-    bend_power: Float[np.ndarray, " cells"]
-    spike_width: UInt8[np.ndarray, "cells channel"]
+    last_sound: Float[np.ndarray, " last"]
+    bends: BendHistogram
     clicks: Int[np.ndarray, " clicks"]
 
 
 class CellScan:
-    """Collects `CellStatistics` from blocks. Memory grows by 5 kB per second of stereo.
+    """Collects `CellStatistics` from blocks. Memory grows by 1.4 kB per second.
 
     Args:
         sample_rate: Hz.
@@ -50,9 +51,8 @@ class CellScan:
 
     def __init__(self, sample_rate: int, channels: int):
         self._frames, self._num_cells = cell_frames(sample_rate), 0
-        self._values = np.zeros((3, _INITIAL_CELLS), np.float32)
-        self._widths = np.zeros((_INITIAL_CELLS, channels), np.uint8)
-        self._clicks = ClickScan(channels)
+        self._power, self._last_sound = np.zeros(_INITIAL_CELLS, np.float32), np.zeros(0, np.float32)
+        self._bends, self._clicks = BendHistogram(self._frames), ClickScan(channels)
         self._before = np.zeros((channels, 2), np.float32)
 
     def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
@@ -67,21 +67,20 @@ class CellScan:
         shape = (len(block), num_cells, self._frames)
         samples, bends = joined[:, 2:].reshape(shape), np.abs(np.diff(change)).reshape(shape)
         largest = bends.max(axis=2)
-        widths = np.asarray(np.sum(bends >= _SPIKE_SHARE * largest[..., None], axis=2, dtype=np.uint8)).T
+        widths = np.asarray(np.sum(bends >= _SPIKE_SHARE * largest[..., None], axis=2, dtype=np.uint16)).T
         self._clicks.update(largest.T, widths)
         power = (np.einsum("cnt,cnt->nc", samples, samples) / self._frames).mean(axis=1)
         offset_power = np.square(samples.mean(axis=2).T).mean(axis=1)
         bend_power = (np.einsum("cnt,cnt->nc", bends, bends) / self._frames).mean(axis=1)
+        self._bends.update(bend_power, widths)
+        self._last_sound = np.concatenate([self._last_sound, power - offset_power])[-_LAST_CELLS:]
         start, stop = self._num_cells, self._num_cells + num_cells
-        while stop > len(self._widths):
-            self._values = np.concatenate([self._values, np.zeros_like(self._values)], axis=1)
-            self._widths = np.concatenate([self._widths, np.zeros_like(self._widths)])
-        self._values[:, start:stop] = power, power - offset_power, bend_power
-        self._widths[start:stop] = widths
+        while stop > len(self._power):
+            self._power = np.concatenate([self._power, np.zeros_like(self._power)])
+        self._power[start:stop] = power
         self._num_cells = stop
 
     def result(self) -> CellStatistics:
         """The statistics of the signal so far."""
-        power, sound, bend_power = self._values[:, : self._num_cells]
-        widths = self._widths[: self._num_cells]
-        return CellStatistics(self._frames, power, sound, bend_power, widths, self._clicks.cells())
+        power = self._power[: self._num_cells]
+        return CellStatistics(self._frames, power, self._last_sound, self._bends, self._clicks.cells())

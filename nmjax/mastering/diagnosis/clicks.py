@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, UInt16
 
 from nmjax.audio.sliding import sliding_maximum
 
@@ -22,11 +22,11 @@ class ClickScan:
     """
 
     def __init__(self, channels: int):
-        self._bends, self._widths = np.zeros((0, channels), np.float32), np.zeros((0, channels), np.uint8)
+        self._bends, self._widths = np.zeros((0, channels), np.float32), np.zeros((0, channels), np.uint16)
         self._num_seen = 0
         self._found: list[Int[np.ndarray, " clicks"]] = [np.zeros(0, int)]
 
-    def update(self, bends: Float[np.ndarray, "cells channel"], widths: UInt8[np.ndarray, "cells channel"]) -> None:
+    def update(self, bends: Float[np.ndarray, "cells channel"], widths: UInt16[np.ndarray, "cells channel"]) -> None:
         """Add cells.
 
         Args:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from nmjax.audio.units import power_to_db
+from nmjax.mastering.diagnosis.bend_histogram import EDGES_DB, STEP_DB, BendHistogram
 from nmjax.mastering.diagnosis.cells import CellStatistics
 from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.runtime.number_format import format_fixed
 
-_BEND_GAIN = 6.0  # power of the second difference of white noise over that of the noise
-_STEP_DB = 0.5
-_MIN_DB, _MAX_DB = -85.0, 10.0  # hiss below is inaudible
 _CLUSTER_STEPS = 4  # 2 dB: levels of 3 ms of steady noise vary by about 0.8 dB
 _DISTANCE_STEPS = 8  # 4 dB: below steady noise there is nothing, below music there always is something
 _MIN_CLUSTER_RATIO = 60.0  # at most 31 on forty training songs, over 100 on most with hiss 40 dB below the music
@@ -30,16 +27,12 @@ def find_hiss(cells: CellStatistics) -> list[Finding]:
     The second difference of the signal shows the highest frequencies. With hiss, many cells have its level, within
     2 dB, and hardly any cell is 3 to 5 dB lower.
     """
-    power = cells.bend_power / _BEND_GAIN
-    is_sound = power > 0.0
-    level_db = 10.0 * np.log10(power[is_sound])
-    if len(level_db) < _MIN_CELLS:
+    bends = cells.bends
+    floor = _floor(bends) if bends.num_cells >= _MIN_CELLS else None
+    if floor is None:
         return []
-    floor_db = _floor_db(level_db)
-    if floor_db is None:
-        return []
-    at_floor = np.abs(level_db - floor_db) <= 0.5 * _STEP_DB * _CLUSTER_STEPS
-    width = np.median(cells.spike_width[is_sound][at_floor]) / cells.frames
+    floor_db = float(EDGES_DB[floor] + 0.5 * STEP_DB * _CLUSTER_STEPS)
+    width = bends.median_width(floor, floor + _CLUSTER_STEPS)
     if not _NOISE_WIDTH[0] <= width <= _NOISE_WIDTH[1]:
         return []
     relative_db = floor_db - power_to_db(float(cells.power.mean()))
@@ -57,13 +50,10 @@ def find_hiss(cells: CellStatistics) -> list[Finding]:
     ]
 
 
-def _floor_db(level_db: Float[np.ndarray, " cells"]) -> float | None:
-    """The level of the lowest cluster that ends abruptly; None where there is none."""
-    edges = np.arange(_MIN_DB - _STEP_DB * _DISTANCE_STEPS, _MAX_DB, _STEP_DB)
-    sums = np.concatenate([[0], np.cumsum(np.histogram(level_db, edges)[0])])
+def _floor(bends: BendHistogram) -> int | None:
+    """The first level of the lowest cluster that ends abruptly; None where there is none."""
+    sums = np.concatenate([[0], np.cumsum(bends.counts)])
     counts = sums[_CLUSTER_STEPS:] - sums[:-_CLUSTER_STEPS]  # within 2 dB above each edge
-    ratio = counts[_DISTANCE_STEPS:] / (counts[:-_DISTANCE_STEPS] + _FLOOR_SHARE * len(level_db))
+    ratio = counts[_DISTANCE_STEPS:] / (counts[:-_DISTANCE_STEPS] + _FLOOR_SHARE * bends.num_cells)
     best = int(np.argmax(ratio))
-    if ratio[best] < _MIN_CLUSTER_RATIO:
-        return None
-    return float(edges[best + _DISTANCE_STEPS] + 0.5 * _STEP_DB * _CLUSTER_STEPS)
+    return None if ratio[best] < _MIN_CLUSTER_RATIO else best + _DISTANCE_STEPS

@@ -14,7 +14,6 @@ from nmjax.runtime.number_format import format_time
 
 _SILENT_POWER = 10.0**-7.0  # −70 dBFS
 _MIN_LEADING_S, _MIN_TRAILING_S = 3.0, 8.0
-_EDGE_S = 0.02  # at both ends of the track
 _CUT_OFF_DB = -26.0  # a track that is this loud, relative to its loud sections, at an end was cut there
 _DROPOUT_S = (0.004, 0.12)
 _BEFORE_DROPOUT_S = 0.03
@@ -26,10 +25,10 @@ _MAX_CLICKS_PER_S = 4.0  # more is a rhythm
 
 @dataclasses.dataclass(frozen=True)
 class _Level:
-    """Power of all channels by cell, with and without the offset of each cell, and that of loud sections."""
+    """Power of all channels by cell, that of the last cells without their offset, and that of loud sections."""
 
     power: Float[np.ndarray, " cells"]
-    sound: Float[np.ndarray, " cells"]
+    last_sound: Float[np.ndarray, " last"]
     loud: float
 
 
@@ -39,7 +38,7 @@ def find_interruptions(cells: CellStatistics) -> list[Finding]:
     if not len(power) or power.max() < _SILENT_POWER:
         return [_silent_track()] if len(power) else []
     audible = power[power >= _SILENT_POWER]
-    level = _Level(power, cells.sound, float(np.percentile(audible, _LOUD_PERCENT)))
+    level = _Level(power, cells.last_sound, float(np.percentile(audible, _LOUD_PERCENT)))
     gaps = _dropouts(level)
     return [*_find_silence(level), *_find_cut_ends(level), *_find_dropouts(gaps), *_find_clicks(cells, gaps)]
 
@@ -76,10 +75,9 @@ def _find_silence(level: _Level) -> list[Finding]:
 
 
 def _find_cut_ends(level: _Level) -> list[Finding]:
-    num_cells = max(1, round(_EDGE_S / CELL_SECONDS))
     limit = level.loud * 10.0 ** (_CUT_OFF_DB / 10.0)
     # The last cells only: a note may start at once, but it does not end at once. A constant that continues is no music.
-    end = float(level.sound[-num_cells:].min())
+    end = float(level.last_sound.min())
     if end < limit:
         return []
     return [

@@ -25,7 +25,7 @@ _LOW_PERCENT = 5.0  # of the time
 _QUIET_DB, _SILENT_DB = 40.0, -115.0  # windows this far below loud ones, or below this level, do not count
 _OUTSIDE_DB = -200.0  # of bands that do not exist
 _OTHERS = (12, 96)  # bands: from an eighth of an octave to an octave on either side
-_MAX_WINDOWS = 4096  # 50 minutes; of more, evenly spaced ones tell as much about the share of the time
+_MAX_WINDOWS = 2048  # 25 minutes; of more, evenly spaced ones tell as much about the share of the time
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class _Zone:
 
 
 class NarrowLevelScan:
-    """Collects `NarrowLevels`. Memory grows by 2 kB per second, over 50 minutes.
+    """Collects `NarrowLevels`. Memory grows by 2 kB per second, over 25 minutes.
 
     Args:
         bin_hz: spacing of the bins of the windows' spectra.
