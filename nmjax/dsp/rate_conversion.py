@@ -107,7 +107,7 @@ def _fit_response(
 
     bounds = np.array([[np.log(5.0), max_log_freq], [-30.0, 30.0], [np.log(0.1), np.log(20.0)]])
     low, high = (np.repeat(bounds[:, i], initial.shape[1]) for i in (0, 1))
-    x = minimize_squares(evaluate, initial.ravel(), low, high)
+    x = minimize_squares(evaluate, initial.ravel(), low, high).params
     error_db = np.abs(evaluate(x)[0][: len(grid_hz)][grid_hz <= FULL_WEIGHT_MAX_HZ]).max()
     log_freq, gain_db, log_q = x.reshape(3, -1)
     gain_db = np.where(np.abs(gain_db) < _NO_GAIN_DB, 0.0, gain_db)  # a neutral band stays neutral

@@ -55,7 +55,8 @@ def fit_raw_parameters(
         )
 
     lowest = np.broadcast_to(low, start.shape)[free]
-    return with_free(minimize_squares(evaluate, start[free], lowest, np.full(len(free), _MAX_RAW), _TOLERANCE))
+    fitted = minimize_squares(evaluate, start[free], lowest, np.full(len(free), _MAX_RAW), _TOLERANCE)
+    return with_free(fitted.params)
 
 
 def with_slopes(
