@@ -37,7 +37,9 @@ def equalize_stream(chunks: AudioChunks, bands: Bands, sample_rate: int) -> Iter
     yield from prefetch(_filter_stream(EqualizerStage(bands, sample_rate), chunks, _CHUNK_SECONDS * sample_rate))
 
 
-def _filter_stream(stage: EqualizerStage, chunks: AudioChunks, chunk_frames: int) -> Iterator[np.ndarray]:
+def _filter_stream(
+    stage: EqualizerStage | ProcessorStage, chunks: AudioChunks, chunk_frames: int
+) -> Iterator[np.ndarray]:
     state = None
     for chunk in rechunk(chunks, chunk_frames):
         filtered, state = stage.process(chunk, chunk_frames, state)
@@ -138,8 +140,12 @@ def apply_processor(
     """
     chunk_frames = _CHUNK_SECONDS * sample_rate // BLOCK_SIZE * BLOCK_SIZE
     stage = ProcessorStage(processor, settings, sample_rate, input_gain_db)
-    skip, outputs = stage.latency, _process_stream(stage, pad_end(chunks, stage.latency), chunk_frames)
-    for output in prefetch(outputs) if PROCESSORS[processor].runs_in_numpy else outputs:
+    skip, padded = stage.latency, pad_end(chunks, stage.latency)
+    if PROCESSORS[processor].runs_in_numpy:
+        outputs = prefetch(_filter_stream(stage, padded, chunk_frames))
+    else:
+        outputs = _process_stream(stage, padded, chunk_frames)
+    for output in outputs:
         if skip < len(output):
             yield output[skip:]
         skip = max(0, skip - len(output))

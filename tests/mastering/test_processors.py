@@ -122,7 +122,7 @@ def test_streaming_buffers_only_a_few_chunks():
         for _ in range(200):
             read += 1 << 14
             yield np.zeros((1 << 14, 2), np.float32)
-            assert read - given < 8 * 3 * 8000  # each stage is one chunk ahead of the next
+            assert read - given < 10 * 3 * 8000  # each stage is up to three chunks ahead of the next
 
     audio, settings = pieces(), parse_settings().settings
     for stage in PROCESSORS:
