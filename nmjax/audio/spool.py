@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import weakref
@@ -11,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from nmjax.audio.streams import CHUNK_FRAMES, AudioChunks
+from nmjax.runtime.atomic_files import write_error_message
+from nmjax.runtime.errors import CannotWriteError
 
 _SAMPLE_BYTES = 4
 
@@ -24,12 +27,17 @@ class Spool:
         channels: of the signal.
         folder: of the file, which needs 4 bytes per sample. None for the system's folder for temporary files.
         memory_bytes: how much stays in memory.
+
+    Raises:
+        CannotWriteError: here or in any method: the disk is full, or the folder cannot be written.
     """
 
     def __init__(self, channels: int, folder: Path | None = None, memory_bytes: int = 0):
         self._channels, self._free_bytes = channels, memory_bytes
         self._chunks: list[np.ndarray] = []
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`, or with this object)
+        self._folder = folder or Path(tempfile.gettempdir())
+        with self._reporting_errors():
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`, or with this object)
         self._finalizer = weakref.finalize(self, self._file.close)
 
     def append(self, chunk: np.ndarray) -> None:
@@ -40,16 +48,25 @@ class Spool:
             self._chunks.append(samples if samples.base is None else samples.copy())  # a view would hold all of it
         else:
             self._free_bytes = 0
-            self._file.write(samples.data)
+            with self._reporting_errors():
+                self._file.write(samples.data)
 
     def read_chunks(self) -> Iterator[np.ndarray]:
         """The signal from its start, in chunks `[frames, channel]` float32."""
         yield from self._chunks
-        self._file.flush()
+        with self._reporting_errors():
+            self._file.flush()
         start = 0
         while len(chunk := read_frames_at(self._file.fileno(), self._channels, start, CHUNK_FRAMES)):
             yield chunk
             start += len(chunk)
+
+    @contextlib.contextmanager
+    def _reporting_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CannotWriteError(write_error_message(self._folder, error)) from None
 
     def close(self) -> None:
         """Frees the memory and removes the file; readers must have ended."""

@@ -118,14 +118,17 @@ def _measure(
     signal: InputSignal, tap: StreamTap, needs_statistics: bool
 ) -> tuple[LoudnessScan, TrackStatistics | None]:
     """Measures a track in one pass, unless that has been done."""
-    if signal.wait_for_scan and (measurements := signal.wait_for_scan()):
-        return measurements.scan, measurements.statistics
-    track_scan = TrackScan(signal.sample_rate, signal.channels) if needs_statistics else None
-    chunks = tap("source", signal.read_chunks())
-    scan = _loudness_scan(watch_in_thread(chunks, track_scan.update) if track_scan else chunks, signal)
+    measurements = signal.wait_for_scan() if signal.wait_for_scan else None
+    if measurements:
+        scan, statistics = measurements.scan, measurements.statistics
+    else:
+        track_scan = TrackScan(signal.sample_rate, signal.channels) if needs_statistics else None
+        chunks = tap("source", signal.read_chunks())
+        scan = _loudness_scan(watch_in_thread(chunks, track_scan.update) if track_scan else chunks, signal)
+        statistics = track_scan.result() if track_scan and scan.frames >= MIN_FRAMES else None
     if scan.frames < MIN_FRAMES:
         raise BadInputError(f"{signal.name} has fewer than {MIN_FRAMES} samples; there is nothing to master.")
-    return scan, track_scan.result() if track_scan else None
+    return scan, statistics
 
 
 def _known_plan(options: MasteringOptions) -> RepairPlan | None:

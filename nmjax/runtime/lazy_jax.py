@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from nmjax.runtime.errors import BadInputError
 from nmjax.runtime.import_pause import without_collection
 
 if TYPE_CHECKING:
@@ -62,7 +63,13 @@ class _Watcher(importlib.abc.MetaPathFinder):
 
 def _import_and_act(import_jax: Callable[[types.ModuleType], None], module: types.ModuleType) -> None:
     with without_collection():
-        import_jax(module)
+        try:
+            import_jax(module)
+        except Exception as error:  # an incompatible jaxlib raises whatever it likes
+            raise BadInputError(
+                f"This needs JAX, which cannot be imported ({error}). Install it again: pip install --force-reinstall "
+                "jax jaxlib."
+            ) from error
     while _after_import:
         _after_import.pop(0)()
 

@@ -1,9 +1,13 @@
 """Audio in temporary files."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
 from nmjax.audio.spool import Spool, StoredStream
+from nmjax.runtime.errors import CannotWriteError
 
 
 @pytest.fixture
@@ -35,3 +39,19 @@ def test_a_stream_is_computed_once_and_only_a_whole_one_is_stored(audio):
     for expected in (2, 2, 2):
         np.testing.assert_array_equal(np.concatenate(list(open_stored())), audio)
         assert len(openings) == expected
+
+
+def test_a_full_disk_and_a_missing_folder_are_named(audio, tmp_path):
+    class FullDisk:
+        def write(self, _):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self):
+            pass
+
+    spool = Spool(2, tmp_path)
+    spool._file = FullDisk()
+    with pytest.raises(CannotWriteError, match=rf"disk is full: '{tmp_path}' was not written"):
+        spool.append(audio)
+    with pytest.raises(CannotWriteError, match=r"absent' cannot be written \(No such file or directory\)"):
+        Spool(2, tmp_path / "absent")

@@ -95,6 +95,16 @@ def test_damage_is_reported_in_one_sentence(tmp_path):
     assert result.stderr == "nmjax: 'track.wav' holds samples that are NaN or infinite. Export it again.\n"
 
 
+def test_a_file_of_one_sample_is_refused(tmp_path):
+    write_audio(tmp_path / "track.wav", music(1.0)[:1])
+    command = [sys.executable, "-m", "nmjax", "infer", "track.wav"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (
+        2,
+        "nmjax: 'track.wav' has fewer than 2 samples; there is nothing to master.\n",
+    )
+
+
 def test_results_belong_to_their_files_and_stale_ones_are_dropped(tmp_path):
     for name, seconds in (("a", 3.0), ("b", 4.0), ("c", 5.0)):
         write_audio(tmp_path / f"{name}.wav", music(seconds))

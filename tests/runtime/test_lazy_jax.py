@@ -1,9 +1,12 @@
 """JAX comes when it is used, whoever uses it, and finds what waited for it."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from tests.synthetic_audio import music, write_audio
 
 
 def run_python(code: str) -> str:
@@ -77,3 +80,16 @@ code = main(["infer", "track.wav", "-o", "master.wav", "--quiet", *{options!r}.s
 print(code, [name for name in {HEAVY!r} if name in sys.modules])
 """
     assert run_python(code) == "0 []"
+
+
+@pytest.mark.parametrize("error", ["ImportError", "RuntimeError"])
+def test_a_broken_jax_is_one_sentence(tmp_path, error):
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax" / "__init__.py").write_text(f"raise {error}('jaxlib is incompatible')")
+    write_audio(tmp_path / "track.wav", music(3.0))
+    command = [sys.executable, "-m", "nmjax", "infer", "track.wav", "--model", "2-master"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2
+    assert result.stderr.startswith("nmjax: This needs JAX, which cannot be imported (jaxlib is incompatible). Install")
+    assert not (tmp_path / "track-mastered.wav").exists()

@@ -17,7 +17,7 @@ from nmjax.audio.units import amplitude_to_db
 from nmjax.dsp.declip import declip_chunks
 from nmjax.mastering.diagnosis.ceiling import find_ceiling
 from nmjax.mastering.diagnosis.finding import Severity
-from nmjax.mastering.diagnosis.saturation import is_cut_off
+from nmjax.mastering.diagnosis.saturation import channels_agree, is_cut_off
 from nmjax.mastering.repair.base import Diagnosis, Proposal, Repair
 from nmjax.mastering.repair.clip import HalfLevels, checked_levels, describe_levels, level_array, level_list
 from nmjax.mastering.repair.curve import with_ceiling
@@ -68,10 +68,12 @@ class SaturationRepair(Repair):
 
     @classmethod
     def needs_name(cls, diagnosis: Diagnosis) -> bool:
-        """Unless the diagnosis warns, and the level at which peaks are cut off does not change."""
-        finding = diagnosis.findings.get("saturation")
+        """Unless the diagnosis warns, in all channels, and the level at which peaks are cut off does not change."""
+        finding, statistics = diagnosis.findings.get("saturation"), diagnosis.statistics
         is_clear = finding is not None and finding.severity is not Severity.INFO
-        return not is_clear or find_ceiling(diagnosis.statistics.ceiling).constancy < _MIN_CONSTANCY
+        if not is_clear or not channels_agree(statistics.saturation):
+            return True
+        return find_ceiling(statistics.ceiling).constancy < _MIN_CONSTANCY
 
     @classmethod
     def propose(cls, diagnosis: Diagnosis) -> Proposal | None:

@@ -184,6 +184,15 @@ def test_a_saturated_song_is_restored(clean, drive_db):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("drive_db", [9.0, 12.0])
+def test_a_track_with_one_saturated_channel_is_left_alone(clean, drive_db):
+    """One curve for both would bend the other channel."""
+    saturated = np.stack([saturate(clean, drive_db)[:, 0], np.float32(clean[:, 1])], axis=1)
+    plan, _ = plan_of(saturated)
+    assert plan == NO_REPAIRS
+
+
+@pytest.mark.slow
 def test_the_curve_has_the_level_of_the_track(clean):
     saturated = saturate(clean, 9.0)
     loud, quiet = (
