@@ -16,7 +16,7 @@ from nmjax.models.processors import PROCESSORS
 from nmjax.reference import dynamics, gain_fit
 from nmjax.reference.bands import NUM_BANDS
 from nmjax.reference.dynamics_target import NO_CHANGE, DynamicsChange, DynamicsTarget, dynamics_target
-from nmjax.reference.features import FeatureExtractor, TrackFeatures
+from nmjax.reference.features import TrackFeatures, track_features
 from nmjax.reference.limits import EXPANSION
 from nmjax.reference.reference_target import ReferenceTarget
 
@@ -107,15 +107,8 @@ def _tone_change_db(
     """How the levels of mid change between two versions of the same excerpts; None for no change."""
     if after is None:
         return np.zeros(NUM_BANDS)
-    before_db, after_db = (_mid_db(x) for x in (before, after))
+    before_db, after_db = (track_features(x, with_loudness=False).mid_db for x in (before, after))
     return after_db - before_db
-
-
-def _mid_db(excerpts: Float[np.ndarray, "blocks time channel"]) -> Float[np.ndarray, " bands"]:
-    extractor = FeatureExtractor(with_loudness=False)
-    for block in excerpts:
-        extractor.update(block)
-    return extractor.features().mid_db
 
 
 def _compress(

@@ -113,14 +113,17 @@ class TrackFeatures:
         return self.known_bands & (self.mid_db > self.mid_db.max() - range_db)
 
 
-def track_features(chunks: Iterable[Float[np.ndarray, "_ channel"]], max_hz: float = SAMPLE_RATE / 2) -> TrackFeatures:
+def track_features(
+    chunks: Iterable[Float[np.ndarray, "_ channel"]], max_hz: float = SAMPLE_RATE / 2, with_loudness: bool = True
+) -> TrackFeatures:
     """Features of audio at SAMPLE_RATE.
 
     Args:
         chunks: consecutive pieces of any length.
         max_hz: half the sample rate of the file that the audio comes from.
+        with_loudness: see `FeatureExtractor`.
     """
-    extractor = FeatureExtractor()
+    extractor = FeatureExtractor(with_loudness)
     for chunk in chunks:
         extractor.update(chunk)
     return extractor.features(max_hz)
