@@ -110,7 +110,8 @@ def measure_source(
     read_chunks = repaired_opener(signal.read_chunks, plan, rate, channels, folder)
     if plan.active():
         scan = _loudness_scan(tap("repaired", read_chunks()), signal)
-    findings = mark_findings(findings, plan, suggest=suggest_options and known_plan is None)
+    tried = options.repair if suggest_options and known_plan is None else None
+    findings = mark_findings(findings, plan, tried)
     return MeasuredSource(read_chunks, original, scan, plan, findings, statistics)
 
 

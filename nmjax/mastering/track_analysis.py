@@ -58,7 +58,7 @@ def analyze_track(
 
         source = measure_source(signal, options, tap_source, report_findings, folder)
         if not options.settings:
-            notes += unneeded_repair_notes(options.repair, source.repairs)
+            notes += unneeded_repair_notes(options.repair, source.repairs, source.findings)
         else:
             notes += unfit_repair_notes(options.settings.repairs.select(options.repair), source.repairs)
         # Another scan is that of a repaired track, or of a file that has changed.

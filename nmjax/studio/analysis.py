@@ -133,7 +133,7 @@ def analyze_source(
     track = DiagnosedTrack(signal.read_chunks, signal.sample_rate, source.original.lufs)
     possible = plan_repairs(statistics, source.findings, track, list(REPAIRS))
     lufs, original = source.scan.lufs, source.original
-    plain = mark_findings(source.findings, RepairPlan(), suggest=False)
+    plain = mark_findings(source.findings, RepairPlan(), tried=None)
     return Analysis(
         findings=[_finding_dict(finding) for finding in plain],
         input={

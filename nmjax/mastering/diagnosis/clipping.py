@@ -15,10 +15,14 @@ from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.diagnosis.runs import find_runs
 
 _TOLERANCE = 1.01 / 32_768  # samples of a flat top differ by no more: a file of 16 bits rounds
+_MIN_SLOPE = 4.0 * _TOLERANCE  # per sample, at its ends: at those of a smooth top, one or two steps of 16 bits
 _MIN_RUN = 3  # samples of a flat top
+_MIN_SECONDS = _MIN_RUN / 48_000  # of a flat top: at high rates neighbors differ by less
 _NEAR = 0.98  # of the block's peak: samples that flat tops are compared with
 _MIN_FLAT_SHARE = 0.3  # of the samples near the peak; at the smooth top of a bass note less than a tenth are flat
 _MIN_PEAK = 0.01  # −40 dBFS: below, 16 bits are too coarse to see the shape of a top
+_MIN_PEAK_STEPS = 32_768 * _MIN_PEAK  # the same for a coarser format
+_STEP_SAMPLES = 4_096  # that the step is measured on
 _MIN_RUNS = 5  # in the whole track
 _PROBLEM_SHARE = 1e-4  # of all samples
 _OVERSHOOT_PERCENT = 90.0
@@ -34,7 +38,7 @@ class ClippingStatistics:
         runs: their number, over all channels.
         samples: their samples.
         overshoot_db: the 90th percentile of how far the waveform would have continued beyond its flat tops.
-        num_samples: all samples of all channels.
+        num_samples: all samples of all channels that were counted.
         levels: `[channel, 2]`, the magnitude from which samples of the positive and the negative half are cut off;
             infinite where a half has no flat tops.
         constant_share: of the samples in flat tops, how many are at these levels.
@@ -59,28 +63,41 @@ class ClippingStatistics:
 
 
 class ClippingScan:
-    """Finds flat tops block by block; one that a block's end cuts is left out. channels: of the signal."""
+    """Finds flat tops block by block; one that a block's end cuts is left out.
 
-    def __init__(self, channels: int):
-        self._runs = self._samples = self._num_samples = 0
+    Args:
+        channels: of the signal. One that repeats the first sample by sample is not counted again.
+        sample_rate: Hz.
+    """
+
+    def __init__(self, channels: int, sample_rate: int):
+        self._min_run = max(_MIN_RUN, round(_MIN_SECONDS * sample_rate))
+        self._runs = self._samples = self._num_samples = self._samples_with_copies = 0
         self._overshoots = np.zeros(601, np.int64)  # in steps of 0.05 dB, up to 30 dB
         self._tops = [[_HighestTops(), _HighestTops()] for _ in range(channels)]
 
     def update(self, block: Float[np.ndarray, "channel frames"]) -> None:
         """Add a block."""
-        self._num_samples += block.size
-        for channel, halves in zip(block, self._tops, strict=True):
+        for index, (channel, halves) in enumerate(zip(block, self._tops, strict=True)):
+            is_copy = index > 0 and np.array_equal(channel, block[0])
+            self._num_samples += 0 if is_copy else channel.size
             for signal, highest in zip((channel, -channel), halves, strict=True):
                 highest.raise_to(float(signal.max()))
-                for top in _flat_tops(signal):
-                    self._runs += 1
-                    self._samples += top.length
-                    self._overshoots[min(600, int(top.overshoot_db / 0.05))] += 1
+                for top in _flat_tops(signal, self._min_run):
                     highest.add(top)
+                    self._samples_with_copies += top.length
+                    if not is_copy:
+                        self._count(top)
+
+    def _count(self, top: _FlatTop) -> None:
+        self._runs += 1
+        self._samples += top.length
+        self._overshoots[min(600, int(top.overshoot_db / 0.05))] += 1
 
     def result(self) -> ClippingStatistics:
         """The statistics of the signal so far."""
         counts = np.cumsum(self._overshoots)
+        at_the_peak = sum(highest.samples for halves in self._tops for highest in halves)
         overshoot_db = 0.05 * float(np.searchsorted(counts, _OVERSHOOT_PERCENT / 100.0 * counts[-1]))
         return ClippingStatistics(
             runs=self._runs,
@@ -88,7 +105,7 @@ class ClippingScan:
             overshoot_db=overshoot_db,
             num_samples=self._num_samples,
             levels=np.array([[highest.level for highest in halves] for halves in self._tops]),
-            constant_share=sum(x.samples for halves in self._tops for x in halves) / max(1, self._samples),
+            constant_share=at_the_peak / max(1, self._samples_with_copies),
         )
 
 
@@ -121,32 +138,40 @@ class _HighestTops:
             self.samples += top.length
 
 
-def _flat_tops(signal: Float[np.ndarray, " frames"]) -> Iterator[_FlatTop]:
-    """Each flat top at the positive peak of a block."""
+def _flat_tops(signal: Float[np.ndarray, " frames"], min_run: int) -> Iterator[_FlatTop]:
+    """Each flat top of at least `min_run` samples at the positive peak of a block."""
     peak = float(signal.max(initial=0.0))
     if peak < _MIN_PEAK:
         return
     (near,) = np.nonzero(signal >= _NEAR * peak)
-    if len(near) < _MIN_RUN:
+    if len(near) < min_run:
         return
     is_flat = (np.diff(near) == 1) & (np.abs(np.diff(signal[near])) <= _TOLERANCE)
     first, last = (near[index] for index in find_runs(is_flat))
-    ends_inside = (last - first >= _MIN_RUN - 1) & (first >= 2) & (last < len(signal) - 2)
+    ends_inside = (last - first >= min_run - 1) & (first >= 2) & (last < len(signal) - 2)
     first, last = first[ends_inside], last[ends_inside]
-    rise = signal[first] - signal[first - 1]
-    fall = signal[last] - signal[last + 1]
-    is_top = (rise > _TOLERANCE) & (fall > _TOLERANCE)
+    # The parabola with the slopes at both ends of a run of T samples rises to slope · T / 4 above them. The slopes are
+    # those before the run: the step into it is cut short.
+    rise, fall = signal[first] - signal[first - 1], signal[last] - signal[last + 1]
+    slope_in = np.maximum(rise, signal[first - 1] - signal[first - 2])
+    slope_out = np.maximum(fall, signal[last + 1] - signal[last + 2])
+    slope = 0.5 * (slope_in + slope_out)
+    is_top = (rise > _TOLERANCE) & (fall > _TOLERANCE) & (slope > _MIN_SLOPE)
     length = (last - first + 1)[is_top]
     if len(length) == 0 or length.sum() < _MIN_FLAT_SHARE * len(near):
         return
-    # The parabola with the slopes at both ends of a run of T samples rises to slope · T / 4 above them. The slopes are
-    # those before the run: the step into it is cut short.
-    slope_in = np.maximum(rise, signal[first - 1] - signal[first - 2])[is_top]
-    slope_out = np.maximum(fall, signal[last + 1] - signal[last + 2])[is_top]
-    height = 0.5 * (slope_in + slope_out) * (length + 1) / 4.0
+    if peak < _MIN_PEAK_STEPS * _smallest_step(signal, int(first[0])):
+        return
+    height = slope[is_top] * (length + 1) / 4.0
     level = signal[first[is_top]]
     overshoot_db = 20.0 * np.log10(1.0 + height / level)
     yield from map(_FlatTop, level.tolist(), length.tolist(), overshoot_db.tolist())
+
+
+def _smallest_step(signal: Float[np.ndarray, " frames"], center: int) -> float:
+    """The smallest difference of two amplitudes near a sample: the step of the format, 1/128 for 8 bits."""
+    start = max(0, center - _STEP_SAMPLES // 2)
+    return float(np.diff(np.unique(signal[start : start + _STEP_SAMPLES])).min(initial=np.inf))
 
 
 def find_clipping(clipping: ClippingStatistics) -> list[Finding]:

@@ -62,7 +62,7 @@ class TrackScan:
     def __init__(self, sample_rate: int, channels: int):
         self._sample_rate, self._channels = sample_rate, channels
         self._samples = SampleStatistics(channels)
-        self._cells, self._clipping = CellScan(sample_rate, channels), ClippingScan(channels)
+        self._cells, self._clipping = CellScan(sample_rate, channels), ClippingScan(channels, sample_rate)
         self._saturation, self._ceiling = SaturationScan(channels), CeilingScan(channels)
         self._spectrum = SpectrumScan(sample_rate, channels)
         self._buffer = BlockBuffer(channels, _CELLS_PER_BLOCK * cell_frames(sample_rate))

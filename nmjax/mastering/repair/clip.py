@@ -78,7 +78,7 @@ def level_array(halves: Mapping[str, Sequence[float | None]], channels: int) -> 
     for name, levels in halves.items():
         if len(levels) != channels:
             raise BadInputError(
-                f"repair.{name} has {len(levels)} numbers, the track {channels} channels; give one each."
+                f"repair.{name} needs one number for each channel: {channels} for this track, not {len(levels)}."
             )
     return np.array([[np.inf if x is None else x for x in levels] for levels in halves.values()], np.float32).T
 

@@ -58,7 +58,8 @@ class DcRepair(Repair):
         if self.offset:
             if len(self.offset) != channels:
                 raise BadInputError(
-                    f"repair.dc.offset has {len(self.offset)} numbers, the track {channels} channels; give one each."
+                    f"repair.dc.offset needs one number for each channel: {channels} for this track, not"
+                    f" {len(self.offset)}."
                 )
             chunks = _subtract(chunks, np.array(self.offset))
         if self.highpass_hz is None:

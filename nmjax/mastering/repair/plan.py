@@ -90,15 +90,26 @@ def plan_repairs(
     return RepairPlan(**repairs)
 
 
-def unneeded_repair_notes(names: Sequence[str], plan: RepairPlan) -> list[str]:
-    """A message for each repair that `--repair` names and the track does not need.
+def unneeded_repair_notes(names: Sequence[str], plan: RepairPlan, findings: Sequence[Finding]) -> list[str]:
+    """A message for each repair that `--repair` names and that was not made.
 
     Args:
         names: those of `--repair`.
         plan: what was repaired.
+        findings: of the diagnosis, marked.
     """
-    unneeded = [name for name in REPAIRS if name in names and name not in plan.active()]
-    return [f"--repair {name} changed nothing: the track has no defect that it repairs." for name in unneeded]
+    notes = []
+    for name in [name for name in REPAIRS if name in names and name not in plan.active()]:
+        found = [finding for finding in findings if finding.name in REPAIRS[name].repaired_findings]
+        open_names = [finding.name.replace("_", " ") for finding in found if not finding.repaired]
+        if open_names:
+            reason = f"it cannot undo the {' and '.join(open_names)} of this track."
+        elif found:
+            reason = "another repair did its work."
+        else:
+            reason = "the track has no defect that it repairs."
+        notes.append(f"--repair {name} changed nothing: {reason}")
+    return notes
 
 
 def unfit_repair_notes(given: RepairPlan, made: RepairPlan) -> list[str]:
@@ -114,13 +125,13 @@ def unfit_repair_notes(given: RepairPlan, made: RepairPlan) -> list[str]:
     ]
 
 
-def mark_findings(findings: Sequence[Finding], plan: RepairPlan, suggest: bool) -> list[Finding]:
+def mark_findings(findings: Sequence[Finding], plan: RepairPlan, tried: Sequence[str] | None) -> list[Finding]:
     """The findings with what was done about each, or with the option that does it.
 
     Args:
         findings: of the diagnosis.
         plan: the repairs that were made.
-        suggest: whether the option can be given.
+        tried: those that `--repair` names, which are not proposed again; None where the option cannot be given.
     """
     active, marked = plan.active(), []
     for finding in findings:
@@ -129,7 +140,7 @@ def mark_findings(findings: Sequence[Finding], plan: RepairPlan, suggest: bool) 
         made = " ".join(active[name].sentence for name in solving if name in active)
         if made:
             finding = dataclasses.replace(finding, repaired=made)
-        elif repairs and suggest:
+        elif tried is not None and not set(repairs) <= set(tried):
             names = _SUGGESTED.get(finding.name, repairs[0])
             finding = dataclasses.replace(finding, remedy=f"{finding.remedy} Or add --repair auto,{names}.")
         marked.append(finding)

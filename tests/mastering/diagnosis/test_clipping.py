@@ -7,8 +7,8 @@ from nmjax.mastering.diagnosis.clipping import ClippingScan, find_clipping
 from tests.mastering.diagnosis.songs import RATE, findings_of, song
 
 
-def scan(audio):
-    clipping = ClippingScan(audio.shape[1])
+def scan(audio, rate=RATE):
+    clipping = ClippingScan(audio.shape[1], rate)
     clipping.update(np.ascontiguousarray(audio.T, np.float32))
     return clipping.result()
 
@@ -38,6 +38,37 @@ def test_the_overshoot_is_that_of_the_original_peaks():
 def test_the_smooth_tops_of_bass_notes_are_not_clipped(freq_hz):
     sine = np.sin(2.0 * np.pi * freq_hz * np.arange(RATE) / RATE)[:, None]
     assert not find_clipping(scan(np.round(0.9 * sine * 2**15) / 2**15))
+
+
+@pytest.mark.parametrize("num_bits", [4, 8])
+@pytest.mark.parametrize("peak", [0.9, 0.3])
+def test_a_format_of_few_bits_does_not_show_whether_tops_are_flat(num_bits, peak):
+    step = 2.0 ** (1 - num_bits)
+    audio = song(8.0)
+    audio *= peak / np.abs(audio).max()
+    assert not find_clipping(scan(np.round(audio / step) * step))
+    triangle = peak * (2.0 * np.abs(np.arange(4 * RATE) / 100.0 % 2.0 - 1.0) - 1.0)[:, None]
+    assert not find_clipping(scan(np.round(triangle / step) * step))
+
+
+@pytest.mark.parametrize("freq_hz", [40.0, 110.0])
+@pytest.mark.parametrize("peak", [0.1, 0.03])
+def test_smooth_tops_at_high_rates_are_not_clipped(freq_hz, peak):
+    rate = 176_400
+    time = np.arange(4 * rate) / rate
+    tone = peak * sum(a * np.sin(2.0 * np.pi * k * freq_hz * time) for k, a in ((1.0, 1.0), (2.7, 0.2), (7.3, 0.1)))
+    assert not find_clipping(scan(np.round(tone * 2**15)[:, None] / 2**15, rate))
+
+
+def test_a_channel_that_repeats_another_is_not_counted_again():
+    audio = song(8.0)[:, :1]
+    ceiling = np.quantile(np.abs(audio), 0.999)
+    mono = np.clip(audio, -ceiling, ceiling)
+    one, two = scan(mono), scan(mono.repeat(2, axis=1))
+    assert one.runs > 5
+    assert (two.runs, two.samples, two.share) == (one.runs, one.samples, one.share)
+    assert two.constant_share == one.constant_share
+    np.testing.assert_array_equal(two.levels, one.levels.repeat(2, axis=0))
 
 
 def test_a_square_wave_and_silence_are_not_music_that_clips_by_accident():

@@ -14,8 +14,9 @@ def plan_of(audio, *names):
     """The plan and the findings, with what was done."""
     statistics, loudness = scan_track([audio], RATE, audio.shape[1])
     findings = diagnose(statistics, loudness, 24)
-    plan = plan_repairs(statistics, findings, DiagnosedTrack(lambda: [audio], RATE, loudness.lufs), names or ("auto",))
-    return plan, {finding.name: finding for finding in mark_findings(findings, plan, suggest=True)}
+    names = names or ("auto",)
+    plan = plan_repairs(statistics, findings, DiagnosedTrack(lambda: [audio], RATE, loudness.lufs), names)
+    return plan, {finding.name: finding for finding in mark_findings(findings, plan, tried=names)}
 
 
 def repair(audio, plan, rate=RATE, size=50_000):

@@ -9,8 +9,10 @@ import soundfile
 import nmjax
 from nmjax.cli.main import main
 from nmjax.dsp.declip import declip_chunks
+from nmjax.mastering.diagnosis.finding import Finding, Severity
 from nmjax.mastering.repair import clip
-from nmjax.mastering.repair.plan import NO_REPAIRS
+from nmjax.mastering.repair.clip import ClipRepair
+from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan, mark_findings, unneeded_repair_notes
 from nmjax.mastering.request import MasteringRequest
 from nmjax.mastering.resolve import resolve_options
 from nmjax.mastering.settings.file import settings_from_json
@@ -115,6 +117,20 @@ def test_a_named_repair_that_is_not_needed_says_so(workspace, tmp_path, capsys):
     np.testing.assert_array_equal(clean, soundfile.read(str(workspace / "clean.wav"), dtype="float32")[0])
     infer(workspace, "clean.wav", tmp_path / "b.wav", "--eq-amount", 0)
     assert "changed nothing" not in capsys.readouterr().out
+
+
+def test_a_named_repair_that_cannot_undo_its_finding_says_so():
+    clipping = Finding(
+        name="clipping", value=5.0, unit="samples", severity=Severity.WARNING, sentence="", remedy="Turn it down."
+    )
+    (note,) = unneeded_repair_notes(["saturation"], RepairPlan(), [clipping])
+    assert note == "--repair saturation changed nothing: it cannot undo the clipping of this track."
+    plan = RepairPlan(clip=ClipRepair(positive=[0.5], negative=[None]))
+    (marked,) = mark_findings([clipping], plan, ["auto"])
+    (note,) = unneeded_repair_notes(["saturation"], plan, [marked])
+    assert note == "--repair saturation changed nothing: another repair did its work."
+    assert mark_findings([clipping], RepairPlan(), ["auto"])[0].remedy.endswith("Or add --repair auto,clip,saturation.")
+    assert mark_findings([clipping], RepairPlan(), ["clip", "saturation"])[0].remedy == "Turn it down."
 
 
 def test_python_gives_the_same_samples(workspace, tmp_path):

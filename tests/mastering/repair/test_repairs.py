@@ -222,7 +222,9 @@ def test_repairs_of_stereo_leave_other_channel_counts(clean, channels):
     names = ("delay", "polarity", "bass_polarity", "bass_mono")
     plan = RepairPlan.model_validate({name: EVERYTHING[name] for name in names})
     np.testing.assert_array_equal(repair(audio, plan), audio)
-    with pytest.raises(BadInputError, match=f"repair.dc.offset has 2 numbers, the track {channels} channels"):
+    with pytest.raises(
+        BadInputError, match=f"repair.dc.offset needs one number for each channel: {channels} for this track, not 2"
+    ):
         repair(audio, RepairPlan.model_validate({"dc": {"offset": [0.1, 0.2]}}))
 
 
@@ -248,7 +250,7 @@ def test_clipped_peaks_are_restored_and_only_they(clean):
 
 def test_square_waves_and_peaks_of_changing_height_are_restored_only_when_named(clean):
     time = np.arange(len(clean)) / RATE
-    square = np.float32(0.5 * np.sign(np.sin(2.0 * np.pi * 441.3 * time + 0.1)))[:, None]
+    square = np.float32(np.clip(40.0 * np.sin(2.0 * np.pi * 441.3 * time + 0.1), -0.5, 0.5))[:, None]
     ceiling = np.quantile(np.abs(clean), 0.99)
     fading = np.float32(np.clip(clean, -ceiling, ceiling) * np.linspace(0.5, 1.0, len(clean))[:, None])
     for audio in (square, fading):
@@ -261,7 +263,7 @@ def test_square_waves_and_peaks_of_changing_height_are_restored_only_when_named(
 def test_levels_need_a_number_for_each_channel(clean):
     plan = RepairPlan(clip={"positive": [0.5], "negative": [None]})
     with pytest.raises(
-        BadInputError, match=r"repair.clip.positive has 1 numbers, the track 2 channels; give one each."
+        BadInputError, match=r"repair.clip.positive needs one number for each channel: 2 for this track, not 1."
     ):
         repair(clean, plan)
 

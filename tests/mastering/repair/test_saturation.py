@@ -81,7 +81,9 @@ def test_above_the_ceiling_peaks_grow_and_below_it_nothing_changes(clean):
     np.testing.assert_allclose(repaired[~is_above], audio[~is_above], atol=1e-7)
     assert np.all(np.abs(repaired[is_above]) >= ceiling * 0.999999)
     assert plan.saturation.sentence == f"Peaks cut off at −{-20.0 * np.log10(ceiling):.1f} dBFS were restored."
-    with pytest.raises(BadInputError, match="ceiling_positive has 2 numbers, the track 1 channels; give one each"):
+    with pytest.raises(
+        BadInputError, match="ceiling_positive needs one number for each channel: 1 for this track, not 2"
+    ):
         repair(audio[:, :1], plan)
 
 
