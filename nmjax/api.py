@@ -24,7 +24,7 @@ from jaxtyping import Float
 
 from nmjax.audio import reader
 from nmjax.audio.streams import CHUNK_FRAMES
-from nmjax.mastering.delivery.plan import apply_delivery_plan, plan_delivery
+from nmjax.mastering.delivery.plan import deliver_array
 from nmjax.mastering.delivery.verify import ComplianceResult, check_compliance
 from nmjax.mastering.diagnosis.diagnosis import diagnose
 from nmjax.mastering.diagnosis.finding import Finding
@@ -125,9 +125,8 @@ def master(
     input_lufs = analyzed_track.original.lufs
     spec = spec.for_input(input_lufs)
     with render_track(analyzed_track, network) as rendered:
-        plan = plan_delivery(rendered.open_stream, sample_rate, input_signal.channels, spec)
-        chunks = [chunk.astype(np.float32) for chunk in apply_delivery_plan(rendered.open_stream, sample_rate, plan)]
-    mastered = np.concatenate(chunks).reshape(np.shape(audio))
+        plan, delivered = deliver_array(rendered.open_stream, sample_rate, input_signal.channels, spec)
+    mastered = delivered.reshape(np.shape(audio))
     compliance = check_compliance(_to_chunks(mastered), sample_rate, input_signal.channels, spec)
     json_text = settings_json(
         track_name="audio",

@@ -23,9 +23,11 @@ from nmjax.audio.streams import AudioChunks, add_streams, resample_stream
 from nmjax.batch.album_plan import SongMeter, SongOperations, plan_album
 from nmjax.batch.jobs import Job
 from nmjax.mastering.analysis import SourceSignal, encode_signal, process_chain, residual_stream
+from nmjax.mastering.delivery.gain_search import max_reachable_lufs
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.meter import StreamMeter
-from nmjax.mastering.delivery.plan import DeliverySpec, StreamOpener, max_reachable_lufs
+from nmjax.mastering.delivery.plan import StreamOpener
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.network import Network, PooledFrames
 from nmjax.mastering.reference_features import features_from_chunks
 from nmjax.mastering.references import read_excerpts

@@ -17,7 +17,7 @@ from nmjax.evaluation.metrics import (
     normalize_loudness,
     width_db,
 )
-from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.delivery.verify import check_compliance
 from nmjax.models import SAMPLE_RATE
 

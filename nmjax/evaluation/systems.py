@@ -19,7 +19,8 @@ from nmjax.evaluation.matchering_system import Matchering
 from nmjax.evaluation.metrics import Audio, band_edges_hz, band_levels_db, lufs, mid_side
 from nmjax.mastering import pretrained
 from nmjax.mastering.analysis import SourceSignal, predict_settings, render_prediction
-from nmjax.mastering.delivery.plan import MIN_LUFS, PRESETS, apply_delivery_plan, plan_delivery
+from nmjax.mastering.delivery.plan import deliver_array
+from nmjax.mastering.delivery.spec import MIN_LUFS, PRESETS
 from nmjax.mastering.network import Network, load
 from nmjax.mastering.reference_features import MIN_SECONDS, features_from_chunks
 from nmjax.mastering.render import equalize_stream
@@ -152,11 +153,7 @@ def deliver_at_loudness_of(audio: Audio, reference: Float[np.ndarray, "reference
     if loudness >= MIN_LUFS:
         delivery = dataclasses.replace(delivery, lufs=loudness)
 
-    def read_chunks():
-        return iter([audio.astype(np.float32)])
-
-    plan = plan_delivery(read_chunks, SAMPLE_RATE, audio.shape[1], delivery)
-    return np.concatenate(list(apply_delivery_plan(read_chunks, SAMPLE_RATE, plan)))
+    return deliver_array(lambda: iter([audio.astype(np.float32)]), SAMPLE_RATE, audio.shape[1], delivery)[1]
 
 
 def oracle_eq(example: Example, num_bands: int) -> Audio:

@@ -9,7 +9,8 @@ from pathlib import Path
 from nmjax.audio.formats import OutputFormat
 from nmjax.audio.reader import AudioInfo
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import MIN_LUFS, StreamOpener
+from nmjax.mastering.delivery.plan import StreamOpener
+from nmjax.mastering.delivery.spec import MIN_LUFS
 from nmjax.mastering.delivery.write import DeliveryResult, write_delivery
 from nmjax.mastering.types import MasteringOptions
 from nmjax.runtime.number_format import format_fixed

@@ -7,7 +7,6 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,17 +60,24 @@ class EarlyScans:
     Call `close` at the end.
 
     Args:
-        loudness_first: in two passes, the first of which ends early, and takes little time.
-        with_features: also what a match needs, in that pass.
+        loudness_first: in passes of their own, the first of which ends early, and takes little time.
+        with_features: also what a match needs, in a pass after the loudness.
+
+    Raises:
+        ValueError: features without the loudness before them.
     """
 
     def __init__(self, loudness_first: bool = False, with_features: bool = False):
-        first, rest = (_SCAN, _FEATURES, _EXCERPTS) if with_features else (_SCAN,), (_STATISTICS,)
-        self._passes = (first, rest) if loudness_first else ((*first, *rest),)
+        if with_features and not loudness_first:
+            raise ValueError("with_features needs loudness_first")
+        self._passes: tuple[tuple[str, ...], ...] = ((_SCAN, _STATISTICS),)
+        if loudness_first:
+            features = ((_FEATURES, _EXCERPTS),) if with_features else ()
+            self._passes = ((_SCAN,), *features, (_STATISTICS,))
         self._task = ForkedTask(_measure_requested)
         self._messages = self._task.messages()
         self._requested: list[_Request] = []
-        self._first: tuple[Path, dict[str, Any] | None] | None = None  # file and values of a first pass
+        self._measured: tuple[Path, list[dict[str, Any] | None]] | None = None  # a file, and values of its first passes
 
     def request(self, path: Path) -> None:
         """Starts to measure a file after those before it.
@@ -85,13 +91,12 @@ class EarlyScans:
                 self._requested.append(request)
 
     def wait_for_loudness(self, path: Path) -> Measurements | None:
-        """The measurements but for the statistics, where they are known before `wait` returns."""
-        if len(self._passes) == 1:
-            return None
-        if not self._first or self._first[0] != path:
-            self._first = path, self._values(_Request(path, self._passes[0]))
-        values = self._first[1]
-        return Measurements(**values) if values else None
+        """The loudness alone, where it is known before `wait` returns."""
+        return self._wait_for_passes(path, 1) if len(self._passes) > 1 else None
+
+    def wait_for_features(self, path: Path) -> Measurements | None:
+        """The loudness and what a match needs, where that is measured."""
+        return self._wait_for_passes(path, 2) if len(self._passes) > 2 else None
 
     def wait(self, path: Path, watch: Callable[[AudioChunks], AudioChunks] = iter) -> Measurements | None:
         """The measurements of a file; None where it was not requested, cannot be read, or has changed since.
@@ -100,11 +105,26 @@ class EarlyScans:
             path: the file.
             watch: is given silence in chunks `[frames, 1]` of the lengths that the child reads, as it reads them.
         """
-        first, self._first = self.wait_for_loudness(path), None
-        values = self._values(_Request(path, self._passes[-1]), watch)
-        if values is None or (first is None and len(self._passes) > 1):
-            return None
-        return first._replace(**values) if first else Measurements(**values)
+        measurements = self._wait_for_passes(path, len(self._passes), watch)
+        self._measured = None
+        return measurements
+
+    def _wait_for_passes(
+        self, path: Path, count: int, watch: Callable[[AudioChunks], AudioChunks] = iter
+    ) -> Measurements | None:
+        """The measurements of the first passes; `watch` is that of the last of all."""
+        if not self._measured or self._measured[0] != path:
+            self._measured = path, []
+        measured = self._measured[1]
+        while len(measured) < count:
+            is_last = len(measured) == len(self._passes) - 1
+            measured.append(self._values(_Request(path, self._passes[len(measured)]), watch if is_last else iter))
+        values: dict[str, Any] = {}
+        for found in measured[:count]:
+            if found is None:
+                return None
+            values |= found
+        return _with_loudness(Measurements(**values))
 
     def _values(self, request: _Request, watch: Callable[[AudioChunks], AudioChunks] = iter) -> dict[str, Any] | None:
         """What was measured at a request."""
@@ -133,6 +153,16 @@ class EarlyScans:
         self._task.close()
 
 
+def _with_loudness(measurements: Measurements) -> Measurements:
+    """The measurements with the loudness of the scan among the features."""
+    scan, features = measurements.scan, measurements.features
+    if features is None:
+        return measurements
+    loudness_range = scan.loudness_range_lu() if math.isfinite(scan.lufs) else math.nan
+    features = dataclasses.replace(features, lufs=scan.lufs, loudness_range=loudness_range)
+    return measurements._replace(features=features)
+
+
 def start_early_scans(loudness_first: bool = False, with_features: bool = False) -> EarlyScans | None:
     """Starts the child process; None where this one cannot fork any more. Close what is returned."""
     return EarlyScans(loudness_first, with_features) if can_fork() else None
@@ -157,40 +187,33 @@ def _measure_requested(requests: Iterator[Any], send: Callable[[Any], None]) -> 
 def _measure(request: _Request, send: Callable[[Any], None]) -> dict[str, Any]:
     """Makes the pass of a request; sends the length of each chunk that it has read."""
     from nmjax.audio import reader
-    from nmjax.audio.streams import StreamBranch
     from nmjax.mastering.delivery.loudness_scan import LoudnessScan
     from nmjax.mastering.diagnosis.scan import TrackScan
     from nmjax.mastering.reference_features import features_and_excerpts
 
-    info, names, values = reader.probe(request.path), request.names, {}
+    info, names, values, frames_read = reader.probe(request.path), request.names, {}, 0
     track_scan = TrackScan(info.sample_rate, info.channels) if _STATISTICS in names else None
 
     def read_chunks() -> AudioChunks:
+        nonlocal frames_read
         for chunk in reader.read_chunks(request.path):
             if track_scan:
                 track_scan.update(chunk)
             yield chunk
+            frames_read += len(chunk)
             send(len(chunk))
 
-    with contextlib.ExitStack() as stack:
-        chunks, branch = read_chunks(), None
-        if _FEATURES in names:
-            measure = partial(
-                features_and_excerpts, sample_rate=info.sample_rate, frames=info.frames, with_loudness=False
-            )
-            branch = stack.enter_context(StreamBranch(measure))
-            chunks = branch.watch(chunks)
-        if _SCAN in names:
-            values[_SCAN] = LoudnessScan(chunks, info.sample_rate, info.channels, max_limiting_db=None)
-        for _ in chunks:
+    if _FEATURES in names:
+        values[_FEATURES], excerpts = features_and_excerpts(
+            read_chunks(), info.sample_rate, info.frames, with_loudness=False
+        )
+        if frames_read == info.frames:  # else they are not where they should be
+            values[_EXCERPTS] = excerpts
+    elif _SCAN in names:
+        values[_SCAN] = LoudnessScan(read_chunks(), info.sample_rate, info.channels, max_limiting_db=None)
+    else:
+        for _ in read_chunks():
             pass
-        if branch:
-            features, values[_EXCERPTS] = branch.result()
-            scan = values[_SCAN]  # has measured the loudness
-            loudness_range = scan.loudness_range_lu() if math.isfinite(scan.lufs) else math.nan
-            values[_FEATURES] = dataclasses.replace(features, lufs=scan.lufs, loudness_range=loudness_range)
-            if values[_SCAN].frames != info.frames:
-                del values[_EXCERPTS]  # they are not where they should be
     if track_scan:
         values[_STATISTICS] = track_scan.result()
     return values

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nmjax.audio import formats
-from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.settings import exports
 from nmjax.runtime import atomic_files
 from nmjax.runtime.errors import BadInputError

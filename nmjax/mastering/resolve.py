@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nmjax.mastering import pretrained
-from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
+from nmjax.mastering.delivery.spec import PRESETS, DeliverySpec
 from nmjax.mastering.network import Network, load
 from nmjax.mastering.option_checks import (
     bypassed_elements,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nmjax.audio.units import json_number
 from nmjax.mastering.delivery.level_words import describe_level
-from nmjax.mastering.delivery.plan import DeliveryPlan, DeliverySpec
+from nmjax.mastering.delivery.plan import DeliveryPlan
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.delivery.verify import ComplianceResult
 from nmjax.mastering.network import Network
 from nmjax.mastering.settings.file import settings_to_json

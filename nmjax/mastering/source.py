@@ -50,6 +50,7 @@ def input_signal(info: AudioInfo, progress: StreamTap = no_tap, early_scans: Ear
         name=f"'{info.path}'",
         bits=container_bits(info),
         wait_for_loudness=(lambda: early_scans.wait_for_loudness(info.path)) if early_scans else None,
+        wait_for_features=(lambda: early_scans.wait_for_features(info.path)) if early_scans else None,
         wait_for_scan=(lambda: early_scans.wait(info.path, watch)) if early_scans else None,
     )
 

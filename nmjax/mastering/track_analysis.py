@@ -114,7 +114,10 @@ def _start_early(
         return None
     source = SourceSignal(signal.read_chunks, signal.sample_rate, measured.scan.lufs, measured.scan.frames)
     pooled = encode_signal(source, network, options.analysis_seconds)
-    analysis = SignalAnalysis(pooled, measured.features, measured.excerpts)
+    for_match = signal.wait_for_features() if options.reference_target and signal.wait_for_features else None
+    analysis = SignalAnalysis(pooled)
+    if for_match:
+        analysis = SignalAnalysis(pooled, for_match.features, for_match.excerpts)
 
     def run(opened: contextlib.ExitStack, until_stopped: Callable[[AudioChunks], AudioChunks]) -> EarlyResult:
         notes: list[str] = []

@@ -10,7 +10,8 @@ from nmjax.audio.reader import AudioInfo
 from nmjax.dsp import Bands
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec, StreamOpener
+from nmjax.mastering.delivery.plan import StreamOpener
+from nmjax.mastering.delivery.spec import PRESETS, DeliverySpec
 from nmjax.mastering.delivery.write import DeliveryResult
 from nmjax.mastering.diagnosis.diagnosis import LoudnessMeasures
 from nmjax.mastering.diagnosis.finding import Finding
@@ -114,6 +115,7 @@ class InputSignal:
         bits: of the samples in its file; None where unknown.
         wait_for_loudness: returns what is known before the diagnosis of measurements that have been started already, or
             None where that is nothing or they failed; None for none.
+        wait_for_features: the same, with what a match needs.
         wait_for_scan: returns all of them.
     """
 
@@ -123,6 +125,7 @@ class InputSignal:
     name: str
     bits: int | None = None
     wait_for_loudness: Callable[[], Measurements | None] | None = None
+    wait_for_features: Callable[[], Measurements | None] | None = None
     wait_for_scan: Callable[[], Measurements | None] | None = None
 
 

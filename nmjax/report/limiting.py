@@ -8,8 +8,9 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from nmjax.mastering.delivery.gain_search import loudness_by_limiting
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import StreamOpener, loudness_by_limiting
+from nmjax.mastering.delivery.plan import StreamOpener
 from nmjax.mastering.delivery.write import DeliveryResult
 from nmjax.report import charts
 from nmjax.report.charts import PlotCurve

@@ -10,7 +10,8 @@ import numpy as np
 from nmjax.audio import reader
 from nmjax.audio.reader import AudioInfo
 from nmjax.audio.streams import AudioChunks
-from nmjax.mastering.delivery.plan import DeliveryPlan, DeliverySpec, StreamOpener, apply_delivery_plan
+from nmjax.mastering.delivery.plan import DeliveryPlan, StreamOpener, apply_delivery_plan
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.delivery.verify import ComplianceResult, check_file_compliance
 from nmjax.mastering.output_paths import OutputPaths
 from nmjax.mastering.summary import summary_sentences

@@ -11,7 +11,7 @@ from nmjax.batch.album import album_gain
 from nmjax.batch.album_plan import SongMeter, measure_album_level
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
 from nmjax.mastering.delivery.meter import StreamMeter
-from nmjax.mastering.delivery.plan import MIN_LUFS, DeliverySpec
+from nmjax.mastering.delivery.spec import MIN_LUFS, DeliverySpec
 from nmjax.mastering.rendered_track import render_signal
 from nmjax.runtime.number_format import format_fixed
 from nmjax.studio.ordered import OrderedTrack

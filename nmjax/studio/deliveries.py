@@ -15,7 +15,7 @@ from pydantic import Field
 
 from nmjax.audio.formats import BIT_DEPTHS, WRITABLE_SUFFIXES
 from nmjax.audio.streams import AudioChunks
-from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.delivery.write import DeliveryResult
 from nmjax.mastering.master import master
 from nmjax.mastering.observer import MasteringObserver

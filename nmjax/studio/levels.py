@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from nmjax.audio.k_weighting import k_weighting_power
 from nmjax.dsp import static_curve_db
+from nmjax.mastering.delivery.gain_search import estimate_delivery
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import DeliverySpec, estimate_delivery
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.models import MODEL_LUFS
 from nmjax.reference.response import bands_response_db
 from nmjax.studio.curves import GRID_HZ

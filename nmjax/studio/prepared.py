@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from nmjax.mastering.analysis import SourceSignal
-from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.network import Network
 from nmjax.mastering.types import RenderPlan
 from nmjax.reference.features import TrackFeatures

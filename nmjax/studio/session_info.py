@@ -7,7 +7,7 @@ from typing import Any
 
 from nmjax import __version__
 from nmjax.mastering import pretrained
-from nmjax.mastering.delivery.plan import PRESETS
+from nmjax.mastering.delivery.spec import PRESETS
 from nmjax.mastering.network_names import MODEL_PURPOSES
 from nmjax.mastering.request import REPAIR_NAMES
 from nmjax.mastering.settings.labels import setting_label

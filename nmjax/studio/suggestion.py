@@ -13,7 +13,7 @@ from nmjax.audio.units import json_number
 from nmjax.dsp import Bands
 from nmjax.dsp.rate_conversion import convert_bands_to_rate
 from nmjax.mastering.analysis import with_input_gain
-from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.intensity import Shares, apply_intensity, scale_processor
 from nmjax.mastering.repair.plan import NO_REPAIRS, RepairPlan
 from nmjax.mastering.request import MasteringRequest

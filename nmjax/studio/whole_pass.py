@@ -15,7 +15,8 @@ from jaxtyping import Float
 from nmjax.audio.streams import AudioChunks
 from nmjax.mastering.analysis import SourceSignal
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import DeliveryPlan, DeliverySpec, StreamOpener, apply_delivery_plan, plan_delivery
+from nmjax.mastering.delivery.plan import DeliveryPlan, plan_delivery
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.network import Network
 from nmjax.mastering.rendered_track import render_signal
 from nmjax.mastering.types import RenderedTrack, RenderPlan
@@ -114,6 +115,16 @@ def render_sound(
         return RenderedSound(key, rendered, scan, max_limiting_db, compressor_gain_db, stack.pop_all())
 
 
+class _Delivered:
+    """A delivery with its meters, of one attempt at its gain."""
+
+    spool: Spool
+
+    def __init__(self, sample_rate: int, channels: int):
+        self.before, self.after = EnergyScan(sample_rate), EnergyScan(sample_rate)
+        self.meter, self.peaks = MeterScan(sample_rate, channels), PeakScan()
+
+
 def deliver_sound(
     sound: RenderedSound,
     *,
@@ -135,17 +146,22 @@ def deliver_sound(
         revision: of the settings.
         watch: follows the audio.
     """
-    open_stream: StreamOpener = lambda: watch(sound.track.open_stream(), 0.6, 0.8)  # noqa: E731
-    delivery = plan_delivery(open_stream, sample_rate, channels, spec, sound.scan)
-    before, after = EnergyScan(sample_rate), EnergyScan(sample_rate)
-    meter, peaks = MeterScan(sample_rate, channels), PeakScan()
-    chunks = apply_delivery_plan(
-        lambda: before.watch(watch(sound.track.open_stream(), 0.8, 1.0)), sample_rate, delivery
-    )
-    spool = write_spool(path, peaks.watch(meter.watch(after.watch(chunks))), channels)
-    meters = meter.to_dict(delivery.true_peak_db if math.isfinite(delivery.true_peak_db) else None)
-    limiter_gain_db = np.minimum(energy_gain_db(before, after) - delivery.gain_db, 0.0)
+    attempts: list[_Delivered] = []
+
+    def open_stream() -> AudioChunks:
+        attempts.append(_Delivered(sample_rate, channels))
+        return attempts[-1].before.watch(watch(sound.track.open_stream(), 0.6, 1.0))
+
+    def store(chunks: AudioChunks) -> None:
+        last = attempts[-1]
+        last.spool = write_spool(path, last.peaks.watch(last.meter.watch(last.after.watch(chunks))), channels)
+
+    delivery = plan_delivery(open_stream, sample_rate, channels, spec, sound.scan, consume=store)
+    delivered = attempts[-1]
+    meters = delivered.meter.to_dict(delivery.true_peak_db if math.isfinite(delivery.true_peak_db) else None)
+    energy_change_db = energy_gain_db(delivered.before, delivered.after)
+    limiter_gain_db = np.minimum(energy_change_db - delivery.gain_db, 0.0)
     meters["limiter_gain_db"] = [round(float(x), 2) for x in limiter_gain_db]
     compressor = sound.compressor_gain_db
     meters["compressor_gain_db"] = [] if compressor is None else [round(float(x), 2) for x in compressor]
-    return WholeMaster(revision, spool, delivery, meter.lufs, peaks.result(), meters)
+    return WholeMaster(revision, delivered.spool, delivery, delivered.meter.lufs, delivered.peaks.result(), meters)

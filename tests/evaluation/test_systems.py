@@ -17,7 +17,7 @@ from nmjax.evaluation.examples import Example
 from nmjax.evaluation.matchering_system import Matchering
 from nmjax.evaluation.metrics import band_levels_db, compute_metrics, lufs, normalize_loudness
 from nmjax.evaluation.reference_metrics import reference_distance
-from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.master import master
 from nmjax.mastering.output_paths import resolve_output_paths
 from nmjax.mastering.types import MasteringOptions

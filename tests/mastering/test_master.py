@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from scipy.signal import sosfilt
 
-from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
+from nmjax.mastering.delivery.spec import PRESETS, DeliverySpec
 from nmjax.mastering.master import master
 from nmjax.mastering.output_paths import resolve_output_paths
 from nmjax.mastering.settings.file import read_settings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmjax.mastering.delivery.plan import PRESETS
+from nmjax.mastering.delivery.spec import PRESETS
 from nmjax.mastering.output_paths import check_outputs, resolve_output_paths
 from nmjax.runtime.errors import BadInputError
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from nmjax.mastering.delivery.plan import PRESETS, DeliverySpec
+from nmjax.mastering.delivery.spec import PRESETS, DeliverySpec
 from nmjax.mastering.option_checks import check_network_options
 from nmjax.mastering.request import CHAIN_NAMES, MasteringRequest
 from nmjax.mastering.request_readers import Section, WeightedFile, read_band, read_weighted_file

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from nmjax.mastering.delivery.plan import PRESETS, TOLERANCE_LU, DeliveryPlan, DeliverySpec
+from nmjax.mastering.delivery.gain_search import TOLERANCE_LU
+from nmjax.mastering.delivery.plan import DeliveryPlan
+from nmjax.mastering.delivery.spec import PRESETS, DeliverySpec
 from nmjax.runtime.number_format import format_fixed, format_general
 
 _SIMILAR_LU = 0.5  # a change below this is hardly audible

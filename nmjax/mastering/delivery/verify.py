@@ -22,7 +22,8 @@ from nmjax.audio.bs1770 import channel_weights
 from nmjax.audio.section_filter import SectionFilter
 from nmjax.audio.sliding import step_maxima
 from nmjax.audio.streams import AudioChunks, prefetch
-from nmjax.mastering.delivery.plan import TOLERANCE_LU, DeliverySpec
+from nmjax.mastering.delivery.gain_search import TOLERANCE_LU
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.runtime.number_format import format_fixed, format_general
 
 PEAK_TOLERANCE_DB = 0.01  # dither at 16 bits changes a peak by a tenth of that

@@ -10,10 +10,11 @@ import numpy as np
 
 from nmjax.audio import writer
 from nmjax.audio.formats import OutputFormat
-from nmjax.audio.streams import prefetch, resample_stream
+from nmjax.audio.streams import AudioChunks, prefetch, resample_stream
 from nmjax.audio.tags import copy_tags
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import DeliveryPlan, DeliverySpec, StreamOpener, apply_delivery_plan, plan_delivery
+from nmjax.mastering.delivery.plan import DeliveryPlan, StreamOpener, plan_delivery
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.delivery.verify import ComplianceResult, check_file_compliance
 from nmjax.runtime import atomic_files
 from nmjax.runtime.messages import Message, OptionName
@@ -92,6 +93,17 @@ def write_delivery(
     def open_resampled() -> Iterator[np.ndarray]:
         return resample_stream(open_stream(), sample_rate, output_format.sample_rate)
 
+    def encode(chunks: AudioChunks) -> None:
+        writer.encode_audio(
+            temporary,
+            prefetch(chunks),
+            sample_rate=rate,
+            channels=channels,
+            container=output_format.container,
+            subtype=output_format.subtype,
+            dither_seed=_DITHER_SEED,
+        )
+
     rate, num_encodes = output_format.sample_rate, 0
     encoder_spec = spec
     if output_format.is_lossy and spec.true_peak_db is not None:
@@ -100,17 +112,7 @@ def write_delivery(
     scan = scan or LoudnessScan(open_resampled(), rate, channels, spec.allowed_limiting_db)
     while True:
         num_encodes += 1
-        plan = plan_delivery(open_resampled, sample_rate=rate, channels=channels, spec=encoder_spec, scan=scan)
-        chunks = prefetch(apply_delivery_plan(open_resampled, rate, plan))
-        writer.encode_audio(
-            temporary,
-            chunks,
-            sample_rate=rate,
-            channels=channels,
-            container=output_format.container,
-            subtype=output_format.subtype,
-            dither_seed=_DITHER_SEED,
-        )
+        plan = plan_delivery(open_resampled, rate, channels, encoder_spec, scan, consume=encode)
         notes = copy_tags(tags_source, temporary) if tags_source else []
         compliance = check_file_compliance(temporary, spec)
         if compliance.passed or not output_format.is_lossy or num_encodes == _MAX_ENCODES:

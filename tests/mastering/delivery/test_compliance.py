@@ -5,7 +5,7 @@ import pyloudnorm
 import pytest
 from scipy.signal import resample_poly
 
-from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.delivery.verify import check_compliance, check_file_compliance
 from nmjax.runtime.errors import BadInputError
 from tests.mastering.delivery.test_delivery import synth_drums

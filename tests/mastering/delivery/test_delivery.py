@@ -5,14 +5,10 @@ import pyloudnorm
 import pytest
 from scipy.signal import resample_poly, sosfilt
 
+from nmjax.mastering.delivery.gain_search import loudness_by_limiting
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import (
-    PRESETS,
-    DeliverySpec,
-    apply_delivery_plan,
-    loudness_by_limiting,
-    plan_delivery,
-)
+from nmjax.mastering.delivery.plan import apply_delivery_plan, plan_delivery
+from nmjax.mastering.delivery.spec import PRESETS, DeliverySpec
 from nmjax.runtime.errors import BadInputError
 from tests.synthetic_audio import music
 

@@ -6,7 +6,8 @@ import pytest
 
 from nmjax.mastering.delivery.level_words import describe_level
 from nmjax.mastering.delivery.limiter import GainReduction
-from nmjax.mastering.delivery.plan import PRESETS, DeliveryPlan, DeliverySpec
+from nmjax.mastering.delivery.plan import DeliveryPlan
+from nmjax.mastering.delivery.spec import PRESETS, DeliverySpec
 
 KEEP = DeliverySpec(lufs=-20.0, name="keep", relative="keep")
 CLEAN = DeliverySpec(lufs=None, max_limiting_db=2.0, name="clean", relative="clean")

@@ -11,7 +11,7 @@ from scipy.signal import resample_poly
 from nmjax.audio.formats import choose_format
 from nmjax.audio.reader import AudioInfo
 from nmjax.mastering.delivery.loudness_scan import LoudnessScan
-from nmjax.mastering.delivery.plan import DeliverySpec
+from nmjax.mastering.delivery.spec import DeliverySpec
 from nmjax.mastering.delivery.write import deliver_file, write_delivery
 from nmjax.runtime.errors import CannotWriteError
 from tests.mastering.delivery.test_delivery import synth_drums
