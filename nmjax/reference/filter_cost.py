@@ -27,7 +27,7 @@ _SMOOTH_GAIN_DB = 0.1  # a gain's cost is that of |gain|, rounded within about t
 # Where limits hold beyond a curve's own grid, and where they change.
 _MORE_POINTS_HZ = np.array([12.0, 15.0, 18.0, 21.0, 0.999 * SUB_BASS_HZ, 0.999 * BASS_HZ, 16_000.0, 18_000.0, 20_000.0])
 _LIMIT_WEIGHT = 100.0  # cost of the sum of squared excesses over the limits, by the number of the curve's points
-_LIMIT_MARGIN_DB = 0.45  # a little more than the margin of the scaling, since a penalty gives way a little
+_LIMIT_MARGIN_DB = 0.55  # a little more than the margin of the scaling, since a penalty gives way a little
 _FITTED_EMPTY_DB = 0.4 * EMPTY_BOOST_DB  # the same where a track holds nothing, so that no gain is scaled down for it
 _DISTANCE_WEIGHT_DB2 = 2.0  # cost of two filters at one frequency; 0 from 1.3 times the smallest distance on
 _CLOSE_OCTAVES = 1.3 * MIN_BAND_DISTANCE_OCTAVES

@@ -16,7 +16,8 @@ from nmjax.reference.limits import BASS_HZ, SUB_BASS_HZ, ResponseLimits, largest
 
 MAX_BANDS = 10
 _FINE_GRID_HZ = 1000.0 * 2.0 ** (np.arange(-320, 212) / 48.0)  # 10 Hz to 21 kHz
-_MARGIN_DB = 0.4  # the loudness from levels of bands differs from a meter's by up to 0.35 dB
+_MARGIN_DB = 0.5  # the loudness from levels of bands differs from a meter's by up to 0.4 dB,
+_MARGIN_SHARE = 0.07  # and where it changes a lot by up to 6 % of that: other moments pass the meter's gate then
 _PAIR_EXCESS_DB = 0.3
 
 
@@ -63,7 +64,7 @@ def scale_into_limits(bands: Bands, limits: ResponseLimits) -> Bands:
         scaled = _scale_gains(bands, factor)
         curve_db = bands_response_db(scaled, grid_hz)
         level_db = limits.loudness_change_db(bands_response_db(scaled, CENTERS_HZ))
-        return _is_within(curve_db - level_db, grid_hz, limits) and _filters_fit(curve_db, grid_hz, limits)
+        return _is_within(curve_db, level_db, grid_hz, limits) and _filters_fit(curve_db, grid_hz, limits)
 
     return _scale_gains(bands, largest_factor(fits))
 
@@ -88,7 +89,7 @@ def scale_pair_into_limits(
         scaled, scaled_side = _scale_gains(bands, factor), _scale_gains(side_bands, side_factor)
         mid_db, side_db = (bands_response_db(x, grid_hz) for x in (scaled, scaled_side))
         level_db = limits.loudness_change_db(*(bands_response_db(x, CENTERS_HZ) for x in (scaled, scaled_side)))
-        are_within = (_is_within(x - level_db, grid_hz, limits, excess_db) for x in (mid_db, mid_db + side_db))
+        are_within = (_is_within(x, level_db, grid_hz, limits, excess_db) for x in (mid_db, mid_db + side_db))
         return all(are_within) and _filters_fit(side_db, grid_hz, side_limits)
 
     side_factor = largest_factor(lambda factor: fits(1.0, factor, _PAIR_EXCESS_DB))
@@ -106,13 +107,14 @@ def _scale_gains(bands: Bands, factor: float) -> Bands:
 
 
 def _is_within(
-    gain_db: Float[np.ndarray, " points"],
+    response_db: Float[np.ndarray, " points"],
+    level_db: float,
     freq_hz: Float[np.ndarray, " points"],
     limits: ResponseLimits,
     excess_db: float = 0.0,
 ) -> bool:
-    """Whether a gain at equal loudness is within the limits, up to an excess."""
-    slack_db = excess_db - _MARGIN_DB
+    """Whether a response less its change of the loudness is within the limits, up to an excess."""
+    gain_db, slack_db = response_db - level_db, excess_db - max(_MARGIN_DB, _MARGIN_SHARE * abs(level_db))
     return bool(np.all((gain_db <= limits.at(freq_hz) + slack_db) & (gain_db >= -limits.cut_db - slack_db)))
 
 

@@ -29,7 +29,7 @@ def test_gains_are_scaled_until_the_response_is_within_the_limits(limits, low_db
     result = scipy_response_db(scale_into_limits(BANDS, ResponseLimits(*limits)))
     assert result[GRID_HZ < 60.0].max() <= low_db + 1e-3 and result[GRID_HZ >= 60.0].max() <= high_db + 1e-3
     excess_db = (result - np.where(GRID_HZ < 60.0, low_db, high_db)).max()
-    assert excess_db == pytest.approx(-0.2, abs=0.25)  # not scaled much further than needed
+    assert excess_db == pytest.approx(-0.3, abs=0.25)  # not scaled much further than needed
 
 
 def test_a_response_within_the_limits_is_unchanged():
