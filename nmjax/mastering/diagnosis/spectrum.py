@@ -13,7 +13,7 @@ import functools
 import math
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, UInt16
 
 from nmjax.mastering.diagnosis.coherence import Coherence, CoherenceScan
 from nmjax.mastering.diagnosis.narrow_levels import NarrowLevels, NarrowLevelScan
@@ -27,6 +27,7 @@ _FLOOR_POWER = 1e-15
 _COHERENCE_MAX_HZ = 610.0  # eight harmonics of the highest fundamental that hum.py looks at
 RESONANCE_HZ = (90.0, 7_000.0)  # where resonance.py looks
 _NARROW_MARGIN = math.sqrt(2.0)  # beyond both ends, to compare with
+PERCENTS = (10.0, 25.0, 50.0, 90.0)  # of the levels over time that are known
 MIN_WINDOWS = 8  # below, percentiles over time mean nothing
 
 
@@ -46,7 +47,7 @@ class LongTermSpectrum:
             about 1/√windows for anything else.
         coherence: how far frequencies up to 610 Hz keep their phase over half a minute.
         narrow: levels of narrow bands by window.
-        counts: `[steps, bins]`, how many windows had at most the level of a step, over the mean of the channels.
+        percentiles_db: levels of the mean of the channels that a bin is below for `PERCENTS` of the time.
     """
 
     bin_hz: float
@@ -59,7 +60,7 @@ class LongTermSpectrum:
     phase_lock: Complex[np.ndarray, " bins"]
     coherence: Coherence
     narrow: NarrowLevels
-    counts: np.ndarray
+    percentiles_db: Float[np.ndarray, "percents bins"]
 
     @property
     def freq_hz(self) -> Float[np.ndarray, " bins"]:
@@ -80,13 +81,12 @@ class LongTermSpectrum:
         return 10.0 * np.log10(self.power + _FLOOR_POWER)
 
     def percentile_db(self, percent: float) -> Float[np.ndarray, " bins"]:
-        """The level in dB below which a bin is for `percent` of the time, interpolated within a step of 1.5 dB."""
-        rank = percent / 100.0 * self.num_windows
-        step = np.sum(self.counts < rank, axis=0)
-        index = np.arange(len(step))
-        below = np.where(step > 0, self.counts[step - 1, index], np.uint16(0))
-        inside = self.counts[step, index] - below
-        return _MIN_DB + _STEP_DB * (step + (rank - below) / np.maximum(inside, 1))
+        """The level in dB below which a bin is for `percent`, one of `PERCENTS`, of the time.
+
+        Raises:
+            ValueError: another percentage.
+        """
+        return self.percentiles_db[PERCENTS.index(percent)]
 
 
 class SpectrumScan:
@@ -128,9 +128,6 @@ class SpectrumScan:
         """The spectrum of the signal so far."""
         count = max(1, self._num_windows)
         powers = self._powers / count
-        counts = self._histogram.copy()
-        for at_most, below in zip(counts[1:], counts, strict=False):  # NumPy's cumsum over rows takes ten times as long
-            at_most += below
         return LongTermSpectrum(
             bin_hz=self._bin_hz,
             num_windows=self._num_windows,
@@ -142,7 +139,7 @@ class SpectrumScan:
             phase_lock=self._phase_lock / max(1, count - 2),
             coherence=self._coherence.result(),
             narrow=self._narrow.result(),
-            counts=counts,
+            percentiles_db=_percentiles_db(self._histogram, self._num_windows),
         )
 
     def _add_window(self, bins: Complex[np.ndarray, "channel bins"]) -> None:
@@ -168,3 +165,18 @@ class SpectrumScan:
             self._advance += product
             self._phase_lock += product * (np.float32(1.0) / (np.abs(product) + np.float32(_FLOOR_POWER)))
         self._earlier.append(mean)
+
+
+def _percentiles_db(counts: UInt16[np.ndarray, "steps bins"], num_windows: int) -> Float[np.ndarray, "percents bins"]:
+    """The levels of `PERCENTS`, interpolated within a step of 1.5 dB, from how many windows have each level."""
+    ranks = np.array(PERCENTS)[:, None] / 100.0 * num_windows
+    levels_db, is_open = np.empty((len(PERCENTS), counts.shape[1])), np.ones((len(PERCENTS), counts.shape[1]), bool)
+    below = np.zeros(counts.shape[1], np.int64)
+    for step, inside in enumerate(counts):
+        at_most = below + inside
+        reached = is_open & (at_most >= ranks)
+        if reached.any():
+            step_db = _MIN_DB + _STEP_DB * (step + (ranks - below) / np.maximum(inside, 1))
+            levels_db[reached], is_open = step_db[reached], is_open & ~reached
+        below = at_most
+    return levels_db
