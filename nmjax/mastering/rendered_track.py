@@ -62,7 +62,8 @@ def render_signal(
         gain_db: of an album, before delivery.
         folder: of the temporary file; None for the system's.
         tap: called with the name of each stage and its output.
-        memory_bytes: how much of the result stays in memory.
+        memory_bytes: how much of the result stays in memory; nothing does beside a residual, whose network needs much
+            of it, and takes longer than a file.
     """
     settings = render_plan.prediction.settings
     side_bands = render_plan.rendered_side_bands if channels == 2 else None
@@ -71,14 +72,15 @@ def render_signal(
     if not render_plan.residual_amount and not has_processing and gain_db == 0.0:
         yield RenderedTrack(signal.read_chunks)
         return
+    has_residual = network is not None and bool(render_plan.residual_amount)
     residual_meter = ResidualMeter()
 
     def render() -> AudioChunks:
         audio = process_chain(signal, settings, render_plan.rendered_bands, side_bands, tap)
-        if network and render_plan.residual_amount:
+        if network and has_residual:
             residual = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
             audio = residual_meter.add(audio, tap("residual", residual))
         return scale_stream_db(audio, gain_db)
 
-    with contextlib.closing(StoredStream(render, channels, folder, memory_bytes)) as rendered:
+    with contextlib.closing(StoredStream(render, channels, folder, 0 if has_residual else memory_bytes)) as rendered:
         yield RenderedTrack(rendered.read_chunks, residual_meter)
