@@ -29,7 +29,11 @@ class InferOptions(MasteringRequest):
         positional=True, metavar="TRACK", help="WAV, FLAC, OGG, Opus, MP3 or AIFF; or folders and globs"
     )
     out: Path | None = option(
-        None, short="-o", metavar="PATH", parse=read_path, help="file of the master; for many tracks, their folder"
+        None,
+        short="-o",
+        metavar="PATH",
+        parse=read_path,
+        help="file of the master, or its folder; for many tracks, their folder",
     )
     force: bool = option(False, help="overwrite existing outputs")
     quiet: bool = option(False, help="print errors only")

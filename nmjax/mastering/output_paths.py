@@ -47,24 +47,28 @@ class OutputPaths:
 def resolve_output_paths(
     track: Path, out: Path | None, delivery_specs: Sequence[DeliverySpec], **extra_paths: Path | None
 ) -> OutputPaths:
-    """The paths of a track's files: `out`, or NAME-mastered beside the track in its format (else WAV).
+    """The paths of a track's files: `out`, or NAME-mastered in its format (else WAV) beside the track or in a folder.
 
     The names of several deliveries end in the delivery's name.
 
     Args:
         track: the input.
-        out: the master; None for a path beside the track.
+        out: the master, or a folder that exists; None for a path beside the track.
         delivery_specs: one master for each.
         extra_paths: plot, export, report, null_test.
 
     Raises:
         BadInputError: a suffix of no known format.
     """
-    if out is None:
+    folder = track.parent if out is None else out
+    has_suffix = out is not None and out.suffix.lower() in formats.WRITABLE_SUFFIXES
+    if out is None or (out.is_dir() and not has_suffix):
         suffix = track.suffix if track.suffix.lower() in formats.WRITABLE_SUFFIXES else ".wav"
-        out = track.with_name(f"{track.stem}-mastered{suffix}")
+        out = folder / f"{track.stem}-mastered{suffix}"
     if out.suffix.lower() not in formats.WRITABLE_SUFFIXES:
-        raise BadInputError(f"'{out}' must end in one of: {', '.join(formats.WRITABLE_SUFFIXES)}.")
+        raise BadInputError(
+            f"'{out}' must end in one of: {', '.join(formats.WRITABLE_SUFFIXES)}; or name a folder that exists."
+        )
     for kind, path in extra_paths.items():
         if path and path.suffix.lower() not in _SUFFIXES[kind]:
             *others, last = _SUFFIXES[kind]

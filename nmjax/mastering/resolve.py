@@ -58,8 +58,12 @@ def resolve_options(
         lufs = _file_lufs(request.lufs_from) if request.lufs_from else _reference_lufs(reference_target)
         delivery_specs = tuple(dataclasses.replace(spec, lufs=lufs) for spec in delivery_specs)
     if reference_target:
+        bypassed = bypassed_elements(request)  # what is not rendered must not be relied upon by the rest of the match
         reference_target = dataclasses.replace(
             reference_target,
+            tone=0.0 if "eq" in bypassed else reference_target.tone,
+            dynamics=0.0 if "compressor" in bypassed else reference_target.dynamics,
+            width=0.0 if "width" in bypassed else reference_target.width,
             intensity=request.intensity,
             max_boost_db=request.max_boost,
             allowed=frozenset(request.allow),
