@@ -33,7 +33,7 @@ class InferOptions(MasteringRequest):
         short="-o",
         metavar="PATH",
         parse=read_path,
-        help="file of the master, or its folder; for many tracks, their folder",
+        help="file of the master, or a folder; for many tracks a folder",
     )
     force: bool = option(False, help="overwrite existing outputs")
     quiet: bool = option(False, help="print errors only")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,7 +59,11 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
     settings = Path(request.settings) if request.settings else None
     references = (Path(file.path) for file in request.measured_files())
     check_outputs(track, outputs, options.force, settings, options.save_target, *references)
-    if lossy_name := formats.lossy_name(outputs.masters[0]) if options.out is None or options.out.is_dir() else "":
+    if (
+        lossy_name := formats.lossy_name(outputs.masters[0])
+        if options.out is None or os.path.isdir(options.out)
+        else ""
+    ):
         line = f"The master is {lossy_name}, like the track. To lose no more quality, name a lossless file: -o NAME.wav"
         print_line(console, f"{line} or .flac.")
     mastering_options = _resolve_options(options, console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def resolve_output_paths(
     """
     folder = track.parent if out is None else out
     has_suffix = out is not None and out.suffix.lower() in formats.WRITABLE_SUFFIXES
-    if out is None or (out.is_dir() and not has_suffix):
+    if out is None or (os.path.isdir(out) and not has_suffix):
         suffix = track.suffix if track.suffix.lower() in formats.WRITABLE_SUFFIXES else ".wav"
         out = folder / f"{track.stem}-mastered{suffix}"
     if out.suffix.lower() not in formats.WRITABLE_SUFFIXES:

@@ -80,7 +80,7 @@ INFER = [
     (["three.wav", "-o", "m.mp3"], ["'m.mp3'", "3 channels", "WAV"]),
     (["good.wav", "-o", "taken.wav"], ["'taken.wav'", "--force"]),
     (["good.wav", "-o", "good.wav", "--force"], ["'good.wav'", "is the track or another file of this run"]),
-    (["good.wav", "-o", "songs"], ["'songs'"]),
+    (["good.wav", "-o", "nowhere"], ["'nowhere'", "or name a folder that exists"]),
     (["good.wav", "-o", "m.m4a"], ["'m.m4a'", ".flac"]),
     (["good.wav", "-o", "m.wav", "--plot", "m.pdf"], ["'m.pdf'", ".png"]),
     (["good.wav", "-o", "m.wav", "--plot", "folder.png", "--force"], ["'folder.png'", "folder"]),

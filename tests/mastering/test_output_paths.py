@@ -53,7 +53,7 @@ def test_a_folder_that_exists_takes_the_master(tmp_path):
     result = resolve_output_paths(Path("in/b.flac"), tmp_path, TWO)
     assert [path.name for path in result.masters] == ["b-mastered-streaming.flac", "b-mastered-cd.flac"]
     assert {path.parent for path in result.files()} == {tmp_path}
-    with pytest.raises(BadInputError, match="missing' must end in .*; or name a folder that exists."):
+    with pytest.raises(BadInputError, match=r"missing' must end in .*; or name a folder that exists\."):
         resolve_output_paths(Path("b.flac"), tmp_path / "missing", ONE)
 
 
