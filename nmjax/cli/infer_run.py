@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -59,11 +58,8 @@ def _run_single(options: InferOptions, console: Console, early_scans: EarlyScans
     settings = Path(request.settings) if request.settings else None
     references = (Path(file.path) for file in request.measured_files())
     check_outputs(track, outputs, options.force, settings, options.save_target, *references)
-    if (
-        lossy_name := formats.lossy_name(outputs.masters[0])
-        if options.out is None or os.path.isdir(options.out)
-        else ""
-    ):
+    names_file = options.out is not None and options.out.suffix.lower() in formats.WRITABLE_SUFFIXES
+    if lossy_name := "" if names_file else formats.lossy_name(outputs.masters[0]):
         line = f"The master is {lossy_name}, like the track. To lose no more quality, name a lossless file: -o NAME.wav"
         print_line(console, f"{line} or .flac.")
     mastering_options = _resolve_options(options, console)

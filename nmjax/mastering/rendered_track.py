@@ -72,15 +72,16 @@ def render_signal(
     if not render_plan.residual_amount and not has_processing and gain_db == 0.0:
         yield RenderedTrack(signal.read_chunks)
         return
-    has_residual = network is not None and bool(render_plan.residual_amount)
+    residual_network = network if render_plan.residual_amount else None
     residual_meter = ResidualMeter()
 
     def render() -> AudioChunks:
         audio = process_chain(signal, settings, render_plan.rendered_bands, side_bands, tap)
-        if network and has_residual:
-            residual = residual_stream(signal, network, render_plan.prediction.z, render_plan.residual_amount)
+        if residual_network:
+            residual = residual_stream(signal, residual_network, render_plan.prediction.z, render_plan.residual_amount)
             audio = residual_meter.add(audio, tap("residual", residual))
         return scale_stream_db(audio, gain_db)
 
-    with contextlib.closing(StoredStream(render, channels, folder, 0 if has_residual else memory_bytes)) as rendered:
+    stored_bytes = 0 if residual_network else memory_bytes
+    with contextlib.closing(StoredStream(render, channels, folder, stored_bytes)) as rendered:
         yield RenderedTrack(rendered.read_chunks, residual_meter)
